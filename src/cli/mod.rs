@@ -1,0 +1,58 @@
+//! WHAT did the user ask for? Subcommands, one a file; each parses its flags and returns an exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod check;
+pub mod load;
+pub mod output;
+pub mod run;
+pub mod schema;
+pub mod simulate;
+pub mod usage;
+
+/// One endpoint in front of a fleet of fine-tuned Azure OpenAI deployments.
+#[derive(Debug, Parser)]
+#[command(
+    name = "emberway",
+    version,
+    about,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Run(run::RunArgs),
+    /// Check a configuration file and print every mistake in it.
+    Check(check::CheckArgs),
+    /// Print the JSON Schema of the configuration file.
+    Schema(schema::SchemaArgs),
+    /// Run the Azure OpenAI simulator.
+    Simulate(simulate::SimulateArgs),
+    /// Send load to an endpoint and print what came back.
+    Load(load::LoadArgs),
+    /// Print recorded usage.
+    Usage(usage::UsageArgs),
+}
+
+/// Parses the command line, runs the command, prints an error with its causes, and says how to exit.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Schema(args) => schema::run(args),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Load(args) => load::run(args),
+        Command::Usage(args) => usage::run(args),
+    };
+    result.unwrap_or_else(|error| output::report(&error))
+}

@@ -1,0 +1,171 @@
+//! The checked configuration: everything resolved, nothing left to validate.
+//!
+//! It has two halves. [`Install`] is fixed for the life of the process (listeners, store, threads); [`Runtime`]
+//! is replaced as a whole by a reload. A reload that would change `Install` is refused by name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::secrets::Secret;
+use crate::core::topology::{ClientIx, Snapshot};
+
+/// A configuration that has passed every check.
+#[derive(Debug)]
+pub struct Checked {
+    /// Fixed at start.
+    pub install: Install,
+    /// Replaced by a reload.
+    pub runtime: Runtime,
+}
+
+/// What only a restart can change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Install {
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Where operators connect.
+    pub admin: AdminListener,
+    /// Where usage records go.
+    pub usage: UsageSettings,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// What is logged, and how.
+    pub log: LogSettings,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Whether HTTP/2 without TLS (prior knowledge) is understood too; TLS listeners always offer it by ALPN.
+    pub h2c: bool,
+}
+
+/// PEM files of a listener's certificate chain and private key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TlsFiles {
+    /// Certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdminListener {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Token asked of everything but the health endpoints; required off loopback.
+    pub token: Option<Secret>,
+}
+
+/// The usage store and its queue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsageSettings {
+    /// SQLite file.
+    pub path: PathBuf,
+    /// Most records waiting to be written.
+    pub queue: usize,
+    /// What happens to a record when the queue is full.
+    pub when_full: WhenFull,
+    /// Days that records are kept; none keeps them for ever.
+    pub keep_days: Option<u32>,
+}
+
+/// What happens to a usage record when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is dropped and counted: answers are never delayed.
+    Drop,
+    /// The finished request waits for room: records are never lost, connections may be held.
+    Wait,
+}
+
+/// How the process ends on SIGTERM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shutdown {
+    /// How long `/readyz` says no while connections are still accepted.
+    pub delay: Duration,
+    /// How long running requests may take after that.
+    pub drain: Duration,
+}
+
+/// Log output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogSettings {
+    /// A filter as `tracing_subscriber::EnvFilter` reads it, such as `info` or `emberway=debug`.
+    pub filter: String,
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text, coloured on a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a reload replaces.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The fleet.
+    pub snapshot: Arc<Snapshot>,
+    /// SHA-256 digests of client keys; a client may have several.
+    pub client_keys: Vec<ClientKey>,
+    /// How to log in to each resource, by `ResourceIx`.
+    pub credentials: Vec<Credential>,
+    /// Bounds on what clients may send.
+    pub limits: Limits,
+    /// How throttled and failing deployments are set aside.
+    pub health: HealthSettings,
+}
+
+/// A client's key, as a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientKey {
+    /// SHA-256 of the key's UTF-8 bytes.
+    pub digest: [u8; 32],
+    /// Whose key it is.
+    pub client: ClientIx,
+}
+
+/// How the gateway logs in to a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Credential {
+    /// Sent as `api-key`.
+    ApiKey(Secret),
+    /// Sent as `Authorization: Bearer`.
+    Bearer(Secret),
+}
+
+/// Bounds on what clients may send.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Largest request body, in bytes.
+    pub body_bytes: usize,
+    /// Request bodies held by the whole process at one time, in bytes.
+    pub held_bytes: usize,
+    /// Longest time for a request body to arrive.
+    pub body_time: Duration,
+}
+
+/// How throttled and failing deployments are set aside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthSettings {
+    /// Failures in a row that open a deployment's circuit breaker; at least 1.
+    pub consecutive_failures: u32,
+    /// How long an opened breaker stays open before a request may probe.
+    pub open_for: Duration,
+    /// How long a deployment rests after a 429 that names no time.
+    pub throttle_default: Duration,
+    /// Longest rest that an upstream's `retry-after` can ask for.
+    pub throttle_max: Duration,
+}

@@ -1,0 +1,4 @@
+//! WHAT is configured? One YAML file: parsed, checked, compiled into [`checked::Checked`], reloaded.
+
+pub mod checked;
+pub mod secrets;

@@ -1,0 +1,3 @@
+//! WHAT did it use, and what lies idle?
+
+pub mod usage;

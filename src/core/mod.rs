@@ -1,0 +1,8 @@
+//! WHAT should happen? Every decision of the gateway, as pure functions over plain values.
+//!
+//! Nothing here does IO, reads a clock, draws a random number, awaits or logs: `now` and randomness are
+//! arguments, and every decision comes back with its reason. So the core cannot fail for reasons of its own.
+
+pub mod ids;
+pub mod ledger;
+pub mod topology;

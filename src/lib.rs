@@ -1,0 +1,24 @@
+//! Emberway: one endpoint in front of a fleet of fine-tuned Azure OpenAI deployments.
+//!
+//! The crate in reading order, lowest layer first. A module uses only modules of its own layer's kind below it;
+//! `tests/it/architecture.rs` holds that rule.
+//!
+//! | layer | modules | what they are |
+//! | --- | --- | --- |
+//! | 0 | [`core`] | decisions: no IO, no clock, no randomness, no async, no logging |
+//! | 1 | [`openai`] | wire formats: bytes in, values out |
+//! | 2 | [`config`], [`storage`], [`telemetry`], [`simulator`] | each touches one part of the world |
+//! | 3 | [`proxy`], [`admin`], [`load`] | things that run |
+//! | 4 | [`cli`], [`app`] | arguments, wiring, exit codes |
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod load;
+pub mod openai;
+pub mod proxy;
+pub mod simulator;
+pub mod storage;
+pub mod telemetry;
