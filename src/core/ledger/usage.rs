@@ -4,7 +4,7 @@
 //! anything else a client typed except through configured ids.
 
 use serde::{Deserialize, Serialize};
-use strum::{EnumString, IntoStaticStr, VariantArray};
+use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
 use crate::core::ids::{ClientId, DeploymentId, Region, RouteId};
 
@@ -52,9 +52,11 @@ pub struct UsageRecord {
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, EnumString, VariantArray)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, AsRefStr, EnumString, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
+#[strum(serialize_all = "snake_case")]
 pub enum Operation {
     /// `chat/completions`.
     Chat,
@@ -65,9 +67,11 @@ pub enum Operation {
 }
 
 /// How a request ended for the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, EnumString, VariantArray)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, AsRefStr, EnumString, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
+#[strum(serialize_all = "snake_case")]
 pub enum RequestOutcome {
     /// A whole 2xx answer.
     Success,
@@ -86,9 +90,11 @@ pub enum RequestOutcome {
 }
 
 /// Where a record's token figures come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, EnumString, VariantArray)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr, AsRefStr, EnumString, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
+#[strum(serialize_all = "snake_case")]
 pub enum UsageSource {
     /// The provider's own `usage`.
     Reported,
