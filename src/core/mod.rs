@@ -5,4 +5,7 @@
 
 pub mod ids;
 pub mod ledger;
+pub mod placement;
+pub mod recovery;
+pub mod router;
 pub mod topology;

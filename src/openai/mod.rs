@@ -1,1 +1,13 @@
-//! (filled in by the next commits)
+//! WHAT do the bytes say? Wire formats of OpenAI and Azure OpenAI: bytes in, values out, no IO.
+//!
+//! Only the members that the gateway acts on are read; everything else passes through untouched, so a member
+//! that Azure adds tomorrow works today.
+
+pub mod azure;
+pub mod body;
+pub mod error;
+pub mod request;
+pub mod sse;
+pub mod stream;
+pub mod target;
+pub mod usage;

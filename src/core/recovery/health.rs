@@ -1,0 +1,307 @@
+//! A deployment's health: its circuit breaker and its rest after a 429, as one small state machine.
+//!
+//! - *closed*: in use. `consecutive_failures` failures in a row open it.
+//! - *open*: set aside for `open_for`, twice as long after every failed probe, at most [`OPEN_MAX`].
+//! - *half-open*: after that, one request at a time may probe. An answer closes the breaker, a failure opens it again.
+//!
+//! Rest is apart from the breaker: a throttled deployment works, so it is passed over until the time it named (capped) and
+//! nothing is counted against it. There is no probing by calls of our own: they would cost tokens and prove little.
+//!
+//! Transitions take `now`; whoever acts on a change reports it.
+
+use std::time::{Duration, Instant};
+
+use strum::{AsRefStr, IntoStaticStr, VariantArray};
+
+use crate::core::recovery::outcome::Effect;
+
+/// Longest time between two probes of a deployment that keeps failing.
+pub const OPEN_MAX: Duration = Duration::from_secs(600);
+
+/// A probe that has not answered after this long no longer keeps others from probing: its request may run for minutes.
+const PROBE_MAX: Duration = Duration::from_secs(30);
+
+/// The configured rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Failures in a row that open the breaker; at least 1.
+    pub consecutive_failures: u32,
+    /// First time that an opened breaker stays open.
+    pub open_for: Duration,
+    /// Rest after a 429 that names no time.
+    pub throttle_default: Duration,
+    /// Longest rest that an upstream can ask for.
+    pub throttle_max: Duration,
+}
+
+/// The breaker's state, as the log and the metric name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum BreakerState {
+    /// In use.
+    Closed,
+    /// One probe at a time.
+    HalfOpen,
+    /// Set aside.
+    Open,
+}
+
+/// Whether a deployment may be used now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// Yes.
+    Ready,
+    /// Yes, by one request, which is its probe.
+    Probe,
+    /// Throttled until then.
+    Resting(Instant),
+    /// Its breaker is open until then.
+    Ejected(Instant),
+}
+
+/// A deployment's health.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    failures_in_a_row: u32,
+    breaker: Breaker,
+    rests_until: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Breaker {
+    #[default]
+    Closed,
+    Open {
+        until: Instant,
+        lasting: Duration,
+    },
+    HalfOpen {
+        since: Instant,
+        lasting: Duration,
+    },
+}
+
+impl Health {
+    /// Whether the deployment may be used.
+    pub fn availability(&self, now: Instant) -> Availability {
+        match self.breaker {
+            Breaker::Open { until, .. } if now < until => return Availability::Ejected(until),
+            Breaker::HalfOpen { since, .. } if now < since + PROBE_MAX => {
+                return Availability::Ejected(since + PROBE_MAX);
+            }
+            _ => {}
+        }
+        match (self.rests_until, self.breaker) {
+            (Some(until), _) if now < until => Availability::Resting(until),
+            (_, Breaker::Closed) => Availability::Ready,
+            (_, Breaker::Open { .. } | Breaker::HalfOpen { .. }) => Availability::Probe,
+        }
+    }
+
+    /// The breaker's state.
+    pub fn state(&self, now: Instant) -> BreakerState {
+        match self.breaker {
+            Breaker::Closed => BreakerState::Closed,
+            Breaker::Open { until, .. } if now < until => BreakerState::Open,
+            Breaker::Open { .. } | Breaker::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    /// When the rest after a 429 ends; none when there is none.
+    pub fn rests_until(&self, now: Instant) -> Option<Instant> {
+        self.rests_until.filter(|&until| now < until)
+    }
+
+    /// Notes that an attempt begins: where the breaker is due a probe, this is it.
+    pub fn begin(&mut self, now: Instant) {
+        if let Breaker::Open { lasting, .. } | Breaker::HalfOpen { lasting, .. } = self.breaker {
+            self.breaker = Breaker::HalfOpen { since: now, lasting };
+        }
+    }
+
+    /// Notes what an attempt taught. Returns the breaker's new state where it changed.
+    pub fn end(&mut self, effect: Effect, rules: &Rules, now: Instant) -> Option<BreakerState> {
+        let before = self.kind();
+        match effect {
+            Effect::Works => {
+                self.failures_in_a_row = 0;
+                self.breaker = Breaker::Closed;
+            }
+            Effect::Nothing => self.give_back_probe(now),
+            Effect::Rest(asked) => {
+                let rest = asked.unwrap_or(rules.throttle_default).min(rules.throttle_max);
+                // A shorter time than one already known does not shorten it: the other limit still holds.
+                self.rests_until = self.rests_until.max(Some(now + rest));
+                self.failures_in_a_row = 0;
+                self.breaker = Breaker::Closed;
+            }
+            Effect::Failure => {
+                self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+                self.fail(rules, now);
+            }
+            Effect::Unusable(lasting) => {
+                self.breaker = Breaker::Open {
+                    until: now + lasting,
+                    lasting,
+                }
+            }
+        }
+        let after = self.kind();
+        (before != after).then_some(after)
+    }
+
+    /// Opens the breaker where the rules say so: after a failed probe, or after too many failures in a row.
+    fn fail(&mut self, rules: &Rules, now: Instant) {
+        let lasting = match self.breaker {
+            Breaker::HalfOpen { lasting, .. } => (lasting * 2).min(OPEN_MAX.max(rules.open_for)),
+            Breaker::Closed if self.failures_in_a_row >= rules.consecutive_failures => rules.open_for,
+            // A request that began before the breaker opened says nothing new.
+            Breaker::Closed | Breaker::Open { .. } => return,
+        };
+        self.breaker = Breaker::Open {
+            until: now + lasting,
+            lasting,
+        };
+    }
+
+    /// A probe that ended without teaching anything lets the next request probe.
+    fn give_back_probe(&mut self, now: Instant) {
+        if let Breaker::HalfOpen { lasting, .. } = self.breaker {
+            self.breaker = Breaker::Open { until: now, lasting };
+        }
+    }
+
+    /// The state without regard to time.
+    fn kind(&self) -> BreakerState {
+        match self.breaker {
+            Breaker::Closed => BreakerState::Closed,
+            Breaker::Open { .. } => BreakerState::Open,
+            Breaker::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        consecutive_failures: 3,
+        open_for: Duration::from_secs(10),
+        throttle_default: Duration::from_secs(2),
+        throttle_max: Duration::from_secs(60),
+    };
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    fn opened(start: Instant) -> Health {
+        let mut health = Health::default();
+        assert_eq!(health.end(Effect::Failure, &RULES, start), None);
+        assert_eq!(health.end(Effect::Failure, &RULES, start), None);
+        assert_eq!(health.end(Effect::Failure, &RULES, start), Some(BreakerState::Open));
+        health
+    }
+
+    #[test]
+    fn failures_in_a_row_open_and_a_success_between_does_not() {
+        let start = Instant::now();
+        assert_eq!(opened(start).availability(start), Availability::Ejected(at(start, 10)));
+        let mut health = Health::default();
+        for effect in [
+            Effect::Failure,
+            Effect::Failure,
+            Effect::Works,
+            Effect::Failure,
+            Effect::Failure,
+        ] {
+            health.end(effect, &RULES, start);
+        }
+        assert_eq!(health.availability(start), Availability::Ready);
+    }
+
+    #[test]
+    fn one_probe_at_a_time_then_closed() {
+        let start = Instant::now();
+        let mut health = opened(start);
+        let later = at(start, 10);
+        assert_eq!(health.availability(later), Availability::Probe);
+        health.begin(later);
+        assert!(
+            matches!(health.availability(later), Availability::Ejected(_)),
+            "a second probe at once"
+        );
+        assert_eq!(health.end(Effect::Works, &RULES, later), Some(BreakerState::Closed));
+        assert_eq!(health.availability(later), Availability::Ready);
+    }
+
+    #[test]
+    fn a_failed_probe_opens_for_twice_as_long() {
+        let start = Instant::now();
+        let mut health = opened(start);
+        let mut now = at(start, 10);
+        for lasting in [20, 40, 80, 160, 320, 600, 600] {
+            health.begin(now);
+            assert_eq!(health.end(Effect::Failure, &RULES, now), Some(BreakerState::Open));
+            assert_eq!(health.availability(now), Availability::Ejected(at(now, lasting)));
+            now = at(now, lasting);
+        }
+    }
+
+    #[test]
+    fn a_probe_that_taught_nothing_is_given_back() {
+        let start = Instant::now();
+        let mut health = opened(start);
+        let later = at(start, 10);
+        health.begin(later);
+        health.end(Effect::Nothing, &RULES, later);
+        assert_eq!(health.availability(later), Availability::Probe);
+    }
+
+    #[test]
+    fn a_probe_that_never_ends_does_not_block_for_ever() {
+        let start = Instant::now();
+        let mut health = opened(start);
+        health.begin(at(start, 10));
+        assert_eq!(health.availability(at(start, 10) + PROBE_MAX), Availability::Probe);
+    }
+
+    #[test]
+    fn rest_is_capped_defaulted_and_never_shortened() {
+        let start = Instant::now();
+        let rest = |asked: &[Option<u64>]| {
+            let mut health = Health::default();
+            for seconds in asked {
+                health.end(Effect::Rest(seconds.map(Duration::from_secs)), &RULES, start);
+            }
+            health.rests_until(start).map(|until| (until - start).as_secs())
+        };
+        assert_eq!(rest(&[Some(86_400)]), Some(60));
+        assert_eq!(rest(&[None]), Some(2));
+        assert_eq!(rest(&[Some(30), Some(1)]), Some(30));
+        assert_eq!(rest(&[Some(0)]), None);
+    }
+
+    #[test]
+    fn throttling_never_opens_the_breaker() {
+        let start = Instant::now();
+        let mut health = Health::default();
+        for _ in 0..100 {
+            assert_eq!(health.end(Effect::Rest(None), &RULES, start), None);
+        }
+        assert_eq!(health.state(start), BreakerState::Closed);
+        assert_eq!(health.availability(start), Availability::Resting(at(start, 2)));
+        assert_eq!(health.availability(at(start, 2)), Availability::Ready);
+    }
+
+    #[test]
+    fn an_unusable_deployment_is_set_aside_at_once() {
+        let start = Instant::now();
+        let mut health = Health::default();
+        let effect = Effect::Unusable(Duration::from_secs(30));
+        assert_eq!(health.end(effect, &RULES, start), Some(BreakerState::Open));
+        assert_eq!(health.availability(start), Availability::Ejected(at(start, 30)));
+        assert_eq!(health.availability(at(start, 30)), Availability::Probe);
+    }
+}

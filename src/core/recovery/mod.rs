@@ -1,0 +1,4 @@
+//! WHAT NOW, after this? What an attempt's end means for the request and for the deployment.
+
+pub mod health;
+pub mod outcome;

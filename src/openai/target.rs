@@ -1,0 +1,142 @@
+//! Which operation a request's path and query name: the three URL families that clients use.
+//!
+//! | family | path | model comes from |
+//! | --- | --- | --- |
+//! | Azure classic | `/openai/deployments/{name}/chat/completions?api-version=…` | the path |
+//! | Azure v1 | `/openai/v1/chat/completions` | the body |
+//! | OpenAI | `/v1/chat/completions` | the body |
+//!
+//! Pure text matching; the `api-version` that a client sends is not looked at, since the version that counts is
+//! the one configured for the resource that will serve it.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// What a path asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `POST`: run a model.
+    Inference {
+        /// Which operation.
+        operation: WireOperation,
+        /// The deployment named in the path (classic family), percent-decoded.
+        deployment: Option<Cow<'a, str>>,
+    },
+    /// `GET`: list models.
+    Models,
+}
+
+/// The inference operations the gateway serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WireOperation {
+    /// `chat/completions`.
+    Chat,
+    /// Legacy `completions`.
+    Completions,
+    /// `embeddings`.
+    Embeddings,
+}
+
+impl WireOperation {
+    /// The path after `/openai/v1/` or `/openai/deployments/{name}/`.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "chat/completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+
+    /// The inverse of [`path`](Self::path).
+    fn from_path(path: &str) -> Option<Self> {
+        match path {
+            "chat/completions" => Some(Self::Chat),
+            "completions" => Some(Self::Completions),
+            "embeddings" => Some(Self::Embeddings),
+            _ => None,
+        }
+    }
+}
+
+/// What is served, for the answer to a path that is not.
+pub const SERVED: &str = "POST /openai/deployments/{name}/{chat/completions,completions,embeddings}, \
+     POST /openai/v1/{chat/completions,completions,embeddings}, POST /v1/{chat/completions,completions,embeddings}, \
+     GET /openai/models, GET /openai/v1/models, GET /v1/models";
+
+/// Reads a path (without query). None when nothing is served there.
+pub fn parse(path: &str) -> Option<Target<'_>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if let Some(rest) = path.strip_prefix("/openai/deployments/") {
+        let (name, operation) = rest.split_once('/')?;
+        let name = percent_decode_str(name)
+            .decode_utf8()
+            .ok()
+            .filter(|name| !name.is_empty())?;
+        return Some(Target::Inference {
+            operation: WireOperation::from_path(operation)?,
+            deployment: Some(name),
+        });
+    }
+    if path == "/openai/models" {
+        return Some(Target::Models);
+    }
+    let rest = path.strip_prefix("/openai/v1/").or_else(|| path.strip_prefix("/v1/"))?;
+    if rest == "models" {
+        return Some(Target::Models);
+    }
+    Some(Target::Inference {
+        operation: WireOperation::from_path(rest)?,
+        deployment: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expect: Option<(WireOperation, Option<&str>)>) {
+        let got = parse(path).map(|target| match target {
+            Target::Inference { operation, deployment } => (operation, deployment.map(Cow::into_owned)),
+            Target::Models => panic!("`{path}` is the model list"),
+        });
+        assert_eq!(
+            got,
+            expect.map(|(operation, name)| (operation, name.map(str::to_owned))),
+            "{path}"
+        );
+    }
+
+    #[test]
+    fn inference_paths() {
+        check(
+            "/openai/deployments/a/chat/completions",
+            Some((WireOperation::Chat, Some("a"))),
+        );
+        check(
+            "/openai/deployments/a%20b/completions",
+            Some((WireOperation::Completions, Some("a b"))),
+        );
+        check(
+            "/openai/deployments/gpt-4.1/embeddings",
+            Some((WireOperation::Embeddings, Some("gpt-4.1"))),
+        );
+        check("/openai/v1/chat/completions", Some((WireOperation::Chat, None)));
+        check("/openai/v1/chat/completions/", Some((WireOperation::Chat, None)));
+        check("/v1/embeddings", Some((WireOperation::Embeddings, None)));
+        check("/v1/responses", None);
+        check("/openai/deployments//chat/completions", None);
+        check("/openai/deployments/a", None);
+        check("/openai/deployments/%ff/embeddings", None);
+        check("/", None);
+        check("", None);
+    }
+
+    #[test]
+    fn model_lists() {
+        for path in ["/v1/models", "/openai/v1/models", "/openai/models", "/v1/models/"] {
+            assert_eq!(parse(path), Some(Target::Models), "{path}");
+        }
+    }
+}
