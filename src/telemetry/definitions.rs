@@ -1,0 +1,324 @@
+//! Every metric once: name, kind, labels, help, buckets. `docs/metrics.md` is generated from this table, and the shipped
+//! dashboards and alerts are checked against it.
+//!
+//! Names follow OpenTelemetry's `gen_ai.client.*` where it has one (the gateway is a client of the model) and carry
+//! our own prefix elsewhere. Units are seconds and bytes, as Prometheus asks. What changes faster than it is scraped
+//! is a pair of counters, not a gauge.
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// Its name as exposed.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it means, one sentence or two.
+    pub help: &'static str,
+}
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only ever grows while the process lives.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution, with the upper bounds of its buckets.
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// OpenTelemetry's bounds for `gen_ai.client.operation.duration`, doubled on to reach the ten minutes that SDKs wait.
+pub const ANSWER_SECONDS: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36,
+];
+
+/// From a good gateway's 10 µs to one that is noticed.
+pub const OVERHEAD_SECONDS: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+];
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
+    Definition {
+        name,
+        kind: Kind::Counter,
+        labels,
+        help,
+    }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
+    Definition {
+        name,
+        kind: Kind::Gauge,
+        labels,
+        help,
+    }
+}
+
+const fn histogram(
+    name: &'static str,
+    buckets: &'static [f64],
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Definition {
+    Definition {
+        name,
+        kind: Kind::Histogram(buckets),
+        labels,
+        help,
+    }
+}
+
+// === Requests ===
+
+/// See its help.
+pub const REQUESTS: Definition = counter(
+    "emberway_requests_total",
+    &["client", "route", "outcome", "status_class"],
+    "Finished requests by how they ended for the client and the class of the status it got (`none` when it left before).",
+);
+/// See its help.
+pub const REQUESTS_IN_FLIGHT: Definition = gauge(
+    "emberway_requests_in_flight",
+    &["route"],
+    "Requests let in and not finished.",
+);
+/// See its help.
+pub const TIME_TO_FIRST_BYTE: Definition = histogram(
+    "emberway_time_to_first_byte_seconds",
+    ANSWER_SECONDS,
+    &["route"],
+    "From the request's head to the first byte towards the client, all attempts included.",
+);
+/// See its help.
+pub const GATEWAY_OVERHEAD: Definition = histogram(
+    "emberway_gateway_overhead_seconds",
+    OVERHEAD_SECONDS,
+    &["route"],
+    "Time a request spent in the gateway itself, waiting for neither upstream nor client.",
+);
+/// See its help.
+pub const REFUSALS: Definition = counter(
+    "emberway_gateway_refusals_total",
+    &["reason"],
+    "Requests that the gateway itself refused, by reason: a limit, a malformed request, shutting down.",
+);
+/// See its help.
+pub const AUTH_FAILURES: Definition = counter(
+    "emberway_client_auth_failures_total",
+    &["reason"],
+    "Requests turned away for their key: `missing` or `unknown`.",
+);
+/// See its help.
+pub const HELD_BODY_BYTES: Definition = gauge(
+    "emberway_held_body_bytes",
+    &[],
+    "Bytes of request bodies held in memory for a possible second attempt.",
+);
+
+// === Attempts and tokens ===
+
+/// See its help.
+pub const OPERATION_DURATION: Definition = histogram(
+    "gen_ai_client_operation_duration_seconds",
+    ANSWER_SECONDS,
+    &["route", "deployment"],
+    "Whole duration of attempts that gave the client its answer.",
+);
+/// See its help.
+pub const TIME_TO_FIRST_CHUNK: Definition = histogram(
+    "gen_ai_client_operation_time_to_first_chunk_seconds",
+    ANSWER_SECONDS,
+    &["route", "deployment"],
+    "From an attempt's start to its first output token; streams only.",
+);
+/// See its help.
+pub const TOKENS: Definition = counter(
+    "emberway_tokens_total",
+    &["route", "deployment", "kind"],
+    "Tokens by kind: `prompt` (cached ones included), `cached` (those of the prompt that the provider found cached), \
+     `completion`.",
+);
+/// See its help.
+pub const ATTEMPTS: Definition = counter(
+    "emberway_attempts_total",
+    &["route", "deployment", "outcome", "reason"],
+    "Attempts by how they ended and why that deployment was chosen.",
+);
+/// See its help.
+pub const MAYBE_BILLED_TWICE: Definition = counter(
+    "emberway_attempts_maybe_billed_twice_total",
+    &["route", "deployment"],
+    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
+);
+/// See its help.
+pub const UPSTREAM_CONNECTIONS: Definition = counter(
+    "emberway_upstream_connections_total",
+    &["resource", "reused"],
+    "Connections taken for attempts, by whether an open one was reused (`true`) or made (`false`).",
+);
+
+// === Deployments and pools, as of the scrape ===
+
+/// See its help.
+pub const DEPLOYMENT_IN_FLIGHT: Definition = gauge(
+    "emberway_deployment_in_flight",
+    &["deployment"],
+    "Attempts running at a deployment.",
+);
+/// See its help.
+pub const BREAKER_STATE: Definition = gauge(
+    "emberway_deployment_breaker_state",
+    &["deployment"],
+    "Circuit breaker: 0 closed, 1 half-open (one request may probe), 2 open.",
+);
+/// See its help.
+pub const COOLING: Definition = gauge(
+    "emberway_deployment_cooling_seconds",
+    &["deployment"],
+    "Time for which a throttled deployment still rests; 0 when it does not.",
+);
+/// See its help.
+pub const LAST_SUCCESS_AGE: Definition = gauge(
+    "emberway_deployment_last_success_age_seconds",
+    &["deployment"],
+    "Time since the deployment last answered with success, restarts included; absent while it never has.",
+);
+/// See its help.
+pub const INACTIVITY_DELETION: Definition = gauge(
+    "emberway_deployment_inactivity_deletion_seconds",
+    &["deployment"],
+    "Time until Azure may delete the deployment for inactivity, negative once it may; absent where it never does.",
+);
+/// See its help.
+pub const POOL_DEPLOYMENTS: Definition = gauge("emberway_pool_deployments", &["pool"], "Deployments of a pool.");
+/// See its help.
+pub const POOL_USABLE: Definition = gauge(
+    "emberway_pool_usable_deployments",
+    &["pool"],
+    "Deployments of a pool that are neither cooling nor behind an open breaker.",
+);
+
+// === The gateway's own state ===
+
+/// See its help.
+pub const CONFIG_GENERATION: Definition = gauge(
+    "emberway_config_generation",
+    &[],
+    "How many configurations have been taken into use: 1 after the start, one more with each reload.",
+);
+/// See its help.
+pub const CONFIG_RELOAD_FAILED: Definition = gauge(
+    "emberway_config_reload_failed",
+    &[],
+    "1 while the file on disk was refused and an older configuration is in use, else 0.",
+);
+/// See its help.
+pub const CONFIG_RELOADS: Definition = counter(
+    "emberway_config_reloads_total",
+    &["result"],
+    "Reloads by result: `loaded`, `refused`.",
+);
+/// See its help.
+pub const USAGE_ACCEPTED: Definition = counter(
+    "emberway_usage_records_accepted_total",
+    &[],
+    "Usage records taken into the queue; those not yet written are this less the written ones.",
+);
+/// See its help.
+pub const USAGE_WRITTEN: Definition = counter(
+    "emberway_usage_records_written_total",
+    &[],
+    "Usage records written to the store.",
+);
+/// See its help.
+pub const USAGE_DROPPED: Definition = counter(
+    "emberway_usage_records_dropped_total",
+    &[],
+    "Usage records lost because the queue was full.",
+);
+/// See its help.
+pub const USAGE_BATCHES: Definition = counter(
+    "emberway_usage_batches_total",
+    &[],
+    "Transactions that wrote usage records.",
+);
+/// See its help.
+pub const USAGE_WRITE_ERRORS: Definition = counter(
+    "emberway_usage_write_errors_total",
+    &[],
+    "Writes to the usage store that failed; each is tried again.",
+);
+/// See its help.
+pub const LOG_LINES_DROPPED: Definition = counter(
+    "emberway_log_lines_dropped_total",
+    &[],
+    "Log lines lost because whatever reads stderr was too slow.",
+);
+/// See its help.
+pub const BUILD_INFO: Definition = gauge(
+    "emberway_build_info",
+    &["version"],
+    "Always 1; its label is the version.",
+);
+
+/// Every metric of our own, in the order of the reference page.
+pub const ALL: &[&Definition] = &[
+    &REQUESTS,
+    &REQUESTS_IN_FLIGHT,
+    &TIME_TO_FIRST_BYTE,
+    &GATEWAY_OVERHEAD,
+    &REFUSALS,
+    &AUTH_FAILURES,
+    &HELD_BODY_BYTES,
+    &OPERATION_DURATION,
+    &TIME_TO_FIRST_CHUNK,
+    &TOKENS,
+    &ATTEMPTS,
+    &MAYBE_BILLED_TWICE,
+    &UPSTREAM_CONNECTIONS,
+    &DEPLOYMENT_IN_FLIGHT,
+    &BREAKER_STATE,
+    &COOLING,
+    &LAST_SUCCESS_AGE,
+    &INACTIVITY_DELETION,
+    &POOL_DEPLOYMENTS,
+    &POOL_USABLE,
+    &CONFIG_GENERATION,
+    &CONFIG_RELOAD_FAILED,
+    &CONFIG_RELOADS,
+    &USAGE_ACCEPTED,
+    &USAGE_WRITTEN,
+    &USAGE_DROPPED,
+    &USAGE_BATCHES,
+    &USAGE_WRITE_ERRORS,
+    &LOG_LINES_DROPPED,
+    &BUILD_INFO,
+];
+
+/// Metrics of the process that the client library adds, on Linux only.
+pub const PROCESS: &[&str] = &[
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_threads",
+    "process_virtual_memory_bytes",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! The reference page is what the definitions say, and dashboards and alerts name only metrics and labels that exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::*;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn reference_page() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         <!-- Generated from src/telemetry/definitions.rs; UPDATE_GENERATED=1 cargo test rewrites it. -->\n\n\
+         The admin listener serves them at `/metrics` in Prometheus' text format. Labels are names from the\n\
+         configuration or words from a fixed set, never what a client sent, so their number is bounded.\n\n\
+         | metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n",
+    );
+    for definition in ALL {
+        let labels = definition.labels.join("`, `");
+        let labels = if labels.is_empty() {
+            "–".to_owned()
+        } else {
+            format!("`{labels}`")
+        };
+        let (name, kind, help) = (definition.name, definition.kind.word(), definition.help);
+        writeln!(page, "| `{name}` | {kind} | {labels} | {help} |").expect("a string takes text");
+    }
+    page.push_str("\n## Buckets\n\nUpper bounds in seconds.\n\n");
+    for definition in ALL {
+        if let Kind::Histogram(buckets) = definition.kind {
+            let bounds: Vec<String> = buckets.iter().map(ToString::to_string).collect();
+            writeln!(page, "- `{}`: {}", definition.name, bounds.join(", ")).expect("a string takes text");
+        }
+    }
+    page.push_str("\n## The process\n\nOn Linux, from the Prometheus client library:\n\n");
+    for name in PROCESS {
+        writeln!(page, "- `{name}`").expect("a string takes text");
+    }
+    page
+}
+
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = repository("docs/metrics.md");
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(&path, reference_page()).expect("the page can be written");
+    }
+    assert_eq!(
+        read("docs/metrics.md"),
+        reference_page(),
+        "run UPDATE_GENERATED=1 cargo test"
+    );
+}
+
+#[test]
+fn names_are_unique_and_follow_prometheus() {
+    let mut seen = BTreeSet::new();
+    for definition in ALL {
+        assert!(seen.insert(definition.name), "`{}` is there twice", definition.name);
+        let counted = definition.name.ends_with("_total");
+        assert_eq!(
+            counted,
+            definition.kind == Kind::Counter,
+            "`{}`: counters end in _total",
+            definition.name
+        );
+        assert!(
+            !definition.help.is_empty() && definition.help.ends_with('.'),
+            "`{}`",
+            definition.name
+        );
+        if let Kind::Histogram(buckets) = definition.kind {
+            assert!(buckets.is_sorted(), "`{}`", definition.name);
+        }
+    }
+}
+
+/// What an expression may name, with the labels each has.
+struct Known(BTreeMap<String, Vec<&'static str>>);
+
+impl Known {
+    fn new() -> Self {
+        let mut known = BTreeMap::new();
+        for definition in ALL {
+            let labels = definition.labels.to_vec();
+            if let Kind::Histogram(_) = definition.kind {
+                for part in ["bucket", "sum", "count"] {
+                    known.insert(
+                        format!("{}_{part}", definition.name),
+                        [labels.clone(), vec!["le"]].concat(),
+                    );
+                }
+            } else {
+                known.insert(definition.name.to_owned(), labels);
+            }
+        }
+        known.extend(PROCESS.iter().map(|name| ((*name).to_owned(), Vec::new())));
+        Self(known)
+    }
+
+    /// Names in the expression that are no metric, and labels in braces that their metric does not have.
+    fn mistakes(&self, expression: &str, recorded: &BTreeSet<String>) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+        let mut rest = expression;
+        while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+            rest = &rest[start..];
+            let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            rest = after;
+            let ours = ["emberway", "gen_ai_", "process_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+            if !ours || recorded.contains(name) {
+                continue;
+            }
+            let Some(labels) = self.0.get(name) else {
+                mistakes.push(format!("`{name}` is no metric"));
+                continue;
+            };
+            let selector = after
+                .strip_prefix('{')
+                .and_then(|after| after.split('}').next())
+                .unwrap_or("");
+            for label in selector.split("\",").filter_map(|pair| pair.split(['=', '!']).next()) {
+                let label = label.trim();
+                if !label.is_empty() && !["job", "instance"].contains(&label) && !labels.contains(&label) {
+                    mistakes.push(format!("`{name}` has no label `{label}`"));
+                }
+            }
+            rest = after.get(selector.len()..).unwrap_or("");
+        }
+        mistakes
+    }
+}
+
+/// Every string under a key of this name, at any depth.
+fn strings_under<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get(key).and_then(Value::as_str));
+            map.values().for_each(|value| strings_under(value, key, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| strings_under(value, key, found)),
+        _ => {}
+    }
+}
+
+fn check(value: &Value, keys: &[&str]) {
+    let mut recorded = Vec::new();
+    strings_under(value, "record", &mut recorded);
+    let recorded: BTreeSet<String> = recorded.into_iter().map(str::to_owned).collect();
+    let mut expressions = Vec::new();
+    for key in keys {
+        strings_under(value, key, &mut expressions);
+    }
+    assert!(expressions.len() >= 5, "only {} expressions found", expressions.len());
+    let known = Known::new();
+    for expression in expressions {
+        assert_eq!(
+            known.mistakes(expression, &recorded),
+            Vec::<String>::new(),
+            "in `{expression}`"
+        );
+    }
+}
+
+#[test]
+fn the_dashboard_names_only_what_exists() {
+    let dashboard: Value = serde_json::from_str(&read("dashboards/grafana/overview.json")).expect("JSON");
+    check(&dashboard, &["expr", "definition", "query"]);
+}
+
+#[test]
+fn the_alerts_name_only_what_exists() {
+    let alerts: Value = serde_saphyr::from_str(&read("dashboards/prometheus/alerts.yaml")).expect("YAML");
+    check(&alerts, &["expr"]);
+}
+
+#[test]
+fn mistakes_in_expressions_are_found() {
+    let known = Known::new();
+    let recorded = BTreeSet::from(["emberway:errors:ratio5m".to_owned()]);
+    let mistakes = |expression: &str| known.mistakes(expression, &recorded);
+    assert!(mistakes(r#"sum by (route) (rate(emberway_requests_total{route=~"$route",outcome!="x"}[5m]))"#).is_empty());
+    assert!(mistakes("emberway:errors:ratio5m > 0.1").is_empty());
+    assert_eq!(
+        mistakes("rate(emberway_request_total[5m])"),
+        ["`emberway_request_total` is no metric"]
+    );
+    assert_eq!(mistakes("emberway_tokens"), ["`emberway_tokens` is no metric"]);
+    assert_eq!(
+        mistakes(r#"emberway_tokens_total{kind="x",model="y"}"#),
+        ["`emberway_tokens_total` has no label `model`"]
+    );
+    assert_eq!(
+        mistakes("emberway_time_to_first_byte_seconds").len(),
+        1,
+        "a histogram is used by its parts"
+    );
+}

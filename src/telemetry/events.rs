@@ -1,0 +1,381 @@
+//! One struct for each thing that happens; emitting it logs and counts it, in one place and in agreement.
+//!
+//! Levels: `error` wants somebody now, `warn` wants somebody today, `info` tells what the gateway did (one line a
+//! request), `debug` how it came to that. What a client can cause at will is never above `debug`, except its
+//! request line. Words for outcomes and reasons are static strings of closed enums.
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use strum::{AsRefStr, IntoStaticStr, VariantArray};
+use tracing::{debug, error, info, trace, warn};
+
+use crate::core::ids::DeploymentId;
+use crate::core::ledger::usage::UsageRecord;
+use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::series::FleetSeries;
+use crate::telemetry::view::BreakerWord;
+
+// === Requests ===
+
+/// A request that was let in has ended, in whatever way.
+#[derive(Debug)]
+pub struct RequestFinished<'a> {
+    /// What it used.
+    pub record: &'a UsageRecord,
+    /// Whose it was.
+    pub client: ClientIx,
+    /// What it asked for.
+    pub route: RouteIx,
+    /// Who answered, or was tried last.
+    pub deployment: Option<DeploymentIx>,
+    /// Why that deployment was chosen.
+    pub reason: &'static str,
+    /// Time spent in the gateway itself, waiting for neither upstream nor client.
+    pub gateway: Duration,
+}
+
+impl RequestFinished<'_> {
+    /// Logs the request's one line and counts it.
+    pub fn emit(&self, series: &FleetSeries) {
+        let record = self.record;
+        let outcome: &'static str = record.outcome.into();
+        series
+            .requests(self.client, self.route)
+            .count([outcome, status_class(record.status)]);
+        let route = series.route(self.route);
+        route.gateway_overhead.observe(self.gateway.as_secs_f64());
+        if let Some(us) = record.first_byte_us {
+            route.time_to_first_byte.observe(seconds(us));
+        }
+        if let Some(deployment) = self.deployment {
+            let attempts = series.attempts(self.route, deployment);
+            attempts.prompt_tokens.inc_by(record.prompt_tokens);
+            attempts.cached_tokens.inc_by(record.cached_tokens);
+            attempts.completion_tokens.inc_by(record.completion_tokens);
+        }
+        info!(
+            target: "emberway::request",
+            request_id = record.request_id,
+            client = &**record.client,
+            route = &**record.route,
+            deployment = record.deployment.as_ref().map(|id| &***id),
+            region = record.region.as_ref().map(|region| &***region),
+            reason = self.reason,
+            attempts = record.attempts,
+            outcome,
+            status = record.status,
+            prompt_tokens = record.prompt_tokens,
+            cached_tokens = record.cached_tokens,
+            completion_tokens = record.completion_tokens,
+            ttft_ms = record.first_token_us.map(milliseconds),
+            total_ms = milliseconds(record.total_us),
+            gateway_ms = self.gateway.as_secs_f64() * 1_000.0,
+            "request"
+        );
+    }
+}
+
+/// An attempt at one deployment has ended.
+#[derive(Debug)]
+pub struct AttemptFinished<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// What was asked for.
+    pub route: RouteIx,
+    /// Who was tried.
+    pub deployment: DeploymentIx,
+    /// Which attempt of the request, from 1.
+    pub number: u32,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// Why that deployment was chosen.
+    pub reason: &'static str,
+    /// The upstream's status, if one came.
+    pub status: Option<u16>,
+    /// From its start to its end.
+    pub duration: Duration,
+    /// Times of the answer, if the client got its answer from this attempt.
+    pub answer: Option<AnswerTimes>,
+    /// How long the upstream asked to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Whether it was given up after the whole request had been sent, for another attempt.
+    pub maybe_billed_twice: bool,
+}
+
+/// Times of an attempt that gave the client its answer, from the attempt's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerTimes {
+    /// To the first output token; streams only.
+    pub first_chunk: Option<Duration>,
+    /// To the end of the body.
+    pub total: Duration,
+}
+
+impl AttemptFinished<'_> {
+    /// Logs and counts the attempt.
+    pub fn emit(&self, series: &FleetSeries) {
+        let counted = series.attempts(self.route, self.deployment);
+        counted.attempts.count([self.outcome, self.reason]);
+        if let Some(answer) = self.answer {
+            counted.duration.observe(answer.total.as_secs_f64());
+            if let Some(first_chunk) = answer.first_chunk {
+                counted.first_chunk.observe(first_chunk.as_secs_f64());
+            }
+        }
+        if self.maybe_billed_twice {
+            counted.maybe_billed_twice.inc();
+        }
+        debug!(
+            target: "emberway::attempt",
+            request_id = self.request_id,
+            deployment = series.deployment_name(self.deployment),
+            number = self.number,
+            outcome = self.outcome,
+            reason = self.reason,
+            status = self.status,
+            duration_ms = self.duration.as_secs_f64() * 1_000.0,
+            retry_after_s = self.retry_after.map(|after| after.as_secs_f64()),
+            maybe_billed_twice = self.maybe_billed_twice,
+            "attempt"
+        );
+    }
+}
+
+/// A connection was taken for an attempt.
+#[derive(Debug)]
+pub struct UpstreamConnected {
+    /// Where to.
+    pub resource: ResourceIx,
+    /// Whether it had been open already.
+    pub reused: bool,
+}
+
+impl UpstreamConnected {
+    /// Counts it.
+    pub fn emit(&self, series: &FleetSeries) {
+        let connections = series.connections(self.resource);
+        if self.reused {
+            connections.reused.inc();
+        } else {
+            connections.made.inc();
+        }
+        trace!(resource = self.resource.0, reused = self.reused, "upstream connection");
+    }
+}
+
+/// Why a client's key was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum AuthFailure {
+    /// There was none.
+    Missing,
+    /// No client has it.
+    Unknown,
+}
+
+/// A request was turned away for its key.
+#[derive(Debug)]
+pub struct AuthFailed<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Why.
+    pub reason: AuthFailure,
+}
+
+impl AuthFailed<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let reason: &'static str = self.reason.into();
+        metrics.auth_failures.with_label_values(&[reason]).inc();
+        debug!(request_id = self.request_id, reason, "client key refused");
+    }
+}
+
+/// The gateway itself refused a request: a limit, a malformed body, shutting down.
+#[derive(Debug)]
+pub struct GatewayRefused<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl GatewayRefused<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.refusals.with_label_values(&[self.reason]).inc();
+        debug!(request_id = self.request_id, reason = self.reason, "request refused");
+    }
+}
+
+// === Fleet ===
+
+/// A deployment's circuit breaker changed its state.
+#[derive(Debug)]
+pub struct BreakerChanged<'a> {
+    /// Whose.
+    pub deployment: &'a DeploymentId,
+    /// To what.
+    pub state: BreakerWord,
+    /// The outcome that caused it.
+    pub cause: &'static str,
+}
+
+impl BreakerChanged<'_> {
+    /// Logs it; the metric shows the state at the scrape.
+    pub fn emit(&self) {
+        let (deployment, state, cause) = (&***self.deployment, self.state.as_ref(), self.cause);
+        match self.state {
+            BreakerWord::Open => warn!(deployment, state, cause, "circuit breaker changed"),
+            BreakerWord::HalfOpen | BreakerWord::Closed => info!(deployment, state, cause, "circuit breaker changed"),
+        }
+    }
+}
+
+/// A deployment was throttled and rests. Happens in the course of business, so it is told at `debug`.
+#[derive(Debug)]
+pub struct DeploymentCooling<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// For how long.
+    pub rest: Duration,
+}
+
+impl DeploymentCooling<'_> {
+    /// Logs it; the metric shows the rest at the scrape.
+    pub fn emit(&self) {
+        let (deployment, rest_s) = (&***self.deployment, self.rest.as_secs_f64());
+        debug!(deployment, rest_s, "deployment throttled");
+    }
+}
+
+// === Configuration ===
+
+/// A new configuration is in use.
+#[derive(Debug)]
+pub struct ConfigReloaded<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// How many configurations have been in use, this one included.
+    pub generation: u64,
+}
+
+impl ConfigReloaded<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.config_reloads.with_label_values(&["loaded"]).inc();
+        info!(path = %self.path.display(), generation = self.generation, "configuration reloaded");
+    }
+}
+
+/// A changed configuration was refused; the older one stays in use.
+#[derive(Debug)]
+pub struct ConfigRefused<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Why, mistakes joined by line breaks.
+    pub error: &'a str,
+}
+
+impl ConfigRefused<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.config_reloads.with_label_values(&["refused"]).inc();
+        error!(path = %self.path.display(), error = self.error, "configuration refused, the older one stays in use");
+    }
+}
+
+// === Usage store ===
+
+/// Writing usage records has begun to fail.
+#[derive(Debug)]
+pub struct UsageStoreFailing<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl UsageStoreFailing<'_> {
+    /// Logs it; failures are counted by the queue itself.
+    pub fn emit(&self) {
+        error!(error = %Causes(self.error), "usage store fails; records wait in memory and are tried again");
+    }
+}
+
+/// The usage store works again.
+#[derive(Debug)]
+pub struct UsageStoreRecovered {
+    /// How many tries had failed.
+    pub failures: u32,
+    /// Records lost meanwhile because the queue was full.
+    pub dropped: u64,
+}
+
+impl UsageStoreRecovered {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            failures = self.failures,
+            dropped = self.dropped,
+            "usage store works again"
+        );
+    }
+}
+
+/// The process ends with usage records unwritten.
+#[derive(Debug)]
+pub struct UsageRecordsLost {
+    /// How many.
+    pub records: u64,
+}
+
+impl UsageRecordsLost {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(
+            records = self.records,
+            "usage records were not written in time and are lost"
+        );
+    }
+}
+
+/// An error and what caused it, on one line.
+struct Causes<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// The class of a status, as the metrics name it.
+fn status_class(status: u16) -> &'static str {
+    match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "none",
+    }
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1_000_000.0
+}
+
+fn milliseconds(us: u64) -> f64 {
+    us as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests;

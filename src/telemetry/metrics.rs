@@ -1,0 +1,255 @@
+//! The metrics themselves: made from [`definitions`], counted by [`events`](super::events), rendered for Prometheus.
+//!
+//! What requests count goes through [`series`](super::series), which looks labels up once. What has its state
+//! elsewhere is set while rendering, from a [`FleetView`]. The registry is our own, never the library's global one, so
+//! that tests can have as many as they like.
+
+use parking_lot::Mutex;
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::telemetry::definitions::{self as define, Definition, Kind};
+use crate::telemetry::view::{DeploymentView, FleetView};
+
+/// Content type of [`Metrics::render`]'s text.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(super) requests: IntCounterVec,
+    pub(super) time_to_first_byte: HistogramVec,
+    pub(super) gateway_overhead: HistogramVec,
+    pub(super) refusals: IntCounterVec,
+    pub(super) auth_failures: IntCounterVec,
+    pub(super) operation_duration: HistogramVec,
+    pub(super) time_to_first_chunk: HistogramVec,
+    pub(super) tokens: IntCounterVec,
+    pub(super) attempts: IntCounterVec,
+    pub(super) maybe_billed_twice: IntCounterVec,
+    pub(super) upstream_connections: IntCounterVec,
+    pub(super) config_reloads: IntCounterVec,
+    /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
+    scraped: Mutex<Scraped>,
+}
+
+/// Metrics whose state lives elsewhere.
+#[derive(Debug)]
+struct Scraped {
+    requests_in_flight: IntGaugeVec,
+    held_body_bytes: IntGauge,
+    deployment_in_flight: IntGaugeVec,
+    breaker_state: IntGaugeVec,
+    cooling: GaugeVec,
+    last_success_age: GaugeVec,
+    inactivity_deletion: GaugeVec,
+    pool_deployments: IntGaugeVec,
+    pool_usable: IntGaugeVec,
+    config_generation: IntGauge,
+    config_reload_failed: IntGauge,
+    usage_accepted: IntCounter,
+    usage_written: IntCounter,
+    usage_dropped: IntCounter,
+    usage_batches: IntCounter,
+    usage_write_errors: IntCounter,
+    log_lines_dropped: IntCounter,
+}
+
+impl Metrics {
+    /// Makes and registers every metric.
+    ///
+    /// # Errors
+    /// When two have the same name or a name is malformed: a mistake in the definitions.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        register_process(&registry)?;
+        let build_info = int_gauge_vec(&registry, &define::BUILD_INFO)?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            requests: counter_vec(&registry, &define::REQUESTS)?,
+            time_to_first_byte: histogram_vec(&registry, &define::TIME_TO_FIRST_BYTE)?,
+            gateway_overhead: histogram_vec(&registry, &define::GATEWAY_OVERHEAD)?,
+            refusals: counter_vec(&registry, &define::REFUSALS)?,
+            auth_failures: counter_vec(&registry, &define::AUTH_FAILURES)?,
+            operation_duration: histogram_vec(&registry, &define::OPERATION_DURATION)?,
+            time_to_first_chunk: histogram_vec(&registry, &define::TIME_TO_FIRST_CHUNK)?,
+            tokens: counter_vec(&registry, &define::TOKENS)?,
+            attempts: counter_vec(&registry, &define::ATTEMPTS)?,
+            maybe_billed_twice: counter_vec(&registry, &define::MAYBE_BILLED_TWICE)?,
+            upstream_connections: counter_vec(&registry, &define::UPSTREAM_CONNECTIONS)?,
+            config_reloads: counter_vec(&registry, &define::CONFIG_RELOADS)?,
+            scraped: Mutex::new(Scraped::new(&registry)?),
+            registry,
+        })
+    }
+
+    /// Every metric in Prometheus' text format, as of `now_ms` (milliseconds since the Unix epoch).
+    ///
+    /// # Errors
+    /// When the library cannot encode them, which it can.
+    pub fn render(&self, now_ms: i64, view: &FleetView) -> prometheus::Result<String> {
+        let scraped = self.scraped.lock();
+        scraped.show(now_ms, view);
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Scraped {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests_in_flight: int_gauge_vec(registry, &define::REQUESTS_IN_FLIGHT)?,
+            held_body_bytes: int_gauge(registry, &define::HELD_BODY_BYTES)?,
+            deployment_in_flight: int_gauge_vec(registry, &define::DEPLOYMENT_IN_FLIGHT)?,
+            breaker_state: int_gauge_vec(registry, &define::BREAKER_STATE)?,
+            cooling: gauge_vec(registry, &define::COOLING)?,
+            last_success_age: gauge_vec(registry, &define::LAST_SUCCESS_AGE)?,
+            inactivity_deletion: gauge_vec(registry, &define::INACTIVITY_DELETION)?,
+            pool_deployments: int_gauge_vec(registry, &define::POOL_DEPLOYMENTS)?,
+            pool_usable: int_gauge_vec(registry, &define::POOL_USABLE)?,
+            config_generation: int_gauge(registry, &define::CONFIG_GENERATION)?,
+            config_reload_failed: int_gauge(registry, &define::CONFIG_RELOAD_FAILED)?,
+            usage_accepted: counter(registry, &define::USAGE_ACCEPTED)?,
+            usage_written: counter(registry, &define::USAGE_WRITTEN)?,
+            usage_dropped: counter(registry, &define::USAGE_DROPPED)?,
+            usage_batches: counter(registry, &define::USAGE_BATCHES)?,
+            usage_write_errors: counter(registry, &define::USAGE_WRITE_ERRORS)?,
+            log_lines_dropped: counter(registry, &define::LOG_LINES_DROPPED)?,
+        })
+    }
+
+    fn show(&self, now_ms: i64, view: &FleetView) {
+        self.forget_fleet();
+        for route in &view.routes {
+            let gauge = self.requests_in_flight.with_label_values(&[&**route.route]);
+            gauge.set(signed(route.in_flight));
+        }
+        for pool in &view.pools {
+            self.pool_deployments
+                .with_label_values(&[&**pool.pool])
+                .set(signed(pool.deployments));
+            self.pool_usable
+                .with_label_values(&[&**pool.pool])
+                .set(signed(pool.usable));
+        }
+        for deployment in &view.deployments {
+            self.show_deployment(now_ms, deployment);
+        }
+        self.held_body_bytes.set(signed(view.held_body_bytes));
+        self.config_generation.set(signed(view.config_generation));
+        self.config_reload_failed.set(i64::from(view.config_reload_failed));
+        raise(&self.usage_accepted, view.usage.accepted);
+        raise(&self.usage_written, view.usage.written);
+        raise(&self.usage_dropped, view.usage.dropped);
+        raise(&self.usage_batches, view.usage.batches);
+        raise(&self.usage_write_errors, view.usage.write_errors);
+        raise(&self.log_lines_dropped, view.log_lines_dropped);
+    }
+
+    /// Forgets what the last scrape showed, so that what left the configuration leaves the metrics.
+    fn forget_fleet(&self) {
+        self.requests_in_flight.reset();
+        self.pool_deployments.reset();
+        self.pool_usable.reset();
+        self.deployment_in_flight.reset();
+        self.breaker_state.reset();
+        self.cooling.reset();
+        self.last_success_age.reset();
+        self.inactivity_deletion.reset();
+    }
+
+    fn show_deployment(&self, now_ms: i64, view: &DeploymentView) {
+        let labels = &[&**view.deployment];
+        self.deployment_in_flight
+            .with_label_values(labels)
+            .set(signed(view.in_flight));
+        self.breaker_state.with_label_values(labels).set(view.breaker.value());
+        let cooling = view
+            .cooling_until_ms
+            .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));
+        self.cooling.with_label_values(labels).set(cooling);
+        if let Some(at) = view.last_success_at_ms {
+            let age = seconds(now_ms.saturating_sub(at).max(0));
+            self.last_success_age.with_label_values(labels).set(age);
+        }
+        if let Some(at) = view.deletion_at_ms {
+            let left = seconds(at.saturating_sub(now_ms));
+            self.inactivity_deletion.with_label_values(labels).set(left);
+        }
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Brings a counter up to a total counted elsewhere.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
+
+fn opts(definition: &Definition) -> Opts {
+    Opts::new(definition.name, definition.help)
+}
+
+fn counter(registry: &Registry, definition: &Definition) -> prometheus::Result<IntCounter> {
+    let metric = IntCounter::with_opts(opts(definition))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn counter_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<IntCounterVec> {
+    let metric = IntCounterVec::new(opts(definition), definition.labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn int_gauge(registry: &Registry, definition: &Definition) -> prometheus::Result<IntGauge> {
+    let metric = IntGauge::with_opts(opts(definition))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn int_gauge_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<IntGaugeVec> {
+    let metric = IntGaugeVec::new(opts(definition), definition.labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn gauge_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<GaugeVec> {
+    let metric = GaugeVec::new(opts(definition), definition.labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn histogram_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<HistogramVec> {
+    let mut opts = HistogramOpts::new(definition.name, definition.help);
+    if let Kind::Histogram(buckets) = definition.kind {
+        opts = opts.buckets(buckets.to_vec());
+    }
+    let metric = HistogramVec::new(opts, definition.labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// CPU time, memory and file descriptors of this process.
+#[cfg(target_os = "linux")]
+fn register_process(registry: &Registry) -> prometheus::Result<()> {
+    use prometheus::process_collector::ProcessCollector;
+    registry.register(Box::new(ProcessCollector::for_self()))
+}
+
+/// The library reads `/proc`, which only Linux has.
+#[cfg(not(target_os = "linux"))]
+fn register_process(_registry: &Registry) -> prometheus::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

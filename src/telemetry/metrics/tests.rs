@@ -1,0 +1,119 @@
+use super::*;
+use crate::telemetry::view::{BreakerWord, PoolView, RouteView, UsageView};
+
+fn deployment(name: &str) -> DeploymentView {
+    DeploymentView {
+        deployment: name.into(),
+        in_flight: 3,
+        breaker: BreakerWord::HalfOpen,
+        cooling_until_ms: Some(12_500),
+        last_success_at_ms: None,
+        deletion_at_ms: Some(9_000),
+    }
+}
+
+fn lines(text: &str, prefix: &str) -> Vec<String> {
+    text.lines()
+        .filter(|line| line.starts_with(prefix))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_definition_is_registered_with_its_labels() {
+    let metrics = Metrics::new().expect("the definitions hold together");
+    let shown = DeploymentView {
+        last_success_at_ms: Some(0),
+        ..deployment("a/b")
+    };
+    let view = FleetView {
+        routes: vec![RouteView {
+            route: "r".into(),
+            in_flight: 1,
+        }],
+        pools: vec![PoolView {
+            pool: "p".into(),
+            deployments: 2,
+            usable: 1,
+        }],
+        deployments: vec![shown],
+        ..FleetView::default()
+    };
+    for family in [&metrics.requests, &metrics.attempts] {
+        family.with_label_values(&["1", "2", "3", "4"]);
+    }
+    metrics.tokens.with_label_values(&["1", "2", "3"]);
+    metrics.maybe_billed_twice.with_label_values(&["1", "2"]);
+    metrics.upstream_connections.with_label_values(&["1", "2"]);
+    for family in [&metrics.refusals, &metrics.auth_failures, &metrics.config_reloads] {
+        family.with_label_values(&["1"]);
+    }
+    for family in [&metrics.time_to_first_byte, &metrics.gateway_overhead] {
+        family.with_label_values(&["1"]);
+    }
+    for family in [&metrics.operation_duration, &metrics.time_to_first_chunk] {
+        family.with_label_values(&["1", "2"]);
+    }
+    let text = metrics.render(10_000, &view).expect("rendered");
+    for definition in define::ALL {
+        let kind = format!("# TYPE {} {}", definition.name, definition.kind.word());
+        assert!(text.contains(&kind), "no `{kind}`");
+        for label in definition.labels {
+            let found = lines(&text, definition.name)
+                .iter()
+                .any(|line| line.contains(&format!("{label}=\"")));
+            assert!(found, "`{}` without `{label}`", definition.name);
+        }
+    }
+    #[cfg(target_os = "linux")]
+    for name in define::PROCESS {
+        assert_eq!(lines(&text, &format!("{name} ")).len(), 1, "no `{name}`");
+    }
+}
+
+#[test]
+fn a_deployment_shows_its_state_as_of_the_scrape() {
+    let metrics = Metrics::new().expect("the definitions hold together");
+    let view = |deployments| FleetView {
+        deployments,
+        ..FleetView::default()
+    };
+    let text = metrics
+        .render(10_000, &view(vec![deployment("a/b")]))
+        .expect("rendered");
+    assert_eq!(
+        lines(&text, "emberway_deployment_"),
+        [
+            r#"emberway_deployment_breaker_state{deployment="a/b"} 1"#,
+            r#"emberway_deployment_cooling_seconds{deployment="a/b"} 2.5"#,
+            r#"emberway_deployment_in_flight{deployment="a/b"} 3"#,
+            r#"emberway_deployment_inactivity_deletion_seconds{deployment="a/b"} -1"#,
+        ]
+    );
+    let later = metrics
+        .render(60_000, &view(vec![deployment("c/d")]))
+        .expect("rendered");
+    assert!(!later.contains("a/b"), "what left the configuration leaves the metrics");
+    assert_eq!(
+        lines(&later, "emberway_deployment_cooling")[0].split(' ').next_back(),
+        Some("0")
+    );
+}
+
+#[test]
+fn totals_counted_elsewhere_never_fall() {
+    let metrics = Metrics::new().expect("the definitions hold together");
+    for (written, expected) in [(5, 5), (9, 9), (7, 9)] {
+        let usage = UsageView {
+            written,
+            ..UsageView::default()
+        };
+        let view = FleetView {
+            usage,
+            ..FleetView::default()
+        };
+        let text = metrics.render(0, &view).expect("rendered");
+        let line = format!("emberway_usage_records_written_total {expected}");
+        assert_eq!(lines(&text, "emberway_usage_records_written_total"), [line]);
+    }
+}

@@ -1,0 +1,104 @@
+//! The state that metrics show as of the scrape, handed in as plain data by whoever owns it.
+//!
+//! Breakers, cooling times and numbers in flight already live where they decide something. Mirroring each change
+//! into a gauge would cost every request and could disagree with the truth; reading them at the scrape does neither.
+
+use strum::{AsRefStr, IntoStaticStr, VariantArray};
+
+use crate::core::ids::{DeploymentId, PoolId, RouteId};
+
+/// Everything that is read at the scrape.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FleetView {
+    /// Each route of the configuration in use.
+    pub routes: Vec<RouteView>,
+    /// Each pool of the configuration in use.
+    pub pools: Vec<PoolView>,
+    /// Each deployment of the configuration in use.
+    pub deployments: Vec<DeploymentView>,
+    /// Bytes of request bodies held in memory.
+    pub held_body_bytes: u64,
+    /// The usage queue's counters.
+    pub usage: UsageView,
+    /// How many configurations have been taken into use.
+    pub config_generation: u64,
+    /// Whether the file on disk was refused and an older configuration is in use.
+    pub config_reload_failed: bool,
+    /// Log lines lost so far; see [`LogGuard::dropped_lines`](super::logging::LogGuard::dropped_lines).
+    pub log_lines_dropped: u64,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteView {
+    /// Which.
+    pub route: RouteId,
+    /// Requests let in and not finished.
+    pub in_flight: u64,
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolView {
+    /// Which.
+    pub pool: PoolId,
+    /// Its deployments.
+    pub deployments: u64,
+    /// Those neither cooling nor behind an open breaker.
+    pub usable: u64,
+}
+
+/// A deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeploymentView {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// Attempts running at it.
+    pub in_flight: u64,
+    /// Its circuit breaker.
+    pub breaker: BreakerWord,
+    /// Until when it rests after being throttled, in milliseconds since the Unix epoch.
+    pub cooling_until_ms: Option<i64>,
+    /// When it last answered with success, in milliseconds since the Unix epoch.
+    pub last_success_at_ms: Option<i64>,
+    /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
+    pub deletion_at_ms: Option<i64>,
+}
+
+/// A circuit breaker's state, as logs and metrics name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum BreakerWord {
+    /// Requests pass.
+    Closed,
+    /// One request may probe.
+    HalfOpen,
+    /// No request passes.
+    Open,
+}
+
+impl BreakerWord {
+    /// Its value in `emberway_deployment_breaker_state`.
+    pub fn value(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
+/// The usage queue's counters since the process started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageView {
+    /// Records taken into the queue.
+    pub accepted: u64,
+    /// Records written.
+    pub written: u64,
+    /// Records lost because the queue was full.
+    pub dropped: u64,
+    /// Transactions that wrote records.
+    pub batches: u64,
+    /// Failed writes.
+    pub write_errors: u64,
+}
