@@ -192,6 +192,8 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn mark(text: &str, pointer: &str) -> (u32, u32) {
@@ -250,7 +252,7 @@ mod tests {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..8 {
             let previous = vec![format!("*a{}", level - 1); 10].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+            writeln!(bomb, "a{level}: &a{level} [{previous}]").expect("writes");
         }
         Document::parse(&bomb).expect_err("unfolds without end");
     }

@@ -7,6 +7,7 @@
 
 pub mod checked;
 mod compile;
+pub mod diff;
 mod document;
 pub mod errors;
 pub mod load;
@@ -16,6 +17,7 @@ pub mod schema;
 pub mod secrets;
 mod structure;
 mod suggest;
+pub mod watch;
 
 /// The file that commands read when none is named.
 pub const DEFAULT_FILE: &str = "emberway.yaml";
