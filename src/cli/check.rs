@@ -1,15 +1,181 @@
-//! `emberway check`.
+//! `emberway check`: compiles a configuration file and prints every mistake in it, or what it amounts to.
+//!
+//! It resolves references too, so a variable that is missing here is missing for `emberway run` as well. It
+//! connects to nothing.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::cli::output;
+use crate::config;
+use crate::config::checked::Checked;
+use crate::config::errors::{self, Problem};
+use crate::core::topology::{Member, Route, Snapshot};
 
 /// Flags of `emberway check`.
 #[derive(Debug, clap::Args)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG", default_value = config::DEFAULT_FILE)]
+    config: PathBuf,
+    /// Print the outcome as JSON on stdout.
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
+/// What the check found.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    ok: bool,
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+    routes: Vec<RouteSummary>,
+}
+
+/// A route as it will be used.
+#[derive(Debug, Serialize)]
+struct RouteSummary {
+    name: String,
+    aliases: Vec<String>,
+    pool: String,
+    tiers: Vec<Vec<MemberSummary>>,
+}
+
+/// A deployment's place in a tier.
+#[derive(Debug, Serialize)]
+struct MemberSummary {
+    deployment: String,
+    region: String,
+    sku: &'static str,
+    /// Share of the tier's traffic, in percent.
+    share: f64,
+}
+
+/// Checks the file and prints the outcome: a summary or JSON on stdout, mistakes and warnings on stderr.
 ///
 /// # Errors
-/// When it cannot do its work.
-pub fn run(_args: CheckArgs) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+/// When the outcome cannot be printed.
+pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let CheckArgs { config: file, json } = args;
+    let outcome = match config::load::load(&file, &config::secrets::process_variables) {
+        Ok(checked) => accepted(checked),
+        Err(errors) => Outcome {
+            ok: false,
+            errors: errors.problems,
+            warnings: Vec::new(),
+            routes: Vec::new(),
+        },
+    };
+    if json {
+        let text = serde_json::to_string_pretty(&outcome).context("cannot write the outcome as JSON")?;
+        writeln!(std::io::stdout(), "{text}").context("cannot write to stdout")?;
+    } else {
+        print(&file, &outcome)?;
+    }
+    Ok(if outcome.ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(output::EXIT_CONFIG)
+    })
+}
+
+fn accepted(checked: Checked) -> Outcome {
+    let snapshot = &checked.runtime.snapshot;
+    Outcome {
+        ok: true,
+        errors: Vec::new(),
+        warnings: checked.warnings,
+        routes: snapshot.routes.iter().map(|route| summary(snapshot, route)).collect(),
+    }
+}
+
+fn summary(snapshot: &Snapshot, route: &Route) -> RouteSummary {
+    let pool = &snapshot.pools[route.pool.0];
+    RouteSummary {
+        name: route.id.to_string(),
+        aliases: route.aliases.clone(),
+        pool: pool.id.to_string(),
+        tiers: pool.tiers.iter().map(|tier| tier_summary(snapshot, tier)).collect(),
+    }
+}
+
+fn tier_summary(snapshot: &Snapshot, tier: &[Member]) -> Vec<MemberSummary> {
+    let total: f64 = tier.iter().map(|member| member.weight).sum();
+    tier.iter()
+        .map(|member| {
+            let deployment = &snapshot.deployments[member.deployment.0];
+            MemberSummary {
+                deployment: deployment.id.to_string(),
+                region: snapshot.resources[deployment.resource.0].region.to_string(),
+                sku: deployment.sku.as_str(),
+                share: (1_000.0 * member.weight / total).round() / 10.0,
+            }
+        })
+        .collect()
+}
+
+fn print(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
+    let mut complaints = String::new();
+    for problem in &outcome.errors {
+        errors::write_located(&mut complaints, file, problem)?;
+        complaints.push('\n');
+    }
+    for problem in &outcome.warnings {
+        complaints.push_str("warning: ");
+        errors::write_located(&mut complaints, file, problem)?;
+        complaints.push('\n');
+    }
+    if !outcome.ok {
+        let noun = if outcome.errors.len() == 1 { "error" } else { "errors" };
+        writeln!(complaints, "{}: {} {noun}", file.display(), outcome.errors.len())?;
+    }
+    std::io::stderr()
+        .write_all(complaints.as_bytes())
+        .context("cannot write to stderr")?;
+    if outcome.ok {
+        let text = format!("{}: OK\n{}", file.display(), routes_text(&outcome.routes)?);
+        std::io::stdout()
+            .write_all(text.as_bytes())
+            .context("cannot write to stdout")?;
+    }
+    Ok(())
+}
+
+/// Each route with its tiers in the order in which they are used.
+fn routes_text(routes: &[RouteSummary]) -> Result<String, std::fmt::Error> {
+    let members = || routes.iter().flat_map(|route| route.tiers.iter().flatten());
+    let widest = |length: fn(&MemberSummary) -> usize| members().map(length).max().unwrap_or(0);
+    let (name, region, sku) = (
+        widest(|member| member.deployment.len()),
+        widest(|member| member.region.len()),
+        widest(|member| member.sku.len()),
+    );
+    let mut text = String::new();
+    for route in routes {
+        let models: Vec<&str> = std::iter::once(&route.name)
+            .chain(&route.aliases)
+            .map(String::as_str)
+            .collect();
+        writeln!(text, "\n{} → pool {}", models.join(", "), route.pool)?;
+        for (position, tier) in route.tiers.iter().enumerate() {
+            for (index, member) in tier.iter().enumerate() {
+                let label = if index == 0 {
+                    format!("tier {}", position + 1)
+                } else {
+                    String::new()
+                };
+                writeln!(
+                    text,
+                    "  {label:<8}{:<name$}  {:<region$}  {:<sku$}  {:>5} %",
+                    member.deployment, member.region, member.sku, member.share
+                )?;
+            }
+        }
+    }
+    Ok(text)
 }

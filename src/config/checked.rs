@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::errors::Problem;
 use crate::config::secrets::Secret;
 use crate::core::topology::{ClientIx, Snapshot};
 
@@ -18,6 +19,8 @@ pub struct Checked {
     pub install: Install,
     /// Replaced by a reload.
     pub runtime: Runtime,
+    /// What is legal but probably not meant, in the order of the file.
+    pub warnings: Vec<Problem>,
 }
 
 /// What only a restart can change.

@@ -1,4 +1,26 @@
 //! WHAT is configured? One YAML file: parsed, checked, compiled into [`checked::Checked`], reloaded.
+//!
+//! The way of a file: `document` reads YAML and remembers places; `structure` checks its shape against the
+//! [`schema`] that is generated from `raw`; `compile` resolves names, references and secrets. Every stage
+//! reports all it finds, and a file with a mistake in its shape still has its meaning checked, so one run of
+//! `emberway check` shows everything.
 
 pub mod checked;
+mod compile;
+pub mod diff;
+mod document;
+pub mod errors;
+pub mod load;
+mod raw;
+mod scalars;
+pub mod schema;
 pub mod secrets;
+mod structure;
+mod suggest;
+pub mod watch;
+
+/// The file that commands read when none is named.
+pub const DEFAULT_FILE: &str = "emberway.yaml";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! Resources, their deployments, and the pools made of them.
+
+use std::collections::HashSet;
+
+use crate::config::checked::Credential;
+use crate::config::compile::context::Context;
+use crate::config::compile::endpoint;
+use crate::config::compile::names::Names;
+use crate::config::errors::Pointer;
+use crate::config::raw::{
+    DEFAULT_API_VERSION, RawApi, RawCredential, RawDeployment, RawMember, RawPool, RawResource, RawSku,
+};
+use crate::config::secrets::Secret;
+use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
+use crate::core::topology::{
+    ApiForm, Deployment, DeploymentIx, Member, Pool, PoolIx, Resource, ResourceIx, Route, Sku,
+};
+
+/// Tokens per minute of one unit of a per-token SKU.
+const TOKENS_A_UNIT: f64 = 1_000.0;
+
+/// Everything upstream of a route.
+pub(super) struct Fleet {
+    pub(super) resources: Vec<Resource>,
+    pub(super) credentials: Vec<Credential>,
+    pub(super) deployments: Vec<Deployment>,
+    pub(super) pools: Vec<Pool>,
+    pub(super) pool_names: Names,
+    resource_names: Names,
+    deployment_names: Names,
+    /// Where each deployment stands in the file.
+    places: Vec<Pointer>,
+    /// Weight of each deployment, and whether the file says anything to base it on.
+    weights: Vec<(f64, bool)>,
+}
+
+/// Compiles resources and pools.
+pub(super) fn compile(context: &mut Context<'_>, resources: &[RawResource], pools: &[RawPool]) -> Fleet {
+    let mut fleet = Fleet {
+        resources: Vec::new(),
+        credentials: Vec::new(),
+        deployments: Vec::new(),
+        pools: Vec::new(),
+        pool_names: Names::new("pool"),
+        resource_names: Names::new("resource"),
+        deployment_names: Names::new("deployment"),
+        places: Vec::new(),
+        weights: Vec::new(),
+    };
+    for (position, raw) in resources.iter().enumerate() {
+        let at = Pointer::root().key("resources").index(position);
+        fleet
+            .resource_names
+            .add(context, &at.key("name"), &raw.name.0, position);
+        add_resource(context, raw, &at, &mut fleet);
+        for (position, deployment) in raw.deployments.iter().enumerate() {
+            let at = at.key("deployments").index(position);
+            let id = format!("{}/{}", raw.name.0, deployment.name.0);
+            let index = fleet.deployments.len();
+            fleet.deployment_names.add(context, &at.key("name"), &id, index);
+            add_deployment(context, deployment, &at, &id, &mut fleet);
+        }
+    }
+    for (position, raw) in pools.iter().enumerate() {
+        let at = Pointer::root().key("pools").index(position);
+        fleet.pool_names.add(context, &at.key("name"), &raw.name.0, position);
+        let pool = compile_pool(context, raw, &at, &fleet);
+        fleet.pools.push(pool);
+    }
+    fleet
+}
+
+fn add_resource(context: &mut Context<'_>, raw: &RawResource, at: &Pointer, fleet: &mut Fleet) {
+    let region = context.text(&at.key("region"), &raw.region);
+    let endpoint = endpoint::compile(context, raw, at);
+    let api = compile_api(context, raw, at);
+    fleet.resources.push(Resource {
+        id: ResourceId::from(raw.name.0.as_str()),
+        region: Region::from(region),
+        endpoint,
+        api,
+    });
+    let credential = compile_credential(context, &raw.credential, &at.key("credential"));
+    fleet.credentials.push(credential);
+}
+
+fn compile_api(context: &mut Context<'_>, raw: &RawResource, resource: &Pointer) -> ApiForm {
+    let at = resource.key("api_version");
+    match (raw.api, &raw.api_version) {
+        (RawApi::V1, None) => ApiForm::V1,
+        (RawApi::V1, Some(version)) => {
+            context.warn(
+                &at,
+                format!("`{version}` is not used: `api: v1` has no version"),
+                "leave it out".to_owned(),
+            );
+            ApiForm::V1
+        }
+        (RawApi::Classic, written) => {
+            let version = written.as_deref().unwrap_or(DEFAULT_API_VERSION);
+            let version = context.text(&at, version);
+            if !is_api_version(&version) {
+                context.error(
+                    &at,
+                    format!("`{version}` is not an API version"),
+                    "a date, such as `2024-10-21` or `2025-04-01-preview`".to_owned(),
+                );
+            }
+            ApiForm::Classic { api_version: version }
+        }
+    }
+}
+
+/// `YYYY-MM-DD`, with `-preview` or not.
+fn is_api_version(text: &str) -> bool {
+    let date = text.strip_suffix("-preview").unwrap_or(text);
+    date.len() == 10 && date.parse::<jiff::civil::Date>().is_ok()
+}
+
+fn compile_credential(context: &mut Context<'_>, raw: &RawCredential, at: &Pointer) -> Credential {
+    let nothing = || Secret::new(String::new());
+    match (&raw.api_key, &raw.token) {
+        (Some(key), None) => Credential::ApiKey(context.secret(&at.key("api_key"), &key.0).unwrap_or_else(nothing)),
+        (None, Some(token)) => Credential::Bearer(context.secret(&at.key("token"), &token.0).unwrap_or_else(nothing)),
+        // The schema allows exactly one; this is for a schema that was changed.
+        (Some(_), Some(_)) | (None, None) => {
+            context.error(at, "give exactly one of `api_key`, `token`", None);
+            Credential::ApiKey(nothing())
+        }
+    }
+}
+
+fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, id: &str, fleet: &mut Fleet) {
+    let sku = compile_sku(raw.sku);
+    let created_at_ms = raw.created_at.as_ref().and_then(|text| {
+        let parsed = text.parse::<jiff::Timestamp>();
+        if parsed.is_err() {
+            context.error(
+                &at.key("created_at"),
+                format!("`{text}` is not a point in time"),
+                "date, time and offset (RFC 3339), such as `2026-10-01T08:00:00Z`".to_owned(),
+            );
+        }
+        parsed.ok().map(jiff::Timestamp::as_millisecond)
+    });
+    let from_capacity = raw.capacity.map(|units| {
+        let unit = if sku.is_provisioned() { 1.0 } else { TOKENS_A_UNIT };
+        f64::from(units) * unit
+    });
+    let weight = raw.weight.or(from_capacity);
+    fleet.weights.push((weight.unwrap_or(1.0), weight.is_some()));
+    fleet.places.push(at.clone());
+    fleet.deployments.push(Deployment {
+        id: DeploymentId::from(id),
+        name: raw.name.0.clone(),
+        resource: ResourceIx(fleet.resources.len().saturating_sub(1)),
+        sku,
+        capacity: raw.capacity,
+        stream_usage: raw.stream_usage,
+        created_at_ms,
+        inactivity_days: Some(raw.inactivity_days).filter(|days| *days > 0),
+    });
+}
+
+fn compile_sku(raw: RawSku) -> Sku {
+    match raw {
+        RawSku::Standard => Sku::Standard,
+        RawSku::GlobalStandard => Sku::GlobalStandard,
+        RawSku::DataZoneStandard => Sku::DataZoneStandard,
+        RawSku::DeveloperTier => Sku::DeveloperTier,
+        RawSku::ProvisionedManaged => Sku::ProvisionedManaged,
+        RawSku::GlobalProvisionedManaged => Sku::GlobalProvisionedManaged,
+        RawSku::DataZoneProvisionedManaged => Sku::DataZoneProvisionedManaged,
+    }
+}
+
+fn compile_pool(context: &mut Context<'_>, raw: &RawPool, at: &Pointer, fleet: &Fleet) -> Pool {
+    let mut taken = HashSet::new();
+    let mut tiers = Vec::with_capacity(raw.tiers.len());
+    for (position, raw_tier) in raw.tiers.iter().enumerate() {
+        let tier_at = at.key("tiers").index(position);
+        let mut tier = Vec::with_capacity(raw_tier.len());
+        let mut unweighted = Vec::new();
+        for (position, raw_member) in raw_tier.iter().enumerate() {
+            let at = tier_at.index(position);
+            let (reference, at, weight) = match raw_member {
+                RawMember::Plain(reference) => (reference, at, None),
+                RawMember::Weighted(member) => (&member.deployment, at.key("deployment"), Some(member.weight)),
+            };
+            let Some(index) = find_deployment(context, &at, &reference.0, fleet) else {
+                continue;
+            };
+            if !taken.insert(index) {
+                context.error(
+                    &at,
+                    format!("`{}` is in this pool already", reference.0),
+                    "a pool names each deployment once; give it more traffic with `weight`".to_owned(),
+                );
+            }
+            let (own, is_set) = fleet.weights[index];
+            if weight.is_none() && !is_set {
+                unweighted.push((at, reference.0.as_str()));
+            }
+            tier.push(Member {
+                deployment: DeploymentIx(index),
+                weight: weight.unwrap_or(own),
+            });
+        }
+        warn_of_weights(context, &tier_at, &tier, &unweighted, raw_tier, fleet);
+        tiers.push(tier);
+    }
+    warn_of_trial_pool(context, at, &tiers, fleet);
+    Pool {
+        id: PoolId::from(raw.name.0.as_str()),
+        tiers,
+    }
+}
+
+/// The position of a deployment; reports one that does not exist.
+fn find_deployment(context: &mut Context<'_>, at: &Pointer, reference: &str, fleet: &Fleet) -> Option<usize> {
+    let resource = reference.split('/').next().unwrap_or_default();
+    match fleet
+        .resource_names
+        .position(resource)
+        .map(|position| position.to_string())
+    {
+        Some(resource) => {
+            let source: &[&str] = &["resources", &resource, "deployments", "*", "name"];
+            fleet.deployment_names.find(context, at, reference, &[source])
+        }
+        None => fleet
+            .deployment_names
+            .find(context, at, reference, &[&["resources", "*", "name"]]),
+    }
+}
+
+/// Weights that come from different scales say nothing relative to each other.
+fn warn_of_weights(
+    context: &mut Context<'_>,
+    at: &Pointer,
+    tier: &[Member],
+    unweighted: &[(Pointer, &str)],
+    raw: &[RawMember],
+    fleet: &Fleet,
+) {
+    if unweighted.len() < tier.len() {
+        for (at, name) in unweighted {
+            context.warn(
+                at,
+                format!("`{name}` has neither weight nor capacity, so its share is 1 against the others' capacity"),
+                "set `capacity` on every deployment of the tier, or `weight`".to_owned(),
+            );
+        }
+    }
+    let implicit = |provisioned: bool| {
+        tier.iter().zip(raw).any(|(member, raw)| {
+            let deployment = &fleet.deployments[member.deployment.0];
+            matches!(raw, RawMember::Plain(_)) && deployment.sku.is_provisioned() == provisioned
+        })
+    };
+    if tier.len() == raw.len() && implicit(true) && implicit(false) {
+        context.warn(
+            at,
+            "the tier mixes provisioned and per-token deployments, whose capacities are not in the same unit",
+            "put the provisioned ones into an earlier tier, or set `weight` on each member".to_owned(),
+        );
+    }
+}
+
+fn warn_of_trial_pool(context: &mut Context<'_>, pool: &Pointer, tiers: &[Vec<Member>], fleet: &Fleet) {
+    let mut members = tiers.iter().flatten().peekable();
+    let is_trial = |member: &Member| fleet.deployments[member.deployment.0].sku == Sku::DeveloperTier;
+    if members.peek().is_some() && members.all(is_trial) {
+        context.warn(
+            &pool.key("tiers"),
+            "every member is `DeveloperTier`: Azure removes those after 24 hours, and the pool will be empty",
+            "add a member of another SKU".to_owned(),
+        );
+    }
+}
+
+/// Points at pools without a route and deployments without a pool: Azure bills them, nothing uses them.
+pub(super) fn warn_of_idle(context: &mut Context<'_>, fleet: &Fleet, routes: &[Route]) {
+    let in_use: HashSet<PoolIx> = routes.iter().map(|route| route.pool).collect();
+    for (position, pool) in fleet.pools.iter().enumerate() {
+        if !in_use.contains(&PoolIx(position)) {
+            let at = Pointer::root().key("pools").index(position);
+            context.warn(&at, format!("no route leads to pool `{}`", pool.id), None);
+        }
+    }
+    let pooled: HashSet<DeploymentIx> = fleet
+        .pools
+        .iter()
+        .flat_map(Pool::members)
+        .map(|member| member.deployment)
+        .collect();
+    for (position, deployment) in fleet.deployments.iter().enumerate() {
+        if !pooled.contains(&DeploymentIx(position)) {
+            let message = format!("deployment `{}` is in no pool", deployment.id);
+            context.warn(&fleet.places[position], message, None);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Turns the file as written into checked types: names resolved, addresses parsed, secrets fetched.
+//!
+//! Every mistake is reported, not only the first. What leaves this module is not validated again anywhere.
+
+mod clients;
+mod context;
+mod endpoint;
+mod fleet;
+mod install;
+mod names;
+mod routes;
+mod tls;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::checked::{Checked, HealthSettings, Limits, Runtime};
+use crate::config::compile::context::Context;
+use crate::config::document::Document;
+use crate::config::errors::{Pointer, Problem};
+use crate::config::raw::{RawConfig, RawHealth, RawLimits};
+use crate::config::secrets::Variables;
+use crate::core::topology::Snapshot;
+
+/// Compiles a file whose shape is right. Relative paths start at `directory`; what `repaired` holds is not judged.
+///
+/// # Errors
+/// Every problem found.
+pub(super) fn compile(
+    raw: &RawConfig,
+    document: &Document,
+    directory: &Path,
+    variables: &Variables,
+    repaired: &[Pointer],
+) -> Result<Checked, Vec<Problem>> {
+    let mut context = Context::new(document, directory, variables, repaired);
+    let install = install::compile(&mut context, raw);
+    let limits = compile_limits(&mut context, &raw.limits);
+    let health = compile_health(&mut context, &raw.health);
+    let fleet = fleet::compile(&mut context, &raw.resources, &raw.pools);
+    let (routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
+    let access = clients::compile(&mut context, &raw.clients, &routes);
+    fleet::warn_of_idle(&mut context, &fleet, &routes);
+    if !context.problems.is_empty() {
+        return Err(context.problems);
+    }
+    let snapshot = Snapshot {
+        clients: access.clients,
+        routes,
+        pools: fleet.pools,
+        deployments: fleet.deployments,
+        resources: fleet.resources,
+        route_by_model,
+    };
+    let runtime = Runtime {
+        snapshot: Arc::new(snapshot),
+        client_keys: access.keys,
+        credentials: fleet.credentials,
+        limits,
+        health,
+    };
+    Ok(Checked {
+        install,
+        runtime,
+        warnings: context.warnings,
+    })
+}
+
+fn compile_limits(context: &mut Context<'_>, raw: &RawLimits) -> Limits {
+    let at = Pointer::root().key("limits");
+    if raw.body_size.bytes() == 0 {
+        context.error(&at.key("body_size"), "`0` bytes let no request in", None);
+    }
+    if raw.held_bodies.bytes() < raw.body_size.bytes() {
+        context.error(
+            &at.key("held_bodies"),
+            format!("`{}` is less than `limits.body_size`", raw.held_bodies.text()),
+            format!("`{}` or more, or one body never finds room", raw.body_size.text()),
+        );
+    }
+    Limits {
+        body_bytes: raw.body_size.bytes(),
+        held_bytes: raw.held_bodies.bytes(),
+        body_time: context.positive(&at.key("body_time"), &raw.body_time),
+    }
+}
+
+fn compile_health(context: &mut Context<'_>, raw: &RawHealth) -> HealthSettings {
+    let at = Pointer::root().key("health");
+    if raw.throttle_default.value() > raw.throttle_max.value() {
+        context.error(
+            &at.key("throttle_default"),
+            format!("`{}` is longer than `health.throttle_max`", raw.throttle_default.text()),
+            format!("`{}` or less", raw.throttle_max.text()),
+        );
+    }
+    HealthSettings {
+        consecutive_failures: raw.consecutive_failures,
+        open_for: context.positive(&at.key("open_for"), &raw.open_for),
+        throttle_default: context.positive(&at.key("throttle_default"), &raw.throttle_default),
+        throttle_max: context.positive(&at.key("throttle_max"), &raw.throttle_max),
+    }
+}

@@ -1,0 +1,131 @@
+//! Routes: public model names, the pools behind them, and the rules for using them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::config::compile::context::Context;
+use crate::config::compile::names::Names;
+use crate::config::errors::Pointer;
+use crate::config::raw::{RawDefaults, RawFailover, RawRoute, RawTimeouts};
+use crate::config::scalars::DurationText;
+use crate::core::ids::RouteId;
+use crate::core::topology::{Failover, PoolIx, Route, RouteIx, Timeouts};
+
+/// What holds where neither the route nor `defaults` says anything; the schema states the same values.
+const BUILT_IN_FAILOVER: Failover = Failover {
+    max_attempts: 3,
+    deadline: Duration::from_mins(1),
+};
+
+/// The same for timeouts.
+const BUILT_IN_TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_mins(1),
+    whole_answer: Duration::from_mins(5),
+    idle: Duration::from_mins(1),
+    total: Duration::from_mins(10),
+};
+
+/// Compiles routes and the table from model names, aliases included, to them.
+pub(super) fn compile(
+    context: &mut Context<'_>,
+    raw: &[RawRoute],
+    defaults: &RawDefaults,
+    pools: &Names,
+) -> (Vec<Route>, HashMap<Box<str>, RouteIx>) {
+    let at = Pointer::root().key("defaults");
+    let failover = compile_failover(context, &at.key("failover"), &defaults.failover, &BUILT_IN_FAILOVER);
+    let timeouts = compile_timeouts(context, &at.key("timeouts"), &defaults.timeouts, &BUILT_IN_TIMEOUTS);
+    let mut models = Names::new("model name");
+    let mut by_model = HashMap::new();
+    let mut routes = Vec::with_capacity(raw.len());
+    for (position, raw) in raw.iter().enumerate() {
+        let at = Pointer::root().key("routes").index(position);
+        models.add(context, &at.key("name"), &raw.name.0, position);
+        by_model.insert(raw.name.0.as_str().into(), RouteIx(position));
+        for (index, alias) in raw.aliases.iter().enumerate() {
+            models.add(context, &at.key("aliases").index(index), &alias.0, position);
+            by_model.insert(alias.0.as_str().into(), RouteIx(position));
+        }
+        let pool = pools.find(context, &at.key("pool"), &raw.pool.0, &[&["pools", "*", "name"]]);
+        routes.push(Route {
+            id: RouteId::from(raw.name.0.as_str()),
+            aliases: raw.aliases.iter().map(|alias| alias.0.clone()).collect(),
+            pool: PoolIx(pool.unwrap_or(0)),
+            failover: compile_failover(context, &at.key("failover"), &raw.failover, &failover),
+            timeouts: compile_timeouts(context, &at.key("timeouts"), &raw.timeouts, &timeouts),
+        });
+    }
+    (routes, by_model)
+}
+
+/// What is written, over what holds otherwise.
+fn compile_failover(context: &mut Context<'_>, at: &Pointer, raw: &RawFailover, base: &Failover) -> Failover {
+    Failover {
+        max_attempts: raw.max_attempts.unwrap_or(base.max_attempts),
+        deadline: or_base(context, &at.key("deadline"), raw.deadline.as_ref(), base.deadline),
+    }
+}
+
+/// What is written, over what holds otherwise.
+fn compile_timeouts(context: &mut Context<'_>, at: &Pointer, raw: &RawTimeouts, base: &Timeouts) -> Timeouts {
+    let timeouts = Timeouts {
+        connect: or_base(context, &at.key("connect"), raw.connect.as_ref(), base.connect),
+        first_byte: or_base(context, &at.key("first_byte"), raw.first_byte.as_ref(), base.first_byte),
+        whole_answer: or_base(
+            context,
+            &at.key("whole_answer"),
+            raw.whole_answer.as_ref(),
+            base.whole_answer,
+        ),
+        idle: or_base(context, &at.key("idle"), raw.idle.as_ref(), base.idle),
+        total: or_base(context, &at.key("total"), raw.total.as_ref(), base.total),
+    };
+    let written = [
+        ("connect", raw.connect.as_ref(), timeouts.connect),
+        ("first_byte", raw.first_byte.as_ref(), timeouts.first_byte),
+        ("whole_answer", raw.whole_answer.as_ref(), timeouts.whole_answer),
+        ("idle", raw.idle.as_ref(), timeouts.idle),
+    ];
+    for (name, text, limit) in written {
+        if let Some(text) = text.filter(|_| limit > timeouts.total) {
+            context.warn(
+                &at.key(name),
+                format!("`{}` never takes effect, since `total` is shorter", text.text()),
+                None,
+            );
+        }
+    }
+    timeouts
+}
+
+fn or_base(context: &mut Context<'_>, at: &Pointer, written: Option<&DurationText>, base: Duration) -> Duration {
+    written.map_or(base, |written| context.positive(at, written))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema;
+
+    #[test]
+    fn the_schema_states_the_built_in_values() {
+        let schema = schema::inlined();
+        let defaults = &schema["properties"]["defaults"]["properties"];
+        let stated = |group: &str, name: &str| {
+            let text = defaults[group]["properties"][name]["default"]
+                .as_str()
+                .expect(name)
+                .to_owned();
+            DurationText::try_from(text).expect(name).value()
+        };
+        let failover = &defaults["failover"]["properties"];
+        assert_eq!(failover["max_attempts"]["default"], BUILT_IN_FAILOVER.max_attempts);
+        assert_eq!(stated("failover", "deadline"), BUILT_IN_FAILOVER.deadline);
+        assert_eq!(stated("timeouts", "connect"), BUILT_IN_TIMEOUTS.connect);
+        assert_eq!(stated("timeouts", "first_byte"), BUILT_IN_TIMEOUTS.first_byte);
+        assert_eq!(stated("timeouts", "whole_answer"), BUILT_IN_TIMEOUTS.whole_answer);
+        assert_eq!(stated("timeouts", "idle"), BUILT_IN_TIMEOUTS.idle);
+        assert_eq!(stated("timeouts", "total"), BUILT_IN_TIMEOUTS.total);
+    }
+}

@@ -1,0 +1,68 @@
+//! Certificate and key files of listeners.
+//!
+//! They are read here only to be judged; the listener reads them again when it starts. Without this check a
+//! wrong file would stop the process later and without a place in the configuration.
+
+use std::io;
+use std::path::Path;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+
+use crate::config::checked::TlsFiles;
+use crate::config::compile::context::Context;
+use crate::config::errors::Pointer;
+use crate::config::raw::RawTls;
+
+/// Resolves and checks the files of a listener.
+pub(super) fn compile(context: &mut Context<'_>, raw: &RawTls, at: &Pointer) -> TlsFiles {
+    let certificate_at = at.key("certificate");
+    let key_at = at.key("key");
+    let directory = context.directory;
+    let certificate = directory.join(context.text(&certificate_at, &raw.certificate));
+    let key = directory.join(context.text(&key_at, &raw.key));
+    let files = TlsFiles { certificate, key };
+    let chain = read_chain(&files.certificate);
+    let private = PrivateKeyDer::from_pem_file(&files.key);
+    if let Err(error) = &chain {
+        context.error(
+            &certificate_at,
+            failure(&files.certificate, error, "certificate"),
+            HINT.to_owned(),
+        );
+    }
+    if let Err(error) = &private {
+        context.error(&key_at, failure(&files.key, error, "private key"), HINT.to_owned());
+    }
+    if let (Ok(chain), Ok(private)) = (chain, private) {
+        let provider = rustls::crypto::ring::default_provider();
+        if let Err(error) = rustls::sign::CertifiedKey::from_der(chain, private, &provider) {
+            context.error(
+                &key_at,
+                format!("`{}` does not fit the certificate: {error}", files.key.display()),
+                "give the private key of the first certificate in the chain".to_owned(),
+            );
+        }
+    }
+    files
+}
+
+const HINT: &str = "a PEM file; relative paths start at the configuration file's directory";
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    let chain = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+    if chain.is_empty() {
+        return Err(pem::Error::NoItemsFound);
+    }
+    Ok(chain)
+}
+
+fn failure(path: &Path, error: &pem::Error, noun: &str) -> String {
+    let path = path.display();
+    match error {
+        pem::Error::Io(cause) if cause.kind() == io::ErrorKind::NotFound => format!("there is no file `{path}`"),
+        pem::Error::Io(cause) => format!("cannot read `{path}`: {cause}"),
+        pem::Error::NoItemsFound => format!("`{path}` holds no {noun}"),
+        _ => format!("`{path}` is not a PEM file"),
+    }
+}

@@ -1,0 +1,433 @@
+//! What a reload changes, in words for the log, and what it must not change.
+//!
+//! Both functions take the configuration apart field by field without `..`, so that a field added later cannot be
+//! forgotten here. Secrets are compared by digest and never shown.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display};
+
+use crate::config::checked::{
+    AdminListener, Credential, HealthSettings, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
+};
+use crate::config::secrets::Secret;
+use crate::core::topology::{
+    ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Resource, Route, RouteAccess, Snapshot,
+};
+
+/// One difference between two configurations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What differs, such as ``pool `support` ``.
+    pub subject: String,
+    /// How.
+    pub kind: ChangeKind,
+}
+
+/// How two configurations differ about one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// One of its fields has another value.
+    Field {
+        /// Which field.
+        name: &'static str,
+        /// Old and new value; none for secrets.
+        values: Option<(String, String)>,
+    },
+}
+
+impl Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = &self.subject;
+        match &self.kind {
+            ChangeKind::Added => write!(f, "{subject} added"),
+            ChangeKind::Removed => write!(f, "{subject} removed"),
+            ChangeKind::Field { name, values: None } => write!(f, "{subject}: {name} changed"),
+            ChangeKind::Field {
+                name,
+                values: Some((old, new)),
+            } => write!(f, "{subject}: {name} changed from {old} to {new}"),
+        }
+    }
+}
+
+/// Every difference between two reloadable halves, ordered by subject. Empty when they mean the same.
+pub fn changes(old: &Runtime, new: &Runtime) -> Vec<Change> {
+    let old = facts(old);
+    let new = facts(new);
+    let mut changes = Vec::new();
+    for (subject, fields) in &old {
+        match new.get(subject) {
+            None => changes.push(Change {
+                subject: subject.clone(),
+                kind: ChangeKind::Removed,
+            }),
+            Some(others) => compare(subject, fields, others, &mut changes),
+        }
+    }
+    let added = new.keys().filter(|subject| !old.contains_key(*subject));
+    changes.extend(added.map(|subject| Change {
+        subject: subject.clone(),
+        kind: ChangeKind::Added,
+    }));
+    changes.sort_by(|left, right| left.subject.cmp(&right.subject));
+    changes
+}
+
+/// Which settings differ that only a restart can change, as paths in the file.
+pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
+    let Install {
+        listeners,
+        admin: AdminListener { address, token },
+        usage:
+            UsageSettings {
+                path,
+                queue,
+                when_full,
+                keep_days,
+            },
+        shutdown: Shutdown { delay, drain },
+        log: LogSettings { filter, format },
+    } = old;
+    let differs = [
+        ("listeners", *listeners != new.listeners),
+        ("admin.address", *address != new.admin.address),
+        ("admin.token", *token != new.admin.token),
+        ("usage.path", *path != new.usage.path),
+        ("usage.queue", *queue != new.usage.queue),
+        ("usage.when_full", *when_full != new.usage.when_full),
+        ("usage.keep_days", *keep_days != new.usage.keep_days),
+        ("shutdown.delay", *delay != new.shutdown.delay),
+        ("shutdown.drain", *drain != new.shutdown.drain),
+        ("log.filter", *filter != new.log.filter),
+        ("log.format", *format != new.log.format),
+    ];
+    differs
+        .iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(field, _)| *field)
+        .collect()
+}
+
+/// A field's value: what is compared, and whether it may be shown.
+struct Fact {
+    name: &'static str,
+    text: String,
+    is_secret: bool,
+}
+
+type Facts = BTreeMap<String, Vec<Fact>>;
+
+fn compare(subject: &str, old: &[Fact], new: &[Fact], changes: &mut Vec<Change>) {
+    // A subject's facts are always the same fields in the same order.
+    for (old, new) in old.iter().zip(new) {
+        if old.text != new.text {
+            changes.push(Change {
+                subject: subject.to_owned(),
+                kind: ChangeKind::Field {
+                    name: old.name,
+                    values: (!old.is_secret).then(|| (old.text.clone(), new.text.clone())),
+                },
+            });
+        }
+    }
+}
+
+fn fact(name: &'static str, value: impl Debug) -> Fact {
+    plain_fact(name, format!("{value:?}"))
+}
+
+fn optional_fact(name: &'static str, value: Option<impl Display>) -> Fact {
+    plain_fact(name, value.map_or_else(|| "none".to_owned(), |value| value.to_string()))
+}
+
+fn plain_fact(name: &'static str, text: String) -> Fact {
+    Fact {
+        name,
+        text,
+        is_secret: false,
+    }
+}
+
+fn secret_fact(name: &'static str, digests: impl Debug) -> Fact {
+    Fact {
+        name,
+        text: format!("{digests:?}"),
+        is_secret: true,
+    }
+}
+
+/// The reloadable half as named things with plain fields: indices, which shift when something is added, become names.
+fn facts(runtime: &Runtime) -> Facts {
+    let Runtime {
+        snapshot,
+        client_keys,
+        credentials,
+        limits,
+        health,
+    } = runtime;
+    let Snapshot {
+        clients,
+        routes,
+        pools,
+        deployments,
+        resources,
+        route_by_model: _, // names and aliases of `routes`
+    } = &**snapshot;
+    let mut facts = Facts::new();
+    facts.insert("limits".to_owned(), limit_facts(limits));
+    facts.insert("health".to_owned(), health_facts(health));
+    for (position, client) in clients.iter().enumerate() {
+        let keys = client_keys.iter().filter(|key| key.client == ClientIx(position));
+        let mut digests: Vec<_> = keys.map(|key| key.digest).collect();
+        digests.sort_unstable();
+        facts.insert(
+            format!("client `{}`", client.id),
+            client_facts(snapshot, client, &digests),
+        );
+    }
+    for route in routes {
+        facts.insert(format!("route `{}`", route.id), route_facts(snapshot, route));
+    }
+    for pool in pools {
+        facts.insert(format!("pool `{}`", pool.id), pool_facts(snapshot, pool));
+    }
+    for deployment in deployments {
+        facts.insert(format!("deployment `{}`", deployment.id), deployment_facts(deployment));
+    }
+    for (resource, credential) in resources.iter().zip(credentials) {
+        facts.insert(
+            format!("resource `{}`", resource.id),
+            resource_facts(resource, credential),
+        );
+    }
+    facts
+}
+
+fn limit_facts(limits: &Limits) -> Vec<Fact> {
+    let Limits {
+        body_bytes,
+        held_bytes,
+        body_time,
+    } = limits;
+    vec![
+        fact("body_size", body_bytes),
+        fact("held_bodies", held_bytes),
+        fact("body_time", body_time),
+    ]
+}
+
+fn health_facts(health: &HealthSettings) -> Vec<Fact> {
+    let HealthSettings {
+        consecutive_failures,
+        open_for,
+        throttle_default,
+        throttle_max,
+    } = health;
+    vec![
+        fact("consecutive_failures", consecutive_failures),
+        fact("open_for", open_for),
+        fact("throttle_default", throttle_default),
+        fact("throttle_max", throttle_max),
+    ]
+}
+
+fn client_facts(snapshot: &Snapshot, client: &Client, digests: &[[u8; 32]]) -> Vec<Fact> {
+    let Client {
+        id: _,
+        routes,
+        debug_headers,
+    } = client;
+    let routes = match routes {
+        RouteAccess::All => "all".to_owned(),
+        RouteAccess::Only(routes) => {
+            let names: Vec<&str> = routes.iter().map(|route| &**snapshot.routes[route.0].id).collect();
+            format!("{names:?}")
+        }
+    };
+    vec![
+        plain_fact("routes", routes),
+        fact("debug_headers", debug_headers),
+        secret_fact("keys", digests),
+    ]
+}
+
+fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
+    let Route {
+        id: _,
+        aliases,
+        pool,
+        failover,
+        timeouts,
+    } = route;
+    vec![
+        fact("aliases", aliases),
+        plain_fact("pool", format!("`{}`", snapshot.pools[pool.0].id)),
+        fact("failover", failover),
+        fact("timeouts", timeouts),
+    ]
+}
+
+fn pool_facts(snapshot: &Snapshot, pool: &Pool) -> Vec<Fact> {
+    let Pool { id: _, tiers } = pool;
+    let named = |member: &Member| format!("{}:{}", snapshot.deployments[member.deployment.0].id, member.weight);
+    let tiers: Vec<String> = tiers
+        .iter()
+        .map(|tier| format!("[{}]", tier.iter().map(named).collect::<Vec<_>>().join(", ")))
+        .collect();
+    vec![plain_fact("tiers", tiers.join(", then "))]
+}
+
+fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
+    let Deployment {
+        id: _, // holds the resource's name and its own
+        name: _,
+        resource: _,
+        sku,
+        capacity,
+        stream_usage,
+        created_at_ms,
+        inactivity_days,
+    } = deployment;
+    let created_at = created_at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    vec![
+        fact("sku", sku),
+        optional_fact("capacity", *capacity),
+        fact("stream_usage", stream_usage),
+        optional_fact("created_at", created_at),
+        optional_fact("inactivity_days", *inactivity_days),
+    ]
+}
+
+fn resource_facts(resource: &Resource, credential: &Credential) -> Vec<Fact> {
+    let Resource {
+        id: _,
+        region,
+        endpoint,
+        api,
+    } = resource;
+    let Endpoint {
+        tls,
+        host: _, // part of the authority
+        port,
+        authority,
+        base_path,
+        http2,
+    } = endpoint;
+    let scheme = if *tls { "https" } else { "http" };
+    let api = match api {
+        ApiForm::Classic { api_version } => format!("classic {api_version}"),
+        ApiForm::V1 => "v1".to_owned(),
+    };
+    let digest = |secret: &Secret| secret.digest();
+    let credential = match credential {
+        Credential::ApiKey(secret) => ("api_key", digest(secret)),
+        Credential::Bearer(secret) => ("token", digest(secret)),
+    };
+    vec![
+        plain_fact("region", format!("`{region}`")),
+        plain_fact("endpoint", format!("`{scheme}://{authority}{base_path}`")),
+        fact("port", port),
+        fact("http2", http2),
+        plain_fact("api", api),
+        secret_fact("credential", credential),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{SMALL, compile};
+
+    fn check(edit: impl Fn(&str) -> String, expected: &[&str]) {
+        let old = compile(SMALL).expect("old compiles");
+        let new = compile(&edit(SMALL)).expect("new compiles");
+        let shown: Vec<String> = changes(&old.runtime, &new.runtime)
+            .iter()
+            .map(Change::to_string)
+            .collect();
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn nothing_changed() {
+        check(|text| format!("# a comment\n{text}"), &[]);
+    }
+
+    #[test]
+    fn fields_are_told_with_both_values() {
+        check(
+            |text| {
+                text.replace(
+                    "name: support, sku: Standard, capacity: 50",
+                    "name: support, sku: Standard, capacity: 60",
+                )
+            },
+            &[
+                "deployment `contoso/support`: capacity changed from 50 to 60",
+                "pool `support`: tiers changed from [contoso/support:50000, contoso/spare:150000] to \
+                 [contoso/support:60000, contoso/spare:150000]",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_thing_added_in_front_does_not_change_the_others() {
+        check(
+            |text| text.replace("routes:\n", "routes:\n  - {name: first, pool: support}\n"),
+            &["route `first` added"],
+        );
+        check(
+            |text| {
+                text.replace(
+                    "clients:\n",
+                    "clients:\n  - {name: other, keys: ['${env:OTHER_KEY}']}\n",
+                )
+            },
+            &["client `other` added"],
+        );
+    }
+
+    #[test]
+    fn secrets_change_without_being_shown() {
+        check(
+            |text| text.replace("AZURE_KEY", "OTHER_KEY"),
+            &["resource `contoso`: credential changed"],
+        );
+        check(
+            |text| text.replace("TEAM_KEY", "OTHER_KEY"),
+            &["client `team`: keys changed"],
+        );
+        check(
+            |text| text.replace("api_key", "token"),
+            &["resource `contoso`: credential changed"],
+        );
+    }
+
+    #[test]
+    fn every_install_setting_is_named() {
+        let old = compile(SMALL).expect("compiles");
+        let cases = [
+            ("admin: {address: '127.0.0.1:9191'}", "admin.address"),
+            ("admin: {token: '${env:OTHER_KEY}'}", "admin.token"),
+            ("usage: {path: x}", "usage.path"),
+            ("usage: {queue: 1}", "usage.queue"),
+            ("usage: {when_full: wait}", "usage.when_full"),
+            ("usage: {keep_days: 1}", "usage.keep_days"),
+            ("shutdown: {delay: 1s}", "shutdown.delay"),
+            ("shutdown: {drain: 1s}", "shutdown.drain"),
+            ("log: {filter: debug}", "log.filter"),
+            ("log: {format: json}", "log.format"),
+        ];
+        for (line, field) in cases {
+            let new = compile(&format!("{SMALL}{line}\n")).expect(line);
+            assert_eq!(needs_restart(&old.install, &new.install), [field], "{line}");
+        }
+        let new = compile(&SMALL.replace("127.0.0.1:0", "127.0.0.2:0")).expect("compiles");
+        assert_eq!(needs_restart(&old.install, &new.install), ["listeners"]);
+        assert!(needs_restart(&old.install, &old.install).is_empty());
+    }
+}

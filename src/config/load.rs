@@ -1,0 +1,85 @@
+//! From a path or a text to a checked configuration, in four stages: parse, check the shape, convert, compile.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::config::checked::Checked;
+use crate::config::compile;
+use crate::config::document::Document;
+use crate::config::errors::{ConfigErrors, Problem};
+use crate::config::raw::RawConfig;
+use crate::config::secrets::Variables;
+use crate::config::structure;
+
+/// Largest configuration file. A fleet of a thousand deployments needs about a fifth of it.
+const FILE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// Reads and compiles a configuration file. References in it are resolved with `variables` and with files
+/// relative to its directory.
+///
+/// # Errors
+/// Every mistake found, in the order of the file.
+pub fn load(path: &Path, variables: &Variables) -> Result<Checked, ConfigErrors> {
+    let text = read(path).map_err(|problem| ConfigErrors {
+        file: path.to_owned(),
+        problems: vec![problem],
+    })?;
+    compile_text(&text, path, variables)
+}
+
+/// Compiles a configuration that was read already; `path` names it in errors and anchors relative paths.
+///
+/// # Errors
+/// Every mistake found, in the order of the file.
+pub fn compile_text(text: &str, path: &Path, variables: &Variables) -> Result<Checked, ConfigErrors> {
+    compile_stages(text, path, variables).map_err(|mut problems| {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        ConfigErrors {
+            file: path.to_owned(),
+            problems,
+        }
+    })
+}
+
+/// Reads a file up to the size limit.
+pub(super) fn read(path: &Path) -> Result<String, Problem> {
+    let failed = |error: std::io::Error| {
+        let hint = (error.kind() == std::io::ErrorKind::NotFound).then_some("name it with `--config FILE`");
+        Problem::whole_file(format!("cannot read the file: {error}"), hint)
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut text = String::new();
+    let read = file
+        .take(FILE_MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    if read as u64 > FILE_MAX_BYTES {
+        return Err(Problem::whole_file("the file is larger than 1 MiB".to_owned(), None));
+    }
+    Ok(text)
+}
+
+fn compile_stages(text: &str, path: &Path, variables: &Variables) -> Result<Checked, Vec<Problem>> {
+    let document = Document::parse(text).map_err(|problem| vec![problem])?;
+    let structure = structure::check(&document);
+    let mut problems = structure.problems;
+    if !structure.sound {
+        return Err(problems);
+    }
+    let raw: RawConfig = match serde_json::from_value(structure.value) {
+        Ok(raw) => raw,
+        Err(error) => {
+            problems.push(Problem::whole_file(error.to_string(), None));
+            return Err(problems);
+        }
+    };
+    let directory = path.parent().unwrap_or(Path::new(""));
+    match compile::compile(&raw, &document, directory, variables, &structure.repaired) {
+        Ok(checked) if problems.is_empty() => Ok(checked),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Whole files through [`super::load`]: what is accepted, what is refused, and how it is said.
+
+use std::path::Path;
+
+use crate::config::checked::Checked;
+use crate::config::errors::ConfigErrors;
+use crate::config::load;
+
+/// The smallest file that compiles.
+pub(super) const SMALL: &str = "\
+listeners:
+  - address: 127.0.0.1:0
+clients:
+  - name: team
+    keys: ['${env:TEAM_KEY}']
+resources:
+  - name: contoso
+    region: swedencentral
+    endpoint: https://contoso.openai.azure.com
+    credential: {api_key: '${env:AZURE_KEY}'}
+    deployments:
+      - {name: support, sku: Standard, capacity: 50}
+      - {name: spare, sku: Standard, capacity: 150}
+pools:
+  - name: support
+    tiers:
+      - [contoso/support, contoso/spare]
+routes:
+  - name: support-bot
+    aliases: [gpt-4.1-support]
+    pool: support
+";
+
+pub(super) fn variables(name: &str) -> Option<String> {
+    match name {
+        "TEAM_KEY" => Some("team-key-team-key-team-key".to_owned()),
+        "OTHER_KEY" => Some("other-key-other-key-other".to_owned()),
+        "AZURE_KEY" => Some("azure-key".to_owned()),
+        "SHORT_KEY" => Some("short".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "TWO_LINES" => Some("one\ntwo".to_owned()),
+        "HOST" => Some("https://fabrikam.openai.azure.com".to_owned()),
+        _ => None,
+    }
+}
+
+pub(super) fn compile(text: &str) -> Result<Checked, ConfigErrors> {
+    load::compile_text(text, Path::new("test.yaml"), &variables)
+}
+
+#[test]
+fn the_smallest_file_compiles() {
+    let checked = compile(SMALL).expect("compiles");
+    assert_eq!(checked.warnings, []);
+}

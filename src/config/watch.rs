@@ -1,0 +1,348 @@
+//! Reloads the configuration when its file changes or on SIGHUP, whole or not at all.
+//!
+//! A reload compiles the file, refuses changes that need a restart by naming them, and hands the new configuration to
+//! a callback. Whatever goes wrong, the configuration in use stays, the status says so and the log says why.
+//!
+//! The file's *directory* is watched, so that editors that write a new file and rename it, and Kubernetes, which
+//! swaps a symbolic link beside the file, are noticed. Any event there leads to one comparison of the file's
+//! content after [`DEBOUNCE`]; unchanged content goes no further, so other files in the directory cost little. Files
+//! behind `${file:…}` are not watched: after changing only those, send SIGHUP. So too where the file alone is mounted into
+//! a container, since its changes cause no event in the directory there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use sha2::{Digest as _, Sha256};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::checked::Checked;
+use crate::config::diff::{self, Change};
+use crate::config::errors::ConfigErrors;
+use crate::config::load;
+use crate::config::secrets::Variables;
+
+/// How long after a change the file is read. Writers use several steps; this waits for the last.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// How the latest reload went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReloadStatus {
+    /// Counts configurations that were put to use, the first one included.
+    pub generation: u64,
+    /// When the configuration in use was loaded, in milliseconds since the Unix epoch.
+    pub loaded_at_ms: i64,
+    /// When loading was last tried, in milliseconds since the Unix epoch.
+    pub last_attempt_ms: i64,
+    /// Why the latest attempt failed; none when the file as it is now is in use.
+    pub last_error: Option<String>,
+}
+
+/// Why a reload was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file does not compile.
+    #[error(transparent)]
+    Invalid(#[from] ConfigErrors),
+    /// It changes settings that are fixed at start.
+    #[error("a restart is needed to change `{}`", .0.join("`, `"))]
+    NeedsRestart(Vec<&'static str>),
+}
+
+/// Why the file cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The operating system refuses to report changes of the directory.
+    #[error("cannot watch `{directory}` for changes")]
+    Directory {
+        /// The file's directory.
+        directory: PathBuf,
+        /// What it said.
+        #[source]
+        source: notify::Error,
+    },
+    /// SIGHUP cannot be received.
+    #[error("cannot listen for SIGHUP")]
+    Signal(#[source] std::io::Error),
+}
+
+/// A running watch; it ends when this is dropped.
+#[derive(Debug)]
+pub struct ConfigWatch {
+    status: Arc<ArcSwap<ReloadStatus>>,
+    attempts: watch::Receiver<u64>,
+    asked: Arc<Notify>,
+    task: JoinHandle<()>,
+    /// Reports nothing once dropped.
+    _watcher: RecommendedWatcher,
+}
+
+impl ConfigWatch {
+    /// How the latest reload went, for health, metrics and the admin listener.
+    pub fn status(&self) -> Arc<ArcSwap<ReloadStatus>> {
+        Arc::clone(&self.status)
+    }
+
+    /// Counts attempts, successful or not, for those who wait for the next one.
+    pub fn attempts(&self) -> watch::Receiver<u64> {
+        self.attempts.clone()
+    }
+
+    /// Asks for a reload, as SIGHUP does, even if the file has not changed. Does not wait for it.
+    pub fn reload(&self) {
+        self.asked.notify_one();
+    }
+}
+
+impl Drop for ConfigWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts watching the file that `initial` was loaded from; must be called within a Tokio runtime. `on_reload` gets each
+/// new configuration and should only swap it in, since the next reload waits for it.
+///
+/// # Errors
+/// When the operating system refuses to report changes or signals.
+pub fn spawn(
+    path: &Path,
+    initial: Arc<Checked>,
+    variables: Arc<Variables>,
+    on_reload: impl Fn(Arc<Checked>) + Send + Sync + 'static,
+) -> Result<ConfigWatch, WatchError> {
+    let changed = Arc::new(Notify::new());
+    let watcher = watch_directories(path, Arc::clone(&changed))?;
+    let hangup = signal(SignalKind::hangup()).map_err(WatchError::Signal)?;
+    // The file may have changed between being loaded and being watched.
+    changed.notify_one();
+    let now = now_ms();
+    let status = Arc::new(ArcSwap::from_pointee(ReloadStatus {
+        generation: 1,
+        loaded_at_ms: now,
+        last_attempt_ms: now,
+        last_error: None,
+    }));
+    let asked = Arc::new(Notify::new());
+    let (attempt_counter, attempts) = watch::channel(0);
+    let reloader = Reloader {
+        path: path.to_owned(),
+        current: initial,
+        variables,
+        seen: Seen::Nothing,
+        status: Arc::clone(&status),
+        attempts: attempt_counter,
+    };
+    let task = tokio::spawn(run(reloader, changed, Arc::clone(&asked), hangup, on_reload));
+    Ok(ConfigWatch {
+        status,
+        attempts,
+        asked,
+        task,
+        _watcher: watcher,
+    })
+}
+
+/// Watches the file's directory and, where the file is a symbolic link, its target's.
+fn watch_directories(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWatcher, WatchError> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let failed = |directory: &Path| {
+        let directory = directory.to_owned();
+        move |source| WatchError::Directory { directory, source }
+    };
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+        // Reading the file is an event too; reacting to it would never end.
+        Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+        Ok(_) => changed.notify_one(),
+        Err(error) => {
+            tracing::warn!(%error, "the watch on the configuration reported an error");
+            changed.notify_one();
+        }
+    })
+    .map_err(failed(&directory))?;
+    watcher
+        .watch(&directory, RecursiveMode::NonRecursive)
+        .map_err(failed(&directory))?;
+    let target = path.canonicalize().ok();
+    if let Some(target) = target.as_deref().and_then(Path::parent)
+        && directory.canonicalize().is_ok_and(|directory| directory != target)
+    {
+        watcher
+            .watch(target, RecursiveMode::NonRecursive)
+            .map_err(failed(target))?;
+    }
+    Ok(watcher)
+}
+
+async fn run(
+    mut reloader: Reloader,
+    changed: Arc<Notify>,
+    asked: Arc<Notify>,
+    mut hangup: Signal,
+    on_reload: impl Fn(Arc<Checked>),
+) {
+    loop {
+        let is_forced = tokio::select! {
+            () = changed.notified() => {
+                tokio::time::sleep(DEBOUNCE).await;
+                false
+            }
+            Some(()) = hangup.recv() => true,
+            () = asked.notified() => true,
+        };
+        reloader = match tokio::task::spawn_blocking(move || reloader.attempt(is_forced)).await {
+            Ok((reloader, Some(attempt))) => {
+                if let Some(fresh) = attempt.fresh {
+                    on_reload(fresh);
+                }
+                reloader.publish(attempt.status);
+                reloader
+            }
+            Ok((reloader, None)) => reloader,
+            Err(error) => {
+                tracing::error!(%error, "reloading stopped: restart to change the configuration");
+                return;
+            }
+        };
+    }
+}
+
+/// What the file was when it was tried last.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Nothing,
+    Unreadable,
+    /// Digest of its text.
+    Text([u8; 32]),
+}
+
+/// What came of trying to load the file.
+struct Attempt {
+    /// The configuration to put to use, if it is another one.
+    fresh: Option<Arc<Checked>>,
+    status: ReloadStatus,
+}
+
+/// The state between reloads.
+struct Reloader {
+    path: PathBuf,
+    current: Arc<Checked>,
+    variables: Arc<Variables>,
+    seen: Seen,
+    status: Arc<ArcSwap<ReloadStatus>>,
+    attempts: watch::Sender<u64>,
+}
+
+impl Reloader {
+    /// Tries to load the file if it changed or the reload is forced.
+    fn attempt(mut self, is_forced: bool) -> (Self, Option<Attempt>) {
+        let text = load::read(&self.path);
+        let seen = match &text {
+            Ok(text) => Seen::Text(Sha256::digest(text).into()),
+            Err(_) => Seen::Unreadable,
+        };
+        if !is_forced && seen == self.seen {
+            return (self, None);
+        }
+        self.seen = seen;
+        let compiled = text
+            .map_err(|problem| ConfigErrors {
+                file: self.path.clone(),
+                problems: vec![problem],
+            })
+            .and_then(|text| load::compile_text(&text, &self.path, &*self.variables));
+        let outcome = compiled.map_err(ReloadError::from).and_then(|fresh| self.admit(fresh));
+        let attempt = match outcome {
+            Ok((fresh, changes)) if is_forced || !changes.is_empty() => self.accept(fresh, &changes),
+            // The file means what is in use already.
+            Ok(_) => Attempt {
+                fresh: None,
+                status: self.unchanged_status(None),
+            },
+            Err(error) => self.refuse(&error),
+        };
+        (self, Some(attempt))
+    }
+
+    /// Lets a compiled configuration in unless it changes what only a restart can.
+    fn admit(&self, fresh: Checked) -> Result<(Arc<Checked>, Vec<Change>), ReloadError> {
+        let fixed = diff::needs_restart(&self.current.install, &fresh.install);
+        if !fixed.is_empty() {
+            return Err(ReloadError::NeedsRestart(fixed));
+        }
+        let changes = diff::changes(&self.current.runtime, &fresh.runtime);
+        Ok((Arc::new(fresh), changes))
+    }
+
+    fn accept(&mut self, fresh: Arc<Checked>, changes: &[Change]) -> Attempt {
+        let now = now_ms();
+        let generation = self.status.load().generation + 1;
+        tracing::info!(file = %self.path.display(), generation, changes = changes.len(), "configuration reloaded");
+        for change in changes {
+            tracing::info!(generation, "{change}");
+        }
+        for warning in &fresh.warnings {
+            tracing::warn!(generation, "{warning}");
+        }
+        self.current = Arc::clone(&fresh);
+        Attempt {
+            fresh: Some(fresh),
+            status: ReloadStatus {
+                generation,
+                loaded_at_ms: now,
+                last_attempt_ms: now,
+                last_error: None,
+            },
+        }
+    }
+
+    fn refuse(&self, error: &ReloadError) -> Attempt {
+        let last_error = error.to_string();
+        tracing::error!(
+            file = %self.path.display(),
+            error = last_error,
+            "configuration not reloaded, the old one stays in use"
+        );
+        Attempt {
+            fresh: None,
+            status: self.unchanged_status(Some(last_error)),
+        }
+    }
+
+    /// The status when the configuration in use stays.
+    fn unchanged_status(&self, last_error: Option<String>) -> ReloadStatus {
+        let status = self.status.load();
+        ReloadStatus {
+            generation: status.generation,
+            loaded_at_ms: status.loaded_at_ms,
+            last_attempt_ms: now_ms(),
+            last_error,
+        }
+    }
+
+    /// Shows how the attempt went, after the new configuration is in use.
+    fn publish(&self, status: ReloadStatus) {
+        self.status.store(Arc::new(status));
+        self.attempts.send_modify(|count| *count += 1);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an edge: the time is only shown, nothing is decided by it"
+)]
+fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;
