@@ -138,6 +138,8 @@ class Bench:
         if len(cores) < 2:
             raise Invalid("two cores are needed: one for the proxy, one for load and upstream")
         self.proxy_core, self.load_core = cores[0], cores[1]
+        if os.getloadavg()[0] > 0.5:
+            say(f"load average {os.getloadavg()[0]:.1f}: something else is running here; the p99 will be its doing")
         self.wrk, self.nginx = tool("wrk"), tool("nginx")
         self.upstream = None
 

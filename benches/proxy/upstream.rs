@@ -57,5 +57,9 @@ async fn complete(State(seen): State<Arc<AtomicU64>>, body: Bytes) -> Response {
         ticks.tick().await;
         Some((Ok::<_, Infallible>(EVENT), ticks))
     });
-    ([(CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::from_stream(events)).into_response()
+    (
+        [(CONTENT_TYPE, "text/event-stream; charset=utf-8")],
+        Body::from_stream(events),
+    )
+        .into_response()
 }

@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_is_in_the_manual() {
+        use clap::CommandFactory as _;
+        let manual = include_str!("../../docs/load.md");
+        for flag in Flags::command().get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(
+                manual.contains(&format!("| `--{flag}` |")),
+                "--{flag} is not in docs/load.md"
+            );
+        }
+    }
+
+    #[test]
     fn wrong_flags_are_named() {
         for (flags, part) in [
             ("--stream-share 2", "stream-share is `2`"),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -32,6 +33,8 @@ pub(super) async fn serve() -> (SocketAddr, Arc<Seen>) {
     (address, seen)
 }
 
+/// How long the model `slow` takes.
+pub(super) const SLOW: Duration = Duration::from_millis(100);
 const USAGE: &str = r#"{"prompt_tokens":100,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":60}}"#;
 
 async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -51,6 +54,10 @@ async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) 
         )
             .into_response(),
         ("html", _) => "<html>".into_response(),
+        ("slow", false) => {
+            tokio::time::sleep(SLOW).await;
+            completion()
+        }
         ("hang", false) => std::future::pending().await,
         ("hang", true) => events(&[token]).chain(stream::pending()).into(),
         ("cut", false) => broken(&["{\"choices\""]),
@@ -58,10 +65,7 @@ async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) 
         ("silent", true) => events(&[role, token]).into(),
         ("error-event", true) => events(&[token, r#"{"error":{"code":"upstream_cut"}}"#]).into(),
         (_, true) => events(&[role, token, &format!(r#"{{"choices":[],"usage":{USAGE}}}"#), "[DONE]"]).into(),
-        (_, false) => {
-            let body = format!(r#"{{"choices":[{{"message":{{"content":"Hi"}}}}],"usage":{USAGE}}}"#);
-            ([("content-type", "application/json")], body).into_response()
-        }
+        (_, false) => completion(),
     };
     let headers = response.headers_mut();
     if streamed && model != "html" && model != "throttled" {
@@ -72,6 +76,11 @@ async fn answer(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) 
     headers.insert("x-emberway-attempts", "1".parse().unwrap());
     headers.insert("server-timing", "gw;dur=0.5".parse().unwrap());
     response
+}
+
+fn completion() -> Response {
+    let body = format!(r#"{{"choices":[{{"message":{{"content":"Hi"}}}}],"usage":{USAGE}}}"#);
+    ([("content-type", "application/json")], body).into_response()
 }
 
 struct Events(stream::BoxStream<'static, Result<String, Infallible>>);

@@ -22,7 +22,7 @@ pub struct Counts {
     pub streams: u64,
     /// Sum of the reported tokens.
     pub tokens: Tokens,
-    /// Answers by the deployment that they named. At most [`super::report::MAX_NAMES`] names; the rest is `(other)`.
+    /// Answers by the deployment that they named. At most [`MAX_NAMES`] names; the rest is `(other)`.
     pub deployments: BTreeMap<String, DeploymentCounts>,
     /// Answers by the number of attempts the gateway says it made.
     pub attempts: BTreeMap<u32, u64>,

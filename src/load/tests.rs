@@ -201,6 +201,23 @@ async fn an_open_loop_counts_what_it_could_not_send() {
 }
 
 #[tokio::test]
+async fn open_loop_latency_counts_from_when_a_request_was_due() {
+    let report = against_fake(|plan| {
+        "slow".clone_into(&mut plan.target.model);
+        plan.stream_share = 0.0;
+        plan.concurrency = NonZeroU32::MIN;
+        plan.rate = Some(100.0);
+        plan.extent = Extent::Requests(5);
+    })
+    .await;
+    // The fifth was due at 40 ms and could not end before five times the slow answer.
+    let least = (fake::SLOW * 5).as_secs_f64() * 1e3 - 40.0;
+    let longest = report.latency_ms.unwrap().max;
+    assert!(longest >= least * 0.999, "{report}");
+    assert_eq!(report.unsent, 0);
+}
+
+#[tokio::test]
 async fn conversations_grow_by_the_answers() {
     let (address, seen) = fake::serve().await;
     let mut plan = plan(&format!("http://{address}"));
