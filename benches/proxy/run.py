@@ -33,7 +33,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 PATH = "/openai/deployments/bench/chat/completions?api-version=2024-10-21"
-KEY = "bench-key"
+KEY = "bench-key-0123456789abcdef"
 SIZES = {"2 KB": 2 * 1024, "64 KB": 64 * 1024}
 CONNECTIONS = 32
 STREAMS = 500
@@ -168,7 +168,7 @@ class Bench:
             command = [self.nginx, "-p", self.directory, "-e", self.directory / "nginx-error.log", "-c", config]
         else:
             command = [self.options.emberway.resolve(), "run", "--config", config]
-        env = {"BENCH_KEY": KEY, "UPSTREAM_KEY": "upstream-key"}
+        env = {"BENCH_KEY": KEY, "UPSTREAM_KEY": "upstream-key-0123456789abcdef"}
         server = Server(name, command, self.proxy_core, self.directory, env)
         server.address = address
         try:
