@@ -38,7 +38,7 @@ enum Command {
     /// Run the Azure OpenAI simulator.
     Simulate(simulate::SimulateArgs),
     /// Send load to an endpoint and print what came back.
-    Load(load::LoadArgs),
+    Load(Box<load::LoadArgs>),
     /// Print recorded usage.
     Usage(usage::UsageArgs),
 }
@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Simulate(args) => simulate::run(args),
-        Command::Load(args) => load::run(args),
+        Command::Load(args) => load::run(*args),
         Command::Usage(args) => usage::run(args),
     };
     result.unwrap_or_else(|error| output::report(&error))
