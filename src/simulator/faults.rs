@@ -81,7 +81,7 @@ pub enum Action {
         #[serde(default)]
         after_chunks: u32,
     },
-    /// Reset the connection (TCP RST) instead of sending a response.
+    /// Reset the connection (TCP RST) instead of sending a response; with HTTP/2, all its other streams too.
     Reset,
     /// Put an error object into a stream that began with 200, and end it there.
     StreamError {

@@ -41,6 +41,11 @@ impl Flight {
         self.record = record;
     }
 
+    /// Whether it is recorded.
+    pub fn has_record(&self) -> bool {
+        self.record.is_some()
+    }
+
     /// Ties the request to the deployment that will count it.
     pub fn attach_deployment(&mut self, deployment: Arc<Deployment>) {
         deployment.counts.lock().requests += 1;

@@ -9,9 +9,9 @@
 //! | what is played | `scenario`, `settings` |
 //! | is this request let in, and when does each token come (no sockets, no clock) | `engine`, `limits`, `prompt_cache`, `admission` |
 //! | what does the request ask | `route`, `request`, `known_fields`, `filters`, `tokens` |
-//! | what is the answer | `answer`, `stream`, `embedding`, `document`, `head`, `failure` |
+//! | what is the answer | `answer`, `stream`, `embedding`, `document`, `models`, `head`, `failure` |
 //! | what goes wrong on purpose | `faults`, `presets`, `body` |
-//! | how it runs | `listener`, `data_plane`, `flight`, `world`, `clock`, `record`, `chance` |
+//! | how it runs | `listener`, `data_plane`, `operation`, `flight`, `world`, `clock`, `record`, `chance` |
 //! | how it is controlled | `control`, `control_http` |
 //!
 //! Not simulated: the control plane (ARM), identity, the Responses API, files and fine-tuning jobs.
@@ -50,6 +50,8 @@ pub mod head;
 pub mod known_fields;
 pub mod limits;
 pub mod listener;
+pub mod models;
+pub mod operation;
 pub mod presets;
 pub mod prompt_cache;
 pub mod record;

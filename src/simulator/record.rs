@@ -17,9 +17,14 @@ const CREDENTIALS: &[&str] = &[
     "api-key",
     "authorization",
     "cookie",
+    "ocp-apim-subscription-key",
     "proxy-authorization",
+    "x-api-key",
     "x-ms-authorization-auxiliary",
 ];
+
+/// Longer bodies are not kept even when bodies are.
+const MAX_KEPT_BODY_BYTES: usize = 1024 * 1024;
 
 /// One recorded request.
 #[derive(Debug, Clone, Serialize)]
@@ -46,7 +51,7 @@ pub struct RequestRecord {
     pub body_bytes: usize,
     /// SHA-256 of the body read, in hexadecimal.
     pub body_sha256: String,
-    /// The body, when the scenario records bodies.
+    /// The body, when the scenario records bodies and it is not above 1 MiB.
     pub body: Option<String>,
     /// What became of it so far.
     pub outcome: Outcome,
@@ -157,7 +162,8 @@ impl RequestLog {
                 .collect(),
             body_bytes: body.len(),
             body_sha256: hex_digest(body),
-            body: self.with_bodies.then(|| String::from_utf8_lossy(body).into_owned()),
+            body: (self.with_bodies && body.len() <= MAX_KEPT_BODY_BYTES)
+                .then(|| String::from_utf8_lossy(body).into_owned()),
             outcome: Outcome::default(),
         };
         let record = Arc::new(OpenRecord {

@@ -236,6 +236,14 @@ async fn requests_are_recorded_without_credentials() {
     assert_eq!(record.body.as_deref(), Some(hello().to_string().as_str()));
     let key = record.headers.iter().find(|(name, _)| name == "api-key").unwrap();
     assert!(key.1.starts_with("sha256:"), "{key:?}");
+
+    let refused = bench.client.get(format!("{}/openai/v1/models", bench.url));
+    assert_eq!(refused.send().await.unwrap().status(), 401);
+    let record = bench.ended().await;
+    assert_eq!(
+        (record.path.as_str(), record.outcome.status),
+        ("/openai/v1/models", 401)
+    );
 }
 
 #[test]

@@ -78,6 +78,23 @@ async fn an_answer_can_come_before_the_body() {
 }
 
 #[tokio::test]
+async fn a_body_above_the_bound_is_refused_unread() {
+    let bench = Bench::new().await;
+    let mut socket = TcpStream::connect(bench.simulator.accounts()[0].address).await.unwrap();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\napi-key: key\r\ncontent-length: 99999999\r\n\r\n",
+        classic("chat")
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    tokio::time::timeout(PATIENCE, socket.read_exact(&mut first))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(&first, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
 async fn a_reset_is_a_reset() {
     let bench = Bench::new().await;
     bench.once(Action::Reset);

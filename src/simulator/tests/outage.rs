@@ -4,8 +4,18 @@ use super::*;
 
 #[tokio::test]
 async fn a_stopped_account_refuses_and_drops_everything_and_comes_back_on_its_address() {
+    check_outage(|client| client).await;
+}
+
+#[tokio::test]
+async fn an_outage_drops_the_streams_of_http_2_too() {
+    check_outage(reqwest::ClientBuilder::http2_prior_knowledge).await;
+}
+
+async fn check_outage(adapt: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) {
     let yaml = SCENARIO.replace("time_scale: 0", "time_scale: 1, decode_tokens_per_s: 0.5");
-    let bench = Bench::of(&yaml).await;
+    let mut bench = Bench::of(&yaml).await;
+    bench.client = adapt(Client::builder().no_proxy().timeout(PATIENCE)).build().unwrap();
     let address = bench.simulator.accounts()[0].address;
     let mut response = bench.ask("chat", &streamed()).await;
     response.chunk().await.unwrap().unwrap();
@@ -21,16 +31,7 @@ async fn a_stopped_account_refuses_and_drops_everything_and_comes_back_on_its_ad
     assert!(!broken.is_timeout(), "{broken:?}");
     let refused = TcpStream::connect(address).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    assert_eq!(
-        bench
-            .control()
-            .state()
-            .deployment("north", "chat")
-            .unwrap()
-            .counts
-            .cancelled,
-        1
-    );
+    assert_eq!(bench.ended().await.outcome.ending, Ending::Cancelled);
 
     bench.control().start_account("north").await.unwrap();
     bench.control().start_account("north").await.unwrap();
