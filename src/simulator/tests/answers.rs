@@ -1,3 +1,5 @@
+use strum::VariantArray as _;
+
 use super::*;
 
 #[tokio::test]
@@ -283,5 +285,29 @@ fn wrong_scenarios_are_refused_with_the_place() {
     ] {
         let error = Scenario::parse(&yaml).unwrap_err().to_string();
         assert!(error.contains(expect), "{error}");
+    }
+}
+
+#[test]
+fn the_manual_names_every_preset_and_every_setting() {
+    const MANUAL: &str = include_str!("../../../docs/simulator.md");
+    for preset in crate::simulator::presets::Preset::VARIANTS {
+        let name = serde_json::to_value(preset).unwrap();
+        let name = format!("`{}`", name.as_str().unwrap());
+        assert!(MANUAL.contains(&name), "{name}");
+    }
+    let scenario = serde_json::to_value(Scenario::parse(SCENARIO).unwrap()).unwrap();
+    let mut groups = vec![
+        &scenario,
+        &scenario["accounts"][0],
+        &scenario["accounts"][0]["deployments"][0],
+    ];
+    groups.extend(["engine", "prompt_cache", "limits"].map(|group| &scenario[group]));
+    for name in groups.iter().flat_map(|group| group.as_object().unwrap().keys()) {
+        let bounds = |text: &str| text.starts_with(|c: char| !c.is_alphanumeric() && c != '_');
+        let found = MANUAL
+            .match_indices(name.as_str())
+            .any(|(at, _)| bounds(&MANUAL[at + name.len()..]));
+        assert!(found, "`{name}` is not in docs/simulator.md");
     }
 }
