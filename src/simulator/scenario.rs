@@ -198,7 +198,7 @@ pub enum DeploymentState {
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// The text is not YAML, or not of this shape.
-    #[error("cannot read the scenario: {0}")]
+    #[error(transparent)]
     Syntax(#[from] serde_saphyr::Error),
     /// A value is out of range or contradicts another.
     #[error("`{path}` is wrong: {problem}")]
