@@ -1,15 +1,179 @@
-//! `emberway simulate`.
+//! `emberway simulate`: run the Azure OpenAI simulator until told to stop.
 
+use std::io::{IsTerminal as _, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::output;
+use crate::simulator;
+use crate::simulator::Simulator;
+use crate::simulator::scenario::{AccountSpec, Scenario};
 
 /// Flags of `emberway simulate`.
 #[derive(Debug, clap::Args)]
-pub struct SimulateArgs {}
+pub struct SimulateArgs {
+    /// Scenario file; the built-in one (three regions, two models) when absent.
+    #[arg(long, value_name = "FILE")]
+    scenario: Option<PathBuf>,
+    /// IP address on which all accounts listen instead of their own; ports stay as in the scenario.
+    #[arg(long, value_name = "IP")]
+    address: Option<IpAddr>,
+    /// Put every listener, the control listener too, on a free loopback port instead of its own.
+    #[arg(long, conflicts_with = "address")]
+    free_ports: bool,
+    /// Print what runs as one JSON object, also on a terminal.
+    #[arg(long)]
+    json: bool,
+    /// Print the built-in scenario as YAML and exit: a start for one's own.
+    #[arg(long, conflicts_with_all = ["scenario", "address", "free_ports", "json"])]
+    print_scenario: bool,
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// When it cannot do its work.
-pub fn run(_args: SimulateArgs) -> anyhow::Result<ExitCode> {
+/// When the scenario cannot be read or is wrong, or an address is taken.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every subcommand's `run` takes its arguments by value"
+)]
+pub fn run(args: SimulateArgs) -> anyhow::Result<ExitCode> {
+    if args.print_scenario {
+        std::io::stdout().write_all(simulator::scenario::DEMO.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut scenario = match read(args.scenario.as_ref()) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            output::report(&error);
+            return Ok(ExitCode::from(output::EXIT_CONFIG));
+        }
+    };
+    if let Some(address) = args.address {
+        scenario = scenario.on_address(address);
+    }
+    if args.free_ports {
+        scenario = scenario.on_free_ports();
+    }
+    let as_json = args.json || !std::io::stdout().is_terminal();
+    output::runtime()?.block_on(simulate(scenario, as_json))
+}
+
+fn read(file: Option<&PathBuf>) -> anyhow::Result<Scenario> {
+    let Some(file) = file else { return Ok(Scenario::demo()?) };
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read scenario `{shown}`"))?;
+    Scenario::parse(&text).with_context(|| format!("cannot use scenario `{shown}`"))
+}
+
+async fn simulate(scenario: Scenario, as_json: bool) -> anyhow::Result<ExitCode> {
+    // Before anything is printed, so that whoever reads the output may send the signal at once.
+    let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let specs = scenario.accounts.clone();
+    let simulator = simulator::start(scenario).await?;
+    let running = Running::new(&specs, &simulator);
+    if as_json {
+        print(&serde_json::to_string(&running)?)?;
+    } else {
+        print(&running.to_text())?;
+    }
+    tokio::select! {
+        _ = terminated.recv() => {}
+        _ = interrupted.recv() => {}
+    }
+    simulator.shutdown().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// What runs, for people and scripts. The keys are made up and in the scenario for anyone to read, so they are shown.
+#[derive(Debug, Serialize)]
+struct Running {
+    control_url: String,
+    accounts: Vec<RunningAccount>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunningAccount {
+    name: String,
+    region: String,
+    url: String,
+    api_keys: Vec<String>,
+    bearer_tokens: Vec<String>,
+    deployments: Vec<RunningDeployment>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunningDeployment {
+    name: String,
+    model: String,
+    sku: String,
+    capacity: u32,
+}
+
+impl Running {
+    fn new(specs: &[AccountSpec], simulator: &Simulator) -> Self {
+        let account = |(spec, running): (&AccountSpec, simulator::RunningAccount)| RunningAccount {
+            name: running.name,
+            region: running.region,
+            url: running.url,
+            api_keys: spec.api_keys.clone(),
+            bearer_tokens: spec.bearer_tokens.clone(),
+            deployments: spec.deployments.iter().map(RunningDeployment::new).collect(),
+        };
+        let accounts = specs.iter().zip(simulator.accounts()).map(account).collect();
+        Self {
+            control_url: simulator.control_url(),
+            accounts,
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let mut lines = vec!["Azure OpenAI simulator; stop it with Ctrl-C".to_owned(), String::new()];
+        for account in &self.accounts {
+            lines.push(format!("{}  {}  {}", account.url, account.name, account.region));
+            for key in &account.api_keys {
+                lines.push(format!("  api-key      {key}"));
+            }
+            for token in &account.bearer_tokens {
+                lines.push(format!("  bearer       {token}"));
+            }
+            for deployment in &account.deployments {
+                let RunningDeployment {
+                    name,
+                    model,
+                    sku,
+                    capacity,
+                } = deployment;
+                lines.push(format!("  deployment   {name}  {sku} {capacity}  {model}"));
+            }
+            lines.push(String::new());
+        }
+        lines.push(format!("control: {}/control/state", self.control_url));
+        lines.join("\n")
+    }
+}
+
+impl RunningDeployment {
+    fn new(spec: &simulator::scenario::DeploymentSpec) -> Self {
+        let (name, model, sku) = (spec.name.clone(), spec.model.clone(), spec.sku.to_string());
+        Self {
+            name,
+            model,
+            sku,
+            capacity: spec.capacity,
+        }
+    }
 }
