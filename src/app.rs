@@ -1,1 +1,356 @@
-//! Wiring.
+//! Wiring: builds every part from a checked configuration, runs them, and ends them in order. The only place that knows all parts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::admin::{self, ConfigStatus, DeploymentStatus, PoolStatus, Sources, Status};
+use crate::config::checked::Checked;
+use crate::config::secrets::Variables;
+use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
+use crate::proxy::activity::Activity;
+use crate::proxy::body::ByteBudget;
+use crate::proxy::state::Live;
+use crate::proxy::{Gateway, listen, view};
+use crate::storage::sqlite::SqliteStore;
+use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
+use crate::storage::{DeploymentTotals, UsageStore};
+use crate::telemetry::logging::LogGuard;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::view::FleetView;
+use crate::telemetry::{clock, events};
+
+/// Upstream HTTP/1.1 connections kept idle by the whole process: more than a busy gateway has requests running.
+const IDLE_CONNECTIONS_MAX: usize = 4096;
+
+/// How long the last usage records may take to be written at the end.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// How long running requests are given to be cut off in an orderly way when the drain's time is over.
+const CUT_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// Where the configuration came from, for reloading it.
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// How its references are resolved.
+    pub variables: Arc<Variables>,
+}
+
+/// A running gateway. Dropping it ends its tasks at once; [`Running::drain`] ends them properly.
+pub struct Running {
+    gateway: Arc<Gateway>,
+    addresses: Vec<SocketAddr>,
+    admin_address: SocketAddr,
+    state: Arc<ProcessState>,
+    stop_traffic: watch::Sender<bool>,
+    stop_admin: watch::Sender<bool>,
+    accepting: JoinSet<()>,
+    admin: JoinHandle<std::io::Result<()>>,
+    writer: JoinHandle<()>,
+    store: Arc<SqliteStore>,
+    shutdown: crate::config::checked::Shutdown,
+    watch: Option<ConfigWatch>,
+}
+
+/// What the admin listener tells of the process itself.
+struct ProcessState {
+    is_draining: AtomicBool,
+    reload: ArcSwapOption<ArcSwap<ReloadStatus>>,
+    started_at_ms: i64,
+    log: Option<Arc<LogGuard>>,
+}
+
+/// Starts a gateway on the current runtime. Every address is bound when this returns. With a `source`, the configuration is
+/// reloaded when its file changes and on SIGHUP.
+///
+/// # Errors
+/// When an address is taken, a certificate or secret cannot be used, or the usage store cannot be opened.
+pub async fn start(
+    checked: Arc<Checked>,
+    source: Option<Source>,
+    log: Option<Arc<LogGuard>>,
+) -> anyhow::Result<Running> {
+    // A second installation is refused, which is fine: the first was the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let install = checked.install.clone();
+    let bound = listen::bind(&install.listeners)?;
+    let admin_listener = listen::bind_address(install.admin.address)?;
+    let addresses = bound.iter().map(|bound| bound.address).collect();
+    let admin_address = admin_listener
+        .local_addr()
+        .context("cannot read the admin listener's address")?;
+
+    let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
+    let settings = QueueSettings {
+        capacity: install.usage.queue,
+        keep_days: install.usage.keep_days,
+    };
+    let (usage, writer) = usage_queue(
+        settings,
+        Arc::clone(&store) as Arc<dyn UsageStore>,
+        clock::now_ms,
+        Box::new(tell),
+    );
+    let metrics = Arc::new(Metrics::new()?);
+    let live = Live::build(Arc::clone(&checked), &metrics, None)?;
+    seed(&live, &store.deployments().await?, clock::now_ms());
+    let gateway = Arc::new(Gateway {
+        live: ArcSwap::from_pointee(live),
+        connections: Arc::new(connector()),
+        budget: ByteBudget::new(checked.runtime.limits.held_bytes),
+        metrics,
+        usage,
+        when_full: install.usage.when_full,
+        activity: Arc::new(Activity::default()),
+    });
+
+    let state = Arc::new(ProcessState {
+        is_draining: AtomicBool::new(false),
+        reload: ArcSwapOption::empty(),
+        started_at_ms: clock::now_ms(),
+        log,
+    });
+    let watch = source
+        .map(|source| watch_config(&gateway, &state, checked, &source))
+        .transpose()?;
+    let (stop_traffic, traffic_stopped) = watch::channel(false);
+    let (stop_admin, admin_stopped) = watch::channel(false);
+    let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
+    let sources = Arc::new(admin_sources(&gateway, &state, install.admin.token));
+    let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
+    Ok(Running {
+        admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
+        writer: tokio::spawn(writer.run()),
+        gateway,
+        addresses,
+        admin_address,
+        state,
+        stop_traffic,
+        stop_admin,
+        accepting,
+        store,
+        shutdown: install.shutdown,
+        watch,
+    })
+}
+
+impl Running {
+    /// Where clients connect, in the configuration's order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where operators connect.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The watch on the configuration's file, if there is one.
+    pub fn config_watch(&self) -> Option<&ConfigWatch> {
+        self.watch.as_ref()
+    }
+
+    /// Ends the gateway: says "not ready" for a while, stops accepting, lets running requests finish within the configured
+    /// time, and writes every usage record.
+    ///
+    /// # Errors
+    /// When usage records could not be written in time.
+    pub async fn drain(mut self) -> anyhow::Result<()> {
+        self.state.is_draining.store(true, Ordering::Release);
+        tracing::info!(running = self.gateway.activity.running(), "draining");
+        tokio::time::sleep(self.shutdown.delay).await;
+        self.stop_traffic.send_replace(true);
+        while self.accepting.join_next().await.is_some() {}
+        let drained = tokio::time::timeout(self.shutdown.drain, self.gateway.activity.none_running()).await;
+        if drained.is_err() {
+            let running = self.gateway.activity.running();
+            tracing::warn!(
+                running,
+                limit_s = self.shutdown.drain.as_secs_f64(),
+                "requests still running are cut off"
+            );
+            // Their futures end with the runtime; each leaves its record from its destructor.
+            let _ = tokio::time::timeout(CUT_OFF_MAX, self.gateway.activity.none_running()).await;
+        }
+        self.stop_admin.send_replace(true);
+        let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
+        if let Err(lost) = &flushed {
+            events::UsageRecordsLost { records: lost.left }.emit();
+        }
+        self.writer.abort();
+        self.admin.abort();
+        self.store.close().await?;
+        tracing::info!("drained");
+        Ok(flushed?)
+    }
+}
+
+/// The connector that all upstream connections come from.
+fn connector() -> Connector {
+    let mut options = ConnectorOptions::from_server_conf(&ServerConf::default());
+    options.keepalive_pool_size = IDLE_CONNECTIONS_MAX;
+    Connector::new(Some(options))
+}
+
+/// Tells of changes of the usage store.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of an observer")]
+fn tell(change: StoreChange<'_>) {
+    match change {
+        StoreChange::Failing { error } => events::UsageStoreFailing { error }.emit(),
+        StoreChange::Recovered { failures, dropped } => events::UsageStoreRecovered { failures, dropped }.emit(),
+    }
+}
+
+/// Gives the deployments what the store remembers of them.
+fn seed(live: &Live, known: &[DeploymentTotals], now_ms: i64) {
+    for (deployment, live) in live.config.runtime.snapshot.deployments.iter().zip(&live.deployments) {
+        let known = known.iter().find(|known| known.deployment == deployment.id);
+        let last_success = known.and_then(|known| known.last_success_at_ms).unwrap_or(0);
+        let first_seen = known.map_or(now_ms, |known| known.first_seen_ms);
+        live.state.last_success_at_ms.fetch_max(last_success, Ordering::Relaxed);
+        live.state.first_seen_ms.store(first_seen, Ordering::Relaxed);
+    }
+}
+
+/// Watches the configuration; a new one replaces the running picture at once.
+fn watch_config(
+    gateway: &Arc<Gateway>,
+    state: &Arc<ProcessState>,
+    initial: Arc<Checked>,
+    source: &Source,
+) -> anyhow::Result<ConfigWatch> {
+    let swap = {
+        let gateway = Arc::clone(gateway);
+        move |checked: Arc<Checked>| {
+            let previous = gateway.live.load_full();
+            match Live::build(checked, &gateway.metrics, Some(&previous)) {
+                Ok(live) => gateway.live.store(Arc::new(live)),
+                Err(error) => tracing::error!(%error, "configuration compiled but cannot be used; the older one stays"),
+            }
+        }
+    };
+    let watch = config_watch::spawn(&source.path, initial, Arc::clone(&source.variables), swap)?;
+    state.reload.store(Some(watch.status()));
+    count_reloads(gateway, &watch, source.path.clone());
+    Ok(watch)
+}
+
+/// Logs and counts every attempt to reload.
+fn count_reloads(gateway: &Arc<Gateway>, watch: &ConfigWatch, path: PathBuf) {
+    let (mut attempts, status) = (watch.attempts(), watch.status());
+    let gateway = Arc::clone(gateway);
+    tokio::spawn(async move {
+        let mut generation = status.load().generation;
+        while attempts.changed().await.is_ok() {
+            let now = status.load();
+            match &now.last_error {
+                Some(error) => events::ConfigRefused { path: &path, error }.emit(&gateway.metrics),
+                None if now.generation != generation => {
+                    events::ConfigReloaded {
+                        path: &path,
+                        generation: now.generation,
+                    }
+                    .emit(&gateway.metrics);
+                }
+                None => {}
+            }
+            generation = now.generation;
+        }
+    });
+}
+
+/// What the admin listener reads.
+fn admin_sources(
+    gateway: &Arc<Gateway>,
+    state: &Arc<ProcessState>,
+    token: Option<crate::config::secrets::Secret>,
+) -> Sources {
+    let (for_metrics, for_status) = (Arc::clone(gateway), Arc::clone(gateway));
+    let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
+    Sources {
+        metrics: Box::new(move || {
+            let now_ms = clock::now_ms();
+            let view = full_view(&for_metrics, &metrics_state, now_ms);
+            for_metrics
+                .metrics
+                .render(now_ms, &view)
+                .map_err(|error| error.to_string())
+        }),
+        status: Box::new(move || status(&for_status, &status_state)),
+        token,
+    }
+}
+
+fn full_view(gateway: &Gateway, state: &ProcessState, now_ms: i64) -> FleetView {
+    let reload = state.config_status();
+    FleetView {
+        config_generation: reload.generation,
+        config_reload_failed: reload.last_error.is_some(),
+        log_lines_dropped: state.log.as_ref().map_or(0, |log| log.dropped_lines()),
+        ..view::fleet_view(gateway, Instant::now(), now_ms)
+    }
+}
+
+fn status(gateway: &Gateway, state: &ProcessState) -> Status {
+    let view = view::fleet_view(gateway, Instant::now(), clock::now_ms());
+    let is_draining = state.is_draining.load(Ordering::Acquire);
+    Status {
+        ready: !is_draining,
+        draining: is_draining,
+        version: env!("CARGO_PKG_VERSION"),
+        requests_running: gateway.activity.running(),
+        config: state.config_status(),
+        pools: view
+            .pools
+            .into_iter()
+            .map(|pool| PoolStatus {
+                name: pool.pool.to_string(),
+                deployments: pool.deployments,
+                usable: pool.usable,
+            })
+            .collect(),
+        deployments: view
+            .deployments
+            .into_iter()
+            .map(|deployment| DeploymentStatus {
+                name: deployment.deployment.to_string(),
+                in_flight: deployment.in_flight,
+                breaker: deployment.breaker.into(),
+                cooling_until_ms: deployment.cooling_until_ms,
+                last_success_at_ms: deployment.last_success_at_ms,
+                deletion_at_ms: deployment.deletion_at_ms,
+            })
+            .collect(),
+    }
+}
+
+impl ProcessState {
+    fn config_status(&self) -> ConfigStatus {
+        match self.reload.load_full() {
+            Some(status) => {
+                let status = status.load();
+                ConfigStatus {
+                    generation: status.generation,
+                    loaded_at_ms: status.loaded_at_ms,
+                    last_error: status.last_error.clone(),
+                }
+            }
+            None => ConfigStatus {
+                generation: 1,
+                loaded_at_ms: self.started_at_ms,
+                last_error: None,
+            },
+        }
+    }
+}

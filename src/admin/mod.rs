@@ -1,1 +1,203 @@
-//! (later)
+//! HOW is the gateway? Health, readiness and metrics for operators and their tools, on a listener of its own.
+//!
+//! Served by axum on the process's runtime, apart from the traffic: a flood of requests cannot take its port. Reads published
+//! snapshots only. None of the health endpoints ever calls a model: a probe that costs tokens has ruined people.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::Serialize;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
+
+use crate::config::secrets::Secret;
+use crate::openai::error;
+
+/// The text format that Prometheus scrapes.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Where the answers come from.
+pub struct Sources {
+    /// The metrics in Prometheus' text format.
+    pub metrics: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// The state in words.
+    pub status: Box<dyn Fn() -> Status + Send + Sync>,
+    /// Asked of everything but the health endpoints.
+    pub token: Option<Secret>,
+}
+
+/// The gateway's state, as `/readyz` and `/status` tell it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Whether new requests are welcome.
+    pub ready: bool,
+    /// Whether the process is ending.
+    pub draining: bool,
+    /// The program's version.
+    pub version: &'static str,
+    /// Requests running.
+    pub requests_running: usize,
+    /// The configuration in use.
+    pub config: ConfigStatus,
+    /// Each pool.
+    pub pools: Vec<PoolStatus>,
+    /// Each deployment.
+    pub deployments: Vec<DeploymentStatus>,
+}
+
+/// The configuration in use, and how the last attempt to replace it went.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConfigStatus {
+    /// Counts configurations put to use, the first one included.
+    pub generation: u64,
+    /// When it was loaded, in milliseconds since the Unix epoch.
+    pub loaded_at_ms: i64,
+    /// Why the file as it is now is not in use.
+    pub last_error: Option<String>,
+}
+
+/// A pool.
+#[derive(Debug, Clone, Serialize)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: String,
+    /// How many deployments it has.
+    pub deployments: u64,
+    /// How many of them may be used now.
+    pub usable: u64,
+}
+
+/// A deployment.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeploymentStatus {
+    /// `resource/name`.
+    pub name: String,
+    /// Attempts running at it.
+    pub in_flight: u64,
+    /// Its circuit breaker.
+    pub breaker: &'static str,
+    /// Until when it rests after a 429, in milliseconds since the Unix epoch.
+    pub cooling_until_ms: Option<i64>,
+    /// When it last answered with success, in milliseconds since the Unix epoch.
+    pub last_success_at_ms: Option<i64>,
+    /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
+    pub deletion_at_ms: Option<i64>,
+}
+
+/// Serves until `stop` becomes true.
+///
+/// # Errors
+/// When accepting connections fails for good.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    sources: Arc<Sources>,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let stopped = async move {
+        // An error means that the sender is gone, which is the end as well.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, router(sources))
+        .with_graceful_shutdown(stopped)
+        .await
+}
+
+/// The endpoints. The second spellings are those that probes for `LiteLLM` use.
+fn router(sources: Arc<Sources>) -> axum::Router {
+    let guarded = axum::Router::new()
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&sources), ask_token));
+    axum::Router::new()
+        .route("/livez", get(alive))
+        .route("/health/liveliness", get(alive))
+        .route("/health/liveness", get(alive))
+        .route("/readyz", get(ready))
+        .route("/health/readiness", get(ready))
+        .route("/healthz", get(ready))
+        .route("/health", get(ready))
+        .merge(guarded)
+        .fallback(not_served)
+        .with_state(sources)
+}
+
+async fn alive() -> &'static str {
+    "ok\n"
+}
+
+/// What readiness tells without a token: no names, no addresses.
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    draining: bool,
+    requests_running: usize,
+    config: ConfigStatus,
+    pools_without_usable_deployment: usize,
+}
+
+async fn ready(State(sources): State<Arc<Sources>>) -> Response {
+    let status = (sources.status)();
+    let code = if status.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let readiness = Readiness {
+        ready: status.ready,
+        draining: status.draining,
+        requests_running: status.requests_running,
+        config: status.config,
+        pools_without_usable_deployment: status.pools.iter().filter(|pool| pool.usable == 0).count(),
+    };
+    (code, Json(readiness)).into_response()
+}
+
+async fn status(State(sources): State<Arc<Sources>>) -> Json<Status> {
+    Json((sources.status)())
+}
+
+async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
+    match (sources.metrics)() {
+        Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE))], text).into_response(),
+        Err(message) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &message, "metrics_failed"),
+    }
+}
+
+async fn not_served() -> Response {
+    let message = "not served here; served are: GET /livez, /readyz, /healthz, /metrics, /status";
+    refusal(StatusCode::NOT_FOUND, message, "not_served")
+}
+
+async fn ask_token(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
+    let Some(token) = &sources.token else {
+        return next.run(request).await;
+    };
+    let sent = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let sent = sent
+        .and_then(|value| value.strip_prefix(b"Bearer "))
+        .unwrap_or_default();
+    if bool::from(sent.ct_eq(token.expose().as_bytes())) {
+        return next.run(request).await;
+    }
+    let message = "send the admin token as `Authorization: Bearer TOKEN`; it is `admin.token` in the configuration";
+    refusal(StatusCode::UNAUTHORIZED, message, "invalid_admin_token")
+}
+
+fn refusal(status: StatusCode, message: &str, code: &str) -> Response {
+    let kind = if status.is_server_error() {
+        "server_error"
+    } else {
+        "invalid_request_error"
+    };
+    let json = HeaderValue::from_static("application/json");
+    (
+        status,
+        [(header::CONTENT_TYPE, json)],
+        error::body(message, kind, None, code),
+    )
+        .into_response()
+}

@@ -66,7 +66,7 @@ pub fn plan(
 ) -> Plan {
     let mut plan = Plan::default();
     let mut last_resort: SmallVec<[Candidate; 4]> = SmallVec::new();
-    for tier in &pool.tiers {
+    for (level, tier) in pool.tiers.iter().enumerate() {
         let mut order: SmallVec<[(f64, DeploymentIx); 8]> = tier
             .iter()
             .map(|member| {
@@ -93,8 +93,7 @@ pub fn plan(
                     continue;
                 }
             };
-            let is_first_tier = std::ptr::eq(tier, &pool.tiers[0]);
-            let reason = if is_best_tier && !is_first_tier {
+            let reason = if is_best_tier && level > 0 {
                 Reason::Tier
             } else {
                 reason

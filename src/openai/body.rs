@@ -81,12 +81,13 @@ fn ask_usage(request: &Request<'_>, list: &mut SmallVec<[Edit; 2]>, appended: &m
             at: at.clone(),
             with: Bytes::from_static(OPTION),
         }),
-        StreamOptions::Other(options) => list.push(match &options.include_usage_at {
-            Some(at) => Edit {
-                at: at.clone(),
-                with: Bytes::from_static(b"true"),
-            },
-            None => {
+        StreamOptions::Other(options) => {
+            list.push(if let Some(at) = &options.include_usage_at {
+                Edit {
+                    at: at.clone(),
+                    with: Bytes::from_static(b"true"),
+                }
+            } else {
                 let text: &[u8] = if options.is_empty {
                     br#""include_usage":true"#
                 } else {
@@ -96,8 +97,8 @@ fn ask_usage(request: &Request<'_>, list: &mut SmallVec<[Edit; 2]>, appended: &m
                     at: options.closing_at..options.closing_at,
                     with: Bytes::from_static(text),
                 }
-            }
-        }),
+            });
+        }
     }
 }
 
@@ -257,7 +258,7 @@ mod tests {
         /// Taking the edits out again gives the original, byte for byte.
         #[test]
         fn every_other_byte_survives(
-            before in r#"[ \n]{0,3}"#,
+            before in r"[ \n]{0,3}",
             number in "-?[1-9][0-9]{0,20}(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?",
             text in r#"([a-zA-Z0-9 äß😀]|\\u00e9|\\n|\\\\|\\"){0,40}"#,
             pad in 0..20_000_usize,

@@ -14,10 +14,10 @@ use tracing::{debug, error, info, trace, warn};
 
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
+use crate::core::recovery::health::BreakerState;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
-use crate::telemetry::view::BreakerWord;
 
 // === Requests ===
 
@@ -220,7 +220,7 @@ pub struct BreakerChanged<'a> {
     /// Whose.
     pub deployment: &'a DeploymentId,
     /// To what.
-    pub state: BreakerWord,
+    pub state: BreakerState,
     /// The outcome that caused it.
     pub cause: &'static str,
 }
@@ -230,9 +230,27 @@ impl BreakerChanged<'_> {
     pub fn emit(&self) {
         let (deployment, state, cause) = (&***self.deployment, self.state.as_ref(), self.cause);
         match self.state {
-            BreakerWord::Open => warn!(deployment, state, cause, "circuit breaker changed"),
-            BreakerWord::HalfOpen | BreakerWord::Closed => info!(deployment, state, cause, "circuit breaker changed"),
+            BreakerState::Open => warn!(deployment, state, cause, "circuit breaker changed"),
+            BreakerState::HalfOpen | BreakerState::Closed => info!(deployment, state, cause, "circuit breaker changed"),
         }
+    }
+}
+
+/// A deployment refused the `stream_options` that the gateway had added; it is not asked for usage for a while.
+#[derive(Debug)]
+pub struct StreamUsageRefused<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+}
+
+impl StreamUsageRefused<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let deployment = &***self.deployment;
+        warn!(
+            deployment,
+            "deployment refuses `stream_options`; usage of its streams is estimated for an hour"
+        );
     }
 }
 

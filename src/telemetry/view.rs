@@ -3,9 +3,8 @@
 //! Breakers, cooling times and numbers in flight already live where they decide something. Mirroring each change
 //! into a gauge would cost every request and could disagree with the truth; reading them at the scrape does neither.
 
-use strum::{AsRefStr, IntoStaticStr, VariantArray};
-
 use crate::core::ids::{DeploymentId, PoolId, RouteId};
+use crate::core::recovery::health::BreakerState;
 
 /// Everything that is read at the scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,36 +55,13 @@ pub struct DeploymentView {
     /// Attempts running at it.
     pub in_flight: u64,
     /// Its circuit breaker.
-    pub breaker: BreakerWord,
+    pub breaker: BreakerState,
     /// Until when it rests after being throttled, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// When it last answered with success, in milliseconds since the Unix epoch.
     pub last_success_at_ms: Option<i64>,
     /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
-}
-
-/// A circuit breaker's state, as logs and metrics name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum BreakerWord {
-    /// Requests pass.
-    Closed,
-    /// One request may probe.
-    HalfOpen,
-    /// No request passes.
-    Open,
-}
-
-impl BreakerWord {
-    /// Its value in `emberway_deployment_breaker_state`.
-    pub fn value(self) -> i64 {
-        match self {
-            Self::Closed => 0,
-            Self::HalfOpen => 1,
-            Self::Open => 2,
-        }
-    }
 }
 
 /// The usage queue's counters since the process started.

@@ -1,3 +1,4 @@
 //! WHAT did it use, and what lies idle?
 
+pub mod idle;
 pub mod usage;

@@ -16,7 +16,7 @@ use strum::{AsRefStr, IntoStaticStr, VariantArray};
 use crate::core::recovery::outcome::Effect;
 
 /// Longest time between two probes of a deployment that keeps failing.
-pub const OPEN_MAX: Duration = Duration::from_secs(600);
+pub const OPEN_MAX: Duration = Duration::from_mins(10);
 
 /// A probe that has not answered after this long no longer keeps others from probing: its request may run for minutes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
@@ -44,6 +44,17 @@ pub enum BreakerState {
     HalfOpen,
     /// Set aside.
     Open,
+}
+
+impl BreakerState {
+    /// The state as a number, rising with its gravity: what the metric shows.
+    pub fn value(self) -> i64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
 }
 
 /// Whether a deployment may be used now.

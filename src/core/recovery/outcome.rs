@@ -105,9 +105,9 @@ pub struct Verdict {
 /// A missing deployment is looked for again after half a minute: it may just have been created.
 const MISSING_FOR: Duration = Duration::from_secs(30);
 /// A refused credential or a paused deployment changes only by an operator's hand.
-const REFUSED_FOR: Duration = Duration::from_secs(60);
+const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// A retired model does not come back.
-const RETIRED_FOR: Duration = Duration::from_secs(600);
+const RETIRED_FOR: Duration = Duration::from_mins(10);
 
 /// Classifies an attempt's end.
 pub fn classify(end: AttemptEnd<'_>) -> Verdict {
@@ -146,13 +146,12 @@ fn classify_status(status: u16, code: Option<&str>, retry_after: Option<Duration
             false,
         ),
         404 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(MISSING_FOR), false),
-        408 | 424 => verdict(O::Failed, Next::Elsewhere, Effect::Failure, true),
         410 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(RETIRED_FOR), false),
         423 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(REFUSED_FOR), false),
         429 => verdict(O::Throttled, Next::Elsewhere, Effect::Rest(retry_after), false),
         // A 503 with a time is believed; one without is a failure like any other.
         503 if retry_after.is_some() => verdict(O::Failed, Next::Elsewhere, Effect::Rest(retry_after), false),
-        500..=599 => verdict(O::Failed, Next::Elsewhere, Effect::Failure, true),
+        408 | 424 | 500..=599 => verdict(O::Failed, Next::Elsewhere, Effect::Failure, true),
         // The deployment answered properly: what was sent is at fault.
         400..=499 => verdict(O::Rejected, Next::Final, Effect::Works, false),
         // 1xx never come here as final answers, and redirects are not followed: a deployment that sends one is misconfigured.

@@ -1,11 +1,12 @@
 use super::*;
-use crate::telemetry::view::{BreakerWord, PoolView, RouteView, UsageView};
+use crate::core::recovery::health::BreakerState;
+use crate::telemetry::view::{PoolView, RouteView, UsageView};
 
 fn deployment(name: &str) -> DeploymentView {
     DeploymentView {
         deployment: name.into(),
         in_flight: 3,
-        breaker: BreakerWord::HalfOpen,
+        breaker: BreakerState::HalfOpen,
         cooling_until_ms: Some(12_500),
         last_success_at_ms: None,
         deletion_at_ms: Some(9_000),

@@ -1,0 +1,73 @@
+//! How many requests are running, and a way to wait until none is: what a drain waits for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Counts running requests.
+#[derive(Debug, Default)]
+pub struct Activity {
+    running: AtomicUsize,
+    none_left: Notify,
+}
+
+/// A running request.
+#[derive(Debug)]
+pub struct Running(Arc<Activity>);
+
+impl Activity {
+    /// Counts a request until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> Running {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        Running(Arc::clone(self))
+    }
+
+    /// Requests running now.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// Waits until no request is running.
+    pub async fn none_running(&self) {
+        loop {
+            let woken = self.none_left.notified();
+            tokio::pin!(woken);
+            // Registered before looking, so that the last request's wake-up cannot fall between the two.
+            woken.as_mut().enable();
+            if self.running() == 0 {
+                return;
+            }
+            woken.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none_left.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn waits_for_the_last() {
+        let activity = Arc::new(Activity::default());
+        activity.none_running().await;
+        let (first, second) = (activity.enter(), activity.enter());
+        let waiting = tokio::spawn({
+            let activity = Arc::clone(&activity);
+            async move { activity.none_running().await }
+        });
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(second);
+        waiting.await.expect("woken");
+    }
+}

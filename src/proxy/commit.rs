@@ -1,0 +1,239 @@
+//! The point of no return: reads as much of an answer as tells whether it may be passed on.
+//!
+//! - An error status is read with its body; whoever asked decides what it means.
+//! - A short whole answer is read to its end, so that one that breaks can still be asked of another deployment.
+//! - A stream's opening (Azure sends filter annotations and a role before anything real) is held until the first output, within
+//!   bounds, so that an error inside a 200 can still fail over. Clients lose nothing: they would show none of it.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header;
+use pingora::http::ResponseHeader;
+
+use crate::core::recovery::outcome::AttemptEnd;
+use crate::openai::error as wire_error;
+use crate::proxy::headers;
+use crate::proxy::tap::StreamTap;
+use crate::proxy::upstream::{Answer, OpenError};
+
+/// A stream's opening is passed on after so many chunks, bytes or so long, decided or not.
+const HELD_CHUNKS_MAX: usize = 64;
+const HELD_BYTES_MAX: usize = 256 * 1024;
+const HELD_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Answers up to this size are read whole before they are passed on. Completions are far smaller; large batches of embeddings are not.
+const WHOLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long to wait for an answer's pieces.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Between two pieces.
+    pub idle: Duration,
+}
+
+/// An answer that may be passed on.
+pub enum Begun {
+    /// A whole answer, read to its end; its connection has been given back.
+    Whole {
+        /// Head to pass on.
+        head: Box<ResponseHeader>,
+        /// Body.
+        body: Bytes,
+    },
+    /// A long answer that is no stream of events, read in part.
+    Long {
+        /// Head to pass on.
+        head: Box<ResponseHeader>,
+        /// What has been read.
+        first: Bytes,
+        /// Its length as announced.
+        content_length: Option<usize>,
+        /// The rest.
+        rest: Answer,
+    },
+    /// A stream of events, read up to its first output.
+    Events {
+        /// Head to pass on.
+        head: Box<ResponseHeader>,
+        /// What has been read, as it goes to the client.
+        opening: Bytes,
+        /// What listens to it.
+        tap: Box<StreamTap>,
+        /// When the first output was seen.
+        first_output: Option<Instant>,
+        /// The rest.
+        rest: Answer,
+    },
+}
+
+/// An exchange that gave nothing to pass on as an answer.
+pub enum Failed {
+    /// No answer's head.
+    Open(OpenError),
+    /// An error status.
+    Answer {
+        /// Head, with only what may be passed on.
+        head: Box<ResponseHeader>,
+        /// Body.
+        body: Bytes,
+        /// What the body names as its code.
+        code: Option<String>,
+        /// What the head asks for.
+        retry_after: Option<Duration>,
+    },
+    /// A good status, then a break or silence before anything could be passed on.
+    Broken(AttemptEnd<'static>),
+    /// A good status, then an error event before any output.
+    InStream {
+        /// The error's code.
+        code: Option<String>,
+    },
+}
+
+impl Failed {
+    /// The end of the attempt, for its classification.
+    pub fn end(&self) -> AttemptEnd<'_> {
+        match self {
+            Self::Open(OpenError::Unreachable(_)) => AttemptEnd::Unreachable,
+            Self::Open(OpenError::Reset(_)) => AttemptEnd::Reset,
+            Self::Open(OpenError::Timeout) => AttemptEnd::Timeout,
+            Self::Answer {
+                head,
+                code,
+                retry_after,
+                ..
+            } => AttemptEnd::Status {
+                status: head.status.as_u16(),
+                code: code.as_deref(),
+                retry_after: *retry_after,
+            },
+            Self::Broken(end) => *end,
+            Self::InStream { code } => AttemptEnd::ErrorInStream { code: code.as_deref() },
+        }
+    }
+}
+
+impl Begun {
+    /// The status to pass on.
+    pub fn status(&self) -> u16 {
+        let (Self::Whole { head, .. } | Self::Long { head, .. } | Self::Events { head, .. }) = self;
+        head.status.as_u16()
+    }
+}
+
+/// Reads an answer up to the point where it may be passed on.
+///
+/// # Errors
+/// When there is nothing to pass on as an answer.
+pub async fn begin(answer: Answer, strips_usage: bool, patience: Patience) -> Result<Begun, Failed> {
+    let Some(upstream) = answer.head() else {
+        return Err(Failed::Broken(AttemptEnd::Reset));
+    };
+    let head = headers::downstream_head(upstream).map_err(|_| Failed::Broken(AttemptEnd::Reset))?;
+    if !upstream.status.is_success() {
+        let retry_after = headers::retry_after(upstream);
+        let body = answer.error_body().await;
+        let code = wire_error::read(&body).code;
+        return Err(Failed::Answer {
+            head: Box::new(head),
+            body,
+            code,
+            retry_after,
+        });
+    }
+    let content_type = upstream
+        .headers
+        .get(header::CONTENT_TYPE)
+        .map(http::HeaderValue::as_bytes);
+    if content_type.is_some_and(|value| value.starts_with(b"text/event-stream")) {
+        begin_events(answer, head, StreamTap::new(strips_usage), patience).await
+    } else {
+        begin_whole(answer, head, patience).await
+    }
+}
+
+async fn begin_whole(mut answer: Answer, head: ResponseHeader, patience: Patience) -> Result<Begun, Failed> {
+    let content_length = answer.head().and_then(|head| {
+        head.headers
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse::<usize>()
+            .ok()
+    });
+    let mut first: Option<Bytes> = None;
+    let mut gathered = BytesMut::new();
+    loop {
+        let Some(piece) = next_within(&mut answer, patience.idle).await? else {
+            break;
+        };
+        match first.take() {
+            None if gathered.is_empty() => first = Some(piece),
+            before => {
+                gathered.extend_from_slice(&before.unwrap_or_default());
+                gathered.extend_from_slice(&piece);
+            }
+        }
+        if gathered.len() > WHOLE_BYTES_MAX {
+            let head = Box::new(head);
+            return Ok(Begun::Long {
+                head,
+                first: gathered.freeze(),
+                content_length,
+                rest: answer,
+            });
+        }
+    }
+    answer.release().await;
+    Ok(Begun::Whole {
+        head: Box::new(head),
+        body: first.unwrap_or_else(|| gathered.freeze()),
+    })
+}
+
+async fn begin_events(
+    mut answer: Answer,
+    head: ResponseHeader,
+    mut tap: StreamTap,
+    patience: Patience,
+) -> Result<Begun, Failed> {
+    let began = tokio::time::Instant::now();
+    let mut opening = BytesMut::new();
+    let mut chunks = 0;
+    while !tap.seen.is_decided() && chunks < HELD_CHUNKS_MAX && opening.len() < HELD_BYTES_MAX {
+        let left = HELD_TIME_MAX.saturating_sub(began.elapsed());
+        let chunk = match tokio::time::timeout(left.min(patience.idle), answer.next()).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            // Ended or broken with nothing to show for it: the client has seen none of it, so another deployment may try.
+            Ok(Ok(None) | Err(_)) => return Err(Failed::Broken(AttemptEnd::Reset)),
+            Err(_) if began.elapsed() >= HELD_TIME_MAX => break,
+            Err(_) => return Err(Failed::Broken(AttemptEnd::Timeout)),
+        };
+        chunks += 1;
+        opening.extend_from_slice(&tap.feed(&chunk));
+    }
+    if let Some(error) = tap.seen.error.as_ref().filter(|_| tap.seen.output_events == 0) {
+        let code = wire_error::read(error).code;
+        let end = AttemptEnd::ErrorInStream { code: code.as_deref() };
+        if crate::core::recovery::outcome::classify(end).next == crate::core::recovery::outcome::Next::Elsewhere {
+            return Err(Failed::InStream { code });
+        }
+    }
+    let first_output = (tap.seen.output_events > 0).then(Instant::now);
+    Ok(Begun::Events {
+        head: Box::new(head),
+        opening: opening.freeze(),
+        tap: Box::new(tap),
+        first_output,
+        rest: answer,
+    })
+}
+
+async fn next_within(answer: &mut Answer, idle: Duration) -> Result<Option<Bytes>, Failed> {
+    match tokio::time::timeout(idle, answer.next()).await {
+        Ok(Ok(piece)) => Ok(piece),
+        Ok(Err(_)) => Err(Failed::Broken(AttemptEnd::Reset)),
+        Err(_) => Err(Failed::Broken(AttemptEnd::Timeout)),
+    }
+}

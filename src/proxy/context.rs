@@ -1,0 +1,139 @@
+//! What is known of one request so far: written along its way, read once at its end by log, metrics and usage.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::core::ledger::usage::RequestOutcome;
+use crate::core::recovery::outcome::AttemptOutcome;
+use crate::core::router::Reason;
+use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
+use crate::openai::target::WireOperation;
+use crate::openai::usage::Usage;
+use crate::proxy::error::RefusalReason;
+use crate::proxy::state::Live;
+
+/// The facts of a request.
+pub struct RequestContext {
+    /// The id that the client sees as `x-request-id`.
+    pub id: String,
+    /// When its head had been read.
+    pub started: Instant,
+    /// The same, in milliseconds since the Unix epoch.
+    pub started_at_ms: i64,
+    /// The configuration it lives in.
+    pub live: Option<Arc<Live>>,
+    /// Who asked.
+    pub client: Option<ClientIx>,
+    /// What for.
+    pub route: Option<RouteIx>,
+    /// Which operation.
+    pub operation: Option<WireOperation>,
+    /// Attempts, in order.
+    pub attempts: SmallVec<[AttemptFacts; 2]>,
+    /// Why the gateway refused, if it did.
+    pub refusal: Option<RefusalReason>,
+    /// How it ended.
+    pub outcome: RequestOutcome,
+    /// The status sent, 0 while none has been.
+    pub status: u16,
+    /// Whether the answer was a stream.
+    pub streamed: bool,
+    /// Bytes of the prompt, for an estimate.
+    pub prompt_bytes: usize,
+    /// Usage that the provider reported.
+    pub reported: Option<Usage>,
+    /// Output events of a stream, for an estimate.
+    pub output_events: u64,
+    /// First byte towards the client.
+    pub first_byte: Option<Instant>,
+    /// First output token of a stream.
+    pub first_token: Option<Instant>,
+    /// Time spent reading the request's body.
+    pub body_wait: Duration,
+    /// Time spent waiting for upstreams before the answer began.
+    pub upstream_wait: Duration,
+    is_finished: bool,
+}
+
+/// The facts of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptFacts {
+    /// At which deployment.
+    pub deployment: DeploymentIx,
+    /// Why there.
+    pub reason: Reason,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// The upstream's status, 0 without an answer.
+    pub status: u16,
+    /// How long until it ended or its answer began.
+    pub took: Duration,
+    /// How long the upstream asked to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Whether the provider may have billed it although its answer was not used.
+    pub maybe_billed: bool,
+}
+
+impl RequestContext {
+    /// The facts of a request that has just arrived.
+    pub fn new(id: String, started: Instant, started_at_ms: i64) -> Self {
+        Self {
+            id,
+            started,
+            started_at_ms,
+            live: None,
+            client: None,
+            route: None,
+            operation: None,
+            attempts: SmallVec::new(),
+            refusal: None,
+            outcome: RequestOutcome::ClientGone,
+            status: 0,
+            streamed: false,
+            prompt_bytes: 0,
+            reported: None,
+            output_events: 0,
+            first_byte: None,
+            first_token: None,
+            body_wait: Duration::ZERO,
+            upstream_wait: Duration::ZERO,
+            is_finished: false,
+        }
+    }
+
+    /// Notes the request's route and counts it as running there, until it is finished.
+    pub fn enter_route(&mut self, route: RouteIx) {
+        self.route = Some(route);
+        if let Some(live) = &self.live {
+            live.routes_in_flight[route.0].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes the end of the request. True the first time only.
+    pub fn finish(&mut self) -> bool {
+        if std::mem::replace(&mut self.is_finished, true) {
+            return false;
+        }
+        if let (Some(live), Some(route)) = (&self.live, self.route) {
+            live.routes_in_flight[route.0].fetch_sub(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// The gateway's own share of the time to the first byte (or until now): all that was not waiting for others.
+    pub fn overhead(&self, now: Instant) -> Duration {
+        let until = self.first_byte.unwrap_or(now);
+        until
+            .duration_since(self.started)
+            .saturating_sub(self.body_wait)
+            .saturating_sub(self.upstream_wait)
+    }
+
+    /// The attempt made last.
+    pub fn last_attempt(&self) -> Option<&AttemptFacts> {
+        self.attempts.last()
+    }
+}

@@ -1,0 +1,275 @@
+//! The errors that the gateway itself answers with, in one table: status, code, and what the client can do.
+//!
+//! Errors of an upstream pass through as they came (see [`failover`](crate::proxy::failover)); these are ours. Each has a
+//! stable `code` for programs and a message for people that says what was wrong and how to mend it. What a client typed is
+//! repeated only where it helps (a model's name), cut to a bounded length, and never becomes a metric label.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use strum::{AsRefStr, IntoStaticStr, VariantArray};
+
+use crate::core::ids::{DeploymentId, Region};
+use crate::openai::error;
+use crate::openai::request::RequestError;
+use crate::openai::target;
+
+/// Longest piece of a client's text that is repeated in an error.
+const ECHO_CHARS_MAX: usize = 100;
+
+/// Most model names listed in an error.
+const MODELS_LISTED_MAX: usize = 20;
+
+/// Why the gateway refuses or gives up a request.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The path or method is not served.
+    #[error("`{method} {path}` is not served here; served are: {served}", served = target::SERVED)]
+    NotServed {
+        /// The method.
+        method: String,
+        /// The path, cut.
+        path: String,
+    },
+    /// The path is served, but not with this method.
+    #[error("`{path}` takes {allowed} only")]
+    WrongMethod {
+        /// The path, cut.
+        path: String,
+        /// The methods it takes.
+        allowed: &'static str,
+    },
+    /// No key, or an unknown one.
+    #[error("{0}; send a key of this gateway as `api-key: KEY` or `Authorization: Bearer KEY`")]
+    Unauthorized(&'static str),
+    /// The body is larger than the limit.
+    #[error("the request body is larger than {limit} bytes, the limit of this gateway")]
+    BodyTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the request body did not arrive within {} s", .0.as_secs_f64())]
+    BodyTooSlow(Duration),
+    /// The process holds as many body bytes as it may.
+    #[error("the gateway holds as many request bodies as it may; try again shortly")]
+    Busy,
+    /// The body cannot be understood.
+    #[error("{0}")]
+    BadBody(#[from] RequestError),
+    /// The body names no model.
+    #[error("the request names no model: set `model` in the body to one of: {0}")]
+    MissingModel(String),
+    /// No such route, or not for this client.
+    #[error("the model `{model}` does not exist or is not open to this key; its models are: {known}")]
+    UnknownModel {
+        /// What was asked for, cut.
+        model: String,
+        /// What may be asked for.
+        known: String,
+    },
+    /// Every usable deployment is throttled.
+    #[error(
+        "every deployment behind this model is throttled by Azure; the first recovers in {:.1} s",
+        .0.as_secs_f64()
+    )]
+    Throttled(Duration),
+    /// Azure does not know the deployment, and no other could answer.
+    #[error(
+        "Azure has no deployment `{deployment}` in {region}: it may have been deleted{rule}, or created a moment ago; \
+         the gateway's operator must look at it",
+        rule = .inactivity_days.map_or_else(String::new, |days| format!(" (fine-tuned ones are, after {days} days without a call)"))
+    )]
+    DeploymentMissing {
+        /// Which.
+        deployment: DeploymentId,
+        /// Where.
+        region: Region,
+        /// The rule it may have fallen under.
+        inactivity_days: Option<u32>,
+    },
+    /// Every attempt failed, and no upstream answer is worth passing on.
+    #[error("no deployment behind this model gave an answer: {0}")]
+    Exhausted(Exhausted),
+}
+
+/// How the last attempt failed, where there is no upstream answer to pass on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Exhausted {
+    /// The deadline passed or the answer did not begin in time.
+    #[error("the time allowed ran out")]
+    Timeout,
+    /// Connections failed or broke.
+    #[error("connections failed or broke")]
+    Unreachable,
+    /// The gateway's own credential was refused.
+    #[error("Azure refused the gateway's credential; its operator must look at it")]
+    CredentialRefused,
+}
+
+/// The name of a [`ProxyError`] in logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum RefusalReason {
+    /// See [`ProxyError::NotServed`].
+    NotServed,
+    /// See [`ProxyError::WrongMethod`].
+    MethodNotAllowed,
+    /// See [`ProxyError::Unauthorized`].
+    InvalidApiKey,
+    /// See [`ProxyError::BodyTooLarge`].
+    RequestTooLarge,
+    /// See [`ProxyError::BodyTooSlow`].
+    RequestTimeout,
+    /// See [`ProxyError::Busy`].
+    GatewayBusy,
+    /// See [`ProxyError::BadBody`].
+    InvalidBody,
+    /// See [`ProxyError::MissingModel`].
+    MissingModel,
+    /// See [`ProxyError::UnknownModel`].
+    ModelNotFound,
+    /// See [`ProxyError::Throttled`].
+    RateLimitExceeded,
+    /// See [`ProxyError::DeploymentMissing`].
+    DeploymentNotFound,
+    /// See [`Exhausted::Timeout`].
+    UpstreamTimeout,
+    /// See [`Exhausted::Unreachable`].
+    UpstreamUnreachable,
+    /// See [`Exhausted::CredentialRefused`].
+    UpstreamCredentialRefused,
+}
+
+impl ProxyError {
+    /// The stable name: `code` in the body, label in logs and metrics.
+    pub fn reason(&self) -> RefusalReason {
+        match self {
+            Self::NotServed { .. } => RefusalReason::NotServed,
+            Self::WrongMethod { .. } => RefusalReason::MethodNotAllowed,
+            Self::Unauthorized(_) => RefusalReason::InvalidApiKey,
+            Self::BodyTooLarge { .. } => RefusalReason::RequestTooLarge,
+            Self::BodyTooSlow(_) => RefusalReason::RequestTimeout,
+            Self::Busy => RefusalReason::GatewayBusy,
+            Self::BadBody(_) => RefusalReason::InvalidBody,
+            Self::MissingModel(_) => RefusalReason::MissingModel,
+            Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
+            Self::Throttled(_) => RefusalReason::RateLimitExceeded,
+            Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
+            Self::Exhausted(Exhausted::Timeout) => RefusalReason::UpstreamTimeout,
+            Self::Exhausted(Exhausted::Unreachable) => RefusalReason::UpstreamUnreachable,
+            Self::Exhausted(Exhausted::CredentialRefused) => RefusalReason::UpstreamCredentialRefused,
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotServed { .. } | Self::UnknownModel { .. } | Self::DeploymentMissing { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadBody(_) | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The JSON body.
+    pub fn body(&self) -> Bytes {
+        let param = matches!(self, Self::MissingModel(_) | Self::UnknownModel { .. }).then_some("model");
+        let code = match self {
+            // Azure's own spelling, which programs compare with.
+            Self::DeploymentMissing { .. } => "DeploymentNotFound",
+            _ => self.reason().into(),
+        };
+        error::body(&self.to_string(), self.kind(), param, code)
+    }
+
+    /// `type` in the body, in the words that OpenAI uses.
+    fn kind(&self) -> &'static str {
+        match self.status().as_u16() {
+            401 => "authentication_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    /// When it makes sense to try again; none where the client's library should use its own judgement.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled(after) => Some(*after),
+            Self::Busy => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again cannot help, so that client libraries are told not to.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Exhausted(Exhausted::CredentialRefused))
+            || self.status().is_client_error() && !matches!(self, Self::Throttled(_) | Self::BodyTooSlow(_))
+    }
+}
+
+/// A client's text, cut for an error message.
+pub fn echo(text: &str) -> String {
+    match text.char_indices().nth(ECHO_CHARS_MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Model names for an error message.
+pub fn list_models<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let more = names.len().saturating_sub(MODELS_LISTED_MAX);
+    names.truncate(MODELS_LISTED_MAX);
+    let tail = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    format!("{}{tail}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_typed_is_cut() {
+        assert_eq!(echo("short"), "short");
+        assert_eq!(echo(&"ä".repeat(500)).chars().count(), ECHO_CHARS_MAX + 1);
+        let names: Vec<String> = (0..25).map(|n| format!("m{n}")).collect();
+        assert!(list_models(names.iter().map(String::as_str)).ends_with("`m19` and 5 more"));
+        assert_eq!(list_models(std::iter::empty()), "none");
+    }
+
+    #[test]
+    fn throttling_says_when_and_lets_clients_try_again() {
+        let error = ProxyError::Throttled(Duration::from_millis(1500));
+        assert_eq!(error.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
+        assert!(!error.is_final());
+        assert!(ProxyError::Unauthorized("no key").is_final());
+        assert!(!ProxyError::Exhausted(Exhausted::Timeout).is_final());
+    }
+
+    #[test]
+    fn bodies_are_envelopes_with_the_reason_as_code() {
+        let body = ProxyError::Busy.body();
+        let json: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(json["error"]["code"], "gateway_busy");
+        assert_eq!(json["error"]["type"], "server_error");
+    }
+}

@@ -1,0 +1,152 @@
+//! The end of every request: one usage record, one event for it and one for each attempt, whatever happened.
+
+use std::time::{Duration, Instant};
+
+use crate::config::checked::WhenFull;
+use crate::core::ledger::usage::{Operation, UsageRecord, UsageSource};
+use crate::core::recovery::outcome::AttemptOutcome;
+use crate::core::topology::{ClientIx, RouteIx};
+use crate::openai::target::WireOperation;
+use crate::openai::usage;
+use crate::proxy::Gateway;
+use crate::proxy::context::{AttemptFacts, RequestContext};
+use crate::proxy::state::Live;
+use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
+
+/// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
+pub async fn finish_waiting(gateway: &Gateway, context: &mut RequestContext) {
+    let Some(record) = take(context) else { return };
+    match gateway.when_full {
+        WhenFull::Wait => gateway.usage.record_or_wait(record).await,
+        WhenFull::Drop => drop(gateway.usage.record(record)),
+    }
+}
+
+/// Hands the facts over without waiting; does nothing the second time.
+pub fn finish(gateway: &Gateway, context: &mut RequestContext) {
+    if let Some(record) = take(context) {
+        gateway.usage.record(record);
+    }
+}
+
+/// Emits the events and makes the record, once. A request that never got as far as a route has no record: nobody can be
+/// charged for it, and its refusal has been counted.
+fn take(context: &mut RequestContext) -> Option<UsageRecord> {
+    if !context.finish() {
+        return None;
+    }
+    let live = context.live.clone()?;
+    let (client, route) = (context.client?, context.route?);
+    let now = Instant::now();
+    let record = record(&live, context, client, route, now);
+    let answered = context.attempts.len();
+    for (index, attempt) in context.attempts.iter().enumerate() {
+        let is_answer = index + 1 == answered;
+        emit_attempt(&live, context, route, attempt, index, is_answer, now);
+    }
+    let last = context.last_attempt();
+    RequestFinished {
+        record: &record,
+        client,
+        route,
+        deployment: last.map(|attempt| attempt.deployment),
+        reason: last.map_or_else(
+            || context.refusal.map_or("none", Into::into),
+            |attempt| attempt.reason.into(),
+        ),
+        gateway: context.overhead(now),
+    }
+    .emit(&live.series);
+    Some(record)
+}
+
+fn emit_attempt(
+    live: &Live,
+    context: &RequestContext,
+    route: RouteIx,
+    attempt: &AttemptFacts,
+    index: usize,
+    is_last: bool,
+    now: Instant,
+) {
+    let before: Duration = context.attempts.iter().take(index).map(|attempt| attempt.took).sum();
+    let since_start = |at: Instant| {
+        at.duration_since(context.started)
+            .saturating_sub(context.body_wait + before)
+    };
+    let is_answer = is_last && matches!(attempt.outcome, AttemptOutcome::Success | AttemptOutcome::Broken);
+    AttemptFinished {
+        request_id: &context.id,
+        route,
+        deployment: attempt.deployment,
+        number: u32::try_from(index + 1).unwrap_or(u32::MAX),
+        outcome: attempt.outcome.into(),
+        reason: attempt.reason.into(),
+        status: (attempt.status > 0).then_some(attempt.status),
+        duration: attempt.took,
+        answer: is_answer.then(|| AnswerTimes {
+            first_chunk: context.first_token.map(since_start),
+            total: since_start(now),
+        }),
+        retry_after: attempt.retry_after,
+        maybe_billed_twice: attempt.maybe_billed && !is_last,
+    }
+    .emit(&live.series);
+}
+
+fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteIx, now: Instant) -> UsageRecord {
+    let snapshot = &live.config.runtime.snapshot;
+    let deployment = context
+        .last_attempt()
+        .map(|attempt| &snapshot.deployments[attempt.deployment.0]);
+    let region = deployment.map(|deployment| snapshot.resources[deployment.resource.0].region.clone());
+    let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let since_start = |at: Instant| micros(at.duration_since(context.started));
+    let (source, usage) = usage_of(context);
+    UsageRecord {
+        request_id: context.id.clone(),
+        started_at_ms: context.started_at_ms,
+        client: snapshot.clients[client.0].id.clone(),
+        route: snapshot.routes[route.0].id.clone(),
+        operation: match context.operation {
+            Some(WireOperation::Completions) => Operation::Completions,
+            Some(WireOperation::Embeddings) => Operation::Embeddings,
+            Some(WireOperation::Chat) | None => Operation::Chat,
+        },
+        deployment: deployment.map(|deployment| deployment.id.clone()),
+        region,
+        attempts: u32::try_from(context.attempts.len()).unwrap_or(u32::MAX),
+        outcome: context.outcome,
+        status: context.status,
+        streamed: context.streamed,
+        source,
+        prompt_tokens: usage.prompt,
+        cached_tokens: usage.cached,
+        completion_tokens: usage.completion,
+        first_byte_us: context.first_byte.map(since_start),
+        first_token_us: context.first_token.map(since_start),
+        total_us: since_start(now),
+        upstream_us: micros(context.upstream_wait),
+    }
+}
+
+/// The tokens a request used, and how sure that is. An answer that began and brought no report is estimated: the prompt by its
+/// length, the output by its events, of which Azure sends about one a token.
+fn usage_of(context: &RequestContext) -> (UsageSource, usage::Usage) {
+    if let Some(reported) = context.reported {
+        return (UsageSource::Reported, reported);
+    }
+    let has_answer = (200..300).contains(&context.status);
+    if !has_answer {
+        return (UsageSource::None, usage::Usage::default());
+    }
+    let prompt = usage::estimate_tokens(context.prompt_bytes);
+    (
+        UsageSource::Estimated,
+        usage::Usage {
+            prompt,
+            cached: 0,
+            completion: context.output_events,
+        },
+    )
+}

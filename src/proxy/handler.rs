@@ -1,0 +1,171 @@
+//! THE HOT PATH: one function from request to response.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Method;
+use pingora::protocols::http::ServerSession;
+
+use crate::core::placement::head;
+use crate::core::router;
+use crate::core::topology::{ClientIx, RouteIx};
+use crate::openai::request;
+use crate::openai::target::{self, Target, WireOperation};
+use crate::proxy::Gateway;
+use crate::proxy::body::{self, BodyError};
+use crate::proxy::context::RequestContext;
+use crate::proxy::downstream::Downstream;
+use crate::proxy::error::{self, ProxyError};
+use crate::proxy::failover::{self, Call, Stop};
+use crate::proxy::state::Live;
+use crate::proxy::{headers, relay, reply};
+use crate::telemetry::events::{AuthFailed, AuthFailure};
+
+/// Answers a request.
+///
+/// # Errors
+/// When the client left or its connection cannot be used any more.
+pub async fn handle(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+) -> pingora::Result<()> {
+    match answer(gateway, session, context).await {
+        Ok(()) => Ok(()),
+        Err(Stop::ClientGone(error)) => Err(error),
+        Err(Stop::Refused(error)) => reply::refuse(gateway, session, context, error).await,
+        Err(Stop::PassOn(failure)) => reply::pass_on(session, context, *failure).await,
+    }
+}
+
+/// The way of a request. Up to the last step nothing is sent to the client; after it began, nothing is tried again.
+async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut RequestContext) -> Result<(), Stop> {
+    let live = gateway.live.load_full();
+    context.live = Some(Arc::clone(&live));
+    let asked = identify(gateway, &live, session, context)?;
+    let Asked::Inference { operation, deployment } = asked else {
+        return reply::models(session, context).await.map_err(Stop::ClientGone);
+    };
+
+    let arriving = Instant::now();
+    let body = body::read_whole(session, &live.config.runtime.limits, &gateway.budget).await;
+    context.body_wait = arriving.elapsed();
+    let body = body?;
+    let request = request::parse(&body.bytes)?;
+    context.prompt_bytes = request.prompt.iter().map(|piece| piece.len()).sum();
+
+    let model = deployment.map(Cow::Owned).or_else(|| request.model.clone());
+    let route = find_route(&live, context, model.as_deref())?;
+    context.enter_route(route);
+    let route = &live.config.runtime.snapshot.routes[route.0];
+    let pool = &live.config.runtime.snapshot.pools[route.pool.0];
+
+    let key = head::key(&pool.id, &request.prompt);
+    let now = Instant::now();
+    let plan = router::plan(&live.config.runtime.snapshot, pool, key, |deployment| {
+        live.availability(deployment, now)
+    });
+
+    let head = session.req_header().clone();
+    let mut downstream = Downstream::new(session);
+    let call = Call {
+        live: &live,
+        route,
+        pool,
+        operation,
+        body: &body.bytes,
+        request: &request,
+        head: &head,
+    };
+    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, &plan).await?;
+    relay::relay(&mut downstream, context, &live, route, chosen)
+        .await
+        .map_err(Stop::ClientGone)
+}
+
+/// What a client, now known, asks for.
+enum Asked {
+    Models,
+    Inference {
+        operation: WireOperation,
+        deployment: Option<String>,
+    },
+}
+
+/// Reads path, method and key.
+fn identify(
+    gateway: &Gateway,
+    live: &Live,
+    session: &ServerSession,
+    context: &mut RequestContext,
+) -> Result<Asked, ProxyError> {
+    let head = session.req_header();
+    let path = head.uri.path();
+    let Some(target) = target::parse(path) else {
+        return Err(ProxyError::NotServed {
+            method: error::echo(head.method.as_str()),
+            path: error::echo(path),
+        });
+    };
+    let (method, allowed) = match target {
+        Target::Models => (Method::GET, "GET"),
+        Target::Inference { .. } => (Method::POST, "POST"),
+    };
+    if head.method != method {
+        return Err(ProxyError::WrongMethod {
+            path: error::echo(path),
+            allowed,
+        });
+    }
+    match live.keys.authenticate(&head.headers) {
+        Ok(client) => context.client = Some(client),
+        Err(refused) => {
+            AuthFailed {
+                request_id: &context.id,
+                reason: refused,
+            }
+            .emit(&gateway.metrics);
+            return Err(ProxyError::Unauthorized(match refused {
+                AuthFailure::Missing => "no key was sent",
+                AuthFailure::Unknown => "the key is not known",
+            }));
+        }
+    }
+    Ok(match target {
+        Target::Models => Asked::Models,
+        Target::Inference { operation, deployment } => {
+            context.operation = Some(operation);
+            Asked::Inference {
+                operation,
+                deployment: deployment.map(Cow::into_owned),
+            }
+        }
+    })
+}
+
+/// The route for a model name, if this client may use it.
+fn find_route(live: &Live, context: &RequestContext, model: Option<&str>) -> Result<RouteIx, ProxyError> {
+    let snapshot = &live.config.runtime.snapshot;
+    let known = || error::list_models(headers::models_of(live, context).iter().map(String::as_str));
+    let model = model.ok_or_else(|| ProxyError::MissingModel(known()))?;
+    let may_use = |client: ClientIx, route: RouteIx| snapshot.clients[client.0].routes.allows(route);
+    snapshot
+        .route_by_model
+        .get(model)
+        .copied()
+        .filter(|&route| context.client.is_some_and(|client| may_use(client, route)))
+        .ok_or_else(|| ProxyError::UnknownModel {
+            model: error::echo(model),
+            known: known(),
+        })
+}
+
+impl From<BodyError> for Stop {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Refused(error) => Self::Refused(error),
+            BodyError::Downstream(error) => Self::ClientGone(error),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Which headers go where: allow-lists in both directions, and the gateway's own.
+//!
+//! Upstream heads are built from nothing. Azure answers 431 above ten custom headers, hop-by-hop headers must not pass, and
+//! a client's credential must never leave; an allow-list keeps all three by construction.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::core::topology::Snapshot;
+use crate::proxy::context::RequestContext;
+use crate::proxy::state::{Live, LiveResource};
+use crate::telemetry::clock;
+
+/// Request headers that are passed on.
+const REQUEST_ALLOWED: [&str; 9] = [
+    "accept",
+    "user-agent",
+    "openai-beta",
+    "traceparent",
+    "tracestate",
+    "x-ms-client-request-id",
+    "x-ms-spillover-deployment",
+    "extra-parameters",
+    "x-ms-oai-image-generation-deployment",
+];
+
+/// Response headers that are passed on.
+const RESPONSE_ALLOWED: [&str; 22] = [
+    "content-type",
+    "content-encoding",
+    "date",
+    "cache-control",
+    "apim-request-id",
+    "azureml-model-session",
+    "ms-azureml-model-error-reason",
+    "ms-azureml-model-error-statuscode",
+    "openai-processing-ms",
+    "x-accel-buffering",
+    "x-content-type-options",
+    "x-envoy-upstream-service-time",
+    "x-ms-client-request-id",
+    "x-ms-deployment-name",
+    "x-ms-rai-invoked",
+    "x-ms-region",
+    "x-ms-spillover-error",
+    "x-ms-spillover-from-deployment",
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+];
+
+/// The id of a request, on every answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-emberway-upstream-request-id");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Present on answers of the built-in simulator, so that nobody takes them for Azure's.
+const SIMULATOR: HeaderName = HeaderName::from_static("x-emberway-simulator");
+
+/// Longest time that a client is asked to wait: the official libraries ignore longer ones, or stop retrying.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
+
+/// The head of an upstream request.
+///
+/// # Errors
+/// When the path cannot be sent.
+pub fn upstream_head(
+    from: &HeaderMap,
+    path: &str,
+    resource: &LiveResource,
+    body_length: usize,
+) -> pingora::Result<RequestHeader> {
+    let mut head = RequestHeader::build_no_case("POST", path.as_bytes(), Some(16))?;
+    head.insert_header(header::HOST, resource.authority.clone())?;
+    head.insert_header(resource.credential.0.clone(), resource.credential.1.clone())?;
+    let content_type = from.get(header::CONTENT_TYPE).cloned();
+    head.insert_header(
+        header::CONTENT_TYPE,
+        content_type.unwrap_or(HeaderValue::from_static("application/json")),
+    )?;
+    head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body_length))?;
+    head.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+    for name in REQUEST_ALLOWED {
+        if let Some(value) = from.get(name) {
+            head.insert_header(HeaderName::from_static(name), value.clone())?;
+        }
+    }
+    Ok(head)
+}
+
+/// The head of an answer that is passed on, without its framing.
+///
+/// # Errors
+/// When the status cannot be sent.
+pub fn downstream_head(upstream: &ResponseHeader) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build_no_case(upstream.status, Some(24))?;
+    for name in RESPONSE_ALLOWED {
+        if let Some(value) = upstream.headers.get(name) {
+            head.insert_header(HeaderName::from_static(name), value.clone())?;
+        }
+    }
+    if let Some(value) = upstream.headers.get(&REQUEST_ID) {
+        head.insert_header(UPSTREAM_REQUEST_ID, value.clone())?;
+    }
+    if let Some(value) = upstream.headers.get(&SIMULATOR) {
+        head.insert_header(SIMULATOR, value.clone())?;
+    }
+    Ok(head)
+}
+
+/// Adds what every answer of the gateway carries: the request's id, where the time went, and, for clients that have them
+/// switched on, who answered and why.
+///
+/// # Errors
+/// When a value cannot be sent.
+pub fn add_own(head: &mut ResponseHeader, context: &RequestContext, now: Instant) -> pingora::Result<()> {
+    if let Ok(id) = HeaderValue::from_str(&context.id) {
+        head.insert_header(REQUEST_ID, id)?;
+    }
+    head.insert_header(SERVER_TIMING, timing(context, now))?;
+    let Some(live) = context.live.as_deref() else {
+        return Ok(());
+    };
+    let snapshot = &live.config.runtime.snapshot;
+    if context
+        .client
+        .is_some_and(|client| snapshot.clients[client.0].debug_headers)
+    {
+        add_debug(head, context, snapshot)?;
+    }
+    Ok(())
+}
+
+/// Tells the client when, and whether, to try again.
+///
+/// # Errors
+/// When a value cannot be sent.
+pub fn add_retry(head: &mut ResponseHeader, after: Option<Duration>, is_final: bool) -> pingora::Result<()> {
+    if is_final {
+        head.insert_header(SHOULD_RETRY, HeaderValue::from_static("false"))?;
+    }
+    if let Some(after) = after {
+        let after = after.clamp(Duration::from_millis(1), RETRY_AFTER_MAX);
+        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        head.insert_header(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)))?;
+        head.insert_header(RETRY_AFTER_MS, HeaderValue::from(ms))?;
+    }
+    Ok(())
+}
+
+/// `server-timing`: the gateway's own time, the upstream's, and the time to the first token where it is known.
+fn timing(context: &RequestContext, now: Instant) -> HeaderValue {
+    let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let mut text = String::with_capacity(64);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "gw;dur={:.3}, up;dur={:.3}",
+        ms(context.overhead(now)),
+        ms(context.upstream_wait)
+    );
+    if let Some(first) = context.first_token {
+        let _ = write!(text, ", ttft;dur={:.3}", ms(first.duration_since(context.started)));
+    }
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("gw"))
+}
+
+fn add_debug(head: &mut ResponseHeader, context: &RequestContext, snapshot: &Snapshot) -> pingora::Result<()> {
+    head.insert_header(
+        HeaderName::from_static("x-emberway-attempts"),
+        HeaderValue::from(context.attempts.len()),
+    )?;
+    if let Some(route) = context.route {
+        let name = text(&snapshot.routes[route.0].id);
+        head.insert_header(HeaderName::from_static("x-emberway-route"), name)?;
+    }
+    let Some(attempt) = context.last_attempt() else {
+        return Ok(());
+    };
+    let deployment = &snapshot.deployments[attempt.deployment.0];
+    let region = &snapshot.resources[deployment.resource.0].region;
+    head.insert_header(HeaderName::from_static("x-emberway-deployment"), text(&deployment.id))?;
+    head.insert_header(HeaderName::from_static("x-emberway-region"), text(region))?;
+    let reason: &'static str = attempt.reason.into();
+    head.insert_header(
+        HeaderName::from_static("x-emberway-reason"),
+        HeaderValue::from_static(reason),
+    )?;
+    Ok(())
+}
+
+/// A configured name as a header value; one with other than visible ASCII is left out.
+fn text(name: &str) -> HeaderValue {
+    HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("-"))
+}
+
+/// How long an upstream asks to be left alone.
+pub fn retry_after(head: &ResponseHeader) -> Option<Duration> {
+    let value = |name: &HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now_ms().unsigned_abs());
+    crate::openai::azure::retry_after(value(&RETRY_AFTER_MS), value(&header::RETRY_AFTER), now)
+}
+
+/// The smallest set of facts to find who serves a route, for `GET …/models`.
+pub fn models_of(live: &Live, context: &RequestContext) -> Vec<String> {
+    let snapshot = &live.config.runtime.snapshot;
+    let Some(client) = context.client.map(|client| &snapshot.clients[client.0]) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = snapshot
+        .route_by_model
+        .iter()
+        .filter(|(_, route)| client.routes.allows(**route))
+        .map(|(name, _)| name.to_string())
+        .collect();
+    names.sort_unstable();
+    names
+}

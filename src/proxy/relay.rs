@@ -1,0 +1,246 @@
+//! Passes a begun answer on to the client, and notes what it says about usage on the way.
+//!
+//! Nothing here may fail over: the client has bytes of this answer. A stream that breaks ends with an error event and without
+//! `[DONE]`; anything else that breaks ends the connection, so that nobody takes a part for the whole.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::core::ledger::usage::RequestOutcome;
+use crate::core::recovery::outcome::{AttemptOutcome, Effect};
+use crate::core::topology::{DeploymentIx, Route};
+use crate::openai::{error as wire_error, usage};
+use crate::proxy::commit::Begun;
+use crate::proxy::context::RequestContext;
+use crate::proxy::downstream::Downstream;
+use crate::proxy::failover::{self, Chosen};
+use crate::proxy::headers;
+use crate::proxy::state::Live;
+use crate::proxy::tap::StreamTap;
+use crate::proxy::upstream::Answer;
+
+/// Ready chunks are gathered into one write up to this size: one system call instead of many.
+const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// How the reading of a relayed answer ended.
+enum End {
+    /// Properly.
+    Complete,
+    /// The upstream broke, fell silent or took too long.
+    Broken(&'static str),
+    /// The client left.
+    ClientGone(Box<pingora::Error>),
+}
+
+/// The time limits of a relay.
+#[derive(Clone, Copy)]
+struct Limits {
+    idle: Duration,
+    until: tokio::time::Instant,
+}
+
+/// Passes the answer on to its end.
+///
+/// # Errors
+/// When the client left, its connection failed, or a body that is no stream broke.
+pub async fn relay(
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    live: &Live,
+    route: &Route,
+    chosen: Chosen,
+) -> pingora::Result<()> {
+    let Chosen {
+        begun,
+        deployment,
+        in_flight,
+    } = chosen;
+    let timeouts = &route.timeouts;
+    let limits = Limits {
+        idle: timeouts.idle,
+        until: tokio::time::Instant::now() + timeouts.total,
+    };
+    context.status = begun.status();
+    let now = Instant::now();
+    let end = match begun {
+        Begun::Whole { mut head, body } => {
+            context.reported = usage::of_answer(&body);
+            headers::add_own(&mut head, context, now)?;
+            context.first_byte = Some(now);
+            downstream.send_head(*head, Some(body.len())).await?;
+            downstream.finish(body).await?;
+            End::Complete
+        }
+        Begun::Long {
+            mut head,
+            first,
+            content_length,
+            rest,
+        } => {
+            headers::add_own(&mut head, context, now)?;
+            context.first_byte = Some(now);
+            downstream.send_head(*head, content_length).await?;
+            downstream.send(first).await?;
+            relay_long(downstream, rest, limits).await?
+        }
+        Begun::Events {
+            mut head,
+            opening,
+            mut tap,
+            first_output,
+            rest,
+        } => {
+            context.streamed = true;
+            context.first_token = first_output;
+            headers::add_own(&mut head, context, now)?;
+            context.first_byte = Some(now);
+            downstream.send_head(*head, None).await?;
+            downstream.send(opening).await?;
+            let end = relay_events(downstream, context, &mut tap, rest, limits).await;
+            context.output_events = tap.seen.output_events;
+            context.reported = tap.seen.usage;
+            end?
+        }
+    };
+    drop(in_flight);
+    conclude(downstream, context, live, deployment, end).await
+}
+
+/// Notes how the relay ended, for the request and for its deployment.
+async fn conclude(
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    live: &Live,
+    deployment: DeploymentIx,
+    end: End,
+) -> pingora::Result<()> {
+    let last = context.attempts.last_mut();
+    match end {
+        End::Complete => {
+            context.outcome = RequestOutcome::Success;
+            Ok(())
+        }
+        End::Broken(how) => {
+            context.outcome = RequestOutcome::Broken;
+            if let Some(attempt) = last {
+                attempt.outcome = AttemptOutcome::Broken;
+            }
+            failover::learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
+            if context.streamed {
+                return Ok(());
+            }
+            downstream.abort().await;
+            Err(pingora::Error::explain(pingora::ErrorType::ReadError, how).into_up())
+        }
+        End::ClientGone(error) => {
+            context.outcome = RequestOutcome::ClientGone;
+            if let Some(attempt) = last {
+                attempt.outcome = AttemptOutcome::ClientGone;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Relays a long body that is no event stream.
+async fn relay_long(downstream: &mut Downstream<'_>, mut rest: Answer, limits: Limits) -> pingora::Result<End> {
+    loop {
+        match next(downstream, &mut rest, limits).await {
+            Ok(Some(piece)) => downstream.send(piece).await?,
+            Ok(None) => break,
+            Err(end) => return Ok(end),
+        }
+    }
+    rest.release().await;
+    downstream.finish(Bytes::new()).await?;
+    Ok(End::Complete)
+}
+
+/// Relays an event stream, chunk by chunk, chunks that are ready together in one write.
+async fn relay_events(
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    tap: &mut StreamTap,
+    mut rest: Answer,
+    limits: Limits,
+) -> pingora::Result<End> {
+    loop {
+        let chunk = match next(downstream, &mut rest, limits).await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(End::Broken(how)) => return break_stream(downstream, tap, how).await,
+            Err(end) => return Ok(end),
+        };
+        let mut out = tap.feed(&chunk);
+        let mut ready = rest.next_if_ready();
+        while let Some(Ok(Some(chunk))) = ready {
+            out = joined(out, &tap.feed(&chunk));
+            ready = if out.len() < BATCH_BYTES_MAX {
+                rest.next_if_ready()
+            } else {
+                None
+            };
+        }
+        if context.first_token.is_none() && tap.seen.output_events > 0 {
+            context.first_token = Some(Instant::now());
+        }
+        downstream.send(out).await?;
+        match ready {
+            Some(Ok(None)) => break,
+            Some(Err(_)) => return break_stream(downstream, tap, "the connection to Azure broke").await,
+            _ => {}
+        }
+    }
+    let tail = tap.finish();
+    if tap.seen.is_done {
+        rest.release().await;
+        downstream.finish(tail).await?;
+        return Ok(End::Complete);
+    }
+    downstream.send(tail).await?;
+    if tap.seen.error.is_some() {
+        // The upstream has told the client itself.
+        downstream.finish(Bytes::new()).await?;
+        return Ok(End::Broken("the stream ended with an error"));
+    }
+    break_stream(downstream, tap, "the answer ended before it was complete").await
+}
+
+/// Ends a broken stream so that every client library notices: with an error event, and without `[DONE]`.
+async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: &'static str) -> pingora::Result<End> {
+    let mut last = BytesMut::new();
+    if tap.is_inside_event() {
+        last.extend_from_slice(b"\n\n");
+    }
+    let message = format!("the stream broke after it had begun: {how}; what has come so far is not the whole answer");
+    last.extend_from_slice(&wire_error::event(&message, "server_error", "stream_broken"));
+    downstream.finish(last.freeze()).await?;
+    Ok(End::Broken(how))
+}
+
+/// The next piece, or why there is none.
+async fn next(downstream: &mut Downstream<'_>, rest: &mut Answer, limits: Limits) -> Result<Option<Bytes>, End> {
+    let silence = tokio::time::Instant::now() + limits.idle;
+    tokio::select! {
+        biased;
+        piece = rest.next() => piece.map_err(|_| End::Broken("the connection to Azure broke")),
+        error = downstream.gone() => Err(End::ClientGone(error)),
+        () = tokio::time::sleep_until(silence.min(limits.until)) => {
+            Err(End::Broken(if silence < limits.until { "Azure fell silent" } else { "the answer took too long" }))
+        }
+    }
+}
+
+/// Two pieces as one; copies only where both hold something.
+fn joined(first: Bytes, second: &Bytes) -> Bytes {
+    if second.is_empty() {
+        return first;
+    }
+    if first.is_empty() {
+        return second.clone();
+    }
+    let mut both = BytesMut::from(first);
+    both.extend_from_slice(second);
+    both.freeze()
+}

@@ -1,0 +1,142 @@
+//! Answers that come from the gateway itself: errors, an upstream's last word, and the list of models.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::ServerSession;
+use serde::Serialize;
+
+use crate::core::ledger::usage::RequestOutcome;
+use crate::proxy::Gateway;
+use crate::proxy::body;
+use crate::proxy::context::RequestContext;
+use crate::proxy::error::{ProxyError, RefusalReason};
+use crate::proxy::failover::UpstreamFailure;
+use crate::proxy::headers;
+use crate::telemetry::events::GatewayRefused;
+
+/// Answers with an error of the gateway's own.
+///
+/// # Errors
+/// When the client's connection fails.
+pub async fn refuse(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+    error: ProxyError,
+) -> pingora::Result<()> {
+    let reason = error.reason();
+    context.refusal = Some(reason);
+    context.outcome = match reason {
+        RefusalReason::RateLimitExceeded => RequestOutcome::Throttled,
+        RefusalReason::DeploymentNotFound
+        | RefusalReason::UpstreamTimeout
+        | RefusalReason::UpstreamUnreachable
+        | RefusalReason::UpstreamCredentialRefused => RequestOutcome::UpstreamFailed,
+        _ => RequestOutcome::Refused,
+    };
+    GatewayRefused {
+        request_id: &context.id,
+        reason: reason.into(),
+    }
+    .emit(&gateway.metrics);
+    let mut head = ResponseHeader::build_no_case(error.status(), Some(8))?;
+    head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+    if let ProxyError::WrongMethod { allowed, .. } = &error {
+        head.insert_header(header::ALLOW, HeaderValue::from_static(allowed))?;
+    }
+    headers::add_retry(&mut head, error.retry_after(), error.is_final())?;
+    send(session, context, head, error.body()).await?;
+    if !session.is_body_done() {
+        // A client that waits for leave to send will not send now.
+        if body::waits_for_leave(session) {
+            session.set_keepalive(None);
+        } else {
+            body::discard(session).await;
+        }
+    }
+    Ok(())
+}
+
+/// Passes an upstream's error on.
+///
+/// # Errors
+/// When the client's connection fails.
+pub async fn pass_on(
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+    failure: UpstreamFailure,
+) -> pingora::Result<()> {
+    let mut head = failure.head;
+    context.outcome = match head.status.as_u16() {
+        429 => RequestOutcome::Throttled,
+        404 | 408 | 410 | 423 | 424 | 500.. => RequestOutcome::UpstreamFailed,
+        _ => RequestOutcome::Rejected,
+    };
+    headers::add_retry(&mut head, failure.retry_after, failure.is_final)?;
+    send(session, context, head, failure.body).await
+}
+
+/// Answers `GET …/models`: the names this client may ask for, in OpenAI's form.
+///
+/// # Errors
+/// When the client's connection fails.
+pub async fn models(session: &mut ServerSession, context: &mut RequestContext) -> pingora::Result<()> {
+    let names = context
+        .live
+        .as_deref()
+        .map_or_else(Vec::new, |live| headers::models_of(live, context));
+    let list = ModelList {
+        object: "list",
+        data: names.into_iter().map(Model::new).collect(),
+    };
+    // Structs of strings always serialise.
+    let body = Bytes::from(serde_json::to_vec(&list).unwrap_or_default());
+    let mut head = ResponseHeader::build_no_case(200, Some(8))?;
+    head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+    context.outcome = RequestOutcome::Success;
+    send(session, context, head, body).await
+}
+
+#[derive(Serialize)]
+struct ModelList {
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+#[derive(Serialize)]
+struct Model {
+    id: String,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+}
+
+impl Model {
+    fn new(id: String) -> Self {
+        Self {
+            id,
+            object: "model",
+            created: 0,
+            owned_by: "emberway",
+        }
+    }
+}
+
+/// Sends a whole answer.
+async fn send(
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+    mut head: ResponseHeader,
+    body: Bytes,
+) -> pingora::Result<()> {
+    let now = Instant::now();
+    context.status = head.status.as_u16();
+    headers::add_own(&mut head, context, now)?;
+    head.set_content_length(body.len())?;
+    context.first_byte = Some(now);
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(body, true).await
+}

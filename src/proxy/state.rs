@@ -1,0 +1,263 @@
+//! The running picture of the fleet: one immutable [`Live`] a configuration, and what is known of each deployment beside it.
+//!
+//! A request takes the current `Live` once and keeps it. A reload builds a new one and swaps it in; what was learned of a
+//! deployment (breaker, rest, last success) and of a host's addresses lives on for every deployment that stays.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use http::header::{self, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use pingora::connectors::http::Connector;
+use pingora::upstreams::peer::HttpPeer;
+
+use crate::config::checked::{Checked, Credential};
+use crate::core::ids::{DeploymentId, ResourceId};
+use crate::core::recovery::health::{Availability, Health, Rules};
+use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resource};
+use crate::openai::azure;
+use crate::openai::target::WireOperation;
+use crate::proxy::auth::KeyTable;
+use crate::proxy::resolve::HostAddress;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::series::FleetSeries;
+
+/// How long an idle upstream connection is kept: below the few minutes after which Azure's front door closes it.
+const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(55);
+
+/// Requests sharing one HTTP/2 connection, at most: below the 100 that servers commonly allow.
+const H2_STREAMS_MAX: usize = 96;
+
+/// How long a deployment's refusal of `stream_options` is believed.
+pub const STREAM_USAGE_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
+
+/// Everything that requests need of one configuration.
+pub struct Live {
+    /// The checked configuration.
+    pub config: Arc<Checked>,
+    /// Client keys, ready to look up.
+    pub keys: KeyTable,
+    /// The rules of health.
+    pub rules: Rules,
+    /// By `DeploymentIx`.
+    pub deployments: Vec<LiveDeployment>,
+    /// By `ResourceIx`.
+    pub resources: Vec<LiveResource>,
+    /// Requests running, by `RouteIx`.
+    pub routes_in_flight: Vec<AtomicU64>,
+    /// The metric series that its requests count into.
+    pub series: FleetSeries,
+}
+
+/// A deployment as requests use it.
+pub struct LiveDeployment {
+    /// What is known of it, shared with other configurations that hold it.
+    pub state: Arc<DeploymentState>,
+    paths: [String; 3],
+}
+
+/// A resource as requests use it.
+pub struct LiveResource {
+    /// Its address.
+    pub address: Arc<HostAddress>,
+    /// Its credential, as the header that carries it.
+    pub credential: (HeaderName, HeaderValue),
+    /// Its `Host` header.
+    pub authority: HeaderValue,
+    peer: ArcSwapOption<(SocketAddr, HttpPeer)>,
+}
+
+/// What is known of a deployment across configurations.
+#[derive(Debug, Default)]
+pub struct DeploymentState {
+    /// Breaker and rest.
+    pub health: Mutex<Health>,
+    /// Attempts running now.
+    pub in_flight: AtomicU64,
+    /// When the gateway first knew of it, in milliseconds since the Unix epoch; 0 while unknown.
+    pub first_seen_ms: AtomicI64,
+    /// When it last answered properly, in milliseconds since the Unix epoch; 0 for never.
+    pub last_success_at_ms: AtomicI64,
+    /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
+    stream_usage_refused_until_ms: AtomicI64,
+}
+
+/// Why a configuration cannot be put to use although it passed every check.
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    /// A secret cannot be sent in a header.
+    #[error(
+        "the credential of resource `{0}` holds characters that no HTTP header may carry; check the secret's source"
+    )]
+    Credential(ResourceId),
+    /// A host name cannot be sent in a header.
+    #[error("the endpoint of resource `{0}` holds characters that no HTTP header may carry")]
+    Authority(ResourceId),
+}
+
+impl Live {
+    /// Builds the running picture of a configuration, keeping what the previous one had learned.
+    ///
+    /// # Errors
+    /// When a credential or host name cannot be put in a header.
+    pub fn build(config: Arc<Checked>, metrics: &Arc<Metrics>, previous: Option<&Self>) -> Result<Self, LiveError> {
+        let known: HashMap<&DeploymentId, &Arc<DeploymentState>> = previous
+            .into_iter()
+            .flat_map(|live| live.config.runtime.snapshot.deployments.iter().zip(&live.deployments))
+            .map(|(deployment, live)| (&deployment.id, &live.state))
+            .collect();
+        let runtime = &config.runtime;
+        let snapshot = Arc::clone(&runtime.snapshot);
+        let deployments = snapshot
+            .deployments
+            .iter()
+            .map(|deployment| LiveDeployment {
+                state: known
+                    .get(&deployment.id)
+                    .map_or_else(Arc::default, |state| Arc::clone(state)),
+                paths: paths(deployment, &snapshot.resources[deployment.resource.0]),
+            })
+            .collect();
+        let resources = snapshot
+            .resources
+            .iter()
+            .zip(&runtime.credentials)
+            .map(|(resource, credential)| live_resource(resource, credential, previous))
+            .collect::<Result<_, _>>()?;
+        let health = &runtime.health;
+        let rules = Rules {
+            consecutive_failures: health.consecutive_failures,
+            open_for: health.open_for,
+            throttle_default: health.throttle_default,
+            throttle_max: health.throttle_max,
+        };
+        let keys = KeyTable::new(&runtime.client_keys);
+        let routes_in_flight = snapshot.routes.iter().map(|_| AtomicU64::new(0)).collect();
+        let series = FleetSeries::new(Arc::clone(metrics), &snapshot);
+        Ok(Self {
+            config,
+            keys,
+            rules,
+            deployments,
+            resources,
+            routes_in_flight,
+            series,
+        })
+    }
+
+    /// Whether a deployment may be used.
+    pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
+        self.deployments[deployment.0].state.health.lock().availability(now)
+    }
+}
+
+impl LiveDeployment {
+    /// Path and query of an operation at this deployment's resource.
+    pub fn path(&self, operation: WireOperation) -> &str {
+        &self.paths[match operation {
+            WireOperation::Chat => 0,
+            WireOperation::Completions => 1,
+            WireOperation::Embeddings => 2,
+        }]
+    }
+}
+
+impl LiveResource {
+    /// The peer to connect to at this address, made anew only when the address changed.
+    pub fn peer(&self, endpoint: &Endpoint, address: SocketAddr) -> Arc<(SocketAddr, HttpPeer)> {
+        if let Some(peer) = self.peer.load_full().filter(|peer| peer.0 == address) {
+            return peer;
+        }
+        // An empty SNI would silently switch certificate checks off; the compiler refuses an endpoint without a host.
+        let mut peer = HttpPeer::new(address, endpoint.tls, endpoint.host.clone());
+        if endpoint.tls && endpoint.http2 {
+            peer.options.set_http_version(2, 1);
+        } else {
+            peer.options.set_http_version(1, 1);
+        }
+        peer.options.idle_timeout = Some(IDLE_CONNECTION_MAX);
+        peer.options.max_h2_streams = H2_STREAMS_MAX;
+        let peer = Arc::new((address, peer));
+        self.peer.store(Some(Arc::clone(&peer)));
+        peer
+    }
+}
+
+impl DeploymentState {
+    /// Whether usage may be asked of its streams.
+    pub fn takes_stream_usage(&self, now_ms: i64) -> bool {
+        now_ms >= self.stream_usage_refused_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it refused `stream_options`.
+    pub fn refused_stream_usage(&self, now_ms: i64) {
+        self.stream_usage_refused_until_ms
+            .store(now_ms + STREAM_USAGE_REFUSED_FOR_MS, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt as running until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+}
+
+/// An attempt that is running.
+#[derive(Debug)]
+pub struct InFlight(Arc<DeploymentState>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The upstream connections of the process, shared by all configurations.
+pub type Connections = Arc<Connector>;
+
+fn paths(deployment: &Deployment, resource: &Resource) -> [String; 3] {
+    [
+        WireOperation::Chat,
+        WireOperation::Completions,
+        WireOperation::Embeddings,
+    ]
+    .map(|operation| {
+        let base = &resource.endpoint.base_path;
+        match &resource.api {
+            ApiForm::Classic { api_version } => azure::classic_path(base, &deployment.name, operation, api_version),
+            ApiForm::V1 => azure::v1_path(base, operation),
+        }
+    })
+}
+
+fn live_resource(
+    resource: &Resource,
+    credential: &Credential,
+    previous: Option<&Live>,
+) -> Result<LiveResource, LiveError> {
+    let (name, text) = match credential {
+        Credential::ApiKey(key) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+        Credential::Bearer(token) => (header::AUTHORIZATION, format!("Bearer {}", token.expose())),
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| LiveError::Credential(resource.id.clone()))?;
+    value.set_sensitive(true);
+    let authority =
+        HeaderValue::from_str(&resource.endpoint.authority).map_err(|_| LiveError::Authority(resource.id.clone()))?;
+    let address = previous
+        .and_then(|live| {
+            let same = |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint;
+            let at = live.config.runtime.snapshot.resources.iter().position(same)?;
+            Some(Arc::clone(&live.resources[at].address))
+        })
+        .unwrap_or_else(|| Arc::new(HostAddress::new(&resource.endpoint.host, resource.endpoint.port)));
+    Ok(LiveResource {
+        address,
+        credential: (name, value),
+        authority,
+        peer: ArcSwapOption::empty(),
+    })
+}

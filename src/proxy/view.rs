@@ -1,0 +1,83 @@
+//! What the gateway looks like from outside: plain data for the metrics and the admin listener, read at the moment of asking.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::core::ledger::idle;
+use crate::core::recovery::health::Availability;
+use crate::core::topology::{Deployment, Pool};
+use crate::proxy::Gateway;
+use crate::proxy::state::{Live, LiveDeployment};
+use crate::storage::queue::UsageStats;
+use crate::telemetry::view::{DeploymentView, FleetView, PoolView, RouteView, UsageView};
+
+/// Describes the gateway as it is now. Linear in routes, pools and deployments; takes each deployment's lock for a moment.
+pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
+    let live = gateway.live.load_full();
+    let snapshot = &live.config.runtime.snapshot;
+    FleetView {
+        routes: snapshot
+            .routes
+            .iter()
+            .zip(&live.routes_in_flight)
+            .map(|(route, running)| RouteView {
+                route: route.id.clone(),
+                in_flight: running.load(Ordering::Relaxed),
+            })
+            .collect(),
+        pools: snapshot.pools.iter().map(|pool| pool_view(&live, pool, now)).collect(),
+        deployments: snapshot
+            .deployments
+            .iter()
+            .zip(&live.deployments)
+            .map(|(deployment, known)| deployment_view(deployment, known, now, now_ms))
+            .collect(),
+        held_body_bytes: gateway.budget.held() as u64,
+        usage: usage_view(gateway.usage.stats()),
+        ..FleetView::default()
+    }
+}
+
+fn pool_view(live: &Live, pool: &Pool, now: Instant) -> PoolView {
+    let is_usable = |availability| matches!(availability, Availability::Ready | Availability::Probe);
+    let usable = pool
+        .members()
+        .filter(|member| is_usable(live.availability(member.deployment, now)))
+        .count();
+    PoolView {
+        pool: pool.id.clone(),
+        deployments: pool.members().count() as u64,
+        usable: usable as u64,
+    }
+}
+
+fn deployment_view(deployment: &Deployment, known: &LiveDeployment, now: Instant, now_ms: i64) -> DeploymentView {
+    let health = known.state.health.lock().clone();
+    let last_success = Some(known.state.last_success_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
+    let first_seen = Some(known.state.first_seen_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
+    let to_ms = |until: Instant| now_ms + duration_ms(until.saturating_duration_since(now));
+    DeploymentView {
+        deployment: deployment.id.clone(),
+        in_flight: known.state.in_flight.load(Ordering::Relaxed),
+        breaker: health.state(now),
+        cooling_until_ms: health.rests_until(now).map(to_ms),
+        last_success_at_ms: last_success,
+        deletion_at_ms: deployment
+            .inactivity_days
+            .and_then(|days| idle::deletion_at_ms(deployment.created_at_ms.or(first_seen), last_success, days)),
+    }
+}
+
+fn usage_view(stats: &UsageStats) -> UsageView {
+    UsageView {
+        accepted: stats.accepted.load(Ordering::Relaxed),
+        written: stats.written.load(Ordering::Relaxed),
+        dropped: stats.dropped.load(Ordering::Relaxed),
+        batches: stats.batches.load(Ordering::Relaxed),
+        write_errors: stats.write_errors.load(Ordering::Relaxed),
+    }
+}
+
+fn duration_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
