@@ -14,7 +14,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use sqlx::Connection as _;
 use strum::VariantArray as _;
 
 use crate::cli::output;
@@ -88,7 +87,6 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
             let report = read_report(&mut connection, by, range).await?;
             if as_json { json(&report)? } else { report_table(&report) }
         };
-        connection.close().await?;
         anyhow::Ok(text)
     })?;
     writeln!(std::io::stdout().lock(), "{text}")?;
