@@ -1,15 +1,303 @@
-//! `emberway usage`.
+//! `emberway usage`: prints recorded usage, also while a gateway is writing it.
+//!
+//! It opens the store read-only and never makes one. Percentiles and sums come from the rows themselves; the
+//! deployments' dates come from totals that outlive the rows.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use comfy_table::{CellAlignment, Table, presets};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use strum::VariantArray as _;
+
+use crate::cli::output;
+use crate::storage::DeploymentTotals;
+use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
+use crate::storage::sqlite::{connect_reader, read_deployments};
+use crate::telemetry::clock;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]
-pub struct UsageArgs {}
+pub struct UsageArgs {
+    /// The gateway's usage file.
+    #[arg(long, value_name = "PATH", default_value = "emberway-usage.db")]
+    store: PathBuf,
+    /// What to group by.
+    #[arg(long, default_value = "deployment", value_parser = group_by())]
+    by: GroupBy,
+    /// Start of the range: how long ago (`24h`, `7days`), a date or an RFC 3339 time.
+    #[arg(long, value_name = "WHEN", default_value = "24h")]
+    since: String,
+    /// End of the range, not included; now when left out.
+    #[arg(long, value_name = "WHEN")]
+    until: Option<String>,
+    /// Print deployments instead: when each was created, last answered, and when Azure may delete it.
+    #[arg(long, conflicts_with_all = ["by", "since", "until"])]
+    deployments: bool,
+    /// Days without a successful call after which Azure may delete a deployment.
+    #[arg(long, value_name = "DAYS", default_value_t = 15, requires = "deployments")]
+    inactivity_days: u32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn group_by() -> impl clap::builder::TypedValueParser<Value = GroupBy> {
+    PossibleValuesParser::new(GroupBy::VARIANTS.iter().map(AsRef::<str>::as_ref)).try_map(|word| word.parse())
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// When it cannot do its work.
-pub fn run(_args: UsageArgs) -> anyhow::Result<ExitCode> {
+/// When a time cannot be read, or the store cannot.
+pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
+    let UsageArgs {
+        store,
+        by,
+        since,
+        until,
+        deployments,
+        inactivity_days,
+        json: as_json,
+    } = args;
+    let now_ms = clock::now_ms();
+    let range = range(&since, until.as_deref(), now_ms)?;
+    let text = output::runtime()?.block_on(async {
+        let mut connection = connect_reader(&store).await?;
+        let text = if deployments {
+            let totals = read_deployments(&mut connection).await?;
+            let lines: Vec<_> = totals
+                .into_iter()
+                .map(|totals| deployment(totals, inactivity_days, now_ms))
+                .collect();
+            if as_json {
+                json(&lines)?
+            } else {
+                deployment_table(&lines)
+            }
+        } else {
+            let report = read_report(&mut connection, by, range).await?;
+            if as_json { json(&report)? } else { report_table(&report) }
+        };
+        anyhow::Ok(text)
+    })?;
+    writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }
+
+fn json(value: &impl Serialize) -> anyhow::Result<String> {
+    serde_json::to_string_pretty(value).context("cannot write JSON")
+}
+
+// === Times ===
+
+/// The range that two flags mean.
+fn range(since: &str, until: Option<&str>, now_ms: i64) -> anyhow::Result<Range> {
+    let since_ms = moment(since, now_ms).context("cannot read --since")?;
+    // One later than now, so that a request of this very millisecond counts.
+    let until_ms = until.map_or(Ok(now_ms + 1), |until| {
+        moment(until, now_ms).context("cannot read --until")
+    })?;
+    anyhow::ensure!(
+        since_ms < until_ms,
+        "the range is empty: --since `{since}` is not before its end"
+    );
+    Ok(Range { since_ms, until_ms })
+}
+
+/// A moment in milliseconds since the Unix epoch, from a time, a date (its start in UTC) or how long ago.
+fn moment(text: &str, now_ms: i64) -> anyhow::Result<i64> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time.as_millisecond());
+    }
+    if let Ok(date) = text.parse::<Date>() {
+        return Ok(TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?.as_millisecond());
+    }
+    let ago = humantime::parse_duration(text).with_context(|| {
+        format!("`{text}` is no time; write `24h`, `7days`, `2026-11-24` or `2026-11-24T08:00:00Z`")
+    })?;
+    Ok(now_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// A moment as people read it, to the minute in UTC; `-` for none.
+fn shown(at_ms: Option<i64>) -> String {
+    at_ms
+        .and_then(|at| Timestamp::from_millisecond(at).ok())
+        .map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%MZ").to_string())
+}
+
+/// A span as people read it, in its two largest units.
+fn span(ms: i64) -> String {
+    let minutes = SignedDuration::from_millis(ms.max(0)).as_mins();
+    let (days, hours, minutes) = (minutes / 1_440, minutes / 60 % 24, minutes % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes}m"),
+        (0, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
+}
+
+// === Usage ===
+
+fn report_table(report: &Report) -> String {
+    let mut table = table(&[
+        report.by.as_ref(),
+        "requests",
+        "success",
+        "prompt",
+        "cached",
+        "hit",
+        "completion",
+        "p50 s",
+        "p95 s",
+        "first p50 s",
+        "first p95 s",
+        "attempts",
+        "estimated",
+    ]);
+    for group in &report.groups {
+        table.add_row(figures_row(group));
+    }
+    table.add_row(figures_row(&report.total));
+    let (since, until) = (shown(Some(report.since_ms)), shown(Some(report.until_ms)));
+    let cut = if report.truncated {
+        "\nonly the first groups are shown; choose a shorter range or a coarser --by"
+    } else {
+        ""
+    };
+    format!("usage from {since} to {until}\n\n{table}{cut}")
+}
+
+fn figures_row(figures: &Figures) -> Vec<String> {
+    let seconds = |percentiles: Option<Percentiles>, pick: fn(Percentiles) -> i64| {
+        percentiles.map_or_else(
+            || "-".to_owned(),
+            |values| format!("{:.3}", pick(values) as f64 / 1_000_000.0),
+        )
+    };
+    let ratio = if figures.requests == 0 {
+        "-".to_owned()
+    } else {
+        format!("{:.2}", figures.attempts as f64 / figures.requests as f64)
+    };
+    vec![
+        figures.key.clone(),
+        thousands(figures.requests),
+        percent(figures.successes, figures.requests),
+        thousands(figures.prompt_tokens),
+        thousands(figures.cached_tokens),
+        percent(figures.cached_tokens, figures.prompt_tokens),
+        thousands(figures.completion_tokens),
+        seconds(figures.total_us, |values| values.p50),
+        seconds(figures.total_us, |values| values.p95),
+        seconds(figures.first_token_us, |values| values.p50),
+        seconds(figures.first_token_us, |values| values.p95),
+        ratio,
+        percent(figures.estimated, figures.requests),
+    ]
+}
+
+// === Deployments ===
+
+/// A deployment's line.
+#[derive(Debug, Serialize)]
+struct DeploymentLine {
+    #[serde(flatten)]
+    totals: DeploymentTotals,
+    /// Time since its last success, in milliseconds.
+    idle_ms: Option<i64>,
+    /// When Azure may delete it, in milliseconds since the Unix epoch.
+    deletion_at_ms: i64,
+    /// Whether it may be earlier: neither its creation nor a success is known, only when it was first seen.
+    deletion_may_be_earlier: bool,
+}
+
+/// Azure deletes after so many days without a success, the first of them counting from the deployment's creation.
+fn deployment(totals: DeploymentTotals, inactivity_days: u32, now_ms: i64) -> DeploymentLine {
+    let known = totals.last_success_at_ms.max(totals.created_at_ms);
+    DeploymentLine {
+        idle_ms: totals.last_success_at_ms.map(|at| now_ms.saturating_sub(at).max(0)),
+        deletion_at_ms: known
+            .unwrap_or(totals.first_seen_ms)
+            .saturating_add(i64::from(inactivity_days) * DAY_MS),
+        deletion_may_be_earlier: known.is_none(),
+        totals,
+    }
+}
+
+fn deployment_table(lines: &[DeploymentLine]) -> String {
+    let mut table = table(&[
+        "deployment",
+        "first seen",
+        "created",
+        "last success",
+        "idle",
+        "may be deleted",
+        "requests",
+        "success",
+        "hit",
+    ]);
+    for line in lines {
+        let totals = &line.totals;
+        let earlier = if line.deletion_may_be_earlier { "by " } else { "" };
+        table.add_row(vec![
+            totals.deployment.to_string(),
+            shown(Some(totals.first_seen_ms)),
+            shown(totals.created_at_ms),
+            shown(totals.last_success_at_ms),
+            line.idle_ms.map_or_else(|| "-".to_owned(), span),
+            format!("{earlier}{}", shown(Some(line.deletion_at_ms))),
+            thousands(totals.requests),
+            percent(totals.successes, totals.requests),
+            percent(totals.cached_tokens, totals.prompt_tokens),
+        ]);
+    }
+    table.to_string()
+}
+
+// === Tables ===
+
+/// A table with names on the left and figures on the right.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    if let Some(names) = table.column_mut(0) {
+        names.set_padding((0, 1));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A count with its thousands apart.
+fn thousands(count: i64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// A share in percent; `-` of nothing.
+fn percent(part: i64, whole: i64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    format!("{:.1}%", part as f64 * 100.0 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
 pub mod queue;
+pub mod report;
 mod rows;
 pub mod sqlite;
 #[cfg(test)]

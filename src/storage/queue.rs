@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::core::ledger::usage::UsageRecord;
 
-/// Records that are written at once without waiting for more.
+/// Records that are written at once without waiting for more; fewer where the queue holds fewer.
 pub(super) const BATCH_FULL: usize = 512;
 
 /// Where finished requests leave their records. Cloning gives another handle to the same queue.
@@ -26,6 +26,8 @@ pub struct UsageQueue {
 #[derive(Debug)]
 pub(super) struct Shared {
     waiting: Mutex<Waiting>,
+    /// Records that are written at once: [`BATCH_FULL`], or the capacity, since a full queue cannot wait for more.
+    pub(super) batch_full: usize,
     /// One permit a place; a queued record has taken one.
     room: Semaphore,
     /// Wakes the writer: a first record, a full batch, a flush.
@@ -74,9 +76,11 @@ impl UsageQueue {
     /// A queue with room for `capacity` records, at least 1. Nothing empties it until
     /// [`UsageWriter::run`](super::writer::UsageWriter::run) does.
     pub(super) fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
         let shared = Shared {
+            batch_full: capacity.min(BATCH_FULL),
             waiting: Mutex::default(),
-            room: Semaphore::new(capacity.clamp(1, Semaphore::MAX_PERMITS)),
+            room: Semaphore::new(capacity),
             wake: Notify::new(),
             urgent: AtomicBool::new(false),
             settled: watch::Sender::new(0),
@@ -148,7 +152,7 @@ impl Shared {
             waiting.accepted += 1;
             waiting.records.len()
         };
-        if length == 1 || length == BATCH_FULL {
+        if length == 1 || length == self.batch_full {
             self.wake.notify_one();
         }
     }

@@ -1,6 +1,6 @@
 //! The one task that carries usage records from the queue to the store, and deletes old ones.
 //!
-//! A record is on disk at most [`GATHER`] plus one write after its request finished, which is what an abrupt end of the
+//! A record is on disk at most 100 ms plus one write after its request finished, which is what an abrupt end of the
 //! process can lose. A store that fails is tried again, for ever, with growing pauses: its records stay in the queue,
 //! whose bound decides what happens to further ones. Changes of state are told once, not every failure.
 
@@ -132,7 +132,7 @@ impl UsageWriter {
     /// Waits for more records: until the batch is full, its time is up, or somebody flushes.
     async fn gather(&self) {
         let end = Instant::now() + GATHER;
-        while self.shared.len() < BATCH_FULL && !self.shared.urgent.load(Ordering::Acquire) {
+        while self.shared.len() < self.shared.batch_full && !self.shared.urgent.load(Ordering::Acquire) {
             if tokio::time::timeout_at(end, self.shared.wake.notified()).await.is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! The metrics themselves: made from [`definitions`], counted by [`events`](super::events), rendered for Prometheus.
+//! The metrics themselves: made from [`definitions`](super::definitions), counted by [`events`](super::events), rendered for Prometheus.
 //!
 //! What requests count goes through [`series`](super::series), which looks labels up once. What has its state
 //! elsewhere is set while rendering, from a [`FleetView`]. The registry is our own, never the library's global one, so

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::storage::queue::FlushError;
+use crate::storage::sqlite::SqliteStore;
 use crate::storage::testing::record;
 use crate::storage::{DeploymentSeen, DeploymentTotals};
 
@@ -121,6 +122,18 @@ async fn a_full_batch_is_written_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_is_written_at_once_however_small() {
+    let (queue, store, _) = start(3, None);
+    let begun = Instant::now();
+    for number in 0..30 {
+        queue.record_or_wait(record(number)).await;
+    }
+    settled(&queue, 30).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(store.batches.lock().len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_drops_and_counts() {
     let (queue, store, _) = start(3, None);
     let taken: Vec<bool> = (0..5).map(|number| queue.record(record(number))).collect();
@@ -211,4 +224,45 @@ fn pauses_double_up_to_a_bound() {
         .map(|failures| backoff(failures).as_millis())
         .to_vec();
     assert_eq!(pauses, [100, 200, 400, 3_200, 5_000, 5_000]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_requests_at_once_all_reach_the_file() {
+    const TASKS: u32 = 8;
+    const EACH: u32 = 300;
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Arc::new(
+        SqliteStore::open(&directory.path().join("usage.db"))
+            .await
+            .expect("opened"),
+    );
+    let settings = QueueSettings {
+        capacity: 64,
+        keep_days: Some(7),
+    };
+    let (queue, writer) = usage_queue(
+        settings,
+        Arc::clone(&store) as Arc<dyn UsageStore>,
+        || 0,
+        Box::new(|_| {}),
+    );
+    let writing = tokio::spawn(writer.run());
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|task| {
+            let queue = queue.clone();
+            tokio::spawn(async move {
+                for number in 0..EACH {
+                    queue.record_or_wait(record(task * EACH + number)).await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+    queue.flush(Duration::from_secs(10)).await.expect("written in time");
+    writing.abort();
+    let totals = store.deployments().await.expect("read");
+    assert_eq!(totals[0].requests, i64::from(TASKS * EACH));
+    assert_eq!(queue.stats().dropped.load(Ordering::Relaxed), 0);
 }
