@@ -6,7 +6,7 @@ use crate::config::checked::ClientKey;
 use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
-use crate::config::raw::RawClient;
+use crate::config::raw::fleet::RawClient;
 use crate::config::scalars::ClientKeyText;
 use crate::core::ids::ClientId;
 use crate::core::topology::{Client, ClientIx, Route, RouteAccess, RouteIx};
