@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::cli::output;
 use crate::config;
 use crate::config::checked::Checked;
-use crate::config::errors::{self, Problem};
+use crate::config::errors::{self, ConfigErrors, Problem};
 use crate::core::topology::{Member, Route, Snapshot};
 
 /// Flags of `emberway check`.
@@ -64,12 +64,7 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let CheckArgs { config: file, json } = args;
     let outcome = match config::load::load(&file, &config::secrets::process_variables) {
         Ok(checked) => accepted(checked),
-        Err(errors) => Outcome {
-            ok: false,
-            errors: errors.problems,
-            warnings: Vec::new(),
-            routes: Vec::new(),
-        },
+        Err(errors) => rejected(errors),
     };
     if json {
         let text = serde_json::to_string_pretty(&outcome).context("cannot write the outcome as JSON")?;
@@ -91,6 +86,15 @@ fn accepted(checked: Checked) -> Outcome {
         errors: Vec::new(),
         warnings: checked.warnings,
         routes: snapshot.routes.iter().map(|route| summary(snapshot, route)).collect(),
+    }
+}
+
+fn rejected(errors: ConfigErrors) -> Outcome {
+    Outcome {
+        ok: false,
+        errors: errors.problems,
+        warnings: Vec::new(),
+        routes: Vec::new(),
     }
 }
 
@@ -120,22 +124,8 @@ fn tier_summary(snapshot: &Snapshot, tier: &[Member]) -> Vec<MemberSummary> {
 }
 
 fn print(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
-    let mut complaints = String::new();
-    for problem in &outcome.errors {
-        errors::write_located(&mut complaints, file, problem)?;
-        complaints.push('\n');
-    }
-    for problem in &outcome.warnings {
-        complaints.push_str("warning: ");
-        errors::write_located(&mut complaints, file, problem)?;
-        complaints.push('\n');
-    }
-    if !outcome.ok {
-        let noun = if outcome.errors.len() == 1 { "error" } else { "errors" };
-        writeln!(complaints, "{}: {} {noun}", file.display(), outcome.errors.len())?;
-    }
     std::io::stderr()
-        .write_all(complaints.as_bytes())
+        .write_all(complaints_text(file, outcome)?.as_bytes())
         .context("cannot write to stderr")?;
     if outcome.ok {
         let text = format!("{}: OK\n{}", file.display(), routes_text(&outcome.routes)?);
@@ -144,6 +134,25 @@ fn print(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
             .context("cannot write to stdout")?;
     }
     Ok(())
+}
+
+/// Mistakes and warnings as compilers print them.
+fn complaints_text(file: &Path, outcome: &Outcome) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    for problem in &outcome.errors {
+        errors::write_located(&mut text, file, problem)?;
+        text.push('\n');
+    }
+    for problem in &outcome.warnings {
+        text.push_str("warning: ");
+        errors::write_located(&mut text, file, problem)?;
+        text.push('\n');
+    }
+    if !outcome.ok {
+        let noun = if outcome.errors.len() == 1 { "error" } else { "errors" };
+        writeln!(text, "{}: {} {noun}", file.display(), outcome.errors.len())?;
+    }
+    Ok(text)
 }
 
 /// Each route with its tiers in the order in which they are used.
@@ -178,4 +187,85 @@ fn routes_text(routes: &[RouteSummary]) -> Result<String, std::fmt::Error> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line of the only route to pool `support`; the tests should not depend on comments in the demo file.
+    fn route_line() -> usize {
+        let demo = include_str!("../../config/demo.yaml");
+        1 + demo
+            .lines()
+            .position(|line| line == "    pool: support")
+            .expect("the route")
+    }
+
+    fn outcome(edit: impl Fn(&str) -> String) -> Outcome {
+        let demo = include_str!("../../config/demo.yaml");
+        let variables = |name: &str| Some(format!("a-secret-of-sufficient-length-for-{name}"));
+        match config::load::compile_text(&edit(demo), Path::new("demo.yaml"), &variables) {
+            Ok(checked) => accepted(checked),
+            Err(errors) => rejected(errors),
+        }
+    }
+
+    #[test]
+    fn the_summary_shows_tiers_in_the_order_of_their_use() {
+        let outcome = outcome(str::to_owned);
+        assert_eq!(
+            routes_text(&outcome.routes).expect("writes"),
+            "
+support-bot, gpt-4.1-mini-support → pool support
+  tier 1  sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged    100 %
+  tier 2  sim-eastus2/support            eastus2         Standard               50 %
+          sim-northcentralus/support     northcentralus  Standard               50 %
+
+summary → pool summary
+  tier 1  sim-swedencentral/summary      swedencentral   Standard               50 %
+          sim-eastus2/summary            eastus2         Standard               50 %
+"
+        );
+        assert_eq!(complaints_text(Path::new("demo.yaml"), &outcome).expect("writes"), "");
+    }
+
+    #[test]
+    fn mistakes_are_printed_as_compilers_do() {
+        let outcome = outcome(|demo| demo.replace("    pool: support\n", "    pool: suport\n"));
+        assert!(!outcome.ok);
+        assert_eq!(
+            complaints_text(Path::new("config/demo.yaml"), &outcome).expect("writes"),
+            format!(
+                "config/demo.yaml:{}:5: routes[0].pool: unknown pool `suport`\n  hint: did you mean `support`?\n\
+                 config/demo.yaml: 1 error\n",
+                route_line()
+            )
+        );
+    }
+
+    #[test]
+    fn warnings_are_marked_and_do_not_fail() {
+        let outcome = outcome(|demo| demo.replacen("sku: Standard, capacity: 50", "sku: Standard", 1));
+        let text = complaints_text(Path::new("demo.yaml"), &outcome).expect("writes");
+        assert!(outcome.ok && text.starts_with("warning: demo.yaml:"), "{text}");
+    }
+
+    #[test]
+    fn json_has_the_same_facts() {
+        let accepted = serde_json::to_value(outcome(str::to_owned)).expect("serialises");
+        assert_eq!(accepted["routes"][0]["tiers"][1][0]["share"], 50.0);
+        let rejected = outcome(|demo| demo.replace("    pool: support\n", "    pool: suport\n"));
+        let rejected = serde_json::to_value(rejected).expect("serialises");
+        assert_eq!(
+            rejected["errors"][0],
+            serde_json::json!({
+                "field": "routes[0].pool",
+                "line": route_line(),
+                "column": 5,
+                "message": "unknown pool `suport`",
+                "hint": "did you mean `support`?",
+            })
+        );
+    }
 }

@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Error, Spanned};
 
 use crate::config::errors::{Pointer, Problem};
 
@@ -42,11 +42,18 @@ impl Document {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_nodes: NODES_MAX },
         };
-        let node: Node = serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_problem(&error))?;
+        let node: Node =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_problem(&error, text))?;
         let mut marks = HashMap::new();
         let root = Pointer::root();
         marks.insert(root.clone(), mark_of(&node.0.referenced));
         let value = flatten(node, &root, &mut marks);
+        if value.is_null() {
+            return Err(Problem::whole_file(
+                "the file is empty".to_owned(),
+                Some("`emberway schema` and docs/config.md say what it can hold"),
+            ));
+        }
         Ok(Self { value, marks })
     }
 
@@ -64,16 +71,31 @@ impl Document {
 }
 
 /// Turns a parser error into a problem, without the source snippet that it would print.
-fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
+fn syntax_problem(error: &Error, text: &str) -> Problem {
     let plain = error.without_snippet();
-    let text = plain.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    // The location is a field of its own here; the parser repeats it at the end of its text.
-    let message = first.split(" at line ").next().unwrap_or(first).to_owned();
+    let message = match plain {
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is there twice"),
+        Error::MultipleDocuments { .. } => "a second document begins with `---`, but the file is one".to_owned(),
+        Error::NonFiniteFloat { value, .. } => format!("`{value}` is not a finite number"),
+        Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands inside its own anchor".to_owned(),
+        other => {
+            let text = other.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            // The location is a field of its own here; the parser repeats it at the end of its text.
+            first.split(" at line ").next().unwrap_or(first).to_owned()
+        }
+    };
     let mut problem = Problem::whole_file(message, None);
     if let Some(location) = error.location() {
-        problem.line = u32::try_from(location.line()).unwrap_or(u32::MAX);
-        problem.column = u32::try_from(location.column()).unwrap_or(u32::MAX);
+        let mark = mark_of(&location);
+        problem.line = mark.line;
+        problem.column = mark.column;
+        let line = usize::try_from(location.line())
+            .ok()
+            .and_then(|line| text.lines().nth(line.checked_sub(1)?));
+        if matches!(plain, Error::ExternalMessage { .. }) && line.is_some_and(|line| line.contains("${")) {
+            problem.hint = Some("inside `{…}` and `[…]`, references need quotes: `\"${env:NAME}\"`".to_owned());
+        }
     }
     problem
 }
@@ -241,8 +263,26 @@ mod tests {
     #[test]
     fn duplicate_keys_are_refused() {
         let problem = Document::parse("log: {}\nlog: {}\n").expect_err("duplicate");
+        assert_eq!(problem.to_string(), "2:1: the key `log` is there twice");
+    }
+
+    #[test]
+    fn a_reference_without_quotes_in_a_flow_collection_is_explained() {
+        let problem = Document::parse("a: 1\nb: {key: ${env:KEY}}\n").expect_err("unquoted");
         assert_eq!(problem.line, 2, "{problem:?}");
-        assert!(problem.message.contains("duplicate"), "{problem}");
+        assert!(problem.hint.is_some_and(|hint| hint.contains("need quotes")));
+    }
+
+    #[test]
+    fn what_yaml_allows_and_a_configuration_does_not_is_said_plainly() {
+        let message = |text: &str| Document::parse(text).expect_err(text).message;
+        assert_eq!(message("# nothing\n"), "the file is empty");
+        assert_eq!(message("a: .nan"), "`.nan` is not a finite number");
+        assert_eq!(
+            message("a: 1\n---\nb: 2\n"),
+            "a second document begins with `---`, but the file is one"
+        );
+        assert_eq!(message("a: &a [*a]"), "an alias stands inside its own anchor");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod document;
 pub mod errors;
 pub mod load;
 mod raw;
+pub mod reference;
 mod scalars;
 pub mod schema;
 pub mod secrets;

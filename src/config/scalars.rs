@@ -13,24 +13,24 @@ use serde::{Deserialize, Serialize};
 /// A length of time, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(super) struct DurationText {
+pub(in crate::config) struct DurationText {
     text: String,
     value: Duration,
 }
 
 impl DurationText {
-    pub(super) fn secs(count: u64) -> Self {
+    pub(in crate::config) fn secs(count: u64) -> Self {
         Self {
             text: format!("{count}s"),
             value: Duration::from_secs(count),
         }
     }
 
-    pub(super) fn value(&self) -> Duration {
+    pub(in crate::config) fn value(&self) -> Duration {
         self.value
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::config) fn text(&self) -> &str {
         &self.text
     }
 }
@@ -69,25 +69,32 @@ impl JsonSchema for DurationText {
 /// A number of bytes, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub(super) struct SizeText {
+pub(in crate::config) struct SizeText {
     text: String,
     bytes: u64,
 }
 
 impl SizeText {
-    pub(super) fn mib(count: u64) -> Self {
+    pub(in crate::config) fn mib(count: u64) -> Self {
         Self {
             text: format!("{count}MiB"),
             bytes: ByteSize::mib(count).as_u64(),
         }
     }
 
+    pub(in crate::config) fn gib(count: u64) -> Self {
+        Self {
+            text: format!("{count}GiB"),
+            bytes: ByteSize::gib(count).as_u64(),
+        }
+    }
+
     /// In bytes; capped at what the machine can address.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::config) fn bytes(&self) -> usize {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::config) fn text(&self) -> &str {
         &self.text
     }
 }
@@ -127,7 +134,7 @@ impl JsonSchema for SizeText {
 /// The name of a client, resource, deployment or pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Name(pub(super) String);
+pub(in crate::config) struct Name(pub(in crate::config) String);
 
 impl JsonSchema for Name {
     fn schema_name() -> Cow<'static, str> {
@@ -149,7 +156,7 @@ impl JsonSchema for Name {
 /// A model name as clients send it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct ModelName(pub(super) String);
+pub(in crate::config) struct ModelName(pub(in crate::config) String);
 
 impl JsonSchema for ModelName {
     fn schema_name() -> Cow<'static, str> {
@@ -172,7 +179,7 @@ impl JsonSchema for ModelName {
 /// A deployment, named `resource/deployment`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct DeploymentRef(pub(super) String);
+pub(in crate::config) struct DeploymentRef(pub(in crate::config) String);
 
 impl JsonSchema for DeploymentRef {
     fn schema_name() -> Cow<'static, str> {
@@ -194,7 +201,7 @@ impl JsonSchema for DeploymentRef {
 /// A secret, given by reference.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct SecretText(pub(super) String);
+pub(in crate::config) struct SecretText(pub(in crate::config) String);
 
 impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -223,7 +230,7 @@ impl JsonSchema for SecretText {
 /// A client's key: a reference or a digest.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct ClientKeyText(pub(super) String);
+pub(in crate::config) struct ClientKeyText(pub(in crate::config) String);
 
 impl std::fmt::Debug for ClientKeyText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -245,7 +252,7 @@ impl JsonSchema for ClientKeyText {
             "pattern": r"^sha256:[0-9a-fA-F]{64}$|\$\{(env|file):[^{}]+\}",
             "examples": [
                 "${env:SUPPORT_TEAM_KEY}",
-                "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
             "writeOnly": true,
         })
@@ -279,7 +286,8 @@ mod tests {
                 duration
             );
         }
-        let size = SizeText::mib(32);
-        assert_eq!(SizeText::try_from(size.text().to_owned()).expect("reads"), size);
+        for size in [SizeText::mib(32), SizeText::gib(1)] {
+            assert_eq!(SizeText::try_from(size.text().to_owned()).expect("reads"), size);
+        }
     }
 }

@@ -88,6 +88,17 @@ pub(super) fn resolve(text: &str, directory: &Path, variables: &Variables) -> Re
     Ok(resolved)
 }
 
+/// The references in `text` without what stands around them, which may be part of a secret; for messages.
+pub(super) fn references(text: &str) -> String {
+    let mut found = Vec::new();
+    for from in text.split("${").skip(1) {
+        if let Some((reference, _)) = from.split_once('}') {
+            found.push(format!("${{{reference}}}"));
+        }
+    }
+    found.join(", ")
+}
+
 fn resolve_one(reference: &str, directory: &Path, variables: &Variables) -> Result<String, ReferenceError> {
     match reference.split_once(':') {
         Some(("env", name)) => variables(name).ok_or_else(|| ReferenceError::Variable(name.to_owned())),
@@ -143,6 +154,11 @@ mod tests {
         assert_eq!(failure("${file:large}"), "`large` is larger than 64 KiB");
         assert_eq!(failure("${KEY}"), "`${KEY}` is not a reference");
         assert_eq!(failure("${env:KEY"), "a reference has no closing brace");
+    }
+
+    #[test]
+    fn references_are_told_without_their_surroundings() {
+        assert_eq!(references("hun${env:A}ter${file:b}2"), "${env:A}, ${file:b}");
     }
 
     #[test]

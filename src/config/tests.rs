@@ -1,5 +1,8 @@
 //! Whole files through [`super::load`]: what is accepted, what is refused, and how it is said.
 
+mod mistakes;
+mod repository;
+
 use std::path::Path;
 
 use crate::config::checked::Checked;

@@ -5,7 +5,7 @@
 //!
 //! The file's *directory* is watched, so that editors that write a new file and rename it, and Kubernetes, which
 //! swaps a symbolic link beside the file, are noticed. Any event there leads to one comparison of the file's
-//! content after [`DEBOUNCE`]; unchanged content goes no further, so other files in the directory cost little. Files
+//! content after `DEBOUNCE`; unchanged content goes no further, so other files in the directory cost little. Files
 //! behind `${file:…}` are not watched: after changing only those, send SIGHUP. So too where the file alone is mounted into
 //! a container, since its changes cause no event in the directory there.
 

@@ -6,8 +6,9 @@ use crate::config::checked::ClientKey;
 use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
-use crate::config::raw::RawClient;
+use crate::config::raw::fleet::RawClient;
 use crate::config::scalars::ClientKeyText;
+use crate::config::secrets;
 use crate::core::ids::ClientId;
 use crate::core::topology::{Client, ClientIx, Route, RouteAccess, RouteIx};
 
@@ -118,9 +119,10 @@ fn digest(context: &mut Context<'_>, at: &Pointer, written: &str) -> Option<[u8;
 /// Remarks on a secret that is short enough to be guessed.
 pub(super) fn warn_if_weak(context: &mut Context<'_>, at: &Pointer, written: &str, secret: &str) {
     if secret.len() < STRONG_SECRET_CHARS {
+        let references = secrets::references(written);
         context.warn(
             at,
-            format!("the secret behind `{written}` has fewer than {STRONG_SECRET_CHARS} characters"),
+            format!("the secret behind `{references}` has fewer than {STRONG_SECRET_CHARS} characters"),
             "make one with `openssl rand -hex 24`".to_owned(),
         );
     }

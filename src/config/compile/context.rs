@@ -115,15 +115,16 @@ impl<'a> Context<'a> {
                 return None;
             }
         };
+        let references = secrets::references(written);
         if value.is_empty() {
-            self.error(at, format!("the secret behind `{written}` is empty"), None);
+            self.error(at, format!("the secret behind `{references}` is empty"), None);
             return None;
         }
         // Printable ASCII without spaces at the ends: what survives the way through an HTTP header unchanged.
         if value.trim() != value || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             self.error(
                 at,
-                format!("the secret behind `{written}` has characters that cannot travel in a header"),
+                format!("the secret behind `{references}` has characters that cannot travel in a header"),
                 "look for line ends, surrounding spaces and letters outside ASCII".to_owned(),
             );
             return None;

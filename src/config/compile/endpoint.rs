@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use crate::config::compile::context::Context;
 use crate::config::errors::Pointer;
-use crate::config::raw::RawResource;
+use crate::config::raw::fleet::RawResource;
 use crate::core::topology::Endpoint;
 
 /// Parses and checks a resource's endpoint.

@@ -7,7 +7,7 @@ use crate::config::compile::context::Context;
 use crate::config::compile::endpoint;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
-use crate::config::raw::{
+use crate::config::raw::fleet::{
     DEFAULT_API_VERSION, RawApi, RawCredential, RawDeployment, RawMember, RawPool, RawResource, RawSku,
 };
 use crate::config::secrets::Secret;
@@ -30,8 +30,28 @@ pub(super) struct Fleet {
     deployment_names: Names,
     /// Where each deployment stands in the file.
     places: Vec<Pointer>,
-    /// Weight of each deployment, and whether the file says anything to base it on.
-    weights: Vec<(f64, bool)>,
+    /// Weight of each deployment, and where it comes from.
+    weights: Vec<(f64, Scale)>,
+}
+
+/// What a member's weight is measured in. Weights on different scales say nothing relative to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Weight,
+    TokensPerMinute,
+    ProvisionedUnits,
+    Nothing,
+}
+
+impl Scale {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Weight => "by `weight`",
+            Self::TokensPerMinute => "by `capacity` in tokens per minute",
+            Self::ProvisionedUnits => "by `capacity` in PTUs",
+            Self::Nothing => "by nothing, so as 1",
+        }
+    }
 }
 
 /// Compiles resources and pools.
@@ -143,12 +163,7 @@ fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, 
         }
         parsed.ok().map(jiff::Timestamp::as_millisecond)
     });
-    let from_capacity = raw.capacity.map(|units| {
-        let unit = if sku.is_provisioned() { 1.0 } else { TOKENS_A_UNIT };
-        f64::from(units) * unit
-    });
-    let weight = raw.weight.or(from_capacity);
-    fleet.weights.push((weight.unwrap_or(1.0), weight.is_some()));
+    fleet.weights.push(own_weight(raw, sku));
     fleet.places.push(at.clone());
     fleet.deployments.push(Deployment {
         id: DeploymentId::from(id),
@@ -160,6 +175,16 @@ fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, 
         created_at_ms,
         inactivity_days: Some(raw.inactivity_days).filter(|days| *days > 0),
     });
+}
+
+/// A deployment's weight where its pools say nothing else.
+fn own_weight(raw: &RawDeployment, sku: Sku) -> (f64, Scale) {
+    match (raw.weight, raw.capacity) {
+        (Some(weight), _) => (weight, Scale::Weight),
+        (None, Some(units)) if sku.is_provisioned() => (f64::from(units), Scale::ProvisionedUnits),
+        (None, Some(units)) => (f64::from(units) * TOKENS_A_UNIT, Scale::TokensPerMinute),
+        (None, None) => (1.0, Scale::Nothing),
+    }
 }
 
 fn compile_sku(raw: RawSku) -> Sku {
@@ -178,35 +203,18 @@ fn compile_pool(context: &mut Context<'_>, raw: &RawPool, at: &Pointer, fleet: &
     let mut taken = HashSet::new();
     let mut tiers = Vec::with_capacity(raw.tiers.len());
     for (position, raw_tier) in raw.tiers.iter().enumerate() {
-        let tier_at = at.key("tiers").index(position);
+        let at = at.key("tiers").index(position);
         let mut tier = Vec::with_capacity(raw_tier.len());
-        let mut unweighted = Vec::new();
+        let mut scales = Vec::with_capacity(raw_tier.len());
         for (position, raw_member) in raw_tier.iter().enumerate() {
-            let at = tier_at.index(position);
-            let (reference, at, weight) = match raw_member {
-                RawMember::Plain(reference) => (reference, at, None),
-                RawMember::Weighted(member) => (&member.deployment, at.key("deployment"), Some(member.weight)),
-            };
-            let Some(index) = find_deployment(context, &at, &reference.0, fleet) else {
+            let Some((member, scale)) = compile_member(context, raw_member, &at.index(position), fleet, &mut taken)
+            else {
                 continue;
             };
-            if !taken.insert(index) {
-                context.error(
-                    &at,
-                    format!("`{}` is in this pool already", reference.0),
-                    "a pool names each deployment once; give it more traffic with `weight`".to_owned(),
-                );
-            }
-            let (own, is_set) = fleet.weights[index];
-            if weight.is_none() && !is_set {
-                unweighted.push((at, reference.0.as_str()));
-            }
-            tier.push(Member {
-                deployment: DeploymentIx(index),
-                weight: weight.unwrap_or(own),
-            });
+            tier.push(member);
+            scales.push(scale);
         }
-        warn_of_weights(context, &tier_at, &tier, &unweighted, raw_tier, fleet);
+        warn_of_scales(context, &at, &tier, &scales, fleet);
         tiers.push(tier);
     }
     warn_of_trial_pool(context, at, &tiers, fleet);
@@ -214,6 +222,33 @@ fn compile_pool(context: &mut Context<'_>, raw: &RawPool, at: &Pointer, fleet: &
         id: PoolId::from(raw.name.0.as_str()),
         tiers,
     }
+}
+
+fn compile_member(
+    context: &mut Context<'_>,
+    raw: &RawMember,
+    at: &Pointer,
+    fleet: &Fleet,
+    taken: &mut HashSet<usize>,
+) -> Option<(Member, Scale)> {
+    let (reference, at, weight) = match raw {
+        RawMember::Plain(reference) => (reference, at.clone(), None),
+        RawMember::Weighted(member) => (&member.deployment, at.key("deployment"), Some(member.weight)),
+    };
+    let index = find_deployment(context, &at, &reference.0, fleet)?;
+    if !taken.insert(index) {
+        context.error(
+            &at,
+            format!("`{}` is in this pool already", reference.0),
+            "a pool names each deployment once; give it more traffic with `weight`".to_owned(),
+        );
+    }
+    let (weight, scale) = weight.map_or(fleet.weights[index], |weight| (weight, Scale::Weight));
+    let member = Member {
+        deployment: DeploymentIx(index),
+        weight,
+    };
+    Some((member, scale))
 }
 
 /// The position of a deployment; reports one that does not exist.
@@ -234,37 +269,27 @@ fn find_deployment(context: &mut Context<'_>, at: &Pointer, reference: &str, fle
     }
 }
 
-/// Weights that come from different scales say nothing relative to each other.
-fn warn_of_weights(
-    context: &mut Context<'_>,
-    at: &Pointer,
-    tier: &[Member],
-    unweighted: &[(Pointer, &str)],
-    raw: &[RawMember],
-    fleet: &Fleet,
-) {
-    if unweighted.len() < tier.len() {
-        for (at, name) in unweighted {
-            context.warn(
-                at,
-                format!("`{name}` has neither weight nor capacity, so its share is 1 against the others' capacity"),
-                "set `capacity` on every deployment of the tier, or `weight`".to_owned(),
-            );
-        }
-    }
-    let implicit = |provisioned: bool| {
-        tier.iter().zip(raw).any(|(member, raw)| {
-            let deployment = &fleet.deployments[member.deployment.0];
-            matches!(raw, RawMember::Plain(_)) && deployment.sku.is_provisioned() == provisioned
-        })
+/// Remarks on a tier whose members are weighed against each other on different scales.
+fn warn_of_scales(context: &mut Context<'_>, at: &Pointer, tier: &[Member], scales: &[Scale], fleet: &Fleet) {
+    let Some(first) = scales.first() else {
+        return;
     };
-    if tier.len() == raw.len() && implicit(true) && implicit(false) {
-        context.warn(
-            at,
-            "the tier mixes provisioned and per-token deployments, whose capacities are not in the same unit",
-            "put the provisioned ones into an earlier tier, or set `weight` on each member".to_owned(),
-        );
-    }
+    let Some(other) = scales.iter().position(|scale| scale != first) else {
+        return;
+    };
+    let name = |index: usize| &fleet.deployments[tier[index].deployment.0].id;
+    context.warn(
+        at,
+        format!(
+            "the tier compares different things: `{}` is weighed {}, `{}` {}",
+            name(0),
+            first.as_str(),
+            name(other),
+            scales[other].as_str()
+        ),
+        "set `weight` on every member of the tier, or on none; provisioned ones usually have a tier of their own"
+            .to_owned(),
+    );
 }
 
 fn warn_of_trial_pool(context: &mut Context<'_>, pool: &Pointer, tiers: &[Vec<Member>], fleet: &Fleet) {

@@ -146,10 +146,10 @@ fn compile_shutdown(context: &mut Context<'_>, raw: &RawShutdown, at: &Pointer) 
 fn compile_log(context: &mut Context<'_>, raw: &RawLog, at: &Pointer) -> LogSettings {
     let at = at.key("filter");
     let filter = context.text(&at, &raw.filter);
-    if let Err(error) = EnvFilter::builder().parse(&filter) {
+    if EnvFilter::builder().parse(&filter).is_err() {
         context.error(
             &at,
-            format!("`{filter}` is not a filter: {error}"),
+            format!("`{filter}` is not a log filter"),
             "such as `info` or `info,emberway=debug`".to_owned(),
         );
     }

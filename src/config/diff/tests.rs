@@ -1,0 +1,93 @@
+//! Edits of a small configuration and how they are told.
+
+use super::*;
+use crate::config::tests::{SMALL, compile};
+
+fn check(edit: impl Fn(&str) -> String, expected: &[&str]) {
+    let old = compile(SMALL).expect("old compiles");
+    let new = compile(&edit(SMALL)).expect("new compiles");
+    let shown: Vec<String> = changes(&old.runtime, &new.runtime)
+        .iter()
+        .map(Change::to_string)
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn nothing_changed() {
+    check(|text| format!("# a comment\n{text}"), &[]);
+}
+
+#[test]
+fn fields_are_told_with_both_values() {
+    check(
+        |text| {
+            text.replace(
+                "name: support, sku: Standard, capacity: 50",
+                "name: support, sku: Standard, capacity: 60",
+            )
+        },
+        &[
+            "deployment `contoso/support`: capacity changed from 50 to 60",
+            "pool `support`: tiers changed from [contoso/support:50000, contoso/spare:150000] to \
+             [contoso/support:60000, contoso/spare:150000]",
+        ],
+    );
+}
+
+#[test]
+fn a_thing_added_in_front_does_not_change_the_others() {
+    check(
+        |text| text.replace("routes:\n", "routes:\n  - {name: first, pool: support}\n"),
+        &["route `first` added"],
+    );
+    check(
+        |text| {
+            text.replace(
+                "clients:\n",
+                "clients:\n  - {name: other, keys: ['${env:OTHER_KEY}']}\n",
+            )
+        },
+        &["client `other` added"],
+    );
+}
+
+#[test]
+fn secrets_change_without_being_shown() {
+    check(
+        |text| text.replace("AZURE_KEY", "OTHER_KEY"),
+        &["resource `contoso`: credential changed"],
+    );
+    check(
+        |text| text.replace("TEAM_KEY", "OTHER_KEY"),
+        &["client `team`: keys changed"],
+    );
+    check(
+        |text| text.replace("api_key", "token"),
+        &["resource `contoso`: credential changed"],
+    );
+}
+
+#[test]
+fn every_install_setting_is_named() {
+    let old = compile(SMALL).expect("compiles");
+    let cases = [
+        ("admin: {address: '127.0.0.1:9191'}", "admin.address"),
+        ("admin: {token: '${env:OTHER_KEY}'}", "admin.token"),
+        ("usage: {path: x}", "usage.path"),
+        ("usage: {queue: 1}", "usage.queue"),
+        ("usage: {when_full: wait}", "usage.when_full"),
+        ("usage: {keep_days: 1}", "usage.keep_days"),
+        ("shutdown: {delay: 1s}", "shutdown.delay"),
+        ("shutdown: {drain: 1s}", "shutdown.drain"),
+        ("log: {filter: debug}", "log.filter"),
+        ("log: {format: json}", "log.format"),
+    ];
+    for (line, field) in cases {
+        let new = compile(&format!("{SMALL}{line}\n")).expect(line);
+        assert_eq!(needs_restart(&old.install, &new.install), [field], "{line}");
+    }
+    let new = compile(&SMALL.replace("127.0.0.1:0", "127.0.0.2:0")).expect("compiles");
+    assert_eq!(needs_restart(&old.install, &new.install), ["listeners"]);
+    assert!(needs_restart(&old.install, &old.install).is_empty());
+}

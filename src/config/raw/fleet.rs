@@ -1,0 +1,199 @@
+//! The part of the file about clients, the fleet and the routes to it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::raw::{RawFailover, RawTimeouts};
+use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
+
+/// A caller and what it may use.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Client")]
+pub(in crate::config) struct RawClient {
+    /// Name in logs, metrics and usage records.
+    pub(in crate::config) name: Name,
+    /// Keys that identify the client; several, so that a new one can be introduced before the old one goes.
+    #[schemars(length(min = 1, max = 16))]
+    pub(in crate::config) keys: Vec<ClientKeyText>,
+    /// Routes that the client may use, by name. Without it every route is allowed, also those added later.
+    #[schemars(length(min = 1, max = 1_024))]
+    pub(in crate::config) routes: Option<Vec<ModelName>>,
+    /// Whether answers carry the `x-emberway-*` debug headers.
+    #[serde(default)]
+    pub(in crate::config) debug_headers: bool,
+}
+
+/// An Azure OpenAI account.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Resource")]
+pub(in crate::config) struct RawResource {
+    /// Name in logs, metrics and deployment references.
+    pub(in crate::config) name: Name,
+    /// Azure region: the failure domain. References such as `${env:NAME}` are resolved.
+    #[schemars(extend("examples" = ["swedencentral", "eastus2"]))]
+    pub(in crate::config) region: String,
+    /// Base URL. References such as `${env:NAME}` are resolved.
+    #[schemars(extend("examples" = ["https://contoso-swedencentral.openai.azure.com"]))]
+    pub(in crate::config) endpoint: String,
+    /// Which of Azure's two URL families requests use.
+    #[serde(default)]
+    pub(in crate::config) api: RawApi,
+    /// Data-plane version for `api: classic`; not used by `v1`.
+    #[schemars(extend("default" = DEFAULT_API_VERSION, "examples" = ["2024-10-21", "2025-04-01-preview"]))]
+    pub(in crate::config) api_version: Option<String>,
+    /// Whether HTTP/2 is offered to the endpoint (TLS only).
+    #[serde(default = "yes")]
+    pub(in crate::config) http2: bool,
+    /// Allows an `http://` endpoint on another machine, where prompts and credentials travel readably.
+    #[serde(default)]
+    pub(in crate::config) allow_plaintext: bool,
+    /// How the gateway logs in: exactly one of the two.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1, "examples" = [{"api_key": "${env:AZURE_OPENAI_KEY}"}]))]
+    pub(in crate::config) credential: RawCredential,
+    /// The account's deployments.
+    #[schemars(length(min = 1, max = 256))]
+    pub(in crate::config) deployments: Vec<RawDeployment>,
+}
+
+/// Data-plane version used by `api: classic` when none is given: the newest that is generally available.
+pub(in crate::config) const DEFAULT_API_VERSION: &str = "2024-10-21";
+
+/// Days without a successful call after which Azure deletes a fine-tuned deployment, when none are given.
+pub(in crate::config) const DEFAULT_INACTIVITY_DAYS: u32 = 15;
+
+fn yes() -> bool {
+    true
+}
+
+fn default_inactivity_days() -> u32 {
+    DEFAULT_INACTIVITY_DAYS
+}
+
+/// Azure's URL families.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Api")]
+pub(in crate::config) enum RawApi {
+    /// `/openai/deployments/{name}/…?api-version=…`
+    #[default]
+    Classic,
+    /// `/openai/v1/…`
+    V1,
+}
+
+/// How the gateway logs in to a resource.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Credential")]
+pub(in crate::config) struct RawCredential {
+    /// Sent as `api-key`.
+    pub(in crate::config) api_key: Option<SecretText>,
+    /// Sent as `Authorization: Bearer`, such as a Microsoft Entra ID token that something else keeps fresh in a file.
+    pub(in crate::config) token: Option<SecretText>,
+}
+
+/// A deployment of the account.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Deployment")]
+pub(in crate::config) struct RawDeployment {
+    /// Its name at Azure.
+    pub(in crate::config) name: Name,
+    /// Deployment type, as Azure spells it.
+    pub(in crate::config) sku: RawSku,
+    /// Units of the SKU: thousands of tokens per minute, or PTUs for provisioned ones.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(in crate::config) capacity: Option<u32>,
+    /// Share of traffic relative to the other members of a tier. Without it the share is `capacity` (in tokens per minute, so
+    /// 1,000 a unit; in PTUs for provisioned ones), and without that 1.
+    #[schemars(range(max = 1_000_000_000), extend("exclusiveMinimum" = 0))]
+    pub(in crate::config) weight: Option<f64>,
+    /// Whether usage is asked of streams whose client did not ask, so that their tokens can be recorded.
+    #[serde(default = "yes")]
+    pub(in crate::config) stream_usage: bool,
+    /// When Azure created the deployment (RFC 3339).
+    #[schemars(extend("format" = "date-time", "examples" = ["2026-10-01T08:00:00Z"]))]
+    pub(in crate::config) created_at: Option<String>,
+    /// Days without a successful call after which Azure deletes the deployment; 0 means that it never does.
+    #[serde(default = "default_inactivity_days")]
+    #[schemars(range(max = 3_650))]
+    pub(in crate::config) inactivity_days: u32,
+}
+
+/// Azure's deployment types.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "Sku")]
+pub(in crate::config) enum RawSku {
+    /// Pay per token, processed in the account's region.
+    Standard,
+    /// Pay per token, processed anywhere.
+    GlobalStandard,
+    /// Pay per token, processed in a data zone.
+    DataZoneStandard,
+    /// For trials: no hosting fee, removed after 24 hours.
+    DeveloperTier,
+    /// Reserved throughput in the account's region.
+    ProvisionedManaged,
+    /// Reserved throughput, processed anywhere.
+    GlobalProvisionedManaged,
+    /// Reserved throughput in a data zone.
+    DataZoneProvisionedManaged,
+}
+
+/// Deployments of the same fine-tuned model.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Pool")]
+pub(in crate::config) struct RawPool {
+    /// Name in logs and metrics.
+    pub(in crate::config) name: Name,
+    /// Priority tiers, best first: a tier is used when no earlier one has a usable member.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    pub(in crate::config) tiers: Vec<Vec<RawMember>>,
+}
+
+/// A deployment's place in a tier.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Member")]
+pub(in crate::config) enum RawMember {
+    /// The deployment, with its own weight.
+    Plain(DeploymentRef),
+    /// The deployment, with a weight for this tier only.
+    Weighted(RawWeighted),
+}
+
+/// A deployment with a weight of its own in this tier.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Weighted")]
+pub(in crate::config) struct RawWeighted {
+    /// The deployment.
+    pub(in crate::config) deployment: DeploymentRef,
+    /// Share of traffic relative to the other members of the tier.
+    #[schemars(range(max = 1_000_000_000), extend("exclusiveMinimum" = 0))]
+    pub(in crate::config) weight: f64,
+}
+
+/// A public model name, the pool behind it and the rules for using it.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Route")]
+pub(in crate::config) struct RawRoute {
+    /// The model name that clients send; also the route's name in logs, metrics and usage records.
+    pub(in crate::config) name: ModelName,
+    /// Other model names that lead here.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub(in crate::config) aliases: Vec<ModelName>,
+    /// The pool that serves it, by name.
+    pub(in crate::config) pool: Name,
+    /// How often and how long to try.
+    #[serde(default)]
+    pub(in crate::config) failover: RawFailover,
+    /// How long to wait for each step of an attempt.
+    #[serde(default)]
+    pub(in crate::config) timeouts: RawTimeouts,
+}
