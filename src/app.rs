@@ -24,7 +24,7 @@ use crate::proxy::state::Live;
 use crate::proxy::{Gateway, listen, view};
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
-use crate::storage::{DeploymentTotals, UsageStore};
+use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::view::FleetView;
@@ -105,6 +105,7 @@ pub async fn start(
     let metrics = Arc::new(Metrics::new()?);
     let live = Live::build(Arc::clone(&checked), &metrics, None)?;
     seed(&live, &store.deployments().await?, clock::now_ms());
+    store.note_deployments(&seen(&live)).await?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         connections: Arc::new(connector()),
@@ -122,7 +123,7 @@ pub async fn start(
         log,
     });
     let watch = source
-        .map(|source| watch_config(&gateway, &state, checked, &source))
+        .map(|source| watch_config(&gateway, &store, &state, checked, &source))
         .transpose()?;
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -223,19 +224,38 @@ fn seed(live: &Live, known: &[DeploymentTotals], now_ms: i64) {
     }
 }
 
+/// What the store should remember of the deployments, whether or not they are ever called.
+fn seen(live: &Live) -> Vec<DeploymentSeen> {
+    let deployments = live.config.runtime.snapshot.deployments.iter().zip(&live.deployments);
+    deployments
+        .map(|(deployment, live)| DeploymentSeen {
+            deployment: deployment.id.clone(),
+            seen_at_ms: live.state.first_seen_ms.load(Ordering::Relaxed),
+            created_at_ms: deployment.created_at_ms,
+            last_success_at_ms: None,
+        })
+        .collect()
+}
+
 /// Watches the configuration; a new one replaces the running picture at once.
 fn watch_config(
     gateway: &Arc<Gateway>,
+    store: &Arc<SqliteStore>,
     state: &Arc<ProcessState>,
     initial: Arc<Checked>,
     source: &Source,
 ) -> anyhow::Result<ConfigWatch> {
     let swap = {
-        let gateway = Arc::clone(gateway);
+        let (gateway, store) = (Arc::clone(gateway), Arc::clone(store));
         move |checked: Arc<Checked>| {
             let previous = gateway.live.load_full();
             match Live::build(checked, &gateway.metrics, Some(&previous)) {
-                Ok(live) => gateway.live.store(Arc::new(live)),
+                Ok(live) => {
+                    let live = Arc::new(live);
+                    live.note_first_seen(clock::now_ms());
+                    gateway.live.store(Arc::clone(&live));
+                    remember(Arc::clone(&store), seen(&live));
+                }
                 Err(error) => tracing::error!(%error, "configuration compiled but cannot be used; the older one stays"),
             }
         }
@@ -244,6 +264,16 @@ fn watch_config(
     state.reload.store(Some(watch.status()));
     count_reloads(gateway, &watch, source.path.clone());
     Ok(watch)
+}
+
+/// Writes down what the store should remember, beside the reload that brought it.
+fn remember(store: Arc<SqliteStore>, deployments: Vec<DeploymentSeen>) {
+    tokio::spawn(async move {
+        if let Err(error) = store.note_deployments(&deployments).await {
+            // Their first call is recorded in any case; until then their inactivity clock starts anew with the process.
+            tracing::warn!(%error, "cannot write down new deployments");
+        }
+    });
 }
 
 /// Logs and counts every attempt to reload.

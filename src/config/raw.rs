@@ -268,7 +268,7 @@ pub(in crate::config) struct RawFailover {
     #[schemars(range(min = 1, max = 16), extend("default" = 3))]
     pub(in crate::config) max_attempts: Option<u32>,
     /// Longest time from the request's arrival to the start of its answer.
-    #[schemars(extend("default" = "60s"))]
+    #[schemars(extend("default" = "5m"))]
     pub(in crate::config) deadline: Option<DurationText>,
 }
 
@@ -281,7 +281,7 @@ pub(in crate::config) struct RawTimeouts {
     #[schemars(extend("default" = "3s"))]
     pub(in crate::config) connect: Option<DurationText>,
     /// From the last request byte sent to the answer's status line, for streamed requests.
-    #[schemars(extend("default" = "60s"))]
+    #[schemars(extend("default" = "30s"))]
     pub(in crate::config) first_byte: Option<DurationText>,
     /// The same for requests that are not streamed: Azure answers those when everything is generated.
     #[schemars(extend("default" = "300s"))]

@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(get(Some("250"), Some("9")), Some(Duration::from_millis(250)));
         assert_eq!(get(None, Some("9")), Some(Duration::from_secs(9)));
         assert_eq!(get(None, Some(" 0.5 ")), Some(Duration::from_millis(500)));
-        assert_eq!(get(Some("x"), Some("86400")), Some(Duration::from_secs(86_400)));
+        assert_eq!(get(Some("x"), Some("86400")), Some(Duration::from_hours(24)));
         assert_eq!(
             get(None, Some("Sun, 06 Nov 1994 08:49:47 GMT")),
             Some(Duration::from_secs(10))

@@ -130,7 +130,7 @@ mod tests {
         let chunk = Bytes::from_static(b"data: 1\n\ndata: 2\n\n");
         let mut starts = Vec::new();
         Scanner::default().feed(&chunk, |event| {
-            starts.push(event.as_ptr() as usize - chunk.as_ptr() as usize)
+            starts.push(event.as_ptr() as usize - chunk.as_ptr() as usize);
         });
         assert_eq!(starts, [0, 9]);
     }

@@ -27,7 +27,7 @@ use crate::proxy::{Gateway, Shell};
 const BACKLOG: u32 = 4096;
 
 /// An HTTP/2 connection without requests is closed after this long; otherwise it would stay for ever.
-const H2_IDLE_MAX: Duration = Duration::from_secs(300);
+const H2_IDLE_MAX: Duration = Duration::from_mins(5);
 
 /// Window sizes for HTTP/2 uploads: the protocol's 64 KiB would allow only that much a round trip.
 const H2_STREAM_WINDOW: u32 = 1024 * 1024;

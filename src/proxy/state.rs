@@ -149,6 +149,15 @@ impl Live {
         })
     }
 
+    /// Starts the inactivity clock of deployments that are new with this configuration.
+    pub fn note_first_seen(&self, now_ms: i64) {
+        for deployment in &self.deployments {
+            let first_seen = &deployment.state.first_seen_ms;
+            // Fails for a deployment that was known before, as it should.
+            let _ = first_seen.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
     /// Whether a deployment may be used.
     pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
         self.deployments[deployment.0].state.health.lock().availability(now)

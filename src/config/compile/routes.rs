@@ -15,13 +15,13 @@ use crate::core::topology::{Failover, PoolIx, Route, RouteIx, Timeouts};
 /// What holds where neither the route nor `defaults` says anything; the schema states the same values.
 const BUILT_IN_FAILOVER: Failover = Failover {
     max_attempts: 3,
-    deadline: Duration::from_mins(1),
+    deadline: Duration::from_mins(5),
 };
 
 /// The same for timeouts.
 const BUILT_IN_TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
-    first_byte: Duration::from_mins(1),
+    first_byte: Duration::from_secs(30),
     whole_answer: Duration::from_mins(5),
     idle: Duration::from_mins(1),
     total: Duration::from_mins(10),

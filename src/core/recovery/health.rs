@@ -200,7 +200,7 @@ mod tests {
         consecutive_failures: 3,
         open_for: Duration::from_secs(10),
         throttle_default: Duration::from_secs(2),
-        throttle_max: Duration::from_secs(60),
+        throttle_max: Duration::from_mins(1),
     };
 
     fn at(start: Instant, seconds: u64) -> Instant {
