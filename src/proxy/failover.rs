@@ -276,10 +276,12 @@ async fn exchange(
     let exchange = Exchange {
         connections: &gateway.connections,
         resource: live_resource,
+        counted: (configured.resource, &call.live.series),
         endpoint: &resource.endpoint,
         head: &head,
         body: &pieces,
         timeouts,
+        connect: timeouts.connect.min(left),
         first_byte: first_byte.min(left),
     };
     let answer = exchange.open().await.map_err(Failed::Open)?;
@@ -287,7 +289,8 @@ async fn exchange(
         answer,
         asks_usage,
         Patience {
-            idle: timeouts.idle.min(left),
+            idle: timeouts.idle,
+            until: deadline.into(),
         },
     )
     .await
@@ -324,10 +327,17 @@ fn failure(failed: Failed, verdict: Verdict) -> Attempted {
 /// Tells a deployment's health what an attempt taught, and everybody else when its breaker changed.
 pub fn learn(live: &Live, deployment: DeploymentIx, cause: AttemptOutcome, effect: Effect) {
     let state = &live.deployments[deployment.0].state;
-    if effect == Effect::Works {
+    if cause == AttemptOutcome::Success {
         state
             .last_success_at_ms
             .fetch_max(clock::now_ms(), std::sync::atomic::Ordering::Relaxed);
+    }
+    if let Effect::Rest(asked) = effect {
+        let rest = asked
+            .unwrap_or(live.rules.throttle_default)
+            .min(live.rules.throttle_max);
+        let id = &live.config.runtime.snapshot.deployments[deployment.0].id;
+        events::DeploymentCooling { deployment: id, rest }.emit();
     }
     let changed: Option<BreakerState> = state.health.lock().end(effect, &live.rules, Instant::now());
     if let Some(state) = changed {
