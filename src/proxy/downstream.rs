@@ -1,6 +1,7 @@
 //! The client's side of a request: writes answers, notices that the client left. The only seam to pingora's server session.
 
 use bytes::Bytes;
+use http::Version;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
@@ -44,6 +45,9 @@ impl<'a> Downstream<'a> {
         match length {
             Some(length) => head.set_content_length(length)?,
             None if self.session.is_http2() => {}
+            // HTTP/1.0 does not know chunks (and nginx speaks it to its upstreams unless told otherwise): the body ends with
+            // the connection.
+            None if self.session.req_header().version == Version::HTTP_10 => self.session.set_keepalive(None),
             None => head.insert_header(http::header::TRANSFER_ENCODING, "chunked")?,
         }
         self.session.write_response_header(Box::new(head)).await
