@@ -12,4 +12,5 @@
 
 mod failover;
 mod harness;
+mod streaming;
 mod wire;
