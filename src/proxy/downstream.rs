@@ -1,5 +1,7 @@
 //! The client's side of a request: writes answers, notices that the client left. The only seam to pingora's server session.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Version;
 use pingora::http::ResponseHeader;
@@ -14,8 +16,10 @@ pub struct Downstream<'a> {
 }
 
 impl<'a> Downstream<'a> {
-    /// Wraps a session whose request has been read.
-    pub fn new(session: &'a mut ServerSession) -> Self {
+    /// Wraps a session whose request has been read. A client that takes nothing for so long is let go: it would hold an upstream's
+    /// answer and its place for ever.
+    pub fn new(session: &'a mut ServerSession, patience: Duration) -> Self {
+        session.set_write_timeout(Some(patience));
         Self {
             session,
             is_blind: false,
