@@ -150,9 +150,9 @@ impl Setup {
             self.engine
         );
         for name in self.accounts {
-            let (account, more) = (&self.account, self.simulated);
+            let (account, more) = (inside(&self.account), self.simulated);
             text += &format!(
-                "  - {{ name: {name}, region: region-{name}, api_keys: [key-{name}], {account}\n      deployments: [\
+                "  - {{ name: {name}, region: region-{name}, api_keys: [key-{name}],{account}\n      deployments: [\
                  {{ name: ft, model: gpt-4.1-mini-2025-04-14.ft-1, {more} }}, \
                  {{ name: embed, model: text-embedding-3-small, {more} }}] }}\n"
             );
@@ -187,9 +187,9 @@ impl Setup {
             self.clients
         );
         for (name, url) in upstreams {
-            let (resource, more) = (self.resource, self.deployment);
+            let (resource, more) = (inside(self.resource), self.deployment);
             text += &format!(
-                "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }}, \
+                "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\
                  {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10, {more} }}, \
                  {{ name: embed, sku: Standard, capacity: 10 }}] }}\n"
             );
@@ -200,6 +200,15 @@ impl Setup {
             members("ft"),
             members("embed")
         )
+    }
+}
+
+/// Members in the middle of a flow mapping.
+fn inside(members: &str) -> String {
+    if members.is_empty() {
+        String::new()
+    } else {
+        format!(" {members},")
     }
 }
 

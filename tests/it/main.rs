@@ -10,8 +10,11 @@
     reason = "a test that cannot go on should say so and stop"
 )]
 
+mod bodies;
 mod broken;
 mod failover;
 mod harness;
+mod limits;
+mod routing;
 mod streaming;
 mod wire;
