@@ -69,7 +69,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     });
 
     let forwarded = Forwarded::of(&session.req_header().headers);
-    let mut downstream = Downstream::new(session);
+    let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {
         live: &live,
         route,
