@@ -1,0 +1,15 @@
+//! The gateway through its front door: the real thing in front of the shipped simulator, everything on port 0.
+//!
+//! One binary for all integration tests, since linking is what takes time. Every test has a world of its own (simulator,
+//! gateway, usage store, runtime), so tests neither share state nor an order. Nothing sleeps and hopes: what takes time is
+//! waited for, within a bound.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should say so and stop"
+)]
+
+mod failover;
+mod harness;
+mod wire;
