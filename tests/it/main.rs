@@ -11,6 +11,7 @@
 )]
 
 mod architecture;
+mod docs;
 mod failover;
 mod harness;
 mod wire;
