@@ -1,6 +1,9 @@
 //! The client's side of a request: writes answers, notices that the client left. The only seam to pingora's server session.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::Version;
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
@@ -13,8 +16,10 @@ pub struct Downstream<'a> {
 }
 
 impl<'a> Downstream<'a> {
-    /// Wraps a session whose request has been read.
-    pub fn new(session: &'a mut ServerSession) -> Self {
+    /// Wraps a session whose request has been read. A client that takes nothing for so long is let go: it would hold an upstream's
+    /// answer and its place for ever.
+    pub fn new(session: &'a mut ServerSession, patience: Duration) -> Self {
+        session.set_write_timeout(Some(patience));
         Self {
             session,
             is_blind: false,
@@ -44,6 +49,9 @@ impl<'a> Downstream<'a> {
         match length {
             Some(length) => head.set_content_length(length)?,
             None if self.session.is_http2() => {}
+            // HTTP/1.0 does not know chunks (and nginx speaks it to its upstreams unless told otherwise): the body ends with
+            // the connection.
+            None if self.session.req_header().version == Version::HTTP_10 => self.session.set_keepalive(None),
             None => head.insert_header(http::header::TRANSFER_ENCODING, "chunked")?,
         }
         self.session.write_response_header(Box::new(head)).await

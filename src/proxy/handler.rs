@@ -68,7 +68,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     });
 
     let head = session.req_header().clone();
-    let mut downstream = Downstream::new(session);
+    let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {
         live: &live,
         route,

@@ -1,6 +1,6 @@
 //! Answers that come from the gateway itself: errors, an upstream's last word, and the list of models.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -16,6 +16,9 @@ use crate::proxy::error::{ProxyError, RefusalReason};
 use crate::proxy::failover::UpstreamFailure;
 use crate::proxy::headers;
 use crate::telemetry::events::GatewayRefused;
+
+/// Longest time for a client to take such an answer: they are small, so only one that does not read at all needs longer.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Answers with an error of the gateway's own.
 ///
@@ -137,6 +140,7 @@ async fn send(
     headers::add_own(&mut head, context, now)?;
     head.set_content_length(body.len())?;
     context.first_byte = Some(now);
+    session.set_write_timeout(Some(TAKEN_WITHIN));
     session.write_response_header(Box::new(head)).await?;
     session.write_response_body(body, true).await
 }

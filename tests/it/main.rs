@@ -11,7 +11,9 @@
 )]
 
 mod architecture;
+mod broken;
 mod docs;
 mod failover;
 mod harness;
+mod streaming;
 mod wire;

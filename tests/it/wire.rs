@@ -109,6 +109,8 @@ pub(crate) fn request(key: &str, body: &str) -> String {
 pub(crate) enum Step {
     /// Send this, as one write.
     Send(Vec<u8>),
+    /// Let other tasks run, so that what was sent can be read by itself.
+    Yield,
     /// Wait until told.
     Wait(Arc<Notify>),
     /// End the connection in order.
@@ -171,6 +173,7 @@ async fn play(
                     stream.write_all(&bytes).await?;
                     stream.flush().await?;
                 }
+                Step::Yield => tokio::task::yield_now().await,
                 Step::Wait(told) => told.notified().await,
                 Step::Close => return stream.shutdown().await,
                 Step::Reset => return stream.set_zero_linger(),
