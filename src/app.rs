@@ -8,9 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use pingora::connectors::ConnectorOptions;
-use pingora::connectors::http::Connector;
-use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -21,6 +18,7 @@ use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::state::Live;
+use crate::proxy::upstream::Connections;
 use crate::proxy::{Gateway, listen, view};
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
@@ -108,7 +106,7 @@ pub async fn start(
     store.note_deployments(&seen(&live)).await?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
-        connections: Arc::new(connector()),
+        connections: Arc::new(Connections::new(IDLE_CONNECTIONS_MAX)),
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,
         usage,
@@ -195,13 +193,6 @@ impl Running {
         tracing::info!("drained");
         Ok(flushed?)
     }
-}
-
-/// The connector that all upstream connections come from.
-fn connector() -> Connector {
-    let mut options = ConnectorOptions::from_server_conf(&ServerConf::default());
-    options.keepalive_pool_size = IDLE_CONNECTIONS_MAX;
-    Connector::new(Some(options))
 }
 
 /// Tells of changes of the usage store.

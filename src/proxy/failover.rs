@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 
 use crate::core::recovery::health::{Availability, BreakerState};
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
@@ -22,9 +22,9 @@ use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::error::{Exhausted, ProxyError};
-use crate::proxy::headers;
+use crate::proxy::headers::{self, Forwarded, UpstreamHead};
 use crate::proxy::state::{InFlight, Live};
-use crate::proxy::upstream::{Exchange, OpenError};
+use crate::proxy::upstream::Exchange;
 use crate::telemetry::{clock, events};
 
 /// One request, understood and routed.
@@ -41,8 +41,8 @@ pub struct Call<'a> {
     pub body: &'a Bytes,
     /// The body as it was understood.
     pub request: &'a Request<'a>,
-    /// The head as it came.
-    pub head: &'a RequestHeader,
+    /// The headers that are passed on.
+    pub forwarded: &'a Forwarded,
 }
 
 /// An answer that has begun and will be passed on.
@@ -260,8 +260,12 @@ async fn exchange(
         },
     );
     let path = call.live.deployments[deployment.0].path(call.operation);
-    let head = headers::upstream_head(&call.head.headers, path, live_resource, body::length(&pieces))
-        .map_err(|error| Failed::Open(OpenError::Unreachable(error.to_string())))?;
+    let head = UpstreamHead {
+        path,
+        resource: live_resource,
+        forwarded: call.forwarded,
+        body_length: body::length(&pieces),
+    };
     let timeouts = &call.route.timeouts;
     let left = deadline.saturating_duration_since(Instant::now());
     let first_byte = if call.request.stream {

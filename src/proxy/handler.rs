@@ -18,6 +18,7 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::error::{self, ProxyError};
 use crate::proxy::failover::{self, Call, Stop};
+use crate::proxy::headers::Forwarded;
 use crate::proxy::state::Live;
 use crate::proxy::{headers, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
@@ -67,7 +68,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         live.availability(deployment, now)
     });
 
-    let head = session.req_header().clone();
+    let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {
         live: &live,
@@ -76,9 +77,11 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         operation,
         body: &body.bytes,
         request: &request,
-        head: &head,
+        forwarded: &forwarded,
     };
     let chosen = failover::first_answer(gateway, &mut downstream, context, &call, &plan).await?;
+    // No other deployment will be asked any more.
+    drop(body);
     relay::relay(&mut downstream, context, &live, route, chosen)
         .await
         .map_err(Stop::ClientGone)

@@ -6,8 +6,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::{BufMut as _, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
+use smallvec::SmallVec;
 
 use crate::core::topology::Snapshot;
 use crate::proxy::context::RequestContext;
@@ -15,8 +17,9 @@ use crate::proxy::state::{Live, LiveResource};
 use crate::telemetry::clock;
 
 /// Request headers that are passed on.
-const REQUEST_ALLOWED: [&str; 9] = [
+const REQUEST_ALLOWED: [&str; 10] = [
     "accept",
+    "content-type",
     "user-agent",
     "openai-beta",
     "traceparent",
@@ -27,19 +30,20 @@ const REQUEST_ALLOWED: [&str; 9] = [
     "x-ms-oai-image-generation-deployment",
 ];
 
-/// Response headers that are passed on.
-const RESPONSE_ALLOWED: [&str; 22] = [
-    "content-type",
-    "content-encoding",
-    "date",
-    "cache-control",
+/// Response headers that are passed on, in alphabetical order.
+const RESPONSE_ALLOWED: [&str; 23] = [
     "apim-request-id",
     "azureml-model-session",
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "date",
     "ms-azureml-model-error-reason",
     "ms-azureml-model-error-statuscode",
     "openai-processing-ms",
     "x-accel-buffering",
     "x-content-type-options",
+    "x-emberway-simulator",
     "x-envoy-upstream-service-time",
     "x-ms-client-request-id",
     "x-ms-deployment-name",
@@ -59,38 +63,89 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-emberway-upstream-request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-/// Present on answers of the built-in simulator, so that nobody takes them for Azure's.
-const SIMULATOR: HeaderName = HeaderName::from_static("x-emberway-simulator");
 
 /// Longest time that a client is asked to wait: the official libraries ignore longer ones, or stop retrying.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 
-/// The head of an upstream request.
-///
-/// # Errors
-/// When the path cannot be sent.
-pub fn upstream_head(
-    from: &HeaderMap,
-    path: &str,
-    resource: &LiveResource,
-    body_length: usize,
-) -> pingora::Result<RequestHeader> {
-    let mut head = RequestHeader::build_no_case("POST", path.as_bytes(), Some(16))?;
-    head.insert_header(header::HOST, resource.authority.clone())?;
-    head.insert_header(resource.credential.0.clone(), resource.credential.1.clone())?;
-    let content_type = from.get(header::CONTENT_TYPE).cloned();
-    head.insert_header(
-        header::CONTENT_TYPE,
-        content_type.unwrap_or(HeaderValue::from_static("application/json")),
-    )?;
-    head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body_length))?;
-    head.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
-    for name in REQUEST_ALLOWED {
-        if let Some(value) = from.get(name) {
-            head.insert_header(HeaderName::from_static(name), value.clone())?;
+/// The headers of a client's request that are passed on, taken once a request.
+#[derive(Debug, Default)]
+pub struct Forwarded(SmallVec<[(&'static str, HeaderValue); 6]>);
+
+impl Forwarded {
+    /// Takes them from a request's head.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let allowed = |(name, value): (&HeaderName, &HeaderValue)| {
+            let name = REQUEST_ALLOWED.iter().find(|allowed| **allowed == name.as_str())?;
+            Some((*name, value.clone()))
+        };
+        Self(headers.iter().filter_map(allowed).collect())
+    }
+}
+
+/// The head of an upstream request: a `POST` of a body of known length.
+pub struct UpstreamHead<'a> {
+    /// Path and query.
+    pub path: &'a str,
+    /// Whom it goes to.
+    pub resource: &'a LiveResource,
+    /// What the client sent along.
+    pub forwarded: &'a Forwarded,
+    /// Length of the body, in bytes.
+    pub body_length: usize,
+}
+
+impl UpstreamHead<'_> {
+    /// Writes it in HTTP/1.1's form. Names and values were checked when they became header names and values, the path
+    /// is percent-encoded, so nothing here can break out of its line.
+    pub fn write_http1(&self, out: &mut BytesMut) {
+        out.put_slice(b"POST ");
+        out.put_slice(self.path.as_bytes());
+        out.put_slice(b" HTTP/1.1\r\n");
+        let mut line = |name: &str, value: &[u8]| {
+            out.put_slice(name.as_bytes());
+            out.put_slice(b": ");
+            out.put_slice(value);
+            out.put_slice(b"\r\n");
+        };
+        line("host", self.resource.authority.as_bytes());
+        line(
+            self.resource.credential.0.as_str(),
+            self.resource.credential.1.as_bytes(),
+        );
+        line("content-length", HeaderValue::from(self.body_length).as_bytes());
+        line("accept-encoding", b"identity");
+        self.each_forwarded(|name, value| line(name, value.as_bytes()));
+        out.put_slice(b"\r\n");
+    }
+
+    /// The same for pingora's sessions.
+    ///
+    /// # Errors
+    /// When the path cannot be sent.
+    pub fn to_pingora(&self) -> pingora::Result<RequestHeader> {
+        let mut head = RequestHeader::build_no_case("POST", self.path.as_bytes(), Some(16))?;
+        head.insert_header(header::HOST, self.resource.authority.clone())?;
+        head.insert_header(self.resource.credential.0.clone(), self.resource.credential.1.clone())?;
+        head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(self.body_length))?;
+        head.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+        let mut result = Ok(());
+        self.each_forwarded(|name, value| {
+            if result.is_ok() {
+                result = head.insert_header(HeaderName::from_static(name), value.clone());
+            }
+        });
+        result.map(|()| head)
+    }
+
+    /// Every header that comes from the client, and the content type, which is JSON where the client did not say.
+    fn each_forwarded(&self, mut each: impl FnMut(&'static str, &HeaderValue)) {
+        if !self.forwarded.0.iter().any(|(name, _)| *name == "content-type") {
+            each("content-type", &HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in &self.forwarded.0 {
+            each(name, value);
         }
     }
-    Ok(head)
 }
 
 /// The head of an answer that is passed on, without its framing.
@@ -99,16 +154,12 @@ pub fn upstream_head(
 /// When the status cannot be sent.
 pub fn downstream_head(upstream: &ResponseHeader) -> pingora::Result<ResponseHeader> {
     let mut head = ResponseHeader::build_no_case(upstream.status, Some(24))?;
-    for name in RESPONSE_ALLOWED {
-        if let Some(value) = upstream.headers.get(name) {
-            head.insert_header(HeaderName::from_static(name), value.clone())?;
+    for (name, value) in &upstream.headers {
+        if *name == REQUEST_ID {
+            head.insert_header(UPSTREAM_REQUEST_ID, value.clone())?;
+        } else if RESPONSE_ALLOWED.binary_search(&name.as_str()).is_ok() {
+            head.insert_header(name.clone(), value.clone())?;
         }
-    }
-    if let Some(value) = upstream.headers.get(&REQUEST_ID) {
-        head.insert_header(UPSTREAM_REQUEST_ID, value.clone())?;
-    }
-    if let Some(value) = upstream.headers.get(&SIMULATOR) {
-        head.insert_header(SIMULATOR, value.clone())?;
     }
     Ok(head)
 }

@@ -46,7 +46,7 @@ pub struct Bound {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The operating system refuses it.
-    #[error("cannot listen on `{address}`: {source}{hint}", hint = hint(source))]
+    #[error("cannot listen on `{address}`{hint}", hint = hint(source))]
     Bind {
         /// Which address.
         address: SocketAddr,

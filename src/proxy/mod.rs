@@ -37,7 +37,8 @@ use crate::config::checked::WhenFull;
 use crate::proxy::activity::{Activity, Running};
 use crate::proxy::body::ByteBudget;
 use crate::proxy::context::RequestContext;
-use crate::proxy::state::{Connections, Live};
+use crate::proxy::state::Live;
+use crate::proxy::upstream::Connections;
 use crate::storage::queue::UsageQueue;
 use crate::telemetry::clock;
 use crate::telemetry::metrics::Metrics;
@@ -47,7 +48,7 @@ pub struct Gateway {
     /// The configuration in use; a request takes it once.
     pub live: ArcSwap<Live>,
     /// Upstream connections.
-    pub connections: Connections,
+    pub connections: Arc<Connections>,
     /// Request bodies held.
     pub budget: ByteBudget,
     /// Where things are counted.

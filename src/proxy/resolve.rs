@@ -44,22 +44,29 @@ impl HostAddress {
         }
     }
 
+    /// An address to connect to, if the name has been looked up before. Where that was long ago, a new lookup is begun.
+    pub fn known(self: &Arc<Self>, now: Instant) -> Option<SocketAddr> {
+        let known = self.known.load();
+        let known = known.as_ref()?;
+        if now.duration_since(known.at) > FRESH_FOR && !self.is_refreshing.swap(true, Ordering::AcqRel) {
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Err(error) = this.look_up(now).await {
+                    tracing::warn!(host = this.host, %error, "name lookup failed; its last address stays in use");
+                }
+                this.is_refreshing.store(false, Ordering::Release);
+            });
+        }
+        Some(self.pick(&known.addresses))
+    }
+
     /// An address to connect to.
     ///
     /// # Errors
     /// When the name has never been resolved and cannot be now.
     pub async fn get(self: &Arc<Self>, now: Instant) -> std::io::Result<SocketAddr> {
-        if let Some(known) = self.known.load_full() {
-            if now.duration_since(known.at) > FRESH_FOR && !self.is_refreshing.swap(true, Ordering::AcqRel) {
-                let this = Arc::clone(self);
-                tokio::spawn(async move {
-                    if let Err(error) = this.look_up(now).await {
-                        tracing::warn!(host = this.host, %error, "name lookup failed; its last address stays in use");
-                    }
-                    this.is_refreshing.store(false, Ordering::Release);
-                });
-            }
-            return Ok(self.pick(&known.addresses));
+        if let Some(address) = self.known(now) {
+            return Ok(address);
         }
         let known = self.look_up(now).await?;
         Ok(self.pick(&known.addresses))

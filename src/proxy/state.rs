@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use pingora::connectors::http::Connector;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::config::checked::{Checked, Credential};
@@ -224,9 +223,6 @@ impl Drop for InFlight {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-/// The upstream connections of the process, shared by all configurations.
-pub type Connections = Arc<Connector>;
 
 fn paths(deployment: &Deployment, resource: &Resource) -> [String; 3] {
     [

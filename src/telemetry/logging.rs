@@ -1,22 +1,18 @@
 //! Sets up log output: what is logged, in which form, and that logging never holds up a request.
 //!
-//! Lines go to stderr through a bounded buffer and a thread of its own. When whatever reads stderr is too slow, lines are
-//! dropped and counted rather than requests delayed. Records of the `log` crate, which pingora uses, arrive here too.
+//! Lines go to stderr through a [`batch`]. Records of the `log` crate, which pingora uses, arrive here too.
 
 use std::io::IsTerminal as _;
 
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use crate::telemetry::batch::{self, BatchGuard};
 use crate::telemetry::json::JsonLines;
-
-/// Lines that wait for stderr, at about 500 bytes each.
-const LINES_MAX: usize = 8_192;
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +25,12 @@ pub enum LogFormat {
 
 /// Keeps log output going; dropping it writes out what waits.
 #[derive(Debug)]
-pub struct LogGuard {
-    _worker: WorkerGuard,
-    dropped: ErrorCounter,
-}
+pub struct LogGuard(BatchGuard);
 
 impl LogGuard {
     /// Lines lost so far because stderr was too slow.
     pub fn dropped_lines(&self) -> u64 {
-        self.dropped.dropped_lines() as u64
+        self.0.dropped_lines()
     }
 }
 
@@ -52,6 +45,9 @@ pub enum LogError {
         /// What the parser says.
         source: ParseError,
     },
+    /// The operating system gives no thread for writing.
+    #[error("cannot start the thread that writes the log")]
+    Thread(#[source] std::io::Error),
     /// Somebody set it up before.
     #[error("logging has been set up already")]
     Twice(#[from] TryInitError),
@@ -62,17 +58,9 @@ pub enum LogError {
 /// # Errors
 /// When the filter is malformed or logging was set up before.
 pub fn init(filter: &str, format: LogFormat) -> Result<LogGuard, LogError> {
-    let (writer, worker) = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(LINES_MAX)
-        .thread_name("emberway-log")
-        .finish(std::io::stderr());
-    let dropped = NonBlocking::error_counter(&writer);
+    let (writer, guard) = batch::start(std::io::stderr()).map_err(LogError::Thread)?;
     subscriber(filter, format, std::io::stderr().is_terminal(), writer)?.try_init()?;
-    Ok(LogGuard {
-        _worker: worker,
-        dropped,
-    })
+    Ok(LogGuard(guard))
 }
 
 /// Checks a filter without using it, for the configuration.

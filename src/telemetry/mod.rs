@@ -4,6 +4,7 @@
 //! tell different stories. Metrics are declared once, in [`definitions`]. Labels are configured ids and words of closed
 //! enums, never what a client sent; prompts and keys are not in any event, so they cannot be logged by mistake.
 
+pub mod batch;
 pub mod clock;
 pub mod definitions;
 pub mod events;

@@ -51,7 +51,7 @@ const SAME_LAYER: &[(&str, &str, &str)] = &[("cli", "app", "`emberway run` start
 const SEAMS: &[(&str, &[&str], &str)] = &[
     (
         "pingora",
-        &["proxy", "app"],
+        &["proxy"],
         "the one HTTP server and connector we might replace",
     ),
     (

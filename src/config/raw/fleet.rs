@@ -43,8 +43,9 @@ pub(in crate::config) struct RawResource {
     /// Data-plane version for `api: classic`; not used by `v1`.
     #[schemars(extend("default" = DEFAULT_API_VERSION, "examples" = ["2024-10-21", "2025-04-01-preview"]))]
     pub(in crate::config) api_version: Option<String>,
-    /// Whether HTTP/2 is offered to the endpoint (TLS only).
-    #[serde(default = "yes")]
+    /// Whether HTTP/2 is offered to the endpoint (TLS only). Off by default: over HTTP/1.1 a connection that breaks takes one
+    /// answer with it, over HTTP/2 all that share it.
+    #[serde(default)]
     pub(in crate::config) http2: bool,
     /// Allows an `http://` endpoint on another machine, where prompts and credentials travel readably.
     #[serde(default)]
