@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub mod check;
 pub mod load;
@@ -41,6 +41,11 @@ enum Command {
     Load(Box<load::LoadArgs>),
     /// Print recorded usage.
     Usage(usage::UsageArgs),
+}
+
+/// The command line's own description: what `--help` and `docs/cli.md` are written from.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line, runs the command, prints an error with its causes, and says how to exit.

@@ -4,7 +4,7 @@
 //! deployments' dates come from totals that outlive the rows.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -17,6 +17,8 @@ use serde::Serialize;
 use strum::VariantArray as _;
 
 use crate::cli::output;
+use crate::config;
+use crate::config::errors::ConfigErrors;
 use crate::storage::DeploymentTotals;
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
 use crate::storage::sqlite::{connect_reader, read_deployments};
@@ -27,9 +29,12 @@ const DAY_MS: i64 = 86_400_000;
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]
 pub struct UsageArgs {
-    /// The gateway's usage file.
-    #[arg(long, value_name = "PATH", default_value = "emberway-usage.db")]
-    store: PathBuf,
+    /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed.
+    #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
+    config: Option<PathBuf>,
+    /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].
+    #[arg(long, value_name = "PATH")]
+    store: Option<PathBuf>,
     /// What to group by.
     #[arg(long, default_value = "deployment", value_parser = group_by())]
     by: GroupBy,
@@ -60,6 +65,7 @@ fn group_by() -> impl clap::builder::TypedValueParser<Value = GroupBy> {
 /// When a time cannot be read, or the store cannot.
 pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     let UsageArgs {
+        config: file,
         store,
         by,
         since,
@@ -70,6 +76,13 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     } = args;
     let now_ms = clock::now_ms();
     let range = range(&since, until.as_deref(), now_ms)?;
+    let store = match find_store(store, file.as_deref()) {
+        Ok(store) => store,
+        Err(errors) => {
+            writeln!(std::io::stderr(), "{errors}").context("cannot write to stderr")?;
+            return Ok(ExitCode::from(output::EXIT_CONFIG));
+        }
+    };
     let text = output::runtime()?.block_on(async {
         let mut connection = connect_reader(&store).await?;
         let text = if deployments {
@@ -91,6 +104,15 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     })?;
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The store to read: as flagged, else as configured, else as a configuration that does not say has it.
+fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, ConfigErrors> {
+    match (flag, file) {
+        (Some(store), _) => Ok(store),
+        (None, Some(file)) => config::load::usage_path(file, &config::secrets::process_variables),
+        (None, None) => Ok(PathBuf::from(config::DEFAULT_USAGE_FILE)),
+    }
 }
 
 fn json(value: &impl Serialize) -> anyhow::Result<String> {

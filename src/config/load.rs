@@ -1,12 +1,12 @@
 //! From a path or a text to a checked configuration, in four stages: parse, check the shape, convert, compile.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::checked::Checked;
 use crate::config::compile;
 use crate::config::document::Document;
-use crate::config::errors::{ConfigErrors, Problem};
+use crate::config::errors::{ConfigErrors, Pointer, Problem};
 use crate::config::raw::RawConfig;
 use crate::config::secrets::Variables;
 use crate::config::structure;
@@ -25,6 +25,26 @@ pub fn load(path: &Path, variables: &Variables) -> Result<Checked, ConfigErrors>
         problems: vec![problem],
     })?;
     compile_text(&text, path, variables)
+}
+
+/// Reads only where a configuration keeps its usage records, so that a report needs none of its secrets.
+///
+/// # Errors
+/// When the file cannot be read, its shape is wrong, or a reference in that path cannot be resolved.
+pub fn usage_path(path: &Path, variables: &Variables) -> Result<PathBuf, ConfigErrors> {
+    let find = || {
+        let text = read(path).map_err(|problem| vec![problem])?;
+        let document = Document::parse(&text).map_err(|problem| vec![problem])?;
+        let shaped = shape(&document)?;
+        if !shaped.problems.is_empty() {
+            return Err(shaped.problems);
+        }
+        compile::usage_path(&shaped.raw, &document, directory_of(path), variables)
+    };
+    find().map_err(|problems| ConfigErrors {
+        file: path.to_owned(),
+        problems,
+    })
 }
 
 /// Compiles a configuration that was read already; `path` names it in errors and anchors relative paths.
@@ -61,20 +81,12 @@ pub(super) fn read(path: &Path) -> Result<String, Problem> {
 
 fn compile_stages(text: &str, path: &Path, variables: &Variables) -> Result<Checked, Vec<Problem>> {
     let document = Document::parse(text).map_err(|problem| vec![problem])?;
-    let structure = structure::check(&document);
-    let mut problems = structure.problems;
-    if !structure.sound {
-        return Err(problems);
-    }
-    let raw: RawConfig = match serde_json::from_value(structure.value) {
-        Ok(raw) => raw,
-        Err(error) => {
-            problems.push(Problem::whole_file(error.to_string(), None));
-            return Err(problems);
-        }
-    };
-    let directory = path.parent().unwrap_or(Path::new(""));
-    match compile::compile(&raw, &document, directory, variables, &structure.repaired) {
+    let Shaped {
+        raw,
+        mut problems,
+        repaired,
+    } = shape(&document)?;
+    match compile::compile(&raw, &document, directory_of(path), variables, &repaired) {
         Ok(checked) if problems.is_empty() => Ok(checked),
         Ok(_) => Err(problems),
         Err(more) => {
@@ -82,4 +94,36 @@ fn compile_stages(text: &str, path: &Path, variables: &Variables) -> Result<Chec
             Err(problems)
         }
     }
+}
+
+/// A file in its raw types, with what was wrong with its shape and where stand-ins are.
+struct Shaped {
+    raw: RawConfig,
+    problems: Vec<Problem>,
+    repaired: Vec<Pointer>,
+}
+
+/// Checks the shape; fails where nothing can be made of it.
+fn shape(document: &Document) -> Result<Shaped, Vec<Problem>> {
+    let structure = structure::check(document);
+    let mut problems = structure.problems;
+    if !structure.sound {
+        return Err(problems);
+    }
+    match serde_json::from_value(structure.value) {
+        Ok(raw) => Ok(Shaped {
+            raw,
+            problems,
+            repaired: structure.repaired,
+        }),
+        Err(error) => {
+            problems.push(Problem::whole_file(error.to_string(), None));
+            Err(problems)
+        }
+    }
+}
+
+/// Where relative paths of a configuration start.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }

@@ -23,5 +23,8 @@ pub mod watch;
 /// The file that commands read when none is named.
 pub const DEFAULT_FILE: &str = "emberway.yaml";
 
+/// The usage store of a configuration that names none.
+pub const DEFAULT_USAGE_FILE: &str = "emberway-usage.db";
+
 #[cfg(test)]
 mod tests;

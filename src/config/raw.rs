@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::DEFAULT_USAGE_FILE;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
@@ -127,7 +128,7 @@ pub(in crate::config) struct RawUsage {
 impl Default for RawUsage {
     fn default() -> Self {
         Self {
-            path: "emberway-usage.db".to_owned(),
+            path: DEFAULT_USAGE_FILE.to_owned(),
             queue: 65_536,
             when_full: RawWhenFull::Drop,
             keep_days: None,

@@ -10,8 +10,10 @@
     reason = "a test that cannot go on should say so and stop"
 )]
 
+mod architecture;
 mod bodies;
 mod broken;
+mod docs;
 mod failover;
 mod harness;
 mod limits;

@@ -1,3 +1,5 @@
+//! Times as people write them, and tables as people read them.
+
 use super::*;
 
 /// 2026-11-24T12:00:00Z.

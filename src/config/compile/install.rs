@@ -124,7 +124,8 @@ fn collide(left: SocketAddr, right: SocketAddr) -> bool {
         && (overlap(left.ip(), right.ip()) || overlap(right.ip(), left.ip()))
 }
 
-fn compile_usage(context: &mut Context<'_>, raw: &RawUsage, at: &Pointer) -> UsageSettings {
+/// Compiles where usage records go.
+pub(super) fn compile_usage(context: &mut Context<'_>, raw: &RawUsage, at: &Pointer) -> UsageSettings {
     UsageSettings {
         path: PathBuf::from(context.text(&at.key("path"), &raw.path)),
         queue: raw.queue,

@@ -11,7 +11,7 @@ mod names;
 mod routes;
 mod tls;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::checked::{Checked, HealthSettings, Limits, Runtime};
@@ -21,6 +21,25 @@ use crate::config::errors::{Pointer, Problem};
 use crate::config::raw::{RawConfig, RawHealth, RawLimits};
 use crate::config::secrets::Variables;
 use crate::core::topology::Snapshot;
+
+/// Where usage records go, without a look at anything else.
+///
+/// # Errors
+/// When a reference in the path cannot be resolved.
+pub(super) fn usage_path(
+    raw: &RawConfig,
+    document: &Document,
+    directory: &Path,
+    variables: &Variables,
+) -> Result<PathBuf, Vec<Problem>> {
+    let mut context = Context::new(document, directory, variables, &[]);
+    let usage = install::compile_usage(&mut context, &raw.usage, &Pointer::root().key("usage"));
+    if context.problems.is_empty() {
+        Ok(usage.path)
+    } else {
+        Err(context.problems)
+    }
+}
 
 /// Compiles a file whose shape is right. Relative paths start at `directory`; what `repaired` holds is not judged.
 ///

@@ -1,3 +1,5 @@
+//! Whole answers, member by member.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Which fault a request meets, and when one is used up.
+
 use super::*;
 
 const SUPPORT: Target<'_> = Target {

@@ -1,3 +1,5 @@
+//! Azure's documented rules of prompt caching, one by one.
+
 use proptest::prelude::*;
 
 use super::*;

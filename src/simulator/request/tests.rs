@@ -1,3 +1,5 @@
+//! Bodies the service refuses, and what it makes of the others.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The order, the members and the times of stream events.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Answers and refusals over sockets, as the service gives them.
+
 use strum::VariantArray as _;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Every fault as a client sees it on the wire.
+
 use std::collections::BTreeMap;
 
 use strum::VariantArray as _;

@@ -1,3 +1,5 @@
+//! Accounts that go and come back, and TLS.
+
 use tokio::net::TcpStream;
 
 use super::*;

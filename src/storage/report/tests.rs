@@ -1,3 +1,5 @@
+//! Figures over known rows, and sums that add up over random ones.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What a store keeps, merges, purges, and refuses to open.
+
 use super::*;
 use crate::core::ledger::usage::RequestOutcome;
 use crate::storage::testing::record;

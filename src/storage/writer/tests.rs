@@ -1,3 +1,5 @@
+//! When records are written, and what happens when they cannot be; on a paused clock.
+
 use std::sync::atomic::AtomicU32;
 use std::task::Poll;
 

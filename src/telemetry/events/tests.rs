@@ -1,3 +1,5 @@
+//! What each event counts, and that the frequent ones allocate nothing.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

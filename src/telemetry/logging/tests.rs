@@ -1,3 +1,5 @@
+//! Log lines as they come out, in both formats.
+
 use std::io::Write;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The scrape: every definition is there, and state is as of the moment.
+
 use super::*;
 use crate::core::recovery::health::BreakerState;
 use crate::telemetry::view::{PoolView, RouteView, UsageView};
