@@ -1,26 +1,9 @@
 //! Made inputs, shared by the benchmarks and `tests/allocations.rs`: bodies, streams and pools as they look in service.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use emberway::core::ids::{DeploymentId, PoolId};
 use emberway::core::topology::{Deployment, DeploymentIx, Member, Pool, ResourceIx, Sku, Snapshot};
-
-/// A size in bytes that prints itself short.
-#[derive(Clone, Copy)]
-pub(crate) struct Size(pub(crate) usize);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes >= 1 << 20 => write!(f, "{} MB", bytes >> 20),
-            bytes => write!(f, "{} KB", bytes >> 10),
-        }
-    }
-}
-
-/// A short question, a long conversation, a document with its question.
-#[allow(dead_code, reason = "the allocation tests have one size")]
-pub(crate) const SIZES: [Size; 3] = [Size(2 << 10), Size(64 << 10), Size(1 << 20)];
 
 /// A streamed chat completion request of `bytes` bytes at least, in turns of about half a KiB with a few escapes.
 pub(crate) fn chat_body(bytes: usize) -> String {
