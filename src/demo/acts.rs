@@ -16,13 +16,13 @@ use crate::demo::books::{self, Books};
 use crate::demo::figures::{Figures, by_deployment, by_head};
 use crate::demo::ledger::{Act, Ledger, Seen};
 use crate::demo::traffic::{self, CUT_STREAMS, HEAD_TOKENS};
-use crate::demo::verdict::Verdict;
+use crate::demo::verdict::{self, Verdict};
 use crate::demo::world::World;
 use crate::demo::{DemoError, Options, tables};
 use crate::load::plan::Extent;
 use crate::load::{Run, report};
 use crate::simulator::faults::{Action, AppliesTo, Fault};
-use crate::simulator::record::Ending;
+use crate::simulator::record::{Ending, RequestRecord};
 
 /// The account that goes down: the one whose deployments come first in both pools.
 const DEAD: &str = "sim-swedencentral";
@@ -36,10 +36,10 @@ const PARTS: u32 = CACHE_PARTS + BEFORE_PARTS + DOWN_PARTS + BACK_PARTS;
 
 /// Longest wait for traffic to return to a region, or for streams to begin; what was not seen then is not claimed.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-/// Pause before each event of the streams that are cut, so that they last until the region goes down.
-const DRIP_MS: u64 = 40;
-/// Events after which a stream has surely begun for the client too.
-const BEGUN_EVENTS: u32 = 5;
+/// Pause before each event of the streams that are cut, so that the shortest of them (24 events) lasts two seconds.
+const DRIP_MS: u64 = 80;
+/// From the last of their heads to the cut: a few words of each.
+const FIRST_WORDS: Duration = Duration::from_millis(500);
 /// How often the simulator is asked how far the streams are.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -106,11 +106,11 @@ impl<'a> Stage<'a> {
             vec![route.name.clone(), tiers.join(", else ")]
         });
         let (what, routes) = (tables::table(&[], 3, rows), tables::table(&[], 2, routes.collect()));
-        let moved: String = places
-            .moved
-            .iter()
-            .map(|port| format!("\n   Port {} is taken; {} is used instead.", port.wanted, port.got))
+        let moved = places.moved.iter();
+        let moved: Vec<_> = moved
+            .map(|port| format!("   Port {} is taken; {} is used instead.\n", port.wanted, port.got))
             .collect();
+        let moved = moved.concat();
         let build = if cfg!(debug_assertions) {
             "\nThis is a build without optimisation: its times are longer than a release's."
         } else {
@@ -139,7 +139,7 @@ impl<'a> Stage<'a> {
         let seen: Vec<&Seen> = seen.iter().filter(|seen| seen.act == Act::Cache).collect();
         let figures = Figures::of(seen.iter().copied());
         let is_cached = |seen: &&&Seen| seen.finished.tokens.is_some_and(|tokens| tokens.cached > 0);
-        let (hits, misses): (Vec<&Seen>, Vec<&Seen>) = seen.iter().partition(|seen| is_cached(&seen));
+        let (hits, misses): (Vec<&Seen>, Vec<&Seen>) = seen.iter().partition(is_cached);
         let heads = by_head(seen.iter().copied());
         let total = heads.len();
         let kept = heads
@@ -171,7 +171,7 @@ impl<'a> Stage<'a> {
         let runs = traffic::both_routes(&self.world.places, &self.ledger, 2, 0.0, Extent::UntilStopped)?;
         tokio::time::sleep(self.parts(BEFORE_PARTS)).await;
 
-        let running = in_flight(self.world, None);
+        let running = running(self.world, |_request| true);
         self.ledger.enter(Act::Down);
         control.stop_account(DEAD).await?;
         self.say(format!(
@@ -186,7 +186,7 @@ impl<'a> Stage<'a> {
             "   {DEAD} is up again after {}.",
             seconds(self.parts(DOWN_PARTS))
         ))?;
-        let returned = self.ledger.wait_for(|seen| seen.iter().any(has_returned));
+        let returned = self.ledger.wait_for(|seen| verdict::returned_at(seen, DEAD).is_some());
         // Not returning in time is no error here: the verdict will say so.
         let _ = tokio::time::timeout(WAIT_MAX, returned).await;
         tokio::time::sleep(self.parts(BACK_PARTS)).await;
@@ -205,12 +205,11 @@ impl<'a> Stage<'a> {
             let whole = Figures::of(seen.iter().filter(|seen| seen.act == act)).whole;
             whole.map_or_else(|| "-".to_owned(), |whole| format!("{} ms", tables::ms(whole.max_us)))
         };
-        let first_back = seen.iter().find(|seen| has_returned(seen)).map(|seen| seen.at);
-        let returned = first_back.map_or_else(
-            || format!("{DEAD} was not used again within {} s.", WAIT_MAX.as_secs()),
+        let returned = verdict::returned_at(&seen, DEAD).map_or_else(
+            || format!("{DEAD} was not in full use again within {} s.", WAIT_MAX.as_secs()),
             |at| {
-                let after = at.saturating_duration_since(back_since);
-                format!("Its first answer came {} after it was up again: the gateway probes it now and then with one request.", seconds(after))
+                let after = seconds(at.saturating_duration_since(back_since));
+                format!("It was in full use {after} after it was up again: the gateway probes now and then with one request.")
             },
         );
         self.say(format!(
@@ -229,9 +228,9 @@ impl<'a> Stage<'a> {
 
     async fn cut_streams(&mut self) -> Result<(), DemoError> {
         self.say(format!(
-            "\n4. Streams that have begun cannot be moved\n\n   {CUT_STREAMS} streams are open and have shown their first \
-             words when {DEAD} goes down once more.\n   Nobody can take those words back, so the gateway ends each \
-             with an error event that programs understand."
+            "\n4. Streams that have begun cannot be moved\n\n   {CUT_STREAMS} streams are opened, and when they have shown \
+             their first words {DEAD} goes down once more.\n   Nobody can take those words back, so the gateway ends \
+             each with an error event that programs understand."
         ))?;
         let control = self.world.simulator().control();
         let drip = control.add_fault(Fault {
@@ -244,7 +243,7 @@ impl<'a> Stage<'a> {
         })?;
         self.ledger.enter(Act::Streams);
         let run = traffic::streams(&self.world.places, &self.ledger, 3)?;
-        let begun = wait_until_begun(self.world).await;
+        wait_until_begun(self.world).await;
         control.stop_account(DEAD).await?;
         finish(vec![run]).await?;
         control.remove_fault(drip)?;
@@ -252,8 +251,7 @@ impl<'a> Stage<'a> {
         let seen = self.ledger.seen();
         let figures = Figures::of(seen.iter().filter(|seen| seen.act == Act::Streams));
         self.say(format!(
-            "\n   {} streams, {begun} of them begun in {DEAD}: {} ended by an explicit error event, {} whole, {} failed in \
-             any other way.",
+            "\n   {} streams: {} ended by an explicit error event, {} whole, {} failed in any other way.",
             figures.requests, figures.cut_and_said, figures.ok, figures.failed
         ))?;
         Ok(())
@@ -292,31 +290,23 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Whether a request shows that the region is used again.
-fn has_returned(seen: &Seen) -> bool {
-    seen.act == Act::Back && seen.is_ok() && seen.is_from(DEAD)
-}
-
-/// Waits until every stream to cut has begun, for a while, and says how many have.
-async fn wait_until_begun(world: &World) -> usize {
+/// Waits until every stream to cut has begun to be answered, for a while, and a little longer.
+async fn wait_until_begun(world: &World) {
     let since = Instant::now();
-    loop {
-        let begun = in_flight(world, Some(BEGUN_EVENTS));
-        if begun >= CUT_STREAMS as usize || since.elapsed() > WAIT_MAX {
-            return begun;
-        }
+    while running(world, |request| request.outcome.status == 200) < CUT_STREAMS as usize && since.elapsed() < WAIT_MAX {
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    tokio::time::sleep(FIRST_WORDS).await;
 }
 
-/// Requests running in the region that goes down; only those that have sent so many events, if a number is given.
-fn in_flight(world: &World, events: Option<u32>) -> usize {
+/// Requests running in the region that goes down, of those that are meant.
+fn running(world: &World, is_meant: impl Fn(&RequestRecord) -> bool) -> usize {
     let requests = world.simulator().control().requests(usize::MAX);
-    let running = requests
+    let is_running = |request: &&RequestRecord| request.account == DEAD && request.outcome.ending == Ending::Open;
+    requests
         .iter()
-        .filter(|request| request.account == DEAD && request.outcome.ending == Ending::Open);
-    running
-        .filter(|request| request.outcome.events_sent >= events.unwrap_or(0))
+        .filter(is_running)
+        .filter(|request| is_meant(request))
         .count()
 }
 

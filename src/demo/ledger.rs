@@ -215,7 +215,7 @@ mod tests {
             async move {
                 ledger
                     .wait_for(|seen| seen.iter().any(|seen| seen.act == Act::Down))
-                    .await
+                    .await;
             }
         });
         let one = testing::seen(Act::Cache, 1, "a/x");

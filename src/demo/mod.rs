@@ -143,3 +143,6 @@ async fn perform(
     }
     Ok(Some(verdict))
 }
+
+#[cfg(test)]
+mod tests;

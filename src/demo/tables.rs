@@ -160,16 +160,30 @@ mod tests {
     #[test]
     fn a_head_names_all_who_answered_it() {
         let list = list();
-        insta::assert_snapshot!(heads(&list.iter().take(4).collect::<Vec<_>>()), @"");
+        insta::assert_snapshot!(heads(&list.iter().take(4).collect::<Vec<_>>()), @r"
+        prompt         answered by  requests  prompt tokens  cached  hit ratio
+        support-bot 1  a/x                 2            200     120     60.0 %
+        support-bot 2  a/x, b/x            2            200     120     60.0 %
+        ");
     }
 
     #[test]
     fn the_outage_by_parts() {
-        insta::assert_snapshot!(outage(&list()), @"");
+        insta::assert_snapshot!(outage(&list()), @r"
+        deployment  before  down  back
+        a/x              1     0     1
+        b/x              0     1     0
+        ");
     }
 
     #[test]
     fn the_summary_ends_with_all() {
-        insta::assert_snapshot!(summary(&list()), @"");
+        insta::assert_snapshot!(summary(&list()), @r"
+        deployment  requests  failed  cut  prompt tokens  cached  hit ratio  first token       gateway
+                                                                                  ms p50  p95   µs p50  p95
+        a/x                4       0    1            300     180     60.0 %          5.0  5.0      300  300
+        b/x                1       0    0            100      60     60.0 %          5.0  5.0      300  300
+        all                5       0    1            400     240     60.0 %          5.0  5.0      300  300
+        ");
     }
 }

@@ -1,5 +1,7 @@
 //! Did it work? The conditions under which `emberway demo` exits with 0, each as a sentence that is true or not.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use crate::demo::books::Books;
@@ -38,7 +40,10 @@ impl Verdict {
             checks: vec![
                 check(
                     total.requests > 0 && total.failed == 0,
-                    format!("{} requests, {} failed", total.requests, total.failed),
+                    format!(
+                        "{} requests, {} failed; {} streams, cut on purpose, ended by an explicit error",
+                        total.requests, total.failed, total.cut_and_said
+                    ),
                 ),
                 check(
                     total.tokens.cached > 0,
@@ -48,7 +53,7 @@ impl Verdict {
                     ),
                 ),
                 check(
-                    before > 0 && elsewhere > 0 && back > 0,
+                    before > 0 && elsewhere > 0 && returned_at(seen, dead).is_some(),
                     format!(
                         "{dead} answered {before} requests before it went down, others {elsewhere} while it was, and it \
                          {back} when it was back"
@@ -66,6 +71,24 @@ impl Verdict {
     pub fn holds(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
     }
+}
+
+/// When every deployment of the account that answered before the outage had answered again; none if one has not, or none
+/// answered before.
+pub fn returned_at(seen: &[Seen], dead: &str) -> Option<Instant> {
+    let of_dead = |act: Act| {
+        seen.iter()
+            .filter(move |seen| seen.act == act && seen.is_ok() && seen.is_from(dead))
+    };
+    let name = |seen: &Seen| seen.finished.deployment.clone();
+    let first_answers: Option<Vec<Instant>> = of_dead(Act::Before)
+        .map(|before| {
+            of_dead(Act::Back)
+                .find(|back| name(back) == name(before))
+                .map(|back| back.at)
+        })
+        .collect();
+    first_answers?.into_iter().max()
 }
 
 #[cfg(test)]
@@ -116,6 +139,16 @@ mod tests {
             let list: Vec<_> = good().into_iter().filter(|seen| seen.act != act).collect();
             assert_eq!(judge(&list), [true, true, false, true], "{act:?}");
         }
+    }
+
+    #[test]
+    fn each_deployment_must_return() {
+        let mut list = good();
+        list.push(seen(Act::Before, 1, "dead/y"));
+        assert_eq!(judge(&list), [true, true, false, true]);
+        list.push(seen(Act::Back, 1, "dead/y"));
+        assert_eq!(judge(&list), [true; 4]);
+        assert_eq!(returned_at(&list, "dead"), list.last().map(|seen| seen.at));
     }
 
     #[test]
