@@ -12,6 +12,7 @@
 
 mod architecture;
 mod broken;
+mod clients;
 mod docs;
 mod failover;
 mod harness;
