@@ -13,6 +13,7 @@
 mod architecture;
 mod bodies;
 mod broken;
+mod clients;
 mod docs;
 mod failover;
 mod harness;

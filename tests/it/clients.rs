@@ -1,0 +1,121 @@
+//! Clients as people use them: the official libraries, `LangChain`, curl, against the gateway in front of the simulator.
+//!
+//! The programs are in `tests/clients`. They need packages, so a test whose packages are missing says so and is skipped;
+//! `EMBERWAY_TEST_PYTHON` or `EMBERWAY_TEST_NODE` names an interpreter and makes a skip a failure. See
+//! `tests/clients/README.md`.
+
+use std::path::Path;
+
+use crate::harness::{KEY, Setup};
+
+mod fleet;
+
+use fleet::{Fleet, SAMPLE_MODEL, folder, interpreter};
+
+/// Runs a Python program of `tests/clients/python`.
+async fn python(program: &str, package: &str, setup: Setup) {
+    let usual = folder().join(".venv/bin/python");
+    match interpreter("EMBERWAY_TEST_PYTHON", &usual, &["-c", &format!("import {package}")]).await {
+        Ok(python) => {
+            let path = folder().join("python").join(program);
+            Fleet::start(setup)
+                .await
+                .run(&python, &[path.to_str().expect("UTF-8")])
+                .await;
+        }
+        Err(reason) => skip(program, &reason),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test should say so")]
+fn skip(program: &str, reason: &str) {
+    eprintln!("skipped {program}: {reason}; see tests/clients/README.md");
+}
+
+macro_rules! python_tests {
+    ($($name:ident: $program:literal, $package:literal, $setup:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            python($program, $package, $setup).await;
+        }
+    )*};
+}
+
+python_tests! {
+    python_whole_answers: "chat.py", "openai", Fleet::usual();
+    python_streams: "streaming.py", "openai", Fleet::usual();
+    python_errors: "errors.py", "openai", Fleet::usual();
+    python_other_operations: "others.py", "openai", Fleet::usual();
+    python_cached_share: "cached_share.py", "openai", Setup { accounts: &["a", "b", "c"], one_tier: true, ..Fleet::usual() };
+    python_langchain: "with_langchain.py", "langchain_openai", Fleet::usual();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn azures_python_sample_works_as_it_stands() {
+    let usual = folder().join(".venv/bin/python");
+    match interpreter("EMBERWAY_TEST_PYTHON", &usual, &["-c", "import openai"]).await {
+        Ok(python) => {
+            let sample = folder().join("python/sample.py");
+            let fleet = Fleet::start(Fleet::usual()).await;
+            let said = fleet.run(&python, &[sample.to_str().expect("UTF-8")]).await;
+            assert!(!said.trim().is_empty());
+        }
+        Err(reason) => skip("sample.py", &reason),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn azures_curl_sample_works_as_it_stands() {
+    let messages = r#"{"messages":[{"role": "system", "content": "You are a helpful assistant."},{"role": "user", "content": "Does Azure OpenAI support customer managed keys?"},{"role": "assistant", "content": "Yes, customer managed keys are supported by Azure OpenAI."},{"role": "user", "content": "Do other Azure services support this too?"}]}"#;
+    match interpreter("EMBERWAY_TEST_CURL", Path::new("curl"), &["--version"]).await {
+        Ok(curl) => {
+            let fleet = Fleet::start(Fleet::usual()).await;
+            let url = format!(
+                "{}/openai/deployments/{SAMPLE_MODEL}/chat/completions?api-version=2024-10-21",
+                fleet.url()
+            );
+            let (kind, key) = ("Content-Type: application/json", format!("api-key: {KEY}"));
+            let said = fleet
+                .run(&curl, &["--fail", &url, "-H", kind, "-H", &key, "-d", messages])
+                .await;
+            let answer: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+            assert!(
+                !answer["choices"][0]["message"]["content"]
+                    .as_str()
+                    .expect("text")
+                    .is_empty()
+            );
+
+            // From about a mebibyte on, curl waits for leave to send.
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            let long = messages.replace("customer managed keys?", &"word ".repeat(400_000));
+            std::fs::write(file.path(), long).expect("written");
+            let body = format!("@{}", file.path().display());
+            let arguments = ["--fail", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{time_total}"];
+            let rest = [&url, "-H", kind, "-H", &key, "-d", &body];
+            let said = fleet.run(&curl, &[&arguments[..], &rest[..]].concat()).await;
+            let (status, seconds) = said.split_once(' ').expect("two figures");
+            assert_eq!(status, "200");
+            assert!(
+                seconds.parse::<f64>().expect("seconds") < 0.9,
+                "curl gave up waiting for leave: {seconds} s"
+            );
+        }
+        Err(reason) => skip("curl", &reason),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_client() {
+    let probe = ["--input-type=module", "-e", "await import('openai')"];
+    match interpreter("EMBERWAY_TEST_NODE", Path::new("node"), &probe).await {
+        Ok(node) => {
+            let path = folder().join("node/client.mjs");
+            Fleet::start(Fleet::usual())
+                .await
+                .run(&node, &[path.to_str().expect("UTF-8")])
+                .await;
+        }
+        Err(reason) => skip("client.mjs", &reason),
+    }
+}
