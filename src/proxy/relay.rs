@@ -100,14 +100,20 @@ pub async fn relay(
             context.first_byte = Some(now);
             downstream.send_head(*head, None).await?;
             downstream.send(opening).await?;
+            note(context, &tap);
             let end = relay_events(downstream, context, &mut tap, rest, limits).await;
-            context.output_events = tap.seen.output_events;
-            context.reported = tap.seen.usage;
+            note(context, &tap);
             end?
         }
     };
     drop(in_flight);
     conclude(downstream, context, live, deployment, end).await
+}
+
+/// Notes what a stream has shown so far: as it goes, since a request that is cut off gets no chance to do so later.
+fn note(context: &mut RequestContext, tap: &StreamTap) {
+    context.output_events = tap.seen.output_events;
+    context.reported = tap.seen.usage;
 }
 
 /// Notes how the relay ended, for the request and for its deployment.
@@ -192,6 +198,7 @@ async fn relay_events(
                 None
             };
         }
+        note(context, tap);
         if context.first_token.is_none() && tap.seen.output_events > 0 {
             context.first_token = Some(Instant::now());
         }

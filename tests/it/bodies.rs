@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use emberway::simulator::record::RequestRecord;
 use futures_util::stream;
-use sha2::{Digest as _, Sha256};
 
-use crate::harness::{CLASSIC, KEY, STREAM, Setup, V1, WHOLE, World, client, read};
+use crate::harness::{CLASSIC, KEY, STREAM, Setup, V1, WHOLE, World, client, preset, read, sha256};
 
 /// A simulator that takes prompts of any size.
 fn roomy() -> Setup {
@@ -27,15 +26,14 @@ fn of_size(bytes: usize) -> String {
 
 #[track_caller]
 fn assert_arrived(request: &RequestRecord, body: &str, what: &str) {
-    let digest: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(request.body_bytes, body.len(), "{what}");
-    assert_eq!(request.body_sha256, digest, "{what}");
+    assert_eq!(request.body_sha256, sha256(body), "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_every_size_and_framing_arrive_as_they_were() {
     let world = World::start(roomy()).await;
-    let h2 = client(|builder| builder.http2_prior_knowledge());
+    let h2 = client(reqwest::ClientBuilder::http2_prior_knowledge);
     for size in [100, 64 * 1024, 1024 * 1024, 20_000_000] {
         let body = of_size(size);
         assert_eq!(body.len(), size);
@@ -139,7 +137,7 @@ async fn a_stream_gets_one_member_more_and_keeps_its_bytes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_attempt_sends_the_same_bytes() {
     let world = World::start(roomy()).await;
-    world.fault("a", crate::harness::preset("server_error"));
+    world.fault("a", preset("server_error"));
     let body = of_size(3_000_000);
     assert_eq!(world.ask(body.clone()).await.header("x-emberway-attempts"), "2");
     for request in world.requests() {
@@ -166,10 +164,7 @@ async fn only_known_headers_go_upstream_and_the_credential_is_the_resources() {
             .any(|name| name.starts_with("x-custom") || *name == "cookie"),
         "{names:?}"
     );
-    let digest: String = Sha256::digest("key-a")
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = sha256("key-a");
     let key = sent.iter().find(|(name, _)| name == "api-key").expect("a credential");
     assert_eq!(key.1, format!("sha256:{}", &digest[..16]));
 }

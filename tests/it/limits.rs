@@ -37,7 +37,7 @@ fn body_of(size: usize) -> String {
 async fn a_body_of_the_limit_passes_and_one_byte_more_does_not() {
     let world = World::start(limited()).await;
     assert_eq!(world.ask(body_of(LIMIT)).await.status, 200);
-    let h2 = client(|builder| builder.http2_prior_knowledge());
+    let h2 = client(reqwest::ClientBuilder::http2_prior_knowledge);
     let url = format!("http://{}{V1}", world.address());
     for over in [LIMIT + 1, 3 * 1024 * 1024] {
         let body = body_of(over);

@@ -21,144 +21,82 @@ async fn send(world: &World, method: Method, path: &str, key: Option<(&str, &str
     read(request.send().await.expect("an answer")).await
 }
 
+/// Asks, and expects a refusal in JSON that nothing upstream hears of.
+async fn check(world: &World, key: Option<(&str, &str)>, asked: (Method, &str, &str), status: u16, code: &str) {
+    let (method, path, body) = asked;
+    let what = format!("{method} {path} {body} {key:?}");
+    let answer = send(world, method, path, key, body).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (status, code),
+        "{what}: {answer:?}"
+    );
+    assert_eq!(answer.header("content-type"), "application/json", "{what}");
+    assert_eq!(answer.header("x-should-retry"), "false", "{what}");
+    assert!(!answer.header("x-request-id").is_empty(), "{what}");
+    let error = &answer.json()["error"];
+    assert!(
+        error["message"].as_str().is_some_and(|text| text.len() > 10),
+        "{what}: {error}"
+    );
+    assert!(
+        error["type"].is_string() && error.get("param").is_some(),
+        "{what}: {error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_known_key_nothing_is_served() {
+    let world = World::start(two_clients()).await;
+    for key in [
+        None,
+        Some(("api-key", "wrong")),
+        Some(("api-key", "")),
+        Some(("authorization", "Bearer wrong")),
+        Some(("authorization", "Basic eDp5")),
+    ] {
+        for asked in [(Method::POST, V1, WHOLE), (Method::GET, "/v1/models", "")] {
+            check(&world, key, asked, 401, "invalid_api_key").await;
+        }
+    }
+    assert_eq!(world.requests().len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_is_json_with_a_code() {
     let world = World::start(two_clients()).await;
     let key = Some(("api-key", KEY));
-    let other = Some(("api-key", OTHER_KEY));
-    let (post, get) = (Method::POST, Method::GET);
-    let unnamed = r#"{"messages":[]}"#;
-    let nothing = r#"{"model":null,"messages":[]}"#;
-    let unknown = r#"{"model":"gpt-9","messages":[]}"#;
-    let classic_unknown = "/openai/deployments/gpt-9/chat/completions";
-    for (what, method, path, key, body, status, code) in [
-        ("no key", &post, V1, None, WHOLE, 401, "invalid_api_key"),
-        (
-            "wrong key",
-            &post,
-            V1,
-            Some(("api-key", "wrong")),
-            WHOLE,
-            401,
-            "invalid_api_key",
-        ),
-        (
-            "wrong bearer",
-            &post,
-            V1,
-            Some(("authorization", "Bearer wrong")),
-            WHOLE,
-            401,
-            "invalid_api_key",
-        ),
-        (
-            "basic",
-            &post,
-            V1,
-            Some(("authorization", "Basic eDp5")),
-            WHOLE,
-            401,
-            "invalid_api_key",
-        ),
-        (
-            "no key for a list",
-            &get,
-            "/v1/models",
-            None,
-            "",
-            401,
-            "invalid_api_key",
-        ),
-        ("broken JSON", &post, V1, key, r#"{"model":"bot","#, 400, "invalid_body"),
-        ("a list", &post, V1, key, "[1]", 400, "invalid_body"),
-        (
-            "a number for a model",
-            &post,
-            V1,
-            key,
-            r#"{"model":1}"#,
-            400,
-            "invalid_body",
-        ),
-        (
-            "two models",
-            &post,
-            V1,
-            key,
-            r#"{"model":"bot","model":"x"}"#,
-            400,
-            "invalid_body",
-        ),
-        ("no model", &post, V1, key, unnamed, 400, "missing_model"),
-        ("null for a model", &post, V1, key, nothing, 400, "missing_model"),
-        ("unknown model", &post, V1, key, unknown, 404, "model_not_found"),
-        (
-            "unknown deployment",
-            &post,
-            classic_unknown,
-            key,
-            WHOLE,
-            404,
-            "model_not_found",
-        ),
-        ("another's route", &post, V1, other, WHOLE, 404, "model_not_found"),
-        (
-            "another's route by path",
-            &post,
-            CLASSIC,
-            other,
-            WHOLE,
-            404,
-            "model_not_found",
-        ),
-        ("GET", &get, V1, key, "", 405, "method_not_allowed"),
-        (
-            "DELETE",
-            &Method::DELETE,
-            "/v1/models",
-            key,
-            "",
-            405,
-            "method_not_allowed",
-        ),
-        (
-            "unknown path",
-            &post,
-            "/v1/images/generations",
-            key,
-            WHOLE,
-            404,
-            "not_served",
-        ),
-        ("root", &get, "/", key, "", 404, "not_served"),
-        (
-            "responses",
-            &post,
-            "/openai/v1/responses",
-            key,
-            WHOLE,
-            404,
-            "not_served",
-        ),
+    for body in [
+        r#"{"model":"bot","#,
+        "[1]",
+        r#"{"model":1}"#,
+        r#"{"model":"bot","model":"x"}"#,
+        r#"{"model":"bot","stream":"yes"}"#,
     ] {
-        let answer = send(&world, method.clone(), path, key, body).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.code().as_str()),
-            (status, code),
-            "{what}: {answer:?}"
-        );
-        assert_eq!(answer.header("content-type"), "application/json", "{what}");
-        assert_eq!(answer.header("x-should-retry"), "false", "{what}");
-        assert!(!answer.header("x-request-id").is_empty(), "{what}");
-        let error = &answer.json()["error"];
-        assert!(
-            error["message"].as_str().is_some_and(|text| text.len() > 10),
-            "{what}: {error}"
-        );
-        assert!(
-            error["type"].is_string() && error.get("param").is_some(),
-            "{what}: {error}"
-        );
+        check(&world, key, (Method::POST, V1, body), 400, "invalid_body").await;
+    }
+    for body in [r#"{"messages":[]}"#, r#"{"model":null,"messages":[]}"#] {
+        check(&world, key, (Method::POST, V1, body), 400, "missing_model").await;
+    }
+    for (path, body) in [
+        (V1, r#"{"model":"gpt-9","messages":[]}"#),
+        ("/openai/deployments/gpt-9/chat/completions", WHOLE),
+    ] {
+        check(&world, key, (Method::POST, path, body), 404, "model_not_found").await;
+    }
+    let other = Some(("api-key", OTHER_KEY));
+    for path in [V1, CLASSIC] {
+        check(&world, other, (Method::POST, path, WHOLE), 404, "model_not_found").await;
+    }
+    for (method, path) in [
+        (Method::GET, V1),
+        (Method::DELETE, "/v1/models"),
+        (Method::PUT, CLASSIC),
+    ] {
+        check(&world, key, (method, path, ""), 405, "method_not_allowed").await;
+    }
+    for path in ["/", "/v1/images/generations", "/openai/v1/responses", "/metrics"] {
+        check(&world, key, (Method::POST, path, WHOLE), 404, "not_served").await;
     }
     assert_eq!(world.requests().len(), 0, "nothing of this goes upstream");
     assert_eq!(world.records().await, [], "and nobody is charged");
