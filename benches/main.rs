@@ -16,12 +16,17 @@ mod request;
 mod sizes;
 mod sse;
 
+use std::time::Duration;
+
 use tikv_jemallocator::Jemalloc;
 
 /// The allocator of the program itself.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
+/// Shortest time for each measurement, so that the quick ones are repeated often enough; the whole takes a few seconds.
+const MEASURED_FOR: Duration = Duration::from_millis(200);
+
 fn main() {
-    divan::main();
+    divan::Divan::default().min_time(MEASURED_FOR).config_with_args().main();
 }

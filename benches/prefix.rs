@@ -7,9 +7,9 @@ use emberway::openai::request;
 use sha2::{Digest, Sha256};
 
 use crate::inputs::chat_body;
-use crate::sizes::{SIZES, Size};
+use crate::sizes::{CALLS, SIZES, Size};
 
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_size = CALLS)]
 fn head_key(bencher: Bencher<'_, '_>, size: Size) {
     let body = chat_body(size.0);
     let request = request::parse(body.as_bytes()).expect("valid");
@@ -19,7 +19,7 @@ fn head_key(bencher: Bencher<'_, '_>, size: Size) {
 }
 
 /// The same hash over the whole prompt.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_size = CALLS)]
 fn plain_hash_of_all(bencher: Bencher<'_, '_>, size: Size) {
     let body = chat_body(size.0);
     let request = request::parse(body.as_bytes()).expect("valid");

@@ -110,9 +110,11 @@ fn plain_events(chunks: &[Bytes], mut on_event: impl FnMut(&str)) {
     let mut buffer = String::new();
     for chunk in chunks {
         buffer.push_str(&String::from_utf8_lossy(chunk));
-        while let Some((event, rest)) = buffer.split_once("\n\n") {
-            on_event(event);
-            buffer = rest.to_owned();
+        let mut from = 0;
+        while let Some(end) = buffer[from..].find("\n\n") {
+            on_event(&buffer[from..from + end]);
+            from += end + 2;
         }
+        buffer.drain(..from);
     }
 }
