@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use emberway::simulator::record::Ending;
 use http::Version;
 
-use crate::harness::{Answer, KEY, STREAM, Setup, V1, WHOLE, World, client, read};
+use crate::harness::{KEY, STREAM, Setup, V1, WHOLE, World, client, eventually, read};
+use crate::wire::{Wire, request};
 
 /// Makes a certificate for this machine, as `cert.pem` and `key.pem`.
 fn certify(directory: &Path) -> String {
@@ -63,22 +65,22 @@ async fn a_tls_listener_offers_http2_and_http1() {
 }
 
 /// A world whose simulator speaks TLS with a certificate in this directory.
-async fn secured(directory: &Path, resource: &'static str) -> (World, Answer) {
-    let world = World::start(Setup {
+async fn secured(directory: &Path, resource: &'static str) -> World {
+    World::start(Setup {
         account: files(directory, "certificate_file", "key_file"),
+        engine: "base_latency_ms: 1, prefill_us_per_token: 0, decode_tokens_per_s: 100, min_output_tokens: 60",
         resource,
         ..Setup::default()
     })
-    .await;
-    let answer = world.ask(WHOLE).await;
-    (world, answer)
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_nobody_vouches_for_is_not_trusted() {
     let directory = tempfile::tempdir().unwrap();
     certify(directory.path());
-    let (world, answer) = secured(directory.path(), "").await;
+    let world = secured(directory.path(), "").await;
+    let answer = world.ask(WHOLE).await;
     assert_eq!(
         (answer.status.as_u16(), answer.code().as_str()),
         (502, "upstream_unreachable")
@@ -108,7 +110,8 @@ async fn inside_a_process_that_trusts_the_upstream() {
     let file = std::env::var_os("SSL_CERT_FILE").expect("set by the test before");
     let directory = Path::new(&file).parent().unwrap();
     for (resource, version) in [("", "HTTP/1.1"), ("http2: true", "HTTP/2.0")] {
-        let (world, answer) = secured(directory, resource).await;
+        let world = secured(directory, resource).await;
+        let answer = world.ask(WHOLE).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let stream = world.ask(STREAM).await;
         assert!(stream.text().ends_with("data: [DONE]\n\n"), "{stream:?}");
@@ -118,5 +121,30 @@ async fn inside_a_process_that_trusts_the_upstream() {
             .map(|request| request.http_version)
             .collect();
         assert_eq!(versions, [version, version]);
+        let made = r#"emberway_upstream_connections_total{resource="a",reused="false"}"#;
+        assert_eq!(
+            world.metric(made).await,
+            Some(1.0),
+            "{version}: the connection is used again"
+        );
+
+        // A client that leaves cancels its own answer; over HTTP/2 another one goes on over the same connection.
+        let mut stays = Wire::connect(world.address()).await;
+        stays.send(request(KEY, STREAM)).await;
+        let mut leaves = Wire::connect(world.address()).await;
+        leaves.send(request(KEY, STREAM)).await;
+        leaves.read_until("\"delta\":{\"content\":").await;
+        drop(leaves);
+        eventually("the cancellation upstream", || async {
+            let requests = world.requests();
+            let cancelled = requests
+                .iter()
+                .filter(|request| request.outcome.ending == Ending::Cancelled);
+            (cancelled.count() == 1).then_some(())
+        })
+        .await;
+        stays.read_until("data: [DONE]\n\n").await;
+        let connections = if version == "HTTP/2.0" { 1.0 } else { 2.0 };
+        assert_eq!(world.metric(made).await, Some(connections), "{version}");
     }
 }
