@@ -12,6 +12,7 @@
 
 mod architecture;
 mod broken;
+mod cli;
 mod clients;
 mod docs;
 mod failover;
