@@ -179,7 +179,7 @@ impl Running {
                 limit_s = self.shutdown.drain.as_secs_f64(),
                 "requests still running are cut off"
             );
-            // Their futures end with the runtime; each leaves its record from its destructor.
+            self.gateway.activity.cut_off();
             let _ = tokio::time::timeout(CUT_OFF_MAX, self.gateway.activity.none_running()).await;
         }
         self.stop_admin.send_replace(true);

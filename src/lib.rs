@@ -9,13 +9,14 @@
 //! | 1 | [`openai`] | wire formats: bytes in, values out |
 //! | 2 | [`config`], [`storage`], [`telemetry`], [`simulator`] | each touches one part of the world |
 //! | 3 | [`proxy`], [`admin`], [`load`] | things that run |
-//! | 4 | [`cli`], [`app`] | arguments, wiring, exit codes |
+//! | 4 | [`cli`], [`app`], [`demo`] | arguments, wiring, exit codes, the demo that wires all of it |
 
 pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod demo;
 pub mod load;
 pub mod openai;
 pub mod proxy;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Half the memory per open stream of mimalloc, and it gives memory back; see ARCHITECTURE.md.
+/// Less than half of mimalloc's memory for an open stream, and it gives memory back: docs/adr/0010-jemalloc.md.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

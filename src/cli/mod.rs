@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub mod check;
+pub mod demo;
+pub mod healthcheck;
 pub mod load;
 pub mod output;
 pub mod run;
@@ -35,6 +37,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::SchemaArgs),
+    /// Show what it does: simulated fleet, gateway, load and an outage in one process.
+    Demo(demo::DemoArgs),
+    /// Ask a running gateway whether it lives: for container and exec probes.
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Run the Azure OpenAI simulator.
     Simulate(simulate::SimulateArgs),
     /// Send load to an endpoint and print what came back.
@@ -55,6 +61,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Healthcheck(args) => healthcheck::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Load(args) => load::run(*args),
         Command::Usage(args) => usage::run(args),

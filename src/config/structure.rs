@@ -65,11 +65,28 @@ pub(super) fn check(document: &Document) -> Structure {
         repaired.push(finding.at);
     }
     let sound = validator.is_valid(&value);
+    make_whole(&mut value);
     Structure {
         value,
         problems,
         repaired,
         sound,
+    }
+}
+
+/// Writes numbers such as `2.0` as `2`: to JSON Schema they are the same integer, to serde they are not.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0)
+                && float.abs() <= u32::MAX.into()
+            {
+                *number = (float as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        _ => {}
     }
 }
 

@@ -56,3 +56,11 @@ fn the_smallest_file_compiles() {
     let checked = compile(SMALL).expect("compiles");
     assert_eq!(checked.warnings, []);
 }
+
+#[test]
+fn whole_numbers_may_be_written_as_fractions() {
+    let text = SMALL.replace("capacity: 50", "capacity: 5e1") + "health: {consecutive_failures: 2.0}\n";
+    let runtime = compile(&text).expect("compiles").runtime;
+    assert_eq!(runtime.snapshot.deployments[0].capacity, Some(50));
+    assert_eq!(runtime.health.consecutive_failures, 2);
+}

@@ -284,7 +284,6 @@ impl Reloader {
     fn accept(&mut self, fresh: Arc<Checked>, changes: &[Change]) -> Attempt {
         let now = now_ms();
         let generation = self.status.load().generation + 1;
-        tracing::info!(file = %self.path.display(), generation, changes = changes.len(), "configuration reloaded");
         for change in changes {
             tracing::info!(generation, "{change}");
         }
@@ -305,11 +304,6 @@ impl Reloader {
 
     fn refuse(&self, error: &ReloadError) -> Attempt {
         let last_error = error.to_string();
-        tracing::error!(
-            file = %self.path.display(),
-            error = last_error,
-            "configuration not reloaded, the old one stays in use"
-        );
         Attempt {
             fresh: None,
             status: self.unchanged_status(Some(last_error)),

@@ -65,7 +65,7 @@ pub fn plan(
     mut availability: impl FnMut(DeploymentIx) -> Availability,
 ) -> Plan {
     let mut plan = Plan::default();
-    let mut last_resort: SmallVec<[Candidate; 4]> = SmallVec::new();
+    let mut last_resort: SmallVec<[Candidate; 8]> = SmallVec::new();
     for (level, tier) in pool.tiers.iter().enumerate() {
         let mut order: SmallVec<[(f64, DeploymentIx); 8]> = tier
             .iter()

@@ -3,6 +3,7 @@
 //! A worker keeps one conversation at a time, since its next turn needs the answer to the last one; a failed turn ends
 //! the conversation. Stopping never cuts a request: what was begun is finished, for at most the plan's timeout.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +60,22 @@ pub enum LoadError {
     Worker(#[source] JoinError),
 }
 
+/// Is told of every finished request, by the worker that made it: it must not block.
+pub struct Observer(Box<dyn Fn(&Finished) + Send + Sync>);
+
+impl Observer {
+    /// Wraps a function.
+    pub fn new(function: impl Fn(&Finished) + Send + Sync + 'static) -> Self {
+        Self(Box::new(function))
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}
+
 /// A run in progress. Dropping it drops its requests where they are.
 #[derive(Debug)]
 pub struct Run {
@@ -77,6 +94,7 @@ struct Shared {
     in_flight: AtomicU64,
     tally: Mutex<Tally>,
     record: Option<Record>,
+    observer: Option<Observer>,
     halt: watch::Sender<Option<Instant>>,
 }
 
@@ -85,6 +103,18 @@ struct Shared {
 /// # Errors
 /// When the plan is wrong, or its record file or HTTP client cannot be made; nothing has been sent then.
 pub fn start(plan: Plan) -> Result<Run, LoadError> {
+    begin(plan, None)
+}
+
+/// The same, telling `observer` of each finished request: for figures that the report does not have.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_observed(plan: Plan, observer: Observer) -> Result<Run, LoadError> {
+    begin(plan, Some(observer))
+}
+
+fn begin(plan: Plan, observer: Option<Observer>) -> Result<Run, LoadError> {
     plan.check()?;
     let record = match &plan.record {
         None => None,
@@ -106,6 +136,7 @@ pub fn start(plan: Plan) -> Result<Run, LoadError> {
         in_flight: AtomicU64::new(0),
         tally,
         record,
+        observer,
         halt: watch::Sender::new(None),
         plan,
     });
@@ -206,6 +237,9 @@ impl Shared {
             })?;
         }
         self.tally.lock().add(finished, Instant::now());
+        if let Some(Observer(observe)) = &self.observer {
+            observe(finished);
+        }
         if finished.failure.is_some() && self.plan.fail_fast {
             self.halt();
         }

@@ -10,7 +10,7 @@ use super::fake;
 use super::outcome::{FailureKind, Tokens};
 use super::plan::{Auth, Extent, Plan, PromptShape, Style, Target};
 use super::report::Report;
-use super::{LoadError, run, start};
+use super::{LoadError, Observer, run, start, start_observed};
 
 /// A small plan; tests change what they are about.
 pub(super) fn plan(base: &str) -> Plan {
@@ -45,6 +45,21 @@ async fn against_fake(change: impl FnOnce(&mut Plan)) -> Report {
     let mut plan = plan(&format!("http://{address}"));
     change(&mut plan);
     run(plan, |_snapshot| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_observer_sees_every_request() {
+    let (address, _seen) = fake::serve().await;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let observer = Observer::new(move |finished| sender.send(finished.clone()).unwrap());
+    let run = start_observed(plan(&format!("http://{address}")), observer).unwrap();
+    let report = run.finish().await.unwrap();
+    let seen: Vec<_> = receiver.try_iter().collect();
+    assert_eq!((seen.len() as u64, report.counts.requests), (10, 10));
+    assert!(
+        seen.iter()
+            .all(|finished| finished.deployment.as_deref() == Some("east/ft"))
+    );
 }
 
 #[tokio::test]

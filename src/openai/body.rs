@@ -56,7 +56,7 @@ pub fn edited(body: &Bytes, request: &Request<'_>, edits: Edits<'_>) -> Pieces {
         });
     }
     list.sort_by_key(|edit| edit.at.start);
-    apply(body, &list)
+    apply(body, list)
 }
 
 /// Whether [`edited`] would add `include_usage` for this request, so that its traces must be taken out of the answer.
@@ -104,6 +104,8 @@ fn ask_usage(request: &Request<'_>, list: &mut SmallVec<[Edit; 2]>, appended: &m
 
 /// Appends `,"name":value` (without the comma for the first member of an empty object).
 fn append_member(out: &mut BytesMut, first: bool, name: &str, value: &[u8]) {
+    // Room for all of it at once, and no more: what is exactly full is frozen without a second allocation.
+    out.reserve(usize::from(!first) + name.len() + 3 + value.len());
     if !first {
         out.put_u8(b',');
     }
@@ -113,13 +115,20 @@ fn append_member(out: &mut BytesMut, first: bool, name: &str, value: &[u8]) {
     out.put_slice(value);
 }
 
-/// A JSON string with its quotes.
+/// A JSON string with its quotes. Names of deployments need no escapes, and then this allocates once.
 fn json_string(text: &str) -> Bytes {
-    Bytes::from(serde_json::Value::from(text).to_string())
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return Bytes::from(serde_json::Value::from(text).to_string());
+    }
+    let mut quoted = BytesMut::with_capacity(text.len() + 2);
+    quoted.put_u8(b'"');
+    quoted.put_slice(text.as_bytes());
+    quoted.put_u8(b'"');
+    quoted.freeze()
 }
 
 /// Cuts the original at the edits, which are in order and do not overlap.
-fn apply(body: &Bytes, edits: &[Edit]) -> Pieces {
+fn apply(body: &Bytes, edits: SmallVec<[Edit; 2]>) -> Pieces {
     if edits.is_empty() {
         return smallvec![body.clone()];
     }
@@ -127,7 +136,7 @@ fn apply(body: &Bytes, edits: &[Edit]) -> Pieces {
     let mut from = 0;
     for edit in edits {
         pieces.push(body.slice(from..edit.at.start));
-        pieces.push(edit.with.clone());
+        pieces.push(edit.with);
         from = edit.at.end;
     }
     pieces.push(body.slice(from..));

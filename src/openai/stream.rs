@@ -38,6 +38,9 @@ pub fn classify(event: &[u8]) -> Event {
     if data.starts_with(b"[DONE]") {
         return Event::Done;
     }
+    if !is_object(&data) {
+        return Event::Preamble;
+    }
     let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(&data) else {
         return Event::Preamble;
     };
@@ -77,6 +80,11 @@ fn has_usage(event: &[u8]) -> bool {
             .filter(|byte| !byte.is_ascii_whitespace());
         rest.take(2).eq(*b":{")
     })
+}
+
+/// Whether JSON text can only be an object: serde would fill a struct from an array too.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
 fn contains(event: &[u8], needle: &[u8]) -> bool {
@@ -152,12 +160,13 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
 }
 
 /// Takes `usage` out of an event: the whole event where it only reports usage, else the one member. Every other byte
-/// stays. An event that is not understood stays as it is.
+/// stays. An event that is not understood stays as it is; `"usage":null` at the very end, where services put it, is
+/// understood without parsing.
 pub fn strip_usage(event: &Bytes) -> Stripped {
     const NULL_AT_END: &[u8] = b",\"usage\":null}\n\n";
     if let Some(kept) = event
         .strip_suffix(NULL_AT_END)
-        .filter(|kept| !contains(kept, b"\"usage\""))
+        .filter(|kept| is_one_data_line(kept) && !contains(kept, b"\"usage\""))
     {
         let mut edited = BytesMut::with_capacity(kept.len() + 3);
         edited.extend_from_slice(kept);
@@ -167,7 +176,7 @@ pub fn strip_usage(event: &Bytes) -> Stripped {
     if !contains(event, b"\"usage\"") {
         return Stripped::Unchanged;
     }
-    let Some(Cow::Borrowed(data)) = sse::data(event) else {
+    let Some(Cow::Borrowed(data)) = sse::data(event).filter(|data| is_object(data)) else {
         return Stripped::Unchanged;
     };
     let Ok(member) = serde_json::from_slice::<UsageMember<'_>>(data) else {
@@ -192,6 +201,11 @@ pub fn strip_usage(event: &Bytes) -> Stripped {
         }
         None => Stripped::Unchanged,
     }
+}
+
+/// Whether an event is nothing but data on one line, so that its end is the end of the data.
+fn is_one_data_line(event: &[u8]) -> bool {
+    event.starts_with(b"data:") && memchr::memchr(b'\n', event).is_none()
 }
 
 /// The range of the member whose value stands at `start..end`, with the one comma that goes with it.

@@ -3,13 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Counts running requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Activity {
     running: AtomicUsize,
     none_left: Notify,
+    is_cut_off: watch::Sender<bool>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            running: AtomicUsize::new(0),
+            none_left: Notify::new(),
+            is_cut_off: watch::Sender::new(false),
+        }
+    }
 }
 
 /// A running request.
@@ -26,6 +37,18 @@ impl Activity {
     /// Requests running now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
+    }
+
+    /// Ends every running request, for when a drain's time is over.
+    pub fn cut_off(&self) {
+        self.is_cut_off.send_replace(true);
+    }
+
+    /// Resolves when running requests are to end.
+    pub async fn is_cut_off(&self) {
+        let mut cut_off = self.is_cut_off.subscribe();
+        // The sender lives as long as this does, so waiting cannot fail.
+        let _ = cut_off.wait_for(|is_cut_off| *is_cut_off).await;
     }
 
     /// Waits until no request is running.

@@ -30,6 +30,8 @@ const WHOLE_BYTES_MAX: usize = 1024 * 1024;
 pub struct Patience {
     /// Between two pieces.
     pub idle: Duration,
+    /// For the answer to be worth passing on, at the latest.
+    pub until: tokio::time::Instant,
 }
 
 /// An answer that may be passed on.
@@ -165,7 +167,7 @@ async fn begin_whole(mut answer: Answer, head: ResponseHeader, patience: Patienc
     let mut first: Option<Bytes> = None;
     let mut gathered = BytesMut::new();
     loop {
-        let Some(piece) = next_within(&mut answer, patience.idle).await? else {
+        let Some(piece) = next_within(&mut answer, patience).await? else {
             break;
         };
         match first.take() {
@@ -230,8 +232,13 @@ async fn begin_events(
     })
 }
 
-async fn next_within(answer: &mut Answer, idle: Duration) -> Result<Option<Bytes>, Failed> {
-    match tokio::time::timeout(idle, answer.next()).await {
+async fn next_within(answer: &mut Answer, patience: Patience) -> Result<Option<Bytes>, Failed> {
+    match tokio::time::timeout_at(
+        (tokio::time::Instant::now() + patience.idle).min(patience.until),
+        answer.next(),
+    )
+    .await
+    {
         Ok(Ok(piece)) => Ok(piece),
         Ok(Err(_)) => Err(Failed::Broken(AttemptEnd::Reset)),
         Err(_) => Err(Failed::Broken(AttemptEnd::Timeout)),

@@ -112,6 +112,15 @@ impl RequestContext {
         }
     }
 
+    /// Notes that the gateway ends the request before its answer is whole.
+    pub fn cut_off(&mut self) {
+        self.outcome = if self.first_byte.is_some() {
+            RequestOutcome::Broken
+        } else {
+            RequestOutcome::Refused
+        };
+    }
+
     /// Notes the end of the request. True the first time only.
     pub fn finish(&mut self) -> bool {
         if std::mem::replace(&mut self.is_finished, true) {

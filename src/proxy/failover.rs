@@ -179,31 +179,13 @@ async fn attempt(
     live.state.health.lock().begin(Instant::now());
     loop {
         let start = Instant::now();
-        let mut facts = AttemptFacts {
-            deployment,
-            reason,
-            outcome: AttemptOutcome::ClientGone,
-            status: 0,
-            took: Duration::ZERO,
-            retry_after: None,
-            maybe_billed: false,
-        };
         let result = tokio::select! {
             biased;
             result = exchange(gateway, call, deployment, asks_usage, deadline) => Ok(result),
             error = downstream.gone() => Err(error),
         };
-        facts.took = start.elapsed();
-        context.upstream_wait += facts.took;
-        let end = match &result {
-            Ok(Ok(begun)) => AttemptEnd::Status {
-                status: begun.status(),
-                code: None,
-                retry_after: None,
-            },
-            Ok(Err(failed)) => failed.end(),
-            Err(_) => AttemptEnd::ClientGone,
-        };
+        let took = start.elapsed();
+        context.upstream_wait += took;
         if let (Ok(Err(failed)), true) = (&result, asks_usage)
             && refuses_usage(failed)
         {
@@ -215,17 +197,16 @@ async fn attempt(
             asks_usage = false;
             continue;
         }
-        let verdict = classify(end);
-        facts.outcome = verdict.outcome;
-        if let AttemptEnd::Status {
-            status, retry_after, ..
-        } = end
-        {
-            (facts.status, facts.retry_after) = (status, retry_after);
-        }
-        facts.maybe_billed = verdict.maybe_billed;
-        learn(call.live, deployment, verdict.outcome, verdict.effect);
-        context.attempts.push(facts);
+        let end = match &result {
+            Ok(Ok(begun)) => AttemptEnd::Status {
+                status: begun.status(),
+                code: None,
+                retry_after: None,
+            },
+            Ok(Err(failed)) => failed.end(),
+            Err(_) => AttemptEnd::ClientGone,
+        };
+        let verdict = note(call.live, context, (deployment, reason), took, end);
         return match result {
             Ok(Ok(begun)) => Attempted::Chosen(Box::new(Chosen {
                 begun,
@@ -236,6 +217,34 @@ async fn attempt(
             Err(error) => Attempted::ClientGone(error),
         };
     }
+}
+
+/// Notes an attempt's end: what the request remembers of it, and what its deployment learns.
+fn note(
+    live: &Live,
+    context: &mut RequestContext,
+    (deployment, reason): (DeploymentIx, Reason),
+    took: Duration,
+    end: AttemptEnd<'_>,
+) -> Verdict {
+    let verdict = classify(end);
+    let (status, retry_after) = match end {
+        AttemptEnd::Status {
+            status, retry_after, ..
+        } => (status, retry_after),
+        _ => (0, None),
+    };
+    context.attempts.push(AttemptFacts {
+        deployment,
+        reason,
+        outcome: verdict.outcome,
+        status,
+        took,
+        retry_after,
+        maybe_billed: verdict.maybe_billed,
+    });
+    learn(live, deployment, verdict.outcome, verdict.effect);
+    verdict
 }
 
 /// One exchange, up to the point where its answer may be passed on.
@@ -276,10 +285,12 @@ async fn exchange(
     let exchange = Exchange {
         connections: &gateway.connections,
         resource: live_resource,
+        counted: (configured.resource, &call.live.series),
         endpoint: &resource.endpoint,
         head: &head,
         body: &pieces,
         timeouts,
+        connect: timeouts.connect.min(left),
         first_byte: first_byte.min(left),
     };
     let answer = exchange.open().await.map_err(Failed::Open)?;
@@ -287,7 +298,8 @@ async fn exchange(
         answer,
         asks_usage,
         Patience {
-            idle: timeouts.idle.min(left),
+            idle: timeouts.idle,
+            until: deadline.into(),
         },
     )
     .await
@@ -324,10 +336,17 @@ fn failure(failed: Failed, verdict: Verdict) -> Attempted {
 /// Tells a deployment's health what an attempt taught, and everybody else when its breaker changed.
 pub fn learn(live: &Live, deployment: DeploymentIx, cause: AttemptOutcome, effect: Effect) {
     let state = &live.deployments[deployment.0].state;
-    if effect == Effect::Works {
+    if cause == AttemptOutcome::Success {
         state
             .last_success_at_ms
             .fetch_max(clock::now_ms(), std::sync::atomic::Ordering::Relaxed);
+    }
+    if let Effect::Rest(asked) = effect {
+        let rest = asked
+            .unwrap_or(live.rules.throttle_default)
+            .min(live.rules.throttle_max);
+        let id = &live.config.runtime.snapshot.deployments[deployment.0].id;
+        events::DeploymentCooling { deployment: id, rest }.emit();
     }
     let changed: Option<BreakerState> = state.health.lock().end(effect, &live.rules, Instant::now());
     if let Some(state) = changed {

@@ -93,8 +93,16 @@ impl ProxyHttp for Shell {
     }
 
     async fn request_filter(&self, session: &mut Session, context: &mut PerRequest) -> pingora::Result<bool> {
-        handler::handle(&self.0, session.as_downstream_mut(), &mut context.facts).await?;
-        Ok(true)
+        let cut_off = std::pin::pin!(self.0.activity.is_cut_off());
+        let answered = tokio::select! {
+            biased;
+            answered = handler::handle(&self.0, session.as_downstream_mut(), &mut context.facts) => answered,
+            () = cut_off => {
+                context.facts.cut_off();
+                Err(Error::explain(ErrorType::InternalError, "cut off: the drain's time was over").into_down())
+            }
+        };
+        answered.map(|()| true)
     }
 
     async fn logging(&self, _session: &mut Session, _error: Option<&Error>, context: &mut PerRequest) {

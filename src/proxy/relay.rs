@@ -27,6 +27,8 @@ const BATCH_BYTES_MAX: usize = 64 * 1024;
 enum End {
     /// Properly.
     Complete,
+    /// The provider's content filter ended it, in words of its own.
+    Filtered,
     /// The upstream broke, fell silent or took too long.
     Broken(&'static str),
     /// The client left.
@@ -57,9 +59,10 @@ pub async fn relay(
         in_flight,
     } = chosen;
     let timeouts = &route.timeouts;
+    let spent = context.last_attempt().map_or(Duration::ZERO, |attempt| attempt.took);
     let limits = Limits {
         idle: timeouts.idle,
-        until: tokio::time::Instant::now() + timeouts.total,
+        until: tokio::time::Instant::now() + timeouts.total.saturating_sub(spent),
     };
     context.status = begun.status();
     let now = Instant::now();
@@ -97,14 +100,20 @@ pub async fn relay(
             context.first_byte = Some(now);
             downstream.send_head(*head, None).await?;
             downstream.send(opening).await?;
+            note(context, &tap);
             let end = relay_events(downstream, context, &mut tap, rest, limits).await;
-            context.output_events = tap.seen.output_events;
-            context.reported = tap.seen.usage;
+            note(context, &tap);
             end?
         }
     };
     drop(in_flight);
     conclude(downstream, context, live, deployment, end).await
+}
+
+/// Notes what a stream has shown so far: as it goes, since a request that is cut off gets no chance to do so later.
+fn note(context: &mut RequestContext, tap: &StreamTap) {
+    context.output_events = tap.seen.output_events;
+    context.reported = tap.seen.usage;
 }
 
 /// Notes how the relay ended, for the request and for its deployment.
@@ -119,6 +128,13 @@ async fn conclude(
     match end {
         End::Complete => {
             context.outcome = RequestOutcome::Success;
+            Ok(())
+        }
+        End::Filtered => {
+            context.outcome = RequestOutcome::Rejected;
+            if let Some(attempt) = last {
+                attempt.outcome = AttemptOutcome::Rejected;
+            }
             Ok(())
         }
         End::Broken(how) => {
@@ -182,6 +198,7 @@ async fn relay_events(
                 None
             };
         }
+        note(context, tap);
         if context.first_token.is_none() && tap.seen.output_events > 0 {
             context.first_token = Some(Instant::now());
         }
@@ -202,7 +219,11 @@ async fn relay_events(
     if tap.seen.error.is_some() {
         // The upstream has told the client itself.
         downstream.finish(Bytes::new()).await?;
-        return Ok(End::Broken("the stream ended with an error"));
+        return Ok(if tap.seen.is_filtered() {
+            End::Filtered
+        } else {
+            End::Broken("the stream ended with an error")
+        });
     }
     break_stream(downstream, tap, "the answer ended before it was complete").await
 }

@@ -6,6 +6,8 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::core::recovery::outcome;
+use crate::openai::error;
 use crate::openai::sse::Scanner;
 use crate::openai::stream::{self, Event, Stripped};
 use crate::openai::usage::Usage;
@@ -88,6 +90,13 @@ impl Seen {
     /// Whether the answer has begun, or can no longer begin.
     pub fn is_decided(&self) -> bool {
         self.output_events > 0 || self.is_done || self.error.is_some()
+    }
+
+    /// Whether the error event, if there is one, tells that the content filter ended the stream.
+    pub fn is_filtered(&self) -> bool {
+        self.error
+            .as_ref()
+            .is_some_and(|data| outcome::is_filter(error::read(data).code.as_deref()))
     }
 
     fn look(&mut self, event: &Bytes) {

@@ -25,10 +25,12 @@ use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use pingora::{ErrorType, OrErr as _};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::core::topology::{Endpoint, Timeouts};
+use crate::core::topology::{Endpoint, ResourceIx, Timeouts};
 use crate::openai::body;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::state::LiveResource;
+use crate::telemetry::events::UpstreamConnected;
+use crate::telemetry::series::FleetSeries;
 
 /// Bodies up to this size go out together with their head.
 const ONE_WRITE_BYTES_MAX: usize = 128 * 1024;
@@ -89,6 +91,8 @@ pub struct Exchange<'a> {
     pub connections: &'a Arc<Connections>,
     /// Whom to ask.
     pub resource: &'a LiveResource,
+    /// Its place in the snapshot, and the series that connections are counted in.
+    pub counted: (ResourceIx, &'a FleetSeries),
     /// Its endpoint.
     pub endpoint: &'a Endpoint,
     /// The request's head.
@@ -97,6 +101,8 @@ pub struct Exchange<'a> {
     pub body: &'a [Bytes],
     /// The route's time limits.
     pub timeouts: &'a Timeouts,
+    /// Longest time to connect.
+    pub connect: Duration,
     /// Longest time from the last byte sent to the answer's head.
     pub first_byte: Duration,
 }
@@ -127,6 +133,11 @@ impl Exchange<'_> {
         let mut stale = 0;
         loop {
             let (line, peer, is_reused) = self.connect().await?;
+            UpstreamConnected {
+                resource: self.counted.0,
+                reused: is_reused,
+            }
+            .emit(self.counted.1);
             match self.send(line, peer).await {
                 Ok(answer) => return Ok(answer),
                 Err(OpenError::Reset(error)) if is_reused && stale < STALE_CONNECTIONS_MAX => {
@@ -151,7 +162,7 @@ impl Exchange<'_> {
             return Ok((Line::Stream(stream), peer, true));
         }
         // Boxed, since it is large and seldom needed: an answer's future would carry it along all the time.
-        match Box::pin(tokio::time::timeout(self.timeouts.connect, self.connect_anew(&peer.1))).await {
+        match Box::pin(tokio::time::timeout(self.connect, self.connect_anew(&peer.1))).await {
             Ok(Ok((line, is_reused))) => Ok((line, peer, is_reused)),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(self.unreachable(&"timed out")),
@@ -192,11 +203,11 @@ impl Exchange<'_> {
             }
             Line::Stream(stream) => {
                 let mut session = HttpSession::H1(Http1Session::new(stream));
-                let written = self.write(&mut session).await;
+                let written = Box::pin(self.write(&mut session)).await;
                 (session, written)
             }
             Line::Session(mut session) => {
-                let written = self.write(&mut session).await;
+                let written = Box::pin(self.write(&mut session)).await;
                 (*session, written)
             }
         };
@@ -355,10 +366,11 @@ async fn give_back(session: HttpSession, connections: &Connections, peer: &(Sock
         }
         HttpSession::H1(mut session) => session.shutdown().await,
         session => {
-            connections
+            // Boxed, since it is large and every answer's future would carry it along.
+            let release = connections
                 .sessions
-                .release_http_session(session, &peer.1, Some(IDLE_CONNECTION_MAX))
-                .await
+                .release_http_session(session, &peer.1, Some(IDLE_CONNECTION_MAX));
+            Box::pin(release).await;
         }
     }
 }

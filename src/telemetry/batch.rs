@@ -178,10 +178,10 @@ mod tests {
             leave.send(()).expect("running");
         }
         drop(guard);
-        let writes: Vec<Vec<u8>> = read.iter().collect();
-        let text: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        assert_eq!(String::from_utf8(writes.concat()).expect("text"), text);
-        assert!(writes.len() < 100, "{} writes for 100 lines", writes.len());
+        let pieces: Vec<Vec<u8>> = read.iter().collect();
+        let lines: Vec<String> = (0..100).map(|n| format!("line {n}\n")).collect();
+        assert_eq!(String::from_utf8(pieces.concat()).expect("text"), lines.concat());
+        assert!(pieces.len() < 100, "{} writes for 100 lines", pieces.len());
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn a_client_that_leaves_in_the_middle_cancels_the_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_http2_that_leaves_cancels_its_stream_only() {
     let world = World::start(slow()).await;
-    let h2 = client(|builder| builder.http2_prior_knowledge());
+    let h2 = client(reqwest::ClientBuilder::http2_prior_knowledge);
     let url = format!("http://{}{V1}", world.address());
     let ask = || h2.post(&url).header("api-key", KEY).body(STREAM).send();
     let (mut stays, mut leaves) = (ask().await.unwrap(), ask().await.unwrap());

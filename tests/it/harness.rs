@@ -3,6 +3,7 @@
 //! A [`Setup`] says what differs from the usual world, in the words of the two configuration files. The usual one has two accounts
 //! `a` and `b`, each with a deployment `ft`, in two tiers, so that `a` is always tried first and `b` takes over.
 
+use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use emberway::app::{self, Running};
 use emberway::config::checked::Checked;
 use emberway::config::load::compile_text;
-use emberway::simulator::faults::{Action, AppliesTo, Fault};
+use emberway::simulator::faults::{Action, Fault};
 use emberway::simulator::presets::Preset;
 use emberway::simulator::record::RequestRecord;
 use emberway::simulator::scenario::Scenario;
@@ -22,6 +23,7 @@ use emberway::storage::sqlite::connect_reader;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// The key that clients of the gateway send.
@@ -139,6 +141,7 @@ pub(crate) struct Row {
     pub(crate) streamed: i64,
     pub(crate) source: String,
     pub(crate) prompt_tokens: i64,
+    pub(crate) cached_tokens: i64,
     pub(crate) completion_tokens: i64,
 }
 
@@ -150,12 +153,14 @@ impl Setup {
             self.engine
         );
         for name in self.accounts {
-            let (account, more) = (&self.account, self.simulated);
-            text += &format!(
-                "  - {{ name: {name}, region: region-{name}, api_keys: [key-{name}], {account}\n      deployments: [\
+            let (account, more) = (inside(&self.account), self.simulated);
+            write!(
+                text,
+                "  - {{ name: {name}, region: region-{name}, api_keys: [key-{name}],{account}\n      deployments: [\
                  {{ name: ft, model: gpt-4.1-mini-2025-04-14.ft-1, {more} }}, \
                  {{ name: embed, model: text-embedding-3-small, {more} }}] }}\n"
-            );
+            )
+            .unwrap();
         }
         Scenario::parse(&text).expect("a scenario")
     }
@@ -187,12 +192,14 @@ impl Setup {
             self.clients
         );
         for (name, url) in upstreams {
-            let (resource, more) = (self.resource, self.deployment);
-            text += &format!(
-                "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }}, \
+            let (resource, more) = (inside(self.resource), self.deployment);
+            write!(
+                text,
+                "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\
                  {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10, {more} }}, \
                  {{ name: embed, sku: Standard, capacity: 10 }}] }}\n"
-            );
+            )
+            .unwrap();
         }
         text + &format!(
             "pools: [{{ name: ft, tiers: {} }}, {{ name: embed, tiers: {} }}]\n\
@@ -200,6 +207,15 @@ impl Setup {
             members("ft"),
             members("embed")
         )
+    }
+}
+
+/// Members in the middle of a flow mapping.
+fn inside(members: &str) -> String {
+    if members.is_empty() {
+        String::new()
+    } else {
+        format!(" {members},")
     }
 }
 
@@ -242,7 +258,7 @@ impl World {
         Self {
             sim,
             gateway,
-            client: client(|builder| builder.http1_only()),
+            client: client(reqwest::ClientBuilder::http1_only),
             directory,
         }
     }
@@ -299,13 +315,6 @@ impl World {
     /// Lets this many requests to an account meet a fault.
     pub(crate) fn fault_times(&self, account: &str, count: u32, action: Action) {
         let fault = Fault::new(action).on_account(account).times(count);
-        self.sim.control().add_fault(fault).expect("a fault");
-    }
-
-    /// Lets streams, or whole answers, of an account meet a fault.
-    pub(crate) fn fault_for(&self, account: &str, applies_to: AppliesTo, action: Action) {
-        let mut fault = Fault::new(action).on_account(account);
-        fault.applies_to = applies_to;
         self.sim.control().add_fault(fault).expect("a fault");
     }
 
@@ -404,7 +413,7 @@ pub(crate) async fn records_in(directory: &Path) -> Vec<Row> {
     let lines: Vec<String> = sqlx::query_scalar(
         "SELECT json_object('request_id', request_id, 'client', client, 'route', route, 'deployment', deployment, \
          'attempts', attempts, 'outcome', outcome, 'status', status, 'streamed', streamed, 'source', source, \
-         'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens) FROM usage ORDER BY id",
+         'prompt_tokens', prompt_tokens, 'cached_tokens', cached_tokens, 'completion_tokens', completion_tokens) FROM usage ORDER BY id",
     )
     .fetch_all(&mut connection)
     .await
@@ -431,6 +440,15 @@ pub(crate) async fn read(response: reqwest::Response) -> Answer {
     }
 }
 
+/// The SHA-256 of these bytes, in hexadecimal.
+pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    let mut text = String::new();
+    for byte in Sha256::digest(bytes) {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text
+}
+
 /// A fault of the service, by name.
 pub(crate) fn preset(name: &str) -> Action {
     let preset: Preset = serde_json::from_value(Value::from(name)).expect("a preset");
@@ -450,7 +468,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
     };
     match tokio::time::timeout(PATIENCE, looking).await {
         Ok(seen) => seen,
-        Err(_) => panic!("waited in vain for {what}"),
+        Err(error) => panic!("waited in vain for {what}: {error}"),
     }
 }
 
@@ -458,6 +476,6 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,
-        Err(_) => panic!("waited in vain for {what}"),
+        Err(error) => panic!("waited in vain for {what}: {error}"),
     }
 }

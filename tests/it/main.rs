@@ -10,12 +10,20 @@
     reason = "a test that cannot go on should say so and stop"
 )]
 
+mod admin;
 mod architecture;
+mod bodies;
 mod broken;
 mod cli;
 mod clients;
 mod docs;
+mod drain;
 mod failover;
 mod harness;
+mod limits;
+mod reload;
+mod routing;
 mod streaming;
+mod tls;
+mod usage;
 mod wire;

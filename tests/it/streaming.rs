@@ -165,7 +165,7 @@ async fn an_opening_without_output_is_held_for_two_seconds_at_most() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_over_http2_are_the_same() {
     let world = World::start(Setup::default()).await;
-    let h2 = client(|builder| builder.http2_prior_knowledge());
+    let h2 = client(reqwest::ClientBuilder::http2_prior_knowledge);
     let url = format!("http://{}{V1}", world.address());
     let sent = h2.post(url).header("api-key", KEY).body(STREAM).send().await.unwrap();
     assert_eq!(sent.version(), http::Version::HTTP_2);

@@ -91,7 +91,8 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// A plain text with its references resolved; as written when that fails.
+    /// A plain text with its references resolved; as written when that fails. Messages show what was written, never this:
+    /// a reference in the wrong field may stand for a secret.
     pub(super) fn text(&mut self, at: &Pointer, written: &str) -> String {
         match secrets::resolve(written, self.directory, self.variables) {
             Ok(text) if text.is_empty() => {

@@ -11,12 +11,12 @@ use crate::core::topology::Endpoint;
 pub(super) fn compile(context: &mut Context<'_>, raw: &RawResource, resource: &Pointer) -> Endpoint {
     let at = resource.key("endpoint");
     let text = context.text(&at, &raw.endpoint);
-    match parse(&text, raw.http2) {
+    match parse(&text, &raw.endpoint, raw.http2) {
         Ok((endpoint, loopback)) => {
             if !endpoint.tls && !loopback && !raw.allow_plaintext {
                 context.error(
                     &at,
-                    format!("`{text}` would carry prompts and credentials readably"),
+                    format!("`{}` would carry prompts and credentials readably", raw.endpoint),
                     "write `https://…`, or set `allow_plaintext: true` on the resource".to_owned(),
                 );
             }
@@ -38,9 +38,9 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawResource, resource: &P
 
 const EXAMPLE: &str = "such as `https://contoso-swedencentral.openai.azure.com`";
 
-/// The endpoint, and whether it is on this machine; or a message and a hint.
-fn parse(text: &str, http2: bool) -> Result<(Endpoint, bool), (String, &'static str)> {
-    let url = Url::parse(text).map_err(|error| (format!("`{text}` is not a URL: {error}"), EXAMPLE))?;
+/// The endpoint, and whether it is on this machine; or a message, which tells the text as it was written, and a hint.
+fn parse(text: &str, written: &str, http2: bool) -> Result<(Endpoint, bool), (String, &'static str)> {
+    let url = Url::parse(text).map_err(|error| (format!("`{written}` is not a URL: {error}"), EXAMPLE))?;
     if !url.username().is_empty() || url.password().is_some() {
         // Not shown: it may hold a password.
         return Err((
@@ -51,23 +51,23 @@ fn parse(text: &str, http2: bool) -> Result<(Endpoint, bool), (String, &'static 
     let tls = match url.scheme() {
         "https" => true,
         "http" => false,
-        other => return Err((format!("`{other}` is not a scheme that endpoints have"), EXAMPLE)),
+        _ => return Err((format!("`{written}` is neither `https` nor `http`"), EXAMPLE)),
     };
     if url.query().is_some() || url.fragment().is_some() {
         return Err((
-            format!("`{}` has a query or fragment", without_query(&url)),
+            format!("`{}` has a query or fragment", without_query(written)),
             "give the base URL only; `api-version` goes into `api_version`",
         ));
     }
     let base_path = url.path().trim_end_matches('/');
     if base_path.split('/').any(|segment| segment == "openai") {
         return Err((
-            format!("`{text}` includes `/openai`, which the gateway adds itself"),
+            format!("`{written}` includes `/openai`, which the gateway adds itself"),
             "give the URL up to, but without, `/openai`",
         ));
     }
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-        return Err((format!("`{text}` names no host"), EXAMPLE));
+        return Err((format!("`{written}` names no host"), EXAMPLE));
     };
     let loopback = match &host {
         Host::Domain(name) => *name == "localhost",
@@ -92,11 +92,9 @@ fn parse(text: &str, http2: bool) -> Result<(Endpoint, bool), (String, &'static 
     Ok((endpoint, loopback))
 }
 
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
+/// The part before a query or fragment, which may hold a key.
+fn without_query(written: &str) -> &str {
+    written.split(['?', '#']).next().unwrap_or(written)
 }
 
 #[cfg(test)]
@@ -104,7 +102,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let shown = match parse(text, true) {
+        let shown = match parse(text, text, true) {
             Ok((endpoint, loopback)) => format!(
                 "tls={} host={} port={} authority={} base={} http2={} loopback={loopback}",
                 endpoint.tls, endpoint.host, endpoint.port, endpoint.authority, endpoint.base_path, endpoint.http2
@@ -135,9 +133,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reference_stands_for_is_not_shown() {
+        for text in [
+            "hunter2",
+            "hunter2://x",
+            "https://x?hunter2",
+            "https://x/openai/hunter2",
+            "data:hunter2",
+        ] {
+            let Err((message, _)) = parse(text, "${env:KEY}", true) else {
+                panic!("{text} is no endpoint");
+            };
+            assert!(
+                message.contains("`${env:KEY}`") && !message.contains("hunter2"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_not_an_endpoint_is_refused() {
         check("contoso", "`contoso` is not a URL: relative URL without a base");
-        check("ftp://contoso", "`ftp` is not a scheme that endpoints have");
+        check("ftp://contoso", "`ftp://contoso` is neither `https` nor `http`");
         check("https://user:secret@contoso", "the URL holds a user name or password");
         check(
             "https://contoso/x?api-version=1",

@@ -117,12 +117,12 @@ fn compile_api(context: &mut Context<'_>, raw: &RawResource, resource: &Pointer)
             ApiForm::V1
         }
         (RawApi::Classic, written) => {
-            let version = written.as_deref().unwrap_or(DEFAULT_API_VERSION);
-            let version = context.text(&at, version);
+            let written = written.as_deref().unwrap_or(DEFAULT_API_VERSION);
+            let version = context.text(&at, written);
             if !is_api_version(&version) {
                 context.error(
                     &at,
-                    format!("`{version}` is not an API version"),
+                    format!("`{written}` is not an API version"),
                     "a date, such as `2024-10-21` or `2025-04-01-preview`".to_owned(),
                 );
             }

@@ -101,7 +101,7 @@ fn compile_address(
         } else {
             "an IP address and a port, such as `127.0.0.1:8080` or `[::]:8080`"
         };
-        context.error(at, format!("`{text}` is not an address"), hint.to_owned());
+        context.error(at, format!("`{written}` is not an address"), hint.to_owned());
         return SocketAddr::from(([127, 0, 0, 1], 0));
     };
     if let Some((_, other)) = bound.iter().find(|(other, _)| collide(*other, address)) {
@@ -150,7 +150,7 @@ fn compile_log(context: &mut Context<'_>, raw: &RawLog, at: &Pointer) -> LogSett
     if EnvFilter::builder().parse(&filter).is_err() {
         context.error(
             &at,
-            format!("`{filter}` is not a log filter"),
+            format!("`{}` is not a log filter", raw.filter),
             "such as `info` or `info,emberway=debug`".to_owned(),
         );
     }

@@ -22,24 +22,25 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawTls, at: &Pointer) -> 
     let certificate = directory.join(context.text(&certificate_at, &raw.certificate));
     let key = directory.join(context.text(&key_at, &raw.key));
     let files = TlsFiles { certificate, key };
+    let (certificate_shown, key_shown) = (directory.join(&raw.certificate), directory.join(&raw.key));
     let chain = read_chain(&files.certificate);
     let private = PrivateKeyDer::from_pem_file(&files.key);
     if let Err(error) = &chain {
         context.error(
             &certificate_at,
-            failure(&files.certificate, error, "certificate"),
+            failure(&certificate_shown, error, "certificate"),
             HINT.to_owned(),
         );
     }
     if let Err(error) = &private {
-        context.error(&key_at, failure(&files.key, error, "private key"), HINT.to_owned());
+        context.error(&key_at, failure(&key_shown, error, "private key"), HINT.to_owned());
     }
     if let (Ok(chain), Ok(private)) = (chain, private) {
         let provider = rustls::crypto::ring::default_provider();
         if let Err(error) = rustls::sign::CertifiedKey::from_der(chain, private, &provider) {
             context.error(
                 &key_at,
-                format!("`{}` does not fit the certificate: {error}", files.key.display()),
+                format!("`{}` does not fit the certificate: {error}", key_shown.display()),
                 "give the private key of the first certificate in the chain".to_owned(),
             );
         }

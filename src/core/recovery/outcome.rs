@@ -177,7 +177,7 @@ fn is_throttle(code: Option<&str>) -> bool {
 }
 
 /// Whether an error code inside a stream means that the content filter stopped it.
-fn is_filter(code: Option<&str>) -> bool {
+pub fn is_filter(code: Option<&str>) -> bool {
     matches!(code, Some("content_filter" | "ResponsibleAIPolicyViolation"))
 }
 

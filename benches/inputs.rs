@@ -1,0 +1,75 @@
+//! Made inputs, shared by the benchmarks and `tests/allocations.rs`: bodies, streams and pools as they look in service.
+
+use std::fmt::Write as _;
+
+use emberway::core::ids::{DeploymentId, PoolId};
+use emberway::core::topology::{Deployment, DeploymentIx, Member, Pool, ResourceIx, Sku, Snapshot};
+
+/// A streamed chat completion request of `bytes` bytes at least, in turns of about half a KiB with a few escapes.
+pub(crate) fn chat_body(bytes: usize) -> String {
+    let mut body = r#"{"model":"support-bot","temperature":0.2,"stream":true,"messages":[{"role":"system","content":"You answer questions about \"Contoso\".\nBe brief."}"#.to_owned();
+    let sentence = "The parcel with the number 4711 has not come, and the page shows nothing since Monday. ";
+    for role in ["user", "assistant"].iter().cycle() {
+        if body.len() + 2 >= bytes {
+            break;
+        }
+        body.push_str(r#",{"role":""#);
+        body.push_str(role);
+        body.push_str(r#"","content":""#);
+        for _ in 0..6 {
+            body.push_str(sentence);
+        }
+        body.push_str(r#"Caf\u00e9\n"}"#);
+    }
+    body.push_str("]}");
+    body
+}
+
+/// A stream of `events` events as Azure sends it to a gateway that asked for usage: a token each, `"usage":null` in all
+/// but the last report.
+pub(crate) fn stream(events: usize) -> Vec<u8> {
+    let mut text = String::new();
+    for number in 0..events - 2 {
+        let (delta, finish) = match number {
+            0 => (r#"{"role":"assistant","content":"","refusal":null}"#.to_owned(), "null"),
+            last if last == events - 3 => ("{}".to_owned(), r#""stop""#),
+            token => (format!(r#"{{"content":" word{token}"}}"#), "null"),
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            r#"data: {{"choices":[{{"content_filter_results":{{}},"delta":{delta},"finish_reason":{finish},"index":0,"logprobs":null}}],"created":1764000000,"id":"chatcmpl-0123456789","model":"gpt-4.1-2025-04-14","object":"chat.completion.chunk","system_fingerprint":"fp_0123456789","usage":null}}"#
+        );
+        text.push_str("\n\n");
+    }
+    text.push_str(r#"data: {"choices":[],"created":1764000000,"id":"chatcmpl-0123456789","model":"gpt-4.1-2025-04-14","object":"chat.completion.chunk","usage":{"completion_tokens":198,"prompt_tokens":2048,"prompt_tokens_details":{"cached_tokens":1920},"total_tokens":2246}}"#);
+    text.push_str("\n\ndata: [DONE]\n\n");
+    text.into_bytes()
+}
+
+/// A pool of one tier with equal members.
+pub(crate) fn pool(members: usize) -> (Snapshot, Pool) {
+    let mut snapshot = Snapshot::default();
+    let mut tier = Vec::new();
+    for number in 0..members {
+        tier.push(Member {
+            deployment: DeploymentIx(number),
+            weight: 1.0,
+        });
+        snapshot.deployments.push(Deployment {
+            id: DeploymentId::from(format!("contoso-swedencentral-{number}/support")),
+            name: "support".to_owned(),
+            resource: ResourceIx(0),
+            sku: Sku::Standard,
+            capacity: None,
+            stream_usage: true,
+            created_at_ms: None,
+            inactivity_days: None,
+        });
+    }
+    let pool = Pool {
+        id: PoolId::from("support"),
+        tiers: vec![tier],
+    };
+    (snapshot, pool)
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Runs every test and ends with the counts of each suite and of all: `total: N passed, N failed, N skipped`.
+# The clients' tests are part of `cargo test`; EMBERWAY_TEST_PYTHON and EMBERWAY_TEST_NODE name their interpreters.
+set -euo pipefail
+
+output=${CARGO_TARGET_DIR:-target}/test-output.txt
+mkdir -p "$(dirname "$output")"
+status=0
+{
+    # Not --all-targets at once: that would leave out the examples in the documentation.
+    cargo test --locked --all-targets --no-fail-fast || status=$?
+    cargo test --locked --doc --no-fail-fast || status=$?
+    exit "$status"
+} 2>&1 | tee "$output" || status=$?
+
+echo
+if [ -z "${EMBERWAY_TEST_PYTHON:-}" ]; then
+    echo "The Python clients were not tested: EMBERWAY_TEST_PYTHON is not set (make setup-python)."
+fi
+if [ -z "${EMBERWAY_TEST_NODE:-}" ]; then
+    echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20 or newer)."
+fi
+# "Running unittests src/lib.rs (…)", "Running tests/it/main.rs (…)", "Doc-tests emberway", each followed by "test result: …".
+awk '
+    $1 == "Running" { name = $2 == "unittests" ? $3 : $2 }
+    $1 == "Doc-tests" { name = "documentation" }
+    /^test result: / {
+        sub(/^test result: [A-Za-z]+\. /, "")
+        split($0, part, "; ")
+        passed = part[1] + 0; failed = part[2] + 0; skipped = part[3] + 0
+        suites++; all_passed += passed; all_failed += failed; all_skipped += skipped
+        printf "%s: %d passed, %d failed, %d skipped\n", name, passed, failed, skipped
+    }
+    END {
+        if (suites == 0) print "no suite ran to its end"
+        printf "total: %d passed, %d failed, %d skipped\n", all_passed, all_failed, all_skipped
+        exit all_passed == 0
+    }
+' "$output" || status=1
+exit "$status"

@@ -1,0 +1,189 @@
+//! Figures as text: plain columns without lines and colour, so that they read the same in a terminal, a file and a log.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::demo::figures::{Figures, Percentiles, by_deployment, by_head};
+use crate::demo::ledger::{Act, Seen};
+use crate::load::outcome::Tokens;
+
+/// Spaces before every line of a table.
+const INDENT: &str = "   ";
+
+/// A table without lines; the first `left` columns to the left, numbers to the right. `header` is empty for none.
+pub fn table(header: &[&str], left: usize, rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).add_rows(rows);
+    if !header.is_empty() {
+        table.set_header(header);
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if index >= left {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let lines: Vec<_> = table
+        .trim_fmt()
+        .lines()
+        .map(|line| format!("{INDENT}{}", line.trim_end()))
+        .collect();
+    lines.join("\n")
+}
+
+/// Where each prompt was answered, and what was found cached.
+pub fn heads(seen: &[&Seen]) -> String {
+    let rows = by_head(seen.iter().copied()).into_iter().map(|(head, seen)| {
+        let figures = Figures::of(seen.iter().copied());
+        let places: Vec<_> = by_deployment(seen).into_keys().collect();
+        vec![
+            format!("{} {}", head.route, head.number),
+            places.join(", "),
+            figures.requests.to_string(),
+            figures.tokens.prompt.to_string(),
+            figures.tokens.cached.to_string(),
+            ratio(figures.tokens),
+        ]
+    });
+    let header = [
+        "prompt",
+        "answered by",
+        "requests",
+        "prompt tokens",
+        "cached",
+        "hit ratio",
+    ];
+    table(&header, 2, rows.collect())
+}
+
+/// Who answered how many requests in each part of the outage.
+pub fn outage(seen: &[Seen]) -> String {
+    let acts = [Act::Before, Act::Down, Act::Back];
+    let in_acts = seen.iter().filter(|seen| acts.contains(&seen.act));
+    let rows = by_deployment(in_acts).into_keys().map(|name| {
+        let count = |act: Act| {
+            let answered = seen
+                .iter()
+                .filter(|seen| seen.act == act && seen.finished.deployment.as_deref() == Some(&name));
+            answered.count().to_string()
+        };
+        std::iter::once(name.clone()).chain(acts.map(count)).collect()
+    });
+    table(&["deployment", "before", "down", "back"], 1, rows.collect())
+}
+
+/// Each deployment's figures, and all together.
+pub fn summary(seen: &[Seen]) -> String {
+    let line = |name: String, figures: &Figures| {
+        let Tokens { prompt, cached, .. } = figures.tokens;
+        let first = figures.first_token;
+        let gateway = figures.gateway;
+        vec![
+            name,
+            figures.requests.to_string(),
+            figures.failed.to_string(),
+            figures.cut_and_said.to_string(),
+            prompt.to_string(),
+            cached.to_string(),
+            ratio(figures.tokens),
+            first.map_or_else(none, |first| ms(first.p50_us)),
+            first.map_or_else(none, |first| ms(first.p95_us)),
+            gateway.map_or_else(none, |gateway| gateway.p50_us.to_string()),
+            gateway.map_or_else(none, |gateway| gateway.p95_us.to_string()),
+        ]
+    };
+    let mut rows: Vec<_> = by_deployment(seen)
+        .into_iter()
+        .map(|(name, figures)| line(name, &figures))
+        .collect();
+    rows.push(line("all".to_owned(), &Figures::of(seen)));
+    let header = [
+        "deployment",
+        "requests",
+        "failed",
+        "cut",
+        "prompt tokens",
+        "cached",
+        "hit ratio",
+        "first token\nms p50",
+        "\np95",
+        "gateway\nµs p50",
+        "\np95",
+    ];
+    table(&header, 1, rows)
+}
+
+/// Cached ÷ prompt tokens in words.
+pub fn ratio(tokens: Tokens) -> String {
+    tokens
+        .hit_ratio()
+        .map_or_else(none, |ratio| format!("{:.1} %", ratio * 100.0))
+}
+
+/// The median and the number of values, in milliseconds.
+pub fn median(percentiles: Option<Percentiles>) -> String {
+    percentiles.map_or_else(
+        || "none".to_owned(),
+        |values| format!("{} ms ({} streams)", ms(values.p50_us), values.count),
+    )
+}
+
+/// Microseconds as milliseconds.
+pub fn ms(micros: u64) -> String {
+    let ms = micros as f64 / 1_000.0;
+    if ms < 10.0 {
+        format!("{ms:.1}")
+    } else {
+        format!("{ms:.0}")
+    }
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::ledger::testing::{failed, seen};
+    use crate::load::outcome::FailureKind;
+
+    fn list() -> Vec<Seen> {
+        vec![
+            seen(Act::Cache, 1, "a/x"),
+            seen(Act::Before, 1, "a/x"),
+            seen(Act::Down, 2, "b/x"),
+            seen(Act::Back, 2, "a/x"),
+            failed(Act::Streams, FailureKind::ErrorEvent, true),
+        ]
+    }
+
+    #[test]
+    fn a_head_names_all_who_answered_it() {
+        let list = list();
+        insta::assert_snapshot!(heads(&list.iter().take(4).collect::<Vec<_>>()), @r"
+        prompt         answered by  requests  prompt tokens  cached  hit ratio
+        support-bot 1  a/x                 2            200     120     60.0 %
+        support-bot 2  a/x, b/x            2            200     120     60.0 %
+        ");
+    }
+
+    #[test]
+    fn the_outage_by_parts() {
+        insta::assert_snapshot!(outage(&list()), @r"
+        deployment  before  down  back
+        a/x              1     0     1
+        b/x              0     1     0
+        ");
+    }
+
+    #[test]
+    fn the_summary_ends_with_all() {
+        insta::assert_snapshot!(summary(&list()), @r"
+        deployment  requests  failed  cut  prompt tokens  cached  hit ratio  first token       gateway
+                                                                                  ms p50  p95   µs p50  p95
+        a/x                4       0    1            300     180     60.0 %          5.0  5.0      300  300
+        b/x                1       0    0            100      60     60.0 %          5.0  5.0      300  300
+        all                5       0    1            400     240     60.0 %          5.0  5.0      300  300
+        ");
+    }
+}

@@ -1,0 +1,50 @@
+//! The demo as it is given, only shorter and on free ports.
+
+use std::time::Duration;
+
+use super::*;
+
+fn options(directory: &std::path::Path) -> Options {
+    Options {
+        once: true,
+        env_file: directory.join("demo.env"),
+        report: Some(directory.join("report.json")),
+        load: Duration::from_secs(u64::from(*LOAD_SECONDS.start())),
+        free_ports: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_is_claimed_holds() {
+    let directory = tempfile::tempdir().expect("directory");
+    let mut out = Vec::new();
+    let verdict = run(
+        &options(directory.path()),
+        &mut out,
+        &mut Box::pin(std::future::pending()),
+    )
+    .await;
+    let told = String::from_utf8(out).expect("text");
+    let verdict = verdict.expect("runs").expect("was not stopped");
+    assert!(verdict.holds(), "{told}");
+    for act in ["\n1. ", "\n2. ", "\n3. ", "\n4. ", "\n5. "] {
+        assert!(told.contains(act), "{told}");
+    }
+    let report = std::fs::read(directory.path().join("report.json")).expect("reads");
+    let report: serde_json::Value = serde_json::from_slice(&report).expect("JSON");
+    assert_eq!(report["total"]["failed"], 0);
+    // How many of the streams had begun in time is a matter of the machine.
+    let cut = report["total"]["cut_and_said"].as_u64();
+    assert!(cut.is_some_and(|cut| cut > 0), "{told}");
+    assert_eq!(report["holds"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_stopped_claims_nothing_and_ends_in_order() {
+    let directory = tempfile::tempdir().expect("directory");
+    let mut out = Vec::new();
+    let verdict = run(&options(directory.path()), &mut out, &mut std::future::ready(())).await;
+    assert_eq!(verdict.expect("ends"), None);
+    assert!(String::from_utf8_lossy(&out).ends_with("the usage store was written out.\n"));
+    assert!(directory.path().join("demo.env").exists());
+}

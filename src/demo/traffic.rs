@@ -1,0 +1,134 @@
+//! What is sent: for each route a few prompts that many requests begin with, each head a run of the load driver of its own.
+//!
+//! One run a head, because the driver can then say where each head was answered. Rates and lengths are chosen to stay within
+//! the simulated limits for the whole demo, also while two regions carry what three carried: running into
+//! throttling is another story than the one told here.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::demo::DemoError;
+use crate::demo::ledger::{Head, Ledger};
+use crate::demo::world::Places;
+use crate::load::plan::{Auth, Extent, Plan, PlanError, PromptShape, Style, Target};
+use crate::load::{self, Run};
+
+/// The model that most requests ask for.
+pub const MAIN_ROUTE: &str = "support-bot";
+/// Length of a head: above the 1,024 tokens below which Azure caches nothing.
+pub const HEAD_TOKENS: u32 = 1_600;
+/// Streams that are cut on purpose.
+pub const CUT_STREAMS: u32 = 8;
+
+/// Length of the question after the head.
+const TAIL_TOKENS: u32 = 60;
+/// Longest answer asked for.
+const ANSWER_TOKENS: u32 = 64;
+/// Requests of one head in flight at most; the rates below need two or three.
+const IN_FLIGHT: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What goes to one route.
+struct Share {
+    route: &'static str,
+    heads: u32,
+    /// Requests a second for each head.
+    rate: f64,
+    /// Applications built for Azure name the deployment in the path, newer ones the model in the body; both are shown.
+    style: Style,
+}
+
+const SHARES: [Share; 2] = [
+    Share {
+        route: MAIN_ROUTE,
+        heads: 4,
+        rate: 2.5,
+        style: Style::Classic,
+    },
+    Share {
+        route: "summary",
+        heads: 4,
+        rate: 1.0,
+        style: Style::V1,
+    },
+];
+
+/// Starts load on both routes for one part of the demo; `part` keeps the prompts of different parts apart.
+///
+/// # Errors
+/// When the driver cannot start.
+pub fn both_routes(
+    places: &Places,
+    ledger: &Arc<Ledger>,
+    part: u64,
+    stream_share: f64,
+    extent: Extent,
+) -> Result<Vec<Run>, DemoError> {
+    let mut runs = Vec::new();
+    for (share, number) in SHARES
+        .iter()
+        .flat_map(|share| (1..=share.heads).map(move |number| (share, number)))
+    {
+        let seed = part * 1_000 + runs.len() as u64;
+        let plan = Plan {
+            rate: Some(share.rate),
+            extent,
+            stream_share,
+            ..plan(places, share.route, share.style, seed)?
+        };
+        let head = Head {
+            route: share.route.to_owned(),
+            number,
+        };
+        runs.push(load::start_observed(plan, ledger.observer(head))?);
+    }
+    Ok(runs)
+}
+
+/// Opens [`CUT_STREAMS`] streams at once.
+///
+/// # Errors
+/// When the driver cannot start.
+pub fn streams(places: &Places, ledger: &Arc<Ledger>, part: u64) -> Result<Run, DemoError> {
+    let plan = Plan {
+        concurrency: NonZeroU32::new(CUT_STREAMS).unwrap_or(NonZeroU32::MIN),
+        extent: Extent::Requests(u64::from(CUT_STREAMS)),
+        stream_share: 1.0,
+        ..plan(places, MAIN_ROUTE, Style::Classic, part * 1_000)?
+    };
+    let head = Head {
+        route: MAIN_ROUTE.to_owned(),
+        number: 1,
+    };
+    Ok(load::start_observed(plan, ledger.observer(head))?)
+}
+
+fn plan(places: &Places, route: &str, style: Style, seed: u64) -> Result<Plan, DemoError> {
+    let base = places.gateway.parse();
+    Ok(Plan {
+        target: Target {
+            base: base.map_err(|_| PlanError::Url(places.gateway.clone()))?,
+            style,
+            api_version: None,
+            model: route.to_owned(),
+            credential: Some(Auth::ApiKey.header(&places.key)?),
+        },
+        prompts: PromptShape {
+            heads: NonZeroU32::MIN,
+            head_tokens: HEAD_TOKENS,
+            tail_tokens: TAIL_TOKENS,
+            turns: NonZeroU32::MIN,
+            max_tokens: ANSWER_TOKENS,
+            seed,
+        },
+        concurrency: IN_FLIGHT,
+        rate: None,
+        extent: Extent::UntilStopped,
+        stream_share: 0.0,
+        timeout: PATIENCE,
+        fail_fast: false,
+        record: None,
+    })
+}

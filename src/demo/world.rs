@@ -1,0 +1,282 @@
+//! What runs: the simulator with its built-in scenario, and the gateway with the shipped demo configuration, on chosen ports.
+//!
+//! The configuration is used as it is in the repository, except for what belongs to this one run: addresses, keys, and a
+//! usage store that begins empty.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{self, Running};
+use crate::config::checked::Checked;
+use crate::config::load;
+use crate::core::topology::{Pool, Snapshot};
+use crate::demo::ports::{self, Port};
+use crate::demo::{DemoError, Options};
+use crate::simulator::scenario::{AccountSpec, Scenario};
+use crate::simulator::{self, Simulator};
+
+/// The shipped configuration.
+const CONFIG: &str = include_str!("../../config/demo.yaml");
+/// How it is named in errors.
+const CONFIG_NAME: &str = "config/demo.yaml";
+/// Where `config/demo.yaml` puts the gateway and its admin listener.
+const GATEWAY_PORT: u16 = 8080;
+const ADMIN_PORT: u16 = 9090;
+
+/// A running demo world. Dropping it ends it at once.
+pub struct World {
+    simulator: Simulator,
+    gateway: Running,
+    /// Where everything is.
+    pub places: Places,
+}
+
+/// Where everything is, as people and programs need it.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Base URL of the gateway, without a path.
+    pub gateway: String,
+    /// Base URL of the admin listener.
+    pub admin: String,
+    /// Base URL of the simulator's control listener.
+    pub control: String,
+    /// The key that the gateway takes: made for this run.
+    pub key: String,
+    /// The gateway's usage store.
+    pub usage: PathBuf,
+    /// Ports that were taken, and what is used instead.
+    pub moved: Vec<Port>,
+    /// The simulated accounts.
+    pub accounts: Vec<Account>,
+    /// The gateway's routes, in words.
+    pub routes: Vec<Route>,
+}
+
+/// A simulated account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub url: String,
+    /// Its deployments, in words.
+    pub deployments: String,
+}
+
+/// A route of the gateway.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The model that applications ask for.
+    pub name: String,
+    /// The pool's tiers, best first, each with its deployments.
+    pub tiers: Vec<Vec<String>>,
+}
+
+impl World {
+    /// Starts everything. Every address answers when this returns.
+    ///
+    /// # Errors
+    /// When a port cannot be bound, or the usage store's directory cannot be written.
+    pub async fn start(options: &Options) -> Result<Self, DemoError> {
+        let mut scenario = Scenario::demo()?;
+        let chosen = choose_ports(&scenario, options.free_ports)?;
+        let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let usage = fresh_store(&options.env_file, chosen[0].got)?;
+        let key = format!("demo-{:032x}", rand::random::<u128>());
+
+        let mut config = CONFIG.to_owned();
+        scenario.control_address = loopback(chosen[2].got);
+        for (account, port) in scenario.accounts.iter_mut().zip(&chosen[3..]) {
+            let shipped = format!("endpoint: http://{}\n", account.address);
+            account.address = loopback(port.got);
+            config = config.replace(&shipped, &format!("endpoint: http://{}\n", account.address));
+        }
+        let checked = compile(&config, &scenario.accounts, &key, |checked| {
+            checked.install.listeners[0].address = loopback(chosen[0].got);
+            checked.install.admin.address = loopback(chosen[1].got);
+            checked.install.usage.path.clone_from(&usage);
+            // Nobody balances load in front of it.
+            checked.install.shutdown.delay = Duration::ZERO;
+        })?;
+        let routes = routes(&checked.runtime.snapshot);
+        let specs = scenario.accounts.clone();
+        let simulator = simulator::start(scenario).await?;
+        let gateway = app::start(Arc::new(checked), None, None).await?;
+        let places = Places {
+            gateway: format!("http://{}", gateway.addresses()[0]),
+            admin: format!("http://{}", gateway.admin_address()),
+            control: simulator.control_url(),
+            key,
+            usage,
+            moved: chosen
+                .into_iter()
+                .filter(|port| !options.free_ports && port.got != port.wanted)
+                .collect(),
+            accounts: specs.iter().map(account).collect(),
+            routes,
+        };
+        Ok(Self {
+            simulator,
+            gateway,
+            places,
+        })
+    }
+
+    /// The simulator.
+    pub fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
+    /// Drains the gateway, then ends the simulator.
+    ///
+    /// # Errors
+    /// When usage records could not be written.
+    pub async fn end(self) -> Result<(), DemoError> {
+        let drained = self.gateway.drain().await;
+        self.simulator.shutdown().await;
+        Ok(drained?)
+    }
+}
+
+/// Ports for the gateway, its admin listener, the simulator's control listener, and each account.
+fn choose_ports(scenario: &Scenario, free: bool) -> Result<Vec<Port>, DemoError> {
+    let usual = [GATEWAY_PORT, ADMIN_PORT, scenario.control_address.port()];
+    let accounts = scenario.accounts.iter().map(|account| account.address.port());
+    let mut wanted: Vec<u16> = usual.into_iter().chain(accounts).collect();
+    if free {
+        wanted = ports::at_random(wanted.len() as u16, &mut rand::rng());
+    }
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    Ok(ports::choose(&wanted, is_free)?)
+}
+
+/// Compiles the configuration with this run's keys, and puts this run's settings in.
+fn compile(
+    text: &str,
+    accounts: &[AccountSpec],
+    key: &str,
+    adapt: impl FnOnce(&mut Checked),
+) -> Result<Checked, DemoError> {
+    let mut known = vec![("DEMO_KEY".to_owned(), key.to_owned())];
+    for account in accounts {
+        let variable = format!("SIM_KEY_{}", account.region.to_uppercase());
+        known.extend(account.api_keys.first().map(|key| (variable, key.clone())));
+    }
+    let variables = move |name: &str| {
+        let found = known.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let mut checked = load::compile_text(text, Path::new(CONFIG_NAME), &variables)?;
+    adapt(&mut checked);
+    Ok(checked)
+}
+
+/// The path of a usage store that does not exist yet, in the directory of the environment file. It carries the gateway's port
+/// so that two demos beside each other do not share one.
+fn fresh_store(env_file: &Path, port: u16) -> Result<PathBuf, DemoError> {
+    let directory = env_file.parent().unwrap_or(Path::new(""));
+    if directory != Path::new("") {
+        std::fs::create_dir_all(directory).map_err(|source| DemoError::File {
+            path: directory.to_owned(),
+            source,
+        })?;
+    }
+    let store = directory.join(format!("demo-usage-{port}.db"));
+    for suffix in ["", "-wal", "-shm"] {
+        let path = PathBuf::from(format!("{}{suffix}", store.display()));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DemoError::File { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(store)
+}
+
+fn account(spec: &AccountSpec) -> Account {
+    let deployments = spec.deployments.iter();
+    let deployments: Vec<_> = deployments
+        .map(|deployment| format!("{} ({} {})", deployment.name, deployment.sku, deployment.capacity))
+        .collect();
+    Account {
+        name: spec.name.clone(),
+        url: format!("http://{}", spec.address),
+        deployments: deployments.join(", "),
+    }
+}
+
+fn routes(snapshot: &Snapshot) -> Vec<Route> {
+    let names = |pool: &Pool| {
+        let tiers = pool.tiers.iter().map(|tier| {
+            let members = tier.iter();
+            members
+                .map(|member| snapshot.deployments[member.deployment.0].id.to_string())
+                .collect()
+        });
+        tiers.collect()
+    };
+    let routes = snapshot.routes.iter();
+    routes
+        .map(|route| Route {
+            name: route.id.to_string(),
+            tiers: names(&snapshot.pools[route.pool.0]),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_configuration_and_scenario_fit_together() {
+        let scenario = Scenario::demo().expect("parses");
+        for account in &scenario.accounts {
+            let endpoint = format!("endpoint: http://{}\n", account.address);
+            assert_eq!(CONFIG.matches(&endpoint).count(), 1, "{endpoint}");
+        }
+        for (port, what) in [(GATEWAY_PORT, "gateway"), (ADMIN_PORT, "admin")] {
+            assert_eq!(
+                CONFIG.matches(&format!("address: 127.0.0.1:{port}\n")).count(),
+                1,
+                "{what}"
+            );
+        }
+        let checked = compile(
+            CONFIG,
+            &scenario.accounts,
+            "demo-0123456789abcdef0123456789abcdef",
+            |_| {},
+        );
+        let checked = checked.expect("compiles");
+        assert_eq!(checked.warnings, []);
+        for deployment in &checked.runtime.snapshot.deployments {
+            let id = deployment.id.to_string();
+            let (account, name) = id.split_once('/').expect("resource/name");
+            let account = scenario
+                .accounts
+                .iter()
+                .find(|spec| spec.name == account)
+                .expect("account");
+            assert!(account.deployments.iter().any(|spec| spec.name == name), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_old_store_is_removed_with_its_companions() {
+        let directory = tempfile::tempdir().expect("directory");
+        let env_file = directory.path().join("new").join("demo.env");
+        let store = fresh_store(&env_file, 8080).expect("makes the directory");
+        for suffix in ["", "-wal", "-shm"] {
+            std::fs::write(format!("{}{suffix}", store.display()), "old").expect("writes");
+        }
+        assert_eq!(fresh_store(&env_file, 8080).expect("removes"), store);
+        assert_eq!(
+            std::fs::read_dir(directory.path().join("new")).expect("reads").count(),
+            0
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! How often the hot path asks the allocator, step by step. Unlike timings these counts do not depend on the machine, so
+//! they are held exactly: a count that rises is a regression, one that falls is to be written down here.
+//!
+//! `allocation-counter` replaces the allocator of the whole program, and counts one thread at a time; hence a test program of
+//! its own. Counting events and metrics is held to zero beside `telemetry::events`.
+
+#[path = "../benches/inputs.rs"]
+mod inputs;
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use emberway::config::checked::ClientKey;
+use emberway::core::placement::head::{self, HeadKey};
+use emberway::core::recovery::health::Availability;
+use emberway::core::router;
+use emberway::core::topology::{ClientIx, DeploymentIx};
+use emberway::openai::body::{self, Edits};
+use emberway::openai::request;
+use emberway::openai::sse::Scanner;
+use emberway::openai::stream::{self, Stripped};
+use emberway::proxy::auth::KeyTable;
+use emberway::proxy::tap::StreamTap;
+use http::HeaderMap;
+use sha2::{Digest, Sha256};
+
+const HEAD: HeadKey = HeadKey {
+    hash: 7,
+    is_short: false,
+};
+
+/// How often `run` allocates; its result is dropped inside.
+fn allocations<T>(run: impl FnOnce() -> T) -> u64 {
+    measure(|| drop(black_box(run()))).count_total
+}
+
+/// A body that its first clone has made shareable, as those read from a socket are.
+fn shared(body: Vec<u8>) -> Bytes {
+    let body = Bytes::from(body);
+    drop(body.clone());
+    body
+}
+
+fn events(stream: Vec<u8>) -> Vec<Bytes> {
+    let mut list = Vec::new();
+    Scanner::default().feed(&shared(stream), |event| list.push(event));
+    list
+}
+
+#[test]
+fn reading_a_body_takes_one_stack_of_brackets() {
+    let body = inputs::chat_body(64 << 10);
+    assert_eq!(
+        allocations(|| request::parse(body.as_bytes()).expect("valid").closing_at),
+        1
+    );
+}
+
+#[test]
+fn editing_a_body_does_not_depend_on_its_size() {
+    for (edits, expect) in [
+        (
+            Edits {
+                model: None,
+                ask_usage: false,
+            },
+            0,
+        ),
+        (
+            Edits {
+                model: Some("support"),
+                ask_usage: false,
+            },
+            1,
+        ),
+        (
+            Edits {
+                model: None,
+                ask_usage: true,
+            },
+            1,
+        ),
+        (
+            Edits {
+                model: Some("support"),
+                ask_usage: true,
+            },
+            2,
+        ),
+    ] {
+        for size in [64 << 10, 1 << 20] {
+            let body = shared(inputs::chat_body(size).into_bytes());
+            let request = request::parse(&body).expect("valid");
+            let info = measure(|| drop(black_box(body::edited(&body, &request, edits))));
+            assert_eq!(info.count_total, expect, "{edits:?} at {size}");
+            assert!(
+                info.bytes_total < 512,
+                "{edits:?} at {size}: {} bytes",
+                info.bytes_total
+            );
+        }
+    }
+}
+
+#[test]
+fn the_head_key_allocates_nothing() {
+    let body = inputs::chat_body(64 << 10);
+    let request = request::parse(body.as_bytes()).expect("valid");
+    assert_eq!(allocations(|| head::key("support", &request.prompt)), 0);
+}
+
+#[test]
+fn planning_for_eight_deployments_allocates_nothing() {
+    let (snapshot, pool) = inputs::pool(8);
+    let now = Instant::now();
+    let half = |deployment: DeploymentIx| match deployment.0 {
+        0..4 => Availability::Ready,
+        _ => Availability::Ejected(now),
+    };
+    assert_eq!(
+        allocations(|| router::plan(&snapshot, &pool, HEAD, |_| Availability::Ready)),
+        0
+    );
+    assert_eq!(allocations(|| router::plan(&snapshot, &pool, HEAD, half)), 0);
+    assert_eq!(
+        allocations(|| router::plan(&snapshot, &pool, HEAD, |_| Availability::Ejected(now))),
+        0
+    );
+    assert_eq!(allocations(|| router::soonest_recovery(&pool, half)), 0);
+}
+
+#[test]
+fn finding_a_client_by_its_key_allocates_nothing() {
+    let keys: Vec<_> = (0..100)
+        .map(|client| ClientKey {
+            digest: Sha256::digest(format!("key-{client}")).into(),
+            client: ClientIx(client),
+        })
+        .collect();
+    let table = KeyTable::new(&keys);
+    for (name, value, is_known) in [
+        ("api-key", "key-42", true),
+        ("authorization", "Bearer key-42", true),
+        ("api-key", "key-none", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().expect("header"));
+        assert_eq!(table.authenticate(&headers).is_ok(), is_known);
+        assert_eq!(allocations(|| table.authenticate(&headers)), 0, "{name}: {value}");
+    }
+}
+
+#[test]
+fn whole_events_are_cut_without_a_copy() {
+    let chunk = shared(inputs::stream(200));
+    let mut scanner = Scanner::default();
+    assert_eq!(allocations(|| scanner.feed(&chunk, drop)), 0);
+}
+
+#[test]
+fn output_passes_the_tap_without_a_copy() {
+    let list = events(inputs::stream(200));
+    let mut tap = StreamTap::new(false);
+    let (first, output) = list.split_at(2);
+    for event in first {
+        tap.feed(event);
+    }
+    assert!(tap.seen.is_decided(), "the first token has come");
+    for event in &output[..100] {
+        let mut out = Bytes::new();
+        assert_eq!(measure(|| out = tap.feed(event)).count_total, 0);
+        assert_eq!(out.as_ptr(), event.as_ptr(), "the same bytes");
+    }
+}
+
+#[test]
+fn an_output_event_is_understood_without_allocating() {
+    let list = events(inputs::stream(200));
+    for event in &list[2..100] {
+        assert_eq!(allocations(|| stream::classify_after_output(event)), 0);
+        assert_eq!(allocations(|| stream::usage_beside(event)), 0);
+    }
+}
+
+#[test]
+fn taking_usage_out_allocates_the_new_event_and_nothing_else() {
+    let list = events(inputs::stream(200));
+    for event in &list[..100] {
+        let info = measure(|| drop(black_box(stream::strip_usage(event))));
+        assert_eq!(info.count_total, 1);
+        assert!(info.bytes_total < event.len() as u64, "{} bytes", info.bytes_total);
+    }
+    let Stripped::Edited(plain) = stream::strip_usage(&list[2]) else {
+        panic!("it had usage");
+    };
+    assert_eq!(allocations(|| stream::strip_usage(&plain)), 0, "without usage");
+    let report = &list[list.len() - 2];
+    assert_eq!(stream::strip_usage(report), Stripped::Dropped);
+    assert_eq!(
+        allocations(|| stream::strip_usage(report)),
+        1,
+        "the report is parsed: a stack of brackets"
+    );
+}

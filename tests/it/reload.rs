@@ -1,0 +1,191 @@
+//! A configuration is replaced while requests run: the new one holds for new requests, nobody notices the change itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::harness::{KEY, STREAM, Setup, V1, WHOLE, World, eventually, preset, upstreams};
+use crate::wire::{Wire, request};
+
+impl World {
+    /// Replaces the configuration file at once, as editors and orchestrators do; the gateway is to notice by itself.
+    async fn replace_config(&self, text: &str) {
+        let new = self.config_path().with_extension("new");
+        tokio::fs::write(&new, text).await.unwrap();
+        tokio::fs::rename(&new, self.config_path()).await.unwrap();
+    }
+
+    /// Waits for this many configurations to have been put to use.
+    async fn generation(&self, generation: u64) {
+        let status = self.gateway.config_watch().expect("a watch").status();
+        eventually("a reload", || async {
+            let now = status.load();
+            assert_eq!(now.last_error, None);
+            (now.generation == generation).then_some(())
+        })
+        .await;
+    }
+
+    /// Asks for a reload whatever the file says, as SIGHUP does.
+    fn reload(&self) {
+        self.gateway.config_watch().expect("a watch").reload();
+    }
+
+    /// Waits for the file to be refused, and returns why.
+    async fn refusal(&self) -> String {
+        let status = self.gateway.config_watch().expect("a watch").status();
+        eventually("a refusal", || async { status.load().last_error.clone() }).await
+    }
+
+    /// The configuration as it is, with the accounts in the opposite order of preference.
+    fn reversed_config(&self, setup: &Setup) -> String {
+        let mut upstreams = upstreams(setup, &self.sim);
+        upstreams.reverse();
+        setup.config(&upstreams, self.config_path().parent().unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_under_load_is_noticed_by_nobody() {
+    let setup = Setup {
+        engine: "base_latency_ms: 2, prefill_us_per_token: 0, decode_tokens_per_s: 2000",
+        ..Setup::default()
+    };
+    let world = Arc::new(World::start(setup.clone()).await);
+    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            let (world, stop, asked) = (Arc::clone(&world), Arc::clone(&stop), Arc::clone(&asked));
+            let question = if number % 2 == 0 { WHOLE } else { STREAM };
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Acquire) {
+                    let answer = world.ask(question).await;
+                    assert_eq!(
+                        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+                        (200, "1")
+                    );
+                    if question == STREAM {
+                        assert!(answer.text().ends_with("data: [DONE]\n\n"), "{answer:?}");
+                    }
+                    asked.fetch_add(1, Ordering::AcqRel);
+                }
+            })
+        })
+        .collect();
+    let original = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    for generation in 2..8 {
+        let before = asked.load(Ordering::Acquire);
+        eventually("load", || async {
+            (asked.load(Ordering::Acquire) > before + 20).then_some(())
+        })
+        .await;
+        let is_reversed = generation % 2 == 0;
+        let text = if is_reversed {
+            world.reversed_config(&setup)
+        } else {
+            original.clone()
+        };
+        world.replace_config(&text).await;
+        world.generation(generation).await;
+        let expect = if is_reversed { "b/ft" } else { "a/ft" };
+        assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), expect);
+    }
+    world.reload();
+    world.generation(8).await;
+    stop.store(true, Ordering::Release);
+    for client in clients {
+        client.await.expect("no error");
+    }
+    assert_eq!(
+        world.metric("emberway_config_reloads_total{result=\"loaded\"}").await,
+        Some(7.0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_ends_in_the_configuration_it_began_in() {
+    let setup = Setup {
+        engine: "base_latency_ms: 1, prefill_us_per_token: 0, decode_tokens_per_s: 60, min_output_tokens: 40, max_output_tokens: 40",
+        ..Setup::default()
+    };
+    let world = World::start(setup.clone()).await;
+    let mut wire = Wire::connect(world.address()).await;
+    wire.send(request(KEY, STREAM)).await;
+    let head = wire.read_until("\r\n\r\n").await;
+    assert!(head.contains("x-emberway-deployment: a/ft"), "{head}");
+    // The resource and the key it came with go away.
+    let text = world.reversed_config(&setup);
+    let text = text
+        .replace("${env:KEY}", "${env:OTHER_KEY}")
+        .replace("[[b/ft], [a/ft]]", "[[b/ft]]");
+    world.replace_config(&text).await;
+    world.generation(2).await;
+    assert_eq!(world.ask(WHOLE).await.status, 401, "the key is withdrawn");
+    let rest = wire.read_until("data: [DONE]\n\n").await;
+    assert!(!rest.contains("\"error\""), "{rest}");
+    let record = world.records_once(1).await.remove(0);
+    assert_eq!(
+        (record.outcome.as_str(), record.deployment.as_deref()),
+        ("success", Some("a/ft"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_changes_nothing_and_readiness_tells() {
+    let world = World::start(Setup::default()).await;
+    let good = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    for (what, bad) in [
+        ("not YAML", "listeners: [".to_owned()),
+        ("unknown field", good.clone() + "nonsense: 1\n"),
+        ("unknown pool", good.replace("pool: ft", "pool: nowhere")),
+        ("fixed at start", good.replace("drain: 10s", "drain: 11s")),
+    ] {
+        world.replace_config(&bad).await;
+        let error = world.refusal().await;
+        assert_eq!(world.ask(WHOLE).await.status, 200, "{what}");
+        let ready = world.admin("/readyz").await;
+        assert_eq!(ready.status, 200, "{what}: it still serves");
+        assert_eq!(ready.json()["config"]["last_error"], error, "{what}");
+        assert_eq!(ready.json()["config"]["generation"], 1, "{what}");
+        assert_eq!(world.metric("emberway_config_reload_failed").await, Some(1.0), "{what}");
+        world.replace_config(&good).await;
+        let status = world.gateway.config_watch().unwrap().status();
+        eventually("the good file", || async {
+            status.load().last_error.is_none().then_some(())
+        })
+        .await;
+        assert_eq!(world.metric("emberway_config_reload_failed").await, Some(0.0), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_learned_of_a_deployment_survives_a_reload() {
+    let setup = Setup {
+        health: "consecutive_failures: 1, open_for: 60s",
+        ..Setup::default()
+    };
+    let world = World::start(setup.clone()).await;
+    world.fault_times("a", 1, preset("server_error"));
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-attempts"), "2");
+    let before = world.deployment("b/ft").await["last_success_at_ms"].clone();
+    assert!(before.is_i64());
+    let text = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    world
+        .replace_config(&text.replace("capacity: 10,", "capacity: 20,"))
+        .await;
+    world.generation(2).await;
+    assert_eq!(world.deployment("a/ft").await["breaker"], "open");
+    assert_eq!(world.deployment("b/ft").await["last_success_at_ms"], before);
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), "b/ft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smaller_body_limit_holds_from_the_next_request_on() {
+    let world = World::start(Setup::default()).await;
+    let text = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    world
+        .replace_config(&text.replace("limits: {", "limits: { body_size: 1KiB,"))
+        .await;
+    world.generation(2).await;
+    let body = WHOLE.replace("parcel", &"parcel ".repeat(200));
+    assert_eq!(world.post(V1, body).send().await.unwrap().status(), 413);
+}
