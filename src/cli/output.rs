@@ -16,8 +16,23 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", chain(error));
     ExitCode::FAILURE
+}
+
+/// An error with its causes in one line. Some libraries' errors hold their cause's text already; it is said once.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    let mut last = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text.push_str(&cause);
+        } else if !last.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        last = cause;
+    }
+    text
 }
 
 /// Builds the multi-threaded runtime that commands run on, one worker a core.
@@ -38,4 +53,18 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let error = anyhow::anyhow!("no such file")
+            .context("cannot open: no such file")
+            .context("cannot read the store");
+        assert_eq!(chain(&error), "cannot read the store: cannot open: no such file");
+        assert_eq!(chain(&anyhow::anyhow!("b").context("a")), "a: b");
+    }
 }

@@ -92,7 +92,7 @@ pub struct DeploymentTotals {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no such file, and reading does not make one.
-    #[error("there is no usage store at `{}`; name the gateway's file with --store", .path.display())]
+    #[error("there is no usage store at `{}`; name the gateway's file with --store, or its configuration with --config", .path.display())]
     Missing {
         /// The file.
         path: PathBuf,

@@ -14,6 +14,7 @@ mod admin;
 mod architecture;
 mod bodies;
 mod broken;
+mod cli;
 mod clients;
 mod docs;
 mod drain;

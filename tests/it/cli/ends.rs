@@ -1,0 +1,148 @@
+//! How a gateway ends: in order on SIGTERM, with every answer whole, and abruptly on SIGKILL, with its records kept.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use emberway::simulator::{self, Simulator};
+use serde_json::Value;
+
+use super::program::{Gateway, Place};
+use crate::harness::{KEY, STREAM, Setup, eventually, records_in, upstreams, within};
+use crate::wire::{Wire, request};
+
+/// How old a finished request's record is at most when it is written; docs/usage.md promises it.
+const LOST_MS: i64 = 250;
+
+/// A simulator in this process and a configuration for a gateway in another.
+async fn prepared(setup: &Setup) -> (Simulator, Place, PathBuf) {
+    let sim = simulator::start(setup.scenario()).await.expect("a simulator");
+    let place = Place::new();
+    let config = setup.config(&upstreams(setup, &sim), place.path("").as_path());
+    place.write("emberway.yaml", &format!("{config}log: {{ format: json }}\n"));
+    let path = place.path("emberway.yaml");
+    (sim, place, path)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminated_gateway_finishes_its_answers_and_exits_with_success() {
+    let setup = Setup {
+        // An answer of some 600 ms.
+        engine: "base_latency_ms: 0, prefill_us_per_token: 0, decode_tokens_per_s: 40, min_output_tokens: 24, max_output_tokens: 24",
+        ..Setup::default()
+    };
+    let (_sim, place, config) = prepared(&setup).await;
+    let mut gateway = Gateway::start(&place, &config).await;
+    let mut wires = Vec::new();
+    for _ in 0..8 {
+        let mut wire = Wire::connect(gateway.address).await;
+        wire.send(request(KEY, STREAM)).await;
+        wires.push(wire);
+    }
+    for wire in &mut wires {
+        wire.read_until("\"content\"").await;
+    }
+
+    gateway.terminate().await;
+    let draining = gateway.logs("draining").await;
+    assert_eq!(draining["running"], 8, "{draining}");
+    for wire in &mut wires {
+        wire.read_until("data: [DONE]").await;
+    }
+    let status = gateway.ended().await;
+    assert_eq!(status.code(), Some(0));
+    let records = records_in(place.path("").as_path()).await;
+    assert_eq!(
+        records.iter().filter(|record| record.outcome == "success").count(),
+        8,
+        "{records:?}"
+    );
+}
+
+/// One line of `emberway load --record`.
+struct Line {
+    request_id: Option<String>,
+    finished_at_ms: i64,
+}
+
+fn lines(text: &str) -> Vec<Line> {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let line = |line: &str| {
+        let value: Value = serde_json::from_str(line).expect("a line");
+        Line {
+            request_id: value["request_id"].as_str().map(str::to_owned),
+            finished_at_ms: value["finished_at_ms"].as_i64().expect("a time"),
+        }
+    };
+    whole.lines().map(line).collect()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with times that another process wrote"
+)]
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("fits")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_gateway_loses_no_record_older_than_a_quarter_of_a_second() {
+    let setup = Setup {
+        engine: "base_latency_ms: 5, prefill_us_per_token: 0, decode_tokens_per_s: 10000",
+        ..Setup::default()
+    };
+    let (_sim, place, config) = prepared(&setup).await;
+    let mut gateway = Gateway::start(&place, &config).await;
+    let url = format!("http://{}", gateway.address);
+    let arguments = [
+        "load",
+        "--url",
+        &url,
+        "--model",
+        "bot",
+        "--duration",
+        "60s",
+        "--rate",
+        "100",
+        "--head-tokens",
+        "50",
+    ];
+    let more = ["--record", "record.jsonl", "--fail-fast", "--no-progress"];
+    let mut load = place.command(&[&arguments[..], &more[..]].concat());
+    load.env("EMBERWAY_KEY", KEY)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
+    let mut load = load.spawn().expect("it starts");
+
+    let record = place.path("record.jsonl");
+    let recorded = || lines(&std::fs::read_to_string(&record).unwrap_or_default());
+    eventually("a hundred answers", || async {
+        (recorded().len() >= 100).then_some(())
+    })
+    .await;
+    let killed_ms = now_ms();
+    gateway.process.start_kill().expect("killed");
+    let status = gateway.ended().await;
+    assert_eq!(status.code(), None, "it was ended by a signal: {status}");
+    let status = within("the load's end", load.wait()).await.expect("a status");
+    assert_eq!(status.code(), Some(1), "the load noticed");
+
+    let kept: HashSet<String> = records_in(place.path("").as_path())
+        .await
+        .into_iter()
+        .map(|record| record.request_id)
+        .collect();
+    let old = recorded()
+        .into_iter()
+        .filter(|line| line.finished_at_ms < killed_ms - LOST_MS);
+    let old: Vec<String> = old.filter_map(|line| line.request_id).collect();
+    assert!(old.len() >= 50, "enough requests were finished in time: {}", old.len());
+    let lost: Vec<_> = old.iter().filter(|id| !kept.contains(*id)).collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} records are lost: {lost:?}",
+        lost.len(),
+        old.len()
+    );
+}
