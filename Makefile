@@ -49,11 +49,12 @@ test: $(SETUP)/build-tools $(SETUP)/python $(SETUP)/node ## every test, the clie
 .PHONY: check
 check: check-code check-dependencies check-files fuzz-short ## formatting, lints, documentation, dependencies, a little fuzzing
 
+# The documentation is for those who work on the program, so private items are in it and may be linked to.
 .PHONY: check-code
 check-code: $(SETUP)/build-tools
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Known vulnerabilities (`cargo deny check advisories`) are left out: the database lies outside the package registries, and a
 # check that needs more than those would fail where nothing else does. Run it by hand where GitHub can be reached.
@@ -69,7 +70,7 @@ check-files: $(SETUP)/linters
 
 .PHONY: fuzz-short
 fuzz-short: ## every fuzz target for FUZZ_SECONDS, where cargo-fuzz is installed
-	scripts/fuzz.sh $(FUZZ_SECONDS)
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 # === Measure ===
 
