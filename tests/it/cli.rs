@@ -38,13 +38,15 @@ care for idle deployments.
 Usage: emberway <COMMAND>
 
 Commands:
-  run       Run the gateway
-  check     Check a configuration file and print every mistake in it
-  schema    Print the JSON Schema of the configuration file
-  simulate  Run the Azure OpenAI simulator
-  load      Send load to an endpoint and print what came back
-  usage     Print recorded usage
-  help      Print this message or the help of the given subcommand(s)
+  run          Run the gateway
+  check        Check a configuration file and print every mistake in it
+  schema       Print the JSON Schema of the configuration file
+  demo         Show what it does: simulated fleet, gateway, load and an outage in one process
+  healthcheck  Ask a running gateway whether it lives: for container and exec probes
+  simulate     Run the Azure OpenAI simulator
+  load         Send load to an endpoint and print what came back
+  usage        Print recorded usage
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help
