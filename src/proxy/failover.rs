@@ -362,6 +362,10 @@ pub fn learn(live: &Live, deployment: DeploymentIx, cause: AttemptOutcome, effec
 
 impl Fallback {
     fn note(&mut self, outcome: AttemptOutcome, answer: Option<Box<UpstreamFailure>>, deployment: DeploymentIx) {
+        if outcome == AttemptOutcome::Unavailable && answer.as_ref().is_some_and(|answer| answer.head.status == 404) {
+            self.missing.get_or_insert(deployment);
+            return;
+        }
         self.last = Some(match outcome {
             AttemptOutcome::Timeout => Exhausted::Timeout,
             AttemptOutcome::CredentialRefused => Exhausted::CredentialRefused,
@@ -379,9 +383,6 @@ impl Fallback {
             // The gateway's credential is none of the client's business; its own would seem to be refused.
             AttemptOutcome::CredentialRefused => {}
             _ if self.throttled => {}
-            AttemptOutcome::Unavailable if answer.as_ref().is_some_and(|answer| answer.head.status == 404) => {
-                self.missing.get_or_insert(deployment);
-            }
             _ => self.answer = answer.or(self.answer.take()),
         }
     }
@@ -402,7 +403,8 @@ impl Fallback {
         if let Some(answer) = self.answer {
             return Stop::PassOn(answer);
         }
-        if let Some(deployment) = self.missing {
+        // Missing everywhere is final; missing here and failing there may be over in a moment.
+        if let Some(deployment) = self.missing.filter(|_| self.last.is_none()) {
             let snapshot = &call.live.config.runtime.snapshot;
             let deployment = &snapshot.deployments[deployment.0];
             return Stop::Refused(ProxyError::DeploymentMissing {

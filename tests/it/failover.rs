@@ -392,3 +392,14 @@ fn respond(status: u16, body: Value, headers: &[(&str, &str)]) -> Action {
         before_body: false,
     })
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_in_one_region_and_failing_in_another_is_not_final() {
+    let world = World::start(Setup::default()).await;
+    world.fault("a", preset("deployment_not_found"));
+    world.fault("b", Action::Reset);
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(answer.json()["error"]["code"], "upstream_unreachable");
+    assert!(!answer.headers.contains_key("x-should-retry"), "{answer:?}");
+}
