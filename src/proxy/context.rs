@@ -77,11 +77,16 @@ pub struct AttemptFacts {
     pub maybe_billed: bool,
 }
 
+/// A request's id: 128 random bits in hexadecimal.
+pub fn new_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
 impl RequestContext {
     /// The facts of a request that has just arrived.
-    pub fn new(id: String, started: Instant, started_at_ms: i64) -> Self {
+    pub fn new(started: Instant, started_at_ms: i64) -> Self {
         Self {
-            id,
+            id: new_id(),
             started,
             started_at_ms,
             live: None,

@@ -55,6 +55,12 @@ pub enum ProxyError {
     /// The process holds as many body bytes as it may.
     #[error("the gateway holds as many request bodies as it may; try again shortly")]
     Busy,
+    /// The gateway is being stopped, and the time for running requests is over.
+    #[error("the gateway is being stopped; try again shortly")]
+    Stopping,
+    /// The request's head is no HTTP.
+    #[error("the request's head is not valid HTTP, or larger than 1 MiB or 256 headers")]
+    BadHead,
     /// The body cannot be understood.
     #[error("{0}")]
     BadBody(#[from] RequestError),
@@ -124,6 +130,10 @@ pub enum RefusalReason {
     RequestTimeout,
     /// See [`ProxyError::Busy`].
     GatewayBusy,
+    /// See [`ProxyError::Stopping`].
+    GatewayStopping,
+    /// See [`ProxyError::BadHead`].
+    InvalidHead,
     /// See [`ProxyError::BadBody`].
     InvalidBody,
     /// See [`ProxyError::MissingModel`].
@@ -152,6 +162,8 @@ impl ProxyError {
             Self::BodyTooLarge { .. } => RefusalReason::RequestTooLarge,
             Self::BodyTooSlow(_) => RefusalReason::RequestTimeout,
             Self::Busy => RefusalReason::GatewayBusy,
+            Self::Stopping => RefusalReason::GatewayStopping,
+            Self::BadHead => RefusalReason::InvalidHead,
             Self::BadBody(_) => RefusalReason::InvalidBody,
             Self::MissingModel(_) => RefusalReason::MissingModel,
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
@@ -173,8 +185,8 @@ impl ProxyError {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadBody(_) | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
+            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadHead | Self::BadBody(_) | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => StatusCode::BAD_GATEWAY,
@@ -206,7 +218,7 @@ impl ProxyError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled(after) => Some(*after),
-            Self::Busy => Some(Duration::from_secs(1)),
+            Self::Busy | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

@@ -82,7 +82,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let chosen = failover::first_answer(gateway, &mut downstream, context, &call, &plan).await?;
     // No other deployment will be asked any more.
     drop(body);
-    relay::relay(&mut downstream, context, &live, route, chosen)
+    relay::relay(gateway, &mut downstream, context, &live, route, chosen)
         .await
         .map_err(Stop::ClientGone)
 }

@@ -6,22 +6,25 @@
 
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
+use pingora::listeners::ListenerConfig;
 use pingora::listeners::tls::TlsSettings;
 use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::ProxyServiceBuilder;
+use pingora::protocols::l4::stream::L4BufferSettings;
 use pingora::server::Fds;
-use pingora::server::configuration::ServerConf;
 use pingora::services::Service as _;
+use pingora::services::listening::Service;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::checked::Listener;
-use crate::proxy::{Gateway, Shell};
+use crate::config::checked::{Listener, TlsFiles};
+use crate::proxy::Gateway;
+use crate::proxy::server::Server;
 
 /// Connections that wait to be accepted, at most; the kernel's own bound may be lower.
 const BACKLOG: u32 = 4096;
@@ -124,7 +127,6 @@ pub fn serve(
     bound: Vec<Bound>,
     stop: &watch::Receiver<bool>,
 ) -> Result<JoinSet<()>, ListenError> {
-    let conf = Arc::new(ServerConf::default());
     let mut tasks = JoinSet::new();
     for Bound {
         address,
@@ -132,39 +134,14 @@ pub fn serve(
         settings,
     } in bound
     {
-        let mut options = HttpServerOptions::default();
-        options.h2c = settings.h2c;
-        options.h2_idle_timeout = Some(H2_IDLE_MAX);
-        let mut service = ProxyServiceBuilder::new(&conf, Shell(Arc::clone(gateway)))
-            .name("gateway")
-            .server_options(options)
-            .build();
-        if let Some(proxy) = service.app_logic_mut() {
-            // pingora's bounds on header lists and streams stay; only the windows grow.
-            let mut h2 = default_h2_options();
-            h2.initial_window_size(H2_STREAM_WINDOW)
-                .initial_connection_window_size(H2_CONNECTION_WINDOW);
-            proxy.h2_options = Some(h2);
-        }
         let name = address.to_string();
-        match &settings.tls {
-            None => service.add_tcp(&name),
-            Some(files) => {
-                let unusable = |message: String| ListenError::Tls { address, message };
-                let certificate = files
-                    .certificate
-                    .to_str()
-                    .ok_or_else(|| unusable("path is not UTF-8".to_owned()))?;
-                let key = files
-                    .key
-                    .to_str()
-                    .ok_or_else(|| unusable("path is not UTF-8".to_owned()))?;
-                let mut tls =
-                    TlsSettings::intermediate(certificate, key).map_err(|error| unusable(error.to_string()))?;
-                tls.enable_h2();
-                service.add_tls_with_settings(&name, None, tls);
-            }
+        // pingora's own read buffer is 64 KiB for each connection; its sessions read into buffers of their own anyway.
+        let mut endpoint = ListenerConfig::tcp(&name).l4_buffer(L4BufferSettings::default().read(0));
+        if let Some(files) = &settings.tls {
+            endpoint = endpoint.tls(tls(address, files)?);
         }
+        let mut service = Service::new("gateway".to_owned(), server(gateway, &settings));
+        service.add_listener(endpoint);
         let mut sockets = Fds::new();
         sockets.add(name, socket.into_raw_fd());
         let stop = stop.clone();
@@ -175,4 +152,34 @@ pub fn serve(
         });
     }
     Ok(tasks)
+}
+
+/// What serves one listener's requests.
+fn server(gateway: &Arc<Gateway>, settings: &Listener) -> Server {
+    let mut options = HttpServerOptions::default();
+    options.h2c = settings.h2c;
+    options.h2_idle_timeout = Some(H2_IDLE_MAX);
+    // pingora's bounds on header lists and streams stay; only the windows grow.
+    let mut h2 = default_h2_options();
+    h2.initial_window_size(H2_STREAM_WINDOW)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW);
+    Server {
+        gateway: Arc::clone(gateway),
+        options,
+        h2,
+    }
+}
+
+/// Certificate and key, and HTTP/2 offered beside HTTP/1.1.
+fn tls(address: SocketAddr, files: &TlsFiles) -> Result<TlsSettings, ListenError> {
+    let unusable = |message: String| ListenError::Tls { address, message };
+    let text = |path: &Path| {
+        path.to_str()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| unusable("path is not UTF-8".to_owned()))
+    };
+    let mut tls = TlsSettings::intermediate(&text(&files.certificate)?, &text(&files.key)?)
+        .map_err(|error| unusable(error.to_string()))?;
+    tls.enable_h2();
+    Ok(tls)
 }

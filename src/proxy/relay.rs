@@ -3,6 +3,7 @@
 //! Nothing here may fail over: the client has bytes of this answer. A stream that breaks ends with an error event and without
 //! `[DONE]`; anything else that breaks ends the connection, so that nobody takes a part for the whole.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +12,7 @@ use crate::core::ledger::usage::RequestOutcome;
 use crate::core::recovery::outcome::{AttemptOutcome, Effect};
 use crate::core::topology::{DeploymentIx, Route};
 use crate::openai::{error as wire_error, usage};
+use crate::proxy::Gateway;
 use crate::proxy::commit::Begun;
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
@@ -31,15 +33,17 @@ enum End {
     Filtered,
     /// The upstream broke, fell silent or took too long.
     Broken(&'static str),
+    /// The gateway is being stopped, and the time for running requests is over.
+    CutOff,
     /// The client left.
     ClientGone(Box<pingora::Error>),
 }
 
-/// The time limits of a relay.
-#[derive(Clone, Copy)]
-struct Limits {
+/// What bounds a relay: silence, its whole time, and the end of a drain's time.
+struct Limits<'a> {
     idle: Duration,
     until: tokio::time::Instant,
+    cut_off: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
 /// Passes the answer on to its end.
@@ -47,6 +51,7 @@ struct Limits {
 /// # Errors
 /// When the client left, its connection failed, or a body that is no stream broke.
 pub async fn relay(
+    gateway: &Gateway,
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     live: &Live,
@@ -60,9 +65,10 @@ pub async fn relay(
     } = chosen;
     let timeouts = &route.timeouts;
     let spent = context.last_attempt().map_or(Duration::ZERO, |attempt| attempt.took);
-    let limits = Limits {
+    let mut limits = Limits {
         idle: timeouts.idle,
         until: tokio::time::Instant::now() + timeouts.total.saturating_sub(spent),
+        cut_off: Box::pin(gateway.activity.is_cut_off()),
     };
     context.status = begun.status();
     let now = Instant::now();
@@ -85,7 +91,7 @@ pub async fn relay(
             context.first_byte = Some(now);
             downstream.send_head(*head, content_length).await?;
             downstream.send(first).await?;
-            relay_long(downstream, rest, limits).await?
+            relay_long(downstream, rest, &mut limits).await?
         }
         Begun::Events {
             mut head,
@@ -101,7 +107,7 @@ pub async fn relay(
             downstream.send_head(*head, None).await?;
             downstream.send(opening).await?;
             note(context, &tap);
-            let end = relay_events(downstream, context, &mut tap, rest, limits).await;
+            let end = relay_events(downstream, context, &mut tap, rest, &mut limits).await;
             note(context, &tap);
             end?
         }
@@ -146,8 +152,15 @@ async fn conclude(
             if context.streamed {
                 return Ok(());
             }
-            downstream.abort().await;
-            Err(pingora::Error::explain(pingora::ErrorType::ReadError, how).into_up())
+            abort(downstream, how).await
+        }
+        End::CutOff => {
+            // None of the deployment's doing.
+            context.cut_off();
+            if context.streamed {
+                return Ok(());
+            }
+            abort(downstream, "the gateway is being stopped").await
         }
         End::ClientGone(error) => {
             context.outcome = RequestOutcome::ClientGone;
@@ -159,8 +172,18 @@ async fn conclude(
     }
 }
 
+/// Ends the connection of a body that is no stream and cannot be completed.
+async fn abort(downstream: &mut Downstream<'_>, how: &'static str) -> pingora::Result<()> {
+    downstream.abort().await;
+    Err(pingora::Error::explain(pingora::ErrorType::ReadError, how).into_up())
+}
+
 /// Relays a long body that is no event stream.
-async fn relay_long(downstream: &mut Downstream<'_>, mut rest: Answer, limits: Limits) -> pingora::Result<End> {
+async fn relay_long(
+    downstream: &mut Downstream<'_>,
+    mut rest: Answer,
+    limits: &mut Limits<'_>,
+) -> pingora::Result<End> {
     loop {
         match next(downstream, &mut rest, limits).await {
             Ok(Some(piece)) => downstream.send(piece).await?,
@@ -179,14 +202,13 @@ async fn relay_events(
     context: &mut RequestContext,
     tap: &mut StreamTap,
     mut rest: Answer,
-    limits: Limits,
+    limits: &mut Limits<'_>,
 ) -> pingora::Result<End> {
     loop {
         let chunk = match next(downstream, &mut rest, limits).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            Err(End::Broken(how)) => return break_stream(downstream, tap, how).await,
-            Err(end) => return Ok(end),
+            Err(end) => return break_stream(downstream, tap, end).await,
         };
         let mut out = tap.feed(&chunk);
         let mut ready = rest.next_if_ready();
@@ -205,7 +227,7 @@ async fn relay_events(
         downstream.send(out).await?;
         match ready {
             Some(Ok(None)) => break,
-            Some(Err(_)) => return break_stream(downstream, tap, "the connection to Azure broke").await,
+            Some(Err(_)) => return break_stream(downstream, tap, End::Broken("the connection to Azure broke")).await,
             _ => {}
         }
     }
@@ -225,11 +247,16 @@ async fn relay_events(
             End::Broken("the stream ended with an error")
         });
     }
-    break_stream(downstream, tap, "the answer ended before it was complete").await
+    break_stream(downstream, tap, End::Broken("the answer ended before it was complete")).await
 }
 
 /// Ends a broken stream so that every client library notices: with an error event, and without `[DONE]`.
-async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: &'static str) -> pingora::Result<End> {
+async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, end: End) -> pingora::Result<End> {
+    let how = match end {
+        End::Broken(how) => how,
+        End::CutOff => "the gateway is being stopped",
+        End::Complete | End::Filtered | End::ClientGone(_) => return Ok(end),
+    };
     let mut last = BytesMut::new();
     if tap.is_inside_event() {
         last.extend_from_slice(b"\n\n");
@@ -237,16 +264,21 @@ async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: &'s
     let message = format!("the stream broke after it had begun: {how}; what has come so far is not the whole answer");
     last.extend_from_slice(&wire_error::event(&message, "server_error", "stream_broken"));
     downstream.finish(last.freeze()).await?;
-    Ok(End::Broken(how))
+    Ok(end)
 }
 
 /// The next piece, or why there is none.
-async fn next(downstream: &mut Downstream<'_>, rest: &mut Answer, limits: Limits) -> Result<Option<Bytes>, End> {
+async fn next(
+    downstream: &mut Downstream<'_>,
+    rest: &mut Answer,
+    limits: &mut Limits<'_>,
+) -> Result<Option<Bytes>, End> {
     let silence = tokio::time::Instant::now() + limits.idle;
     tokio::select! {
         biased;
         piece = rest.next() => piece.map_err(|_| End::Broken("the connection to Azure broke")),
         error = downstream.gone() => Err(End::ClientGone(error)),
+        () = &mut limits.cut_off => Err(End::CutOff),
         () = tokio::time::sleep_until(silence.min(limits.until)) => {
             Err(End::Broken(if silence < limits.until { "Azure fell silent" } else { "the answer took too long" }))
         }

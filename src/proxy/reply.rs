@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::core::ledger::usage::RequestOutcome;
 use crate::proxy::Gateway;
 use crate::proxy::body;
-use crate::proxy::context::RequestContext;
+use crate::proxy::context::{self, RequestContext};
 use crate::proxy::error::{ProxyError, RefusalReason};
 use crate::proxy::failover::UpstreamFailure;
 use crate::proxy::headers;
@@ -61,6 +61,29 @@ pub async fn refuse(
         }
     }
     Ok(())
+}
+
+/// Answers what is no HTTP request, so that whoever sent it can find out. The connection cannot be used again.
+pub async fn refuse_head(gateway: &Gateway, session: &mut ServerSession) {
+    let error = ProxyError::BadHead;
+    let id = context::new_id();
+    GatewayRefused {
+        request_id: &id,
+        reason: error.reason().into(),
+    }
+    .emit(&gateway.metrics);
+    let answer = async {
+        let body = error.body();
+        let mut head = ResponseHeader::build_no_case(error.status(), Some(4))?;
+        head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+        head.insert_header(headers::REQUEST_ID, &id)?;
+        head.set_content_length(body.len())?;
+        session.set_write_timeout(Some(TAKEN_WITHIN));
+        session.write_error_response(head, body).await
+    };
+    if let Err(error) = answer.await {
+        tracing::debug!(%error, "a client did not take its refusal");
+    }
 }
 
 /// Passes an upstream's error on.

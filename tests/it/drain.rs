@@ -90,7 +90,8 @@ async fn what_does_not_end_in_time_is_cut_off_and_recorded() {
     let World { gateway, sim: _sim, .. } = world;
     within("the drain", gateway.drain()).await.expect("all written");
     let (rest, _) = wire.read_to_end().await;
-    assert!(!rest.contains("[DONE]") && !rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+    assert!(!rest.contains("[DONE]") && rest.contains("\"stream_broken\""), "{rest}");
+    assert!(rest.contains("the gateway is being stopped"), "{rest}");
     let records = records_in(directory.path()).await;
     assert_eq!(records.len(), 1, "a record for what was cut off");
     assert_eq!(
@@ -98,6 +99,30 @@ async fn what_does_not_end_in_time_is_cut_off_and_recorded() {
         ("broken", "estimated")
     );
     assert!(records[0].completion_tokens > 0, "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_answer_in_time_is_told_so() {
+    let world = World::start(Setup {
+        shutdown: "delay: 0s, drain: 300ms",
+        ..Setup::default()
+    })
+    .await;
+    world.fault("a", Action::Hang);
+    let mut wire = Wire::connect(world.address()).await;
+    wire.send(request(KEY, WHOLE)).await;
+    eventually("the request under way", || async {
+        (!world.requests_to("a").is_empty()).then_some(())
+    })
+    .await;
+    let World { gateway, sim: _sim, .. } = world;
+    within("the drain", gateway.drain()).await.expect("all written");
+    let (answer, _) = wire.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(
+        answer.contains("\"gateway_stopping\"") && answer.contains("retry-after: 1\r\n"),
+        "{answer}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,6 +120,22 @@ async fn a_slow_upload_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_no_http_is_refused_in_json_and_ends_the_connection() {
+    let world = World::start(limited()).await;
+    for head in [
+        "this is no HTTP/1.1 request at all\r\n\r\n".to_owned(),
+        format!("GET /v1/models HTTP/1.1\r\n{}\r\n", "x-much: 1\r\n".repeat(300)),
+    ] {
+        let mut wire = Wire::connect(world.address()).await;
+        wire.send(head).await;
+        let (answer, _) = wire.read_to_end().await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.contains("\"code\":\"invalid_head\""), "{answer}");
+        assert!(answer.contains("x-request-id: "), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_find_no_room_are_refused_and_told_to_come_back() {
     let world = World::start(limited()).await;
     let body = body_of(60 * 1024);

@@ -1,0 +1,156 @@
+//! One request on a client's connection: its head is read, it is answered, recorded, and the connection kept for the next one.
+//!
+//! This is pingora's [`HttpServerApp`], called for every request of an HTTP/1.1 connection in turn and for every HTTP/2 stream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use pingora::ErrorType;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::H2Options;
+use pingora::server::ShutdownWatch;
+
+use crate::proxy::activity::Running;
+use crate::proxy::context::RequestContext;
+use crate::proxy::error::ProxyError;
+use crate::proxy::{Gateway, finish, handler, reply};
+use crate::telemetry::clock;
+
+/// How long a stream has to say its last words when the time for running requests is over.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// What pingora calls for each request of one listener.
+pub struct Server {
+    /// What all requests share.
+    pub gateway: Arc<Gateway>,
+    /// Bounds on connections.
+    pub options: HttpServerOptions,
+    /// Bounds on HTTP/2 connections.
+    pub h2: H2Options,
+}
+
+/// A request's facts and its place among the running ones.
+struct PerRequest {
+    facts: RequestContext,
+    gateway: Arc<Gateway>,
+    _running: Running,
+}
+
+impl PerRequest {
+    fn new(gateway: &Arc<Gateway>) -> Self {
+        Self {
+            facts: RequestContext::new(Instant::now(), clock::now_ms()),
+            gateway: Arc::clone(gateway),
+            _running: gateway.activity.enter(),
+        }
+    }
+}
+
+impl Drop for PerRequest {
+    /// A request whose future is dropped (its connection's task was ended) is recorded all the same.
+    fn drop(&mut self) {
+        finish::finish(&self.gateway, &mut self.facts);
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Server {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !self.has_request(&mut session, shutdown).await {
+            return None;
+        }
+        if *shutdown.borrow() {
+            session.set_keepalive(None);
+        }
+        // Boxed, so that a connection that waits for its next request does not hold the room for answering one.
+        if !Box::pin(self.serve(&mut session)).await {
+            return None;
+        }
+        if *shutdown.borrow() {
+            // It began to stop meanwhile; nobody would wake the connection any more.
+            session.set_keepalive(None);
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        // A connection that fails here had its answer already, and is closed.
+        let stream = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        Some(self.h2.clone())
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+impl Server {
+    /// Waits for a request's head. False where none came: the client closed, sent no HTTP, or the gateway stops.
+    async fn has_request(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
+        let read = tokio::select! {
+            biased;
+            read = session.read_request() => read,
+            () = begins_to_stop(shutdown) => return false,
+        };
+        match read {
+            Ok(has_come) => has_come,
+            Err(error) => {
+                if *error.etype() == ErrorType::InvalidHTTPHeader {
+                    reply::refuse_head(&self.gateway, session).await;
+                }
+                session.shutdown().await;
+                false
+            }
+        }
+    }
+
+    /// Answers the request and records it. False where the connection cannot be used again.
+    async fn serve(&self, session: &mut ServerSession) -> bool {
+        let mut request = PerRequest::new(&self.gateway);
+        let cut_off = std::pin::pin!(async {
+            self.gateway.activity.is_cut_off().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        });
+        let answered = tokio::select! {
+            biased;
+            answered = handler::handle(&self.gateway, session, &mut request.facts) => Some(answered),
+            () = cut_off => None,
+        };
+        let is_usable = match answered {
+            Some(answered) => answered.is_ok(),
+            None => self.cut_off(session, &mut request.facts).await,
+        };
+        finish::finish_waiting(&self.gateway, &mut request.facts).await;
+        is_usable
+    }
+
+    /// Ends a request whose time is over. One without an answer gets a refusal.
+    async fn cut_off(&self, session: &mut ServerSession, facts: &mut RequestContext) -> bool {
+        session.set_keepalive(None);
+        facts.cut_off();
+        if facts.first_byte.is_some() {
+            return false;
+        }
+        reply::refuse(&self.gateway, session, facts, ProxyError::Stopping)
+            .await
+            .is_ok()
+    }
+}
+
+/// Resolves when the gateway begins to stop. Never where it does so already: such a connection was accepted at the last moment, its
+/// request is under way and will be its only one.
+async fn begins_to_stop(shutdown: &ShutdownWatch) {
+    let mut shutdown = shutdown.clone();
+    if *shutdown.borrow_and_update() {
+        std::future::pending::<()>().await;
+    }
+    // A sender that is gone is a process that ends.
+    let _ = shutdown.changed().await;
+}
