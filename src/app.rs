@@ -17,8 +17,8 @@ use crate::config::secrets::Variables;
 use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
+use crate::proxy::connections::Connections;
 use crate::proxy::state::Live;
-use crate::proxy::upstream::Connections;
 use crate::proxy::{Gateway, listen, view};
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
@@ -113,6 +113,8 @@ pub async fn start(
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
     });
+
+    tokio::spawn(Connections::sweep(Arc::clone(&gateway.connections)));
 
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),

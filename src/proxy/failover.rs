@@ -276,7 +276,6 @@ async fn exchange(
         body_length: body::length(&pieces),
     };
     let timeouts = &call.route.timeouts;
-    let left = deadline.saturating_duration_since(Instant::now());
     let first_byte = if call.request.stream {
         timeouts.first_byte
     } else {
@@ -290,8 +289,9 @@ async fn exchange(
         head: &head,
         body: &pieces,
         timeouts,
-        connect: timeouts.connect.min(left),
-        first_byte: first_byte.min(left),
+        connect: timeouts.connect,
+        first_byte,
+        deadline,
     };
     let answer = exchange.open().await.map_err(Failed::Open)?;
     commit::begin(

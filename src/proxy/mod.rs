@@ -11,6 +11,7 @@ pub mod activity;
 pub mod auth;
 pub mod body;
 pub mod commit;
+pub mod connections;
 pub mod context;
 pub mod downstream;
 pub mod error;
@@ -31,8 +32,8 @@ pub mod view;
 use crate::config::checked::WhenFull;
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
+use crate::proxy::connections::Connections;
 use crate::proxy::state::Live;
-use crate::proxy::upstream::Connections;
 use crate::storage::queue::UsageQueue;
 use crate::telemetry::metrics::Metrics;
 

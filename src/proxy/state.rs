@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
-use pingora::upstreams::peer::HttpPeer;
 
 use crate::config::checked::{Checked, Credential};
 use crate::core::ids::{DeploymentId, ResourceId};
@@ -21,15 +20,10 @@ use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resourc
 use crate::openai::azure;
 use crate::openai::target::WireOperation;
 use crate::proxy::auth::KeyTable;
+use crate::proxy::connections::UpstreamPeer;
 use crate::proxy::resolve::HostAddress;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
-
-/// How long an idle upstream connection is kept: below the few minutes after which Azure's front door closes it.
-const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(55);
-
-/// Requests sharing one HTTP/2 connection, at most: below the 100 that servers commonly allow.
-const H2_STREAMS_MAX: usize = 96;
 
 /// How long a deployment's refusal of `stream_options` is believed.
 pub const STREAM_USAGE_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
@@ -67,7 +61,7 @@ pub struct LiveResource {
     pub credential: (HeaderName, HeaderValue),
     /// Its `Host` header.
     pub authority: HeaderValue,
-    peer: ArcSwapOption<(SocketAddr, HttpPeer)>,
+    peer: ArcSwapOption<UpstreamPeer>,
 }
 
 /// What is known of a deployment across configurations.
@@ -176,20 +170,11 @@ impl LiveDeployment {
 
 impl LiveResource {
     /// The peer to connect to at this address, made anew only when the address changed.
-    pub fn peer(&self, endpoint: &Endpoint, address: SocketAddr) -> Arc<(SocketAddr, HttpPeer)> {
-        if let Some(peer) = self.peer.load_full().filter(|peer| peer.0 == address) {
+    pub fn peer(&self, endpoint: &Endpoint, address: SocketAddr) -> Arc<UpstreamPeer> {
+        if let Some(peer) = self.peer.load_full().filter(|peer| peer.address == address) {
             return peer;
         }
-        // An empty SNI would silently switch certificate checks off; the compiler refuses an endpoint without a host.
-        let mut peer = HttpPeer::new(address, endpoint.tls, endpoint.host.clone());
-        if endpoint.tls && endpoint.http2 {
-            peer.options.set_http_version(2, 1);
-        } else {
-            peer.options.set_http_version(1, 1);
-        }
-        peer.options.idle_timeout = Some(IDLE_CONNECTION_MAX);
-        peer.options.max_h2_streams = H2_STREAMS_MAX;
-        let peer = Arc::new((address, peer));
+        let peer = Arc::new(UpstreamPeer::new(endpoint, address));
         self.peer.store(Some(Arc::clone(&peer)));
         peer
     }

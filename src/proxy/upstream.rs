@@ -1,8 +1,8 @@
-//! One exchange with one upstream: connect, send, read the answer. The only seam to pingora's connectors.
+//! One exchange with one upstream: send, read the answer.
 //!
-//! A pooled connection may have been closed by the other side a moment ago. If it fails before any byte of an answer, the
-//! request is sent again on another connection to the same upstream; it has not been processed, since a live server
-//! would have answered or closed in order. Everything else is reported and decided by the caller.
+//! A pooled connection may have been closed by the other side a moment ago. If it breaks at once, without any byte of an
+//! answer, the request is sent once more, on a new connection: a server that had begun to work on it would not have closed it. A
+//! connection that breaks later may have cost a completion, so that is reported, and decided and counted by the caller.
 //!
 //! HTTP/1.1 with a body of ordinary size goes out in one write: head and body together, where pingora's session would
 //! make two, each a system call, a packet and a wake-up of the other side. That is a sixth of the whole cost of a small
@@ -14,19 +14,16 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use pingora::connectors::http::Connector;
-use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::client::HttpSession;
 use pingora::protocols::http::v1::client::HttpSession as Http1Session;
-use pingora::server::configuration::ServerConf;
-use pingora::upstreams::peer::{HttpPeer, Peer as _};
-use pingora::{ErrorType, OrErr as _};
+use pingora::{ErrorType, OrErr as _, RetryType};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::core::topology::{Endpoint, ResourceIx, Timeouts};
 use crate::openai::body;
+use crate::proxy::connections::{Connections, UpstreamPeer};
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::state::LiveResource;
 use crate::telemetry::events::UpstreamConnected;
@@ -41,11 +38,8 @@ const SLICE_BYTES: usize = 256 * 1024;
 /// How long an answer is waited for after writing the request failed: the upstream may have refused it without reading it.
 const ANSWER_AFTER_WRITE_ERROR: Duration = Duration::from_millis(200);
 
-/// Pooled connections tried at most before a new one is insisted on by giving up.
-const STALE_CONNECTIONS_MAX: usize = 3;
-
-/// How long an unused connection is offered for reuse.
-const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(55);
+/// A pooled connection that breaks within this time of sending had been closed before; one that breaks later had a request to work on.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Bounds on reading an error's body: larger or slower ones are cut off.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -63,26 +57,6 @@ pub enum OpenError {
     /// The answer's head did not come in time.
     #[error("no answer in time")]
     Timeout,
-}
-
-/// The process's upstream connections.
-pub struct Connections {
-    /// HTTP/1.1, as bare streams.
-    streams: TransportConnector,
-    /// HTTP/2, and whatever a server falls back to.
-    sessions: Connector,
-}
-
-impl Connections {
-    /// No connections yet; at most so many idle ones will be kept.
-    pub fn new(idle_max: usize) -> Self {
-        let mut options = ConnectorOptions::from_server_conf(&ServerConf::default());
-        options.keepalive_pool_size = idle_max;
-        Self {
-            streams: TransportConnector::new(Some(options.clone())),
-            sessions: Connector::new(Some(options)),
-        }
-    }
 }
 
 /// What to send, and where.
@@ -105,14 +79,20 @@ pub struct Exchange<'a> {
     pub connect: Duration,
     /// Longest time from the last byte sent to the answer's head.
     pub first_byte: Duration,
+    /// When all of it must be over.
+    pub deadline: Instant,
 }
 
 /// An answer whose head has been read.
 pub struct Answer {
-    /// Present until the connection is given back.
-    session: Option<HttpSession>,
-    peer: Arc<(SocketAddr, HttpPeer)>,
+    /// Present until the connection is given back. Boxed: it is large, and answers are handed on.
+    session: Option<Box<HttpSession>>,
+    peer: Arc<UpstreamPeer>,
     connections: Arc<Connections>,
+    /// Whether the connection is one of [`Connections::take`]'s, and not of pingora's pool.
+    is_bare: bool,
+    /// Whether the whole request was sent. If not, what the other side will read next is the rest of its body.
+    is_sent: bool,
     is_complete: bool,
 }
 
@@ -130,51 +110,63 @@ impl Exchange<'_> {
     /// # Errors
     /// When there is no connection, or no head in time.
     pub async fn open(&self) -> Result<Answer, OpenError> {
-        let mut stale = 0;
-        loop {
-            let (line, peer, is_reused) = self.connect().await?;
-            UpstreamConnected {
-                resource: self.counted.0,
-                reused: is_reused,
-            }
-            .emit(self.counted.1);
-            match self.send(line, peer).await {
-                Ok(answer) => return Ok(answer),
-                Err(OpenError::Reset(error)) if is_reused && stale < STALE_CONNECTIONS_MAX => {
-                    stale += 1;
-                    tracing::debug!(%error, "a pooled connection was stale; sending again on another");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Takes a pooled connection, or makes one.
-    async fn connect(&self) -> Result<(Line, Arc<(SocketAddr, HttpPeer)>, bool), OpenError> {
         let address = match self.resource.address.known(Instant::now()) {
             Some(address) => address,
             None => Box::pin(self.look_up()).await?,
         };
         let peer = self.resource.peer(self.endpoint, address);
-        if !self.speaks_http2()
-            && let Some(stream) = self.connections.streams.reused_stream(&peer.1).await
-        {
-            return Ok((Line::Stream(stream), peer, true));
+        let began = Instant::now();
+        let kept = if self.speaks_http2() {
+            None
+        } else {
+            self.connections.take(&peer, began)
+        };
+        let (line, is_reused) = match kept {
+            Some(stream) => (Line::Stream(stream), true),
+            None => self.connect(&peer).await?,
+        };
+        self.count(is_reused);
+        match self.send(line, &peer).await {
+            Err(OpenError::Reset(error)) if is_reused && is_stale(&error, began.elapsed()) => {
+                tracing::debug!(%error, "a pooled connection was stale; sending again on a new one");
+                let (line, is_reused) = self.connect(&peer).await?;
+                self.count(is_reused);
+                // Boxed, since it is large and seldom needed: an answer's future would carry it along all the time.
+                Box::pin(self.send(line, &peer)).await
+            }
+            sent => sent,
         }
-        // Boxed, since it is large and seldom needed: an answer's future would carry it along all the time.
-        match Box::pin(tokio::time::timeout(self.connect, self.connect_anew(&peer.1))).await {
-            Ok(Ok((line, is_reused))) => Ok((line, peer, is_reused)),
+    }
+
+    fn count(&self, reused: bool) {
+        UpstreamConnected {
+            resource: self.counted.0,
+            reused,
+        }
+        .emit(self.counted.1);
+    }
+
+    /// Makes a connection; HTTP/2 may share one that is open.
+    async fn connect(&self, peer: &UpstreamPeer) -> Result<(Line, bool), OpenError> {
+        let limit = self.connect.min(self.left());
+        // Boxed, since it is large and seldom needed.
+        match Box::pin(tokio::time::timeout(limit, self.connect_anew(peer))).await {
+            Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             Err(_) => Err(self.unreachable(&"timed out")),
         }
     }
 
-    async fn connect_anew(&self, peer: &HttpPeer) -> pingora::Result<(Line, bool)> {
+    async fn connect_anew(&self, peer: &UpstreamPeer) -> pingora::Result<(Line, bool)> {
         if self.speaks_http2() {
-            let (session, is_reused) = self.connections.sessions.get_http_session(peer).await?;
-            return Ok((Line::Session(Box::new(session)), is_reused));
+            let (session, is_reused) = self.connections.session(peer).await?;
+            return Ok((Line::Session(session), is_reused));
         }
-        Ok((Line::Stream(self.connections.streams.new_stream(peer).await?), false))
+        Ok((Line::Stream(self.connections.connect(peer).await?), false))
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     async fn look_up(&self) -> Result<SocketAddr, OpenError> {
@@ -195,42 +187,45 @@ impl Exchange<'_> {
     }
 
     /// Writes the request and reads the answer's head.
-    async fn send(&self, line: Line, peer: Arc<(SocketAddr, HttpPeer)>) -> Result<Answer, OpenError> {
+    async fn send(&self, line: Line, peer: &Arc<UpstreamPeer>) -> Result<Answer, OpenError> {
+        let is_bare = matches!(line, Line::Stream(_));
         let (session, written) = match line {
             Line::Stream(mut stream) if body::length(self.body) <= ONE_WRITE_BYTES_MAX => {
                 let written = self.write_at_once(&mut stream).await;
-                (HttpSession::H1(Http1Session::new(stream)), written)
+                (Box::new(HttpSession::H1(Http1Session::new(stream))), written)
             }
             Line::Stream(stream) => {
-                let mut session = HttpSession::H1(Http1Session::new(stream));
+                let mut session = Box::new(HttpSession::H1(Http1Session::new(stream)));
                 let written = Box::pin(self.write(&mut session)).await;
                 (session, written)
             }
             Line::Session(mut session) => {
                 let written = Box::pin(self.write(&mut session)).await;
-                (*session, written)
+                (session, written)
             }
         };
-        let connections = Arc::clone(self.connections);
         let mut answer = Answer {
             session: Some(session),
-            peer,
-            connections,
+            peer: Arc::clone(peer),
+            connections: Arc::clone(self.connections),
+            is_bare,
+            is_sent: matches!(written, Ok(Sent::Whole)),
             is_complete: false,
         };
         let patience = match &written {
-            Ok(()) => self.first_byte,
+            Ok(_) => self.first_byte,
             Err(_) => ANSWER_AFTER_WRITE_ERROR.min(self.first_byte),
         };
-        match (tokio::time::timeout(patience, answer.read_final_head()).await, written) {
+        let read = tokio::time::timeout(patience.min(self.left()), answer.read_final_head()).await;
+        match (read, written) {
             (Ok(Ok(())), _) => Ok(answer),
-            (_, Err(error)) | (Ok(Err(error)), Ok(())) => Err(OpenError::Reset(error)),
-            (Err(_), Ok(())) => Err(OpenError::Timeout),
+            (_, Err(error)) | (Ok(Err(error)), Ok(_)) => Err(OpenError::Reset(error)),
+            (Err(_), Ok(_)) => Err(OpenError::Timeout),
         }
     }
 
     /// Writes head and body together.
-    async fn write_at_once(&self, stream: &mut Stream) -> pingora::Result<()> {
+    async fn write_at_once(&self, stream: &mut Stream) -> pingora::Result<Sent> {
         let mut head = BytesMut::with_capacity(1024);
         self.head.write_http1(&mut head);
         let writing = async {
@@ -244,7 +239,9 @@ impl Exchange<'_> {
             stream.flush().await
         };
         match tokio::time::timeout(self.timeouts.idle, writing).await {
-            Ok(written) => written.or_err(ErrorType::WriteError, "while writing a request"),
+            Ok(written) => written
+                .map(|()| Sent::Whole)
+                .or_err(ErrorType::WriteError, "while writing a request"),
             Err(_) => Err(pingora::Error::explain(
                 ErrorType::WriteTimedout,
                 "while writing a request",
@@ -253,7 +250,7 @@ impl Exchange<'_> {
     }
 
     /// Writes head and body through pingora's session, the body in slices.
-    async fn write(&self, session: &mut HttpSession) -> pingora::Result<()> {
+    async fn write(&self, session: &mut HttpSession) -> pingora::Result<Sent> {
         session.set_write_timeout(Some(self.timeouts.idle));
         session.write_request_header(Box::new(self.head.to_pingora()?)).await?;
         let mut left = body::length(self.body);
@@ -264,13 +261,38 @@ impl Exchange<'_> {
                 left -= slice.len();
                 session.write_request_body(slice, left == 0).await?;
                 // Polled once: an upstream that refuses early says so while we write.
-                if left > 0 && matches!(session.read_response_header().now_or_never(), Some(Ok(()))) {
-                    return Ok(());
+                if left > 0 && has_final_head(session) {
+                    return Ok(Sent::Part);
                 }
             }
         }
-        session.finish_request_body().await
+        session.finish_request_body().await.map(|()| Sent::Whole)
     }
+}
+
+/// How much of a request was sent.
+enum Sent {
+    /// All of it.
+    Whole,
+    /// A part: the upstream answered before the rest.
+    Part,
+}
+
+/// Whether an answer is there already, polled once. A head that is only informational is no answer.
+fn has_final_head(session: &mut HttpSession) -> bool {
+    let read = session.read_response_header().now_or_never();
+    matches!(read, Some(Ok(())))
+        && session
+            .response_header()
+            .is_some_and(|head| !head.status.is_informational())
+}
+
+/// Whether a pooled connection had been closed before the request was sent on it: it broke at once, and pingora saw no byte of an answer or
+/// a connection's end where one should have been.
+fn is_stale(error: &pingora::Error, after: Duration) -> bool {
+    let is_safe = matches!(error.retry, RetryType::ReusedOnly | RetryType::Decided(true))
+        || matches!(error.etype(), ErrorType::WriteError);
+    is_safe && after < STALE_WITHIN
 }
 
 impl Answer {
@@ -334,10 +356,11 @@ impl Answer {
         body.freeze()
     }
 
-    /// Gives the connection back for reuse where the whole answer was read; ends it otherwise.
+    /// Gives the connection back for reuse where the whole request was sent and the whole answer read; ends it otherwise.
     pub async fn release(mut self) {
         if let Some(session) = self.session.take() {
-            give_back(session, &self.connections, &self.peer, self.is_complete).await;
+            let is_whole = self.is_complete && self.is_sent;
+            give_back(*session, &self.connections, &self.peer, self.is_bare, is_whole).await;
         }
     }
 }
@@ -349,28 +372,45 @@ impl Drop for Answer {
         let Some(session) = self.session.take() else { return };
         if session.as_http2().is_some() {
             let (connections, peer) = (Arc::clone(&self.connections), Arc::clone(&self.peer));
-            tokio::spawn(async move { give_back(session, &connections, &peer, false).await });
+            tokio::spawn(async move { give_back(*session, &connections, &peer, false, false).await });
         }
     }
 }
 
-async fn give_back(session: HttpSession, connections: &Connections, peer: &(SocketAddr, HttpPeer), is_whole: bool) {
+async fn give_back(
+    session: HttpSession,
+    connections: &Connections,
+    peer: &UpstreamPeer,
+    is_bare: bool,
+    is_whole: bool,
+) {
     match session {
-        HttpSession::H1(mut session) if is_whole => {
+        HttpSession::H1(mut session) if !is_whole => session.shutdown().await,
+        HttpSession::H1(mut session) if is_bare => {
             session.respect_keepalive();
             if let Some(stream) = session.reuse().await {
-                connections
-                    .streams
-                    .release_stream(stream, peer.1.reuse_hash(), Some(IDLE_CONNECTION_MAX));
+                connections.keep(peer, stream, Instant::now());
             }
         }
-        HttpSession::H1(mut session) => session.shutdown().await,
-        session => {
-            // Boxed, since it is large and every answer's future would carry it along.
-            let release = connections
-                .sessions
-                .release_http_session(session, &peer.1, Some(IDLE_CONNECTION_MAX));
-            Box::pin(release).await;
-        }
+        // Boxed, since it is large and every answer's future would carry it along.
+        session => Box::pin(connections.release(peer, session)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_connection_that_breaks_at_once_was_stale() {
+        let mut closed = pingora::Error::explain(ErrorType::ConnectionClosed, "while reading response headers");
+        closed.retry = RetryType::ReusedOnly;
+        let at_once = Duration::from_millis(3);
+        assert!(is_stale(&closed, at_once));
+        assert!(!is_stale(&closed, STALE_WITHIN), "it may have been worked on");
+        let unsent = pingora::Error::explain(ErrorType::WriteError, "broken pipe");
+        assert!(is_stale(&unsent, at_once));
+        let no_http = pingora::Error::explain(ErrorType::InvalidHTTPHeader, "an answer, but no HTTP");
+        assert!(!is_stale(&no_http, at_once));
     }
 }

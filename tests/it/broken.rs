@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use emberway::simulator::faults::Action;
 use emberway::simulator::record::Ending;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use crate::harness::{KEY, STREAM, STREAM_WITH_USAGE, Setup, V1, WHOLE, World, client, eventually, preset};
 use crate::wire::{STREAM_HEAD, Scripted, Step, Wire, chunk, request};
@@ -274,32 +273,6 @@ async fn a_long_answer_that_is_whole_is_passed_on() {
     assert!(answer.body == expect, "{} bytes", answer.body.len());
     assert_eq!(answer.header("content-length"), "3000000");
     assert_eq!(world.record(&answer.headers).await.outcome, "success");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pooled_connection_that_was_closed_meanwhile_costs_nothing() {
-    let told = Arc::new(Notify::new());
-    let for_script = Arc::clone(&told);
-    let upstream = Scripted::start(move |number| {
-        let body = r#"{"choices":[]}"#;
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{body}");
-        let mut steps = vec![Step::Send(answer.into_bytes())];
-        if number == 0 {
-            steps.extend([Step::Wait(Arc::clone(&for_script)), Step::Reset]);
-        }
-        steps
-    })
-    .await;
-    let world = World::start(Setup {
-        scripted: vec![("a", upstream.address)],
-        ..Setup::default()
-    })
-    .await;
-    assert_eq!(world.ask(WHOLE).await.status, 200);
-    told.notify_one();
-    let again = world.ask(WHOLE).await;
-    assert_eq!((again.status.as_u16(), again.header("x-emberway-attempts")), (200, "1"));
-    assert_eq!(upstream.seen(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ mod failover;
 mod harness;
 mod limits;
 mod reload;
+mod reuse;
 mod routing;
 mod streaming;
 mod tls;
