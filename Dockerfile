@@ -16,8 +16,8 @@ COPY . .
 # The caches outlive a build and are no part of the image, so the program is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    make build-release \
-    && cp target/release/emberway /usr/local/bin/emberway
+    make build-dist \
+    && cp target/dist/emberway /usr/local/bin/emberway
 
 FROM debian:bookworm-slim
 # Certificates to trust Azure's; the version that Debian has now is the right one.

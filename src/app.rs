@@ -106,15 +106,13 @@ pub async fn start(
     store.note_deployments(&seen(&live)).await?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
-        connections: Arc::new(Connections::new(IDLE_CONNECTIONS_MAX)),
+        connections: Connections::start(IDLE_CONNECTIONS_MAX),
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,
         usage,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
     });
-
-    tokio::spawn(Connections::sweep(Arc::clone(&gateway.connections)));
 
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),

@@ -6,8 +6,8 @@ through the gateway with request log, usage store and affinity on. The proxy has
 share the other. Rounds go through all legs in turn, in another order each time, so that a slow minute of the machine
 is everybody's. Figures are medians of the rounds; "added" is each round's proxy less the same round's direct call.
 
-    cargo build --release --example bench-upstream --bin emberway
-    python3 benches/proxy/run.py --emberway target/release/emberway
+    cargo build --profile dist --example bench-upstream --bin emberway
+    python3 benches/proxy/run.py --emberway target/dist/emberway
 
 Needs Linux, two cores, nginx and wrk. Without --emberway it measures nginx and direct only. It exits with 0 also when
 a bound is missed, since a bound depends on the machine; with 2 when the measurement itself is not valid: a request
@@ -140,12 +140,14 @@ class Bench:
         self.proxy_core, self.load_core = cores[0], cores[1]
         if os.getloadavg()[0] > 0.5:
             say(f"load average {os.getloadavg()[0]:.1f}: something else is running here; the p99 will be its doing")
+        # The gateway watches its configuration's directory; the usage store's writes are not to wake it.
+        (directory / "usage").mkdir()
         self.wrk, self.nginx = tool("wrk"), tool("nginx")
         self.upstream = None
 
     def start_upstream(self):
         if not self.options.upstream.exists():
-            raise Invalid(f"no `{self.options.upstream}`; cargo build --release --example bench-upstream")
+            raise Invalid(f"no `{self.options.upstream}`; cargo build --profile dist --example bench-upstream")
         command = [self.options.upstream.resolve()]
         server = Server("upstream", command, self.load_core, self.directory, stdout=subprocess.PIPE)
         server.address = server.process.stdout.readline().decode().strip()
@@ -384,7 +386,7 @@ def table(head, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--emberway", type=pathlib.Path, help="the gateway's binary; without it nginx and direct only")
-    upstream = HERE.parents[1] / "target/release/examples/bench-upstream"
+    upstream = HERE.parents[1] / "target/dist/examples/bench-upstream"
     parser.add_argument("--upstream", type=pathlib.Path, default=upstream, help="bench-upstream's binary")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of each run with 32 connections; half with one")

@@ -2,11 +2,11 @@
 //!
 //! HTTP/1.1 connections wait here rather than in pingora's pool, which spawns a task for every one that is given back, to watch it until it
 //! is taken: a twentieth of the whole cost of a small request. Here a connection is looked at when it is taken, which is
-//! when it matters, and those that waited too long are closed by [`Connections::sweep`]. HTTP/2 connections are pingora's to share.
+//! when it matters, and those that waited too long are closed every few seconds. HTTP/2 connections are pingora's to share.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -79,8 +79,15 @@ struct Waiting {
 }
 
 impl Connections {
-    /// No connections yet; at most so many idle ones will be kept.
-    pub fn new(idle_max: usize) -> Self {
+    /// No connections yet; at most so many idle ones will be kept. Those that waited too long are closed by a task on the current
+    /// runtime, which ends when the last user has dropped them.
+    pub fn start(idle_max: usize) -> Arc<Self> {
+        let connections = Arc::new(Self::new(idle_max));
+        tokio::spawn(sweep(Arc::downgrade(&connections)));
+        connections
+    }
+
+    fn new(idle_max: usize) -> Self {
         let mut options = ConnectorOptions::from_server_conf(&ServerConf::default());
         options.keepalive_pool_size = idle_max;
         Self {
@@ -153,22 +160,6 @@ impl Connections {
         self.idle.lock().count
     }
 
-    /// Closes the connections that waited too long, every few seconds, until the process's connections are dropped.
-    pub async fn sweep(connections: Arc<Self>) {
-        let connections = {
-            let weak = Arc::downgrade(&connections);
-            drop(connections);
-            weak
-        };
-        loop {
-            tokio::time::sleep(SWEEP_EVERY).await;
-            let Some(connections) = connections.upgrade() else {
-                return;
-            };
-            connections.close_old(Instant::now());
-        }
-    }
-
     fn close_old(&self, now: Instant) {
         let mut old = Vec::new();
         let mut idle = self.idle.lock();
@@ -183,6 +174,17 @@ impl Connections {
         drop(idle);
         // Closed without the lock.
         drop(old);
+    }
+}
+
+/// Closes the connections that waited too long, every few seconds, for as long as there are any users.
+async fn sweep(connections: Weak<Connections>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(connections) = connections.upgrade() else {
+            return;
+        };
+        connections.close_old(Instant::now());
     }
 }
 

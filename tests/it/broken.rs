@@ -1,6 +1,5 @@
 //! Streams that end before their time: the client leaves, or the upstream breaks after its first output.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emberway::simulator::faults::Action;
