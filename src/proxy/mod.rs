@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 
 pub mod activity;
 pub mod auth;
-pub mod batch;
 pub mod body;
 pub mod commit;
 pub mod connections;

@@ -12,6 +12,7 @@ use crate::core::ledger::usage::RequestOutcome;
 use crate::core::recovery::outcome::{AttemptOutcome, Effect};
 use crate::core::topology::{DeploymentIx, Route};
 use crate::openai::{error as wire_error, usage};
+use crate::proxy::Gateway;
 use crate::proxy::commit::Begun;
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
@@ -20,7 +21,6 @@ use crate::proxy::headers;
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
-use crate::proxy::{Gateway, batch};
 
 /// Ready chunks are gathered into one write up to this size: one system call instead of many.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -77,7 +77,6 @@ pub async fn relay(
             context.reported = usage::of_answer(&body);
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            batch::after_others().await;
             downstream.send_head(*head, Some(body.len())).await?;
             downstream.finish(body).await?;
             End::Complete

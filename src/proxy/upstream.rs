@@ -23,7 +23,6 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::core::topology::{Endpoint, ResourceIx, Timeouts};
 use crate::openai::body;
-use crate::proxy::batch;
 use crate::proxy::connections::{Connections, UpstreamPeer};
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::state::LiveResource;
@@ -229,7 +228,6 @@ impl Exchange<'_> {
     async fn write_at_once(&self, stream: &mut Stream) -> pingora::Result<Sent> {
         let mut head = BytesMut::with_capacity(1024);
         self.head.write_http1(&mut head);
-        batch::after_others().await;
         let writing = async {
             let mut pieces = self.body.iter().cloned();
             stream
