@@ -155,6 +155,11 @@ impl Running {
         self.admin_address
     }
 
+    /// How many requests are running.
+    pub fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.gateway.activity)
+    }
+
     /// The watch on the configuration's file, if there is one.
     pub fn config_watch(&self) -> Option<&ConfigWatch> {
         self.watch.as_ref()

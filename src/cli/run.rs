@@ -53,7 +53,19 @@ async fn serve(path: PathBuf, checked: Arc<Checked>, log: Arc<logging::LogGuard>
         path,
         variables: Arc::new(secrets::process_variables),
     };
+    let snapshot = Arc::clone(&checked.runtime.snapshot);
+    let (config, usage) = (source.path.clone(), checked.install.usage.path.clone());
     let running = app::start(checked, Some(source), Some(log)).await?;
+    tracing::info!(
+        version = clap::crate_version!(),
+        config = %config.display(),
+        usage = %usage.display(),
+        routes = snapshot.routes.len(),
+        pools = snapshot.pools.len(),
+        deployments = snapshot.deployments.len(),
+        clients = snapshot.clients.len(),
+        "started"
+    );
     for address in running.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -62,9 +74,17 @@ async fn serve(path: PathBuf, checked: Arc<Checked>, log: Arc<logging::LogGuard>
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tokio::select! {
-        drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
-        _ = terminate.recv() => Ok(ExitCode::FAILURE),
-        _ = interrupt.recv() => Ok(ExitCode::FAILURE),
-    }
+    tracing::info!("stopping in order; a second signal ends the process at once");
+    let activity = running.activity();
+    let second = tokio::select! {
+        drained = running.drain() => return drained.map(|()| ExitCode::SUCCESS),
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    tracing::error!(
+        signal = second,
+        requests_cut = activity.running(),
+        "ended by a second signal before everything was done"
+    );
+    Ok(ExitCode::FAILURE)
 }

@@ -56,12 +56,44 @@ pub struct OtherOptions {
 /// Why a body cannot be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Not JSON, or a known member of the wrong type or given twice.
+    /// Not JSON.
     #[error("the request body is not valid JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// Valid JSON perhaps, but no object where one belongs.
-    #[error("{0} must be a JSON object")]
-    NotAnObject(&'static str),
+    NotJson(serde_json::Error),
+    /// A member named here is there twice.
+    #[error("the request body has a member twice, and which one counts is anybody's guess: {0}")]
+    Twice(serde_json::Error),
+    /// Valid JSON, but no object.
+    #[error("the request body must be a JSON object")]
+    NotAnObject,
+    /// A member named here has a type it cannot have.
+    #[error("`{member}` must be {expected}")]
+    WrongType {
+        /// The member.
+        member: &'static str,
+        /// What it must be, with its article.
+        expected: &'static str,
+    },
+}
+
+impl RequestError {
+    /// The member that is to be mended, where it is known.
+    pub fn member(&self) -> Option<&'static str> {
+        match self {
+            Self::WrongType { member, .. } => Some(member),
+            Self::NotJson(_) | Self::Twice(_) | Self::NotAnObject => None,
+        }
+    }
+}
+
+impl From<serde_json::Error> for RequestError {
+    fn from(error: serde_json::Error) -> Self {
+        // The members are taken as they are, so all that serde can object to beside the syntax is a second one.
+        if error.is_data() {
+            Self::Twice(error)
+        } else {
+            Self::NotJson(error)
+        }
+    }
 }
 
 /// The members as serde sees them.
@@ -69,8 +101,8 @@ pub enum RequestError {
 struct Members<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     model: Option<&'a RawValue>,
-    #[serde(default)]
-    stream: Option<bool>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    stream: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     stream_options: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
@@ -104,18 +136,25 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
     // serde would fill a struct from an array too.
     if body.trim_ascii_start().first().is_some_and(|&byte| byte != b'{') {
-        return Err(RequestError::NotAnObject("the request body"));
+        return Err(RequestError::NotAnObject);
     }
     let members: Members<'_> = serde_json::from_slice(body)?;
     let model = match members.model {
-        Some(raw) => serde_json::from_str::<Option<BorrowedText<'_>>>(raw.get())?.map(|text| text.0),
+        Some(raw) => serde_json::from_str::<Option<BorrowedText<'_>>>(raw.get())
+            .map_err(|_| wrong_type("model", "a string"))?
+            .map(|text| text.0),
         None => None,
+    };
+    let stream = match members.stream.map(RawValue::get) {
+        Some("true") => true,
+        Some("false" | "null") | None => false,
+        Some(_) => return Err(wrong_type("stream", "true or false")),
     };
     let closing_at = memchr::memrchr(b'}', body).unwrap_or(0);
     Ok(Request {
         model,
         model_at: members.model.map(|raw| span(body, raw)),
-        stream: members.stream.unwrap_or(false),
+        stream,
         stream_options: stream_options(body, members.stream_options)?,
         prompt: [
             members.tools.map_or("", RawValue::get),
@@ -131,6 +170,10 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
     })
 }
 
+fn wrong_type(member: &'static str, expected: &'static str) -> RequestError {
+    RequestError::WrongType { member, expected }
+}
+
 /// A string borrowed from the input unless it holds escapes.
 #[derive(Deserialize)]
 struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -141,11 +184,10 @@ fn stream_options(body: &[u8], raw: Option<&RawValue>) -> Result<StreamOptions, 
         return Ok(StreamOptions::Absent);
     };
     let at = span(body, raw);
-    if raw.get().starts_with('[') {
-        return Err(RequestError::NotAnObject("`stream_options`"));
-    }
-    let Some(option) = serde_json::from_str::<Option<UsageOption<'_>>>(raw.get())? else {
-        return Ok(StreamOptions::Null(at));
+    let option = match raw.get().as_bytes().first() {
+        Some(b'n') => return Ok(StreamOptions::Null(at)),
+        Some(b'{') => serde_json::from_str::<UsageOption<'_>>(raw.get())?,
+        _ => return Err(wrong_type("stream_options", "an object")),
     };
     if option.include_usage.is_some_and(|value| value.get() == "true") {
         return Ok(StreamOptions::UsageAsked);
@@ -195,6 +237,30 @@ mod tests {
         let request = parse(br#"{"model":null}"#).expect("valid");
         assert_eq!(request.model, None);
         assert_eq!(request.model_at, Some(9..13));
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong_and_where() {
+        let refused = |body: &str| parse(body.as_bytes()).expect_err("refused");
+        let wrong = refused(r#"{"messages":[],"model":3}"#);
+        assert_eq!(
+            (wrong.to_string().as_str(), wrong.member()),
+            ("`model` must be a string", Some("model"))
+        );
+        assert_eq!(
+            refused(r#"{"stream":"yes"}"#).to_string(),
+            "`stream` must be true or false"
+        );
+        assert_eq!(
+            refused(r#"{"stream_options":[]}"#).to_string(),
+            "`stream_options` must be an object"
+        );
+        let twice = refused(r#"{"model":"a","model":"b"}"#).to_string();
+        assert!(twice.contains("duplicate field `model` at line 1 column"), "{twice}");
+        assert!(matches!(refused("[1]"), RequestError::NotAnObject));
+        for broken in ["", "{\"model\":", "{\"a\":1}}", "{a:1}"] {
+            assert!(matches!(refused(broken), RequestError::NotJson(_)), "{broken}");
+        }
     }
 
     #[test]

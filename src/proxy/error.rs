@@ -195,7 +195,11 @@ impl ProxyError {
 
     /// The JSON body.
     pub fn body(&self) -> Bytes {
-        let param = matches!(self, Self::MissingModel(_) | Self::UnknownModel { .. }).then_some("model");
+        let param = match self {
+            Self::MissingModel(_) | Self::UnknownModel { .. } => Some("model"),
+            Self::BadBody(error) => error.member(),
+            _ => None,
+        };
         let code = match self {
             // Azure's own spelling, which programs compare with.
             Self::DeploymentMissing { .. } => "DeploymentNotFound",
