@@ -44,8 +44,8 @@ const ANSWER_AFTER_WRITE_ERROR: Duration = Duration::from_millis(200);
 /// Pooled connections tried at most before a new one is insisted on by giving up.
 const STALE_CONNECTIONS_MAX: usize = 3;
 
-/// How long an unused connection is offered for reuse.
-const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(55);
+/// How long an unused connection is offered for reuse: below the few minutes after which Azure's front door closes it.
+pub const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(55);
 
 /// Bounds on reading an error's body: larger or slower ones are cut off.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;

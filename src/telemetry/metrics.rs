@@ -14,7 +14,7 @@ use crate::telemetry::definitions::{self as define, Definition, Kind};
 use crate::telemetry::view::{DeploymentView, FleetView};
 
 /// Content type of [`Metrics::render`]'s text.
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric of the process.
 #[derive(Debug)]
