@@ -18,6 +18,7 @@ use crate::config::secrets::Variables;
 use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
+use crate::proxy::connections::ClientConnections;
 use crate::proxy::state::Live;
 use crate::proxy::upstream::Connections;
 use crate::proxy::{Gateway, listen, view};
@@ -32,6 +33,10 @@ use crate::telemetry::view::FleetView;
 
 /// Upstream HTTP/1.1 connections kept idle by the whole process: more than a busy gateway has requests running.
 const IDLE_CONNECTIONS_MAX: usize = 4096;
+
+/// How long connections that were accepted last have to become known: to start their tasks, and to shake hands where there is TLS.
+/// Nothing tells when they have.
+const LAST_ACCEPTED: Duration = Duration::from_millis(100);
 
 /// How long the last usage records may take to be written at the end.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
@@ -109,6 +114,7 @@ pub async fn start(
     store.note_deployments(&seen(&live)).await?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
+        clients: Arc::new(ClientConnections::default()),
         connections: Arc::new(Connections::new(IDLE_CONNECTIONS_MAX)),
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,
@@ -174,6 +180,7 @@ impl Running {
         tokio::time::sleep(self.shutdown.delay).await;
         self.stop_traffic.send_replace(true);
         while self.accepting.join_next().await.is_some() {}
+        tokio::time::sleep(LAST_ACCEPTED).await;
         let drained = tokio::time::timeout(self.shutdown.drain, self.gateway.activity.none_running()).await;
         if drained.is_err() {
             let running = self.gateway.activity.running();

@@ -11,6 +11,7 @@ pub mod activity;
 pub mod auth;
 pub mod body;
 pub mod commit;
+pub mod connections;
 pub mod context;
 pub mod downstream;
 pub mod error;
@@ -31,6 +32,7 @@ pub mod view;
 use crate::config::checked::WhenFull;
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
+use crate::proxy::connections::ClientConnections;
 use crate::proxy::state::Live;
 use crate::proxy::upstream::Connections;
 use crate::storage::queue::UsageQueue;
@@ -40,6 +42,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Gateway {
     /// The configuration in use; a request takes it once.
     pub live: ArcSwap<Live>,
+    /// Client connections.
+    pub clients: Arc<ClientConnections>,
     /// Upstream connections.
     pub connections: Arc<Connections>,
     /// Request bodies held.

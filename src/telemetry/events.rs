@@ -213,6 +213,20 @@ impl GatewayRefused<'_> {
     }
 }
 
+/// A client's connection was closed at once because there were enough.
+#[derive(Debug)]
+pub struct ConnectionRefused {
+    /// How many there may be.
+    pub limit: usize,
+}
+
+impl ConnectionRefused {
+    /// Logs it; the metric is read at the scrape.
+    pub fn emit(&self) {
+        debug!(limit = self.limit, "connection refused");
+    }
+}
+
 // === Fleet ===
 
 /// A deployment's circuit breaker changed its state.

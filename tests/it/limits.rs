@@ -1,9 +1,11 @@
 //! What a client may send, and how it learns that it sent too much, too slowly, or at a bad moment.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::harness::{KEY, Setup, V1, WHOLE, World, client, eventually, read, within};
-use crate::wire::{Wire, head};
+use crate::wire::{Wire, head, request};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -196,6 +198,70 @@ async fn a_body_whose_chunks_make_no_sense_is_refused_and_ends_the_connection() 
             .await,
         Some(4.0)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_trickles_in_is_given_up() {
+    for (h2c, begun) in [
+        (true, "P"),
+        (true, "POST /v1/chat/completions HTTP/1.1\r\nx: "),
+        (false, ""),
+        (false, "POST"),
+    ] {
+        let world = World::start(Setup {
+            limits: "head_time: 300ms",
+            listener: format!("h2c: {h2c}"),
+            ..Setup::default()
+        })
+        .await;
+        let mut wire = Wire::connect(world.address()).await;
+        let sending = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            let mut next = begun;
+            // Ends when the gateway has closed the connection.
+            while !next.is_empty() && wire.try_send(next).await.is_ok() {
+                pace.tick().await;
+                next = "x";
+            }
+        };
+        within("the end of the connection", sending).await;
+        let (answer, _) = wire.read_to_end().await;
+        assert_eq!(answer, "", "{begun}");
+        assert_eq!(world.ask(WHOLE).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_over_the_limit_are_closed_at_once() {
+    let world = World::start(Setup {
+        limits: "connections: 2",
+        ..Setup::default()
+    })
+    .await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::connect(world.address()).await;
+        wire.send(request(KEY, WHOLE)).await;
+        read_answer(&mut wire).await;
+        open.push(wire);
+    }
+    let mut over = Wire::connect(world.address()).await;
+    assert_eq!(over.read_to_end().await.0, "");
+    assert_eq!(world.metric("emberway_client_connections").await, Some(2.0));
+    assert_eq!(
+        world.metric("emberway_client_connections_refused_total").await,
+        Some(1.0)
+    );
+    // Those that are open go on, and one that ends makes room.
+    open[0].send(request(KEY, WHOLE)).await;
+    let (head, _) = read_answer(&mut open[0]).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    open.pop();
+    eventually("room", || async {
+        (world.metric("emberway_client_connections").await == Some(1.0)).then_some(())
+    })
+    .await;
+    assert_eq!(world.ask(WHOLE).await.status, 200);
 }
 
 fn head_of(body: &str) -> String {
