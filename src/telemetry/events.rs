@@ -1,7 +1,7 @@
 //! One struct for each thing that happens; emitting it logs and counts it, in one place and in agreement.
 //!
 //! Levels: `error` wants somebody now, `warn` wants somebody today, `info` tells what the gateway did (one line a
-//! request), `debug` how it came to that. What a client can cause at will is never above `debug`, except its
+//! request that reached a route), `debug` how it came to that. What a client can cause at will is never above `debug`, except its
 //! request line. Words for outcomes and reasons are static strings of closed enums.
 //!
 //! Here is what happens to requests and the fleet; what happens to the process itself is in [`process`].

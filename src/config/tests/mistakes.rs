@@ -178,6 +178,20 @@ fn hints_name_what_was_meant() {
 }
 
 #[test]
+fn a_field_that_nobody_knows_beside_a_missing_one_is_that_one_misspelt() {
+    check_hint("routes:\n", "roots:\n", "did you mean `routes`?");
+    check_hint("resources:\n", "ressorces:\n", "did you mean `resources`?");
+    check_hint("    region: s", "    rgn: s", "did you mean `region`?");
+    check(
+        &[("routes:\n", "telemetry:\n")],
+        &[
+            "1:1: routes: `routes` is missing",
+            "18:1: telemetry: unknown field `telemetry`",
+        ],
+    );
+}
+
+#[test]
 fn secrets_that_no_header_may_carry_are_refused_without_being_shown() {
     let text = format!("{SMALL}admin: {{token: '${{env:ADMIN}}'}}\n");
     for secret in [
