@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -18,18 +19,24 @@ use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
+use crate::proxy::front::ClientConnections;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, listen, view};
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
+use crate::telemetry::clock;
+use crate::telemetry::events::process;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::view::FleetView;
-use crate::telemetry::{clock, events};
 
 /// Upstream HTTP/1.1 connections kept idle by the whole process: more than a busy gateway has requests running.
 const IDLE_CONNECTIONS_MAX: usize = 4096;
+
+/// How long connections that were accepted last have to become known: to start their tasks, and to shake hands where there is TLS.
+/// Nothing tells when they have.
+const LAST_ACCEPTED: Duration = Duration::from_millis(100);
 
 /// How long the last usage records may take to be written at the end.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
@@ -45,7 +52,8 @@ pub struct Source {
     pub variables: Arc<Variables>,
 }
 
-/// A running gateway. Dropping it ends its tasks at once; [`Running::drain`] ends them properly.
+/// A running gateway. Dropping it leaves requests and the usage writer to run until the runtime ends; [`Running::drain`] ends all in
+/// order.
 pub struct Running {
     gateway: Arc<Gateway>,
     addresses: Vec<SocketAddr>,
@@ -106,6 +114,7 @@ pub async fn start(
     store.note_deployments(&seen(&live)).await?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
+        clients: Arc::new(ClientConnections::default()),
         connections: Connections::start(IDLE_CONNECTIONS_MAX),
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,
@@ -176,21 +185,19 @@ impl Running {
         tokio::time::sleep(self.shutdown.delay).await;
         self.stop_traffic.send_replace(true);
         while self.accepting.join_next().await.is_some() {}
+        tokio::time::sleep(LAST_ACCEPTED).await;
         let drained = tokio::time::timeout(self.shutdown.drain, self.gateway.activity.none_running()).await;
         if drained.is_err() {
             let running = self.gateway.activity.running();
-            tracing::warn!(
-                running,
-                limit_s = self.shutdown.drain.as_secs_f64(),
-                "requests still running are cut off"
-            );
+            let limit = self.shutdown.drain;
+            process::RequestsCutOff { running, limit }.emit();
             self.gateway.activity.cut_off();
             let _ = tokio::time::timeout(CUT_OFF_MAX, self.gateway.activity.none_running()).await;
         }
         self.stop_admin.send_replace(true);
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
-            events::UsageRecordsLost { records: lost.left }.emit();
+            process::UsageRecordsLost { records: lost.left }.emit();
         }
         self.writer.abort();
         self.admin.abort();
@@ -204,19 +211,19 @@ impl Running {
 #[expect(clippy::needless_pass_by_value, reason = "the signature of an observer")]
 fn tell(change: StoreChange<'_>) {
     match change {
-        StoreChange::Failing { error } => events::UsageStoreFailing { error }.emit(),
-        StoreChange::Recovered { failures, dropped } => events::UsageStoreRecovered { failures, dropped }.emit(),
+        StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(),
+        StoreChange::Recovered { failures, dropped } => process::UsageStoreRecovered { failures, dropped }.emit(),
     }
 }
 
-/// Gives the deployments what the store remembers of them.
+/// Gives deployments that are new to this process what the store remembers of them; the others know better already.
 fn seed(live: &Live, known: &[DeploymentTotals], now_ms: i64) {
     for (deployment, live) in live.config.runtime.snapshot.deployments.iter().zip(&live.deployments) {
         let known = known.iter().find(|known| known.deployment == deployment.id);
         let last_success = known.and_then(|known| known.last_success_at_ms).unwrap_or(0);
-        let first_seen = known.map_or(now_ms, |known| known.first_seen_ms);
         live.state.last_success_at_ms.fetch_max(last_success, Ordering::Relaxed);
-        live.state.first_seen_ms.store(first_seen, Ordering::Relaxed);
+        live.state
+            .note_first_seen(known.map_or(now_ms, |known| known.first_seen_ms));
     }
 }
 
@@ -241,25 +248,41 @@ fn watch_config(
     initial: Arc<Checked>,
     source: &Source,
 ) -> anyhow::Result<ConfigWatch> {
-    let swap = {
+    let on_reload = {
         let (gateway, store) = (Arc::clone(gateway), Arc::clone(store));
-        move |checked: Arc<Checked>| {
-            let previous = gateway.live.load_full();
-            match Live::build(checked, &gateway.metrics, Some(&previous)) {
-                Ok(live) => {
-                    let live = Arc::new(live);
-                    live.note_first_seen(clock::now_ms());
-                    gateway.live.store(Arc::clone(&live));
-                    remember(Arc::clone(&store), seen(&live));
-                }
-                Err(error) => tracing::error!(%error, "configuration compiled but cannot be used; the older one stays"),
-            }
-        }
+        move |checked: Arc<Checked>| put_to_use(Arc::clone(&gateway), Arc::clone(&store), checked).boxed()
     };
-    let watch = config_watch::spawn(&source.path, initial, Arc::clone(&source.variables), swap)?;
+    let watch = config_watch::spawn(
+        &source.path,
+        initial,
+        Arc::clone(&source.variables),
+        Box::new(on_reload),
+    )?;
     state.reload.store(Some(watch.status()));
     count_reloads(gateway, &watch, source.path.clone());
     Ok(watch)
+}
+
+/// Replaces the running picture by that of another configuration.
+///
+/// # Errors
+/// Why it cannot be used; the older one stays then.
+async fn put_to_use(gateway: Arc<Gateway>, store: Arc<SqliteStore>, checked: Arc<Checked>) -> Result<(), String> {
+    let previous = gateway.live.load_full();
+    let live = Live::build(checked, &gateway.metrics, Some(&previous)).map_err(|error| error.to_string())?;
+    if live.has_unknown_deployment() {
+        let known = store.deployments().await.unwrap_or_else(|error| {
+            // Not worth refusing a configuration for: the inactivity clock of a deployment that comes back starts anew.
+            process::DeploymentHistoryFailing { error: &error }.emit();
+            Vec::new()
+        });
+        seed(&live, &known, clock::now_ms());
+    }
+    let deployments = seen(&live);
+    gateway.budget.resize(live.config.runtime.limits.held_bytes);
+    gateway.live.store(Arc::new(live));
+    remember(store, deployments);
+    Ok(())
 }
 
 /// Writes down what the store should remember, beside the reload that brought it.
@@ -267,7 +290,7 @@ fn remember(store: Arc<SqliteStore>, deployments: Vec<DeploymentSeen>) {
     tokio::spawn(async move {
         if let Err(error) = store.note_deployments(&deployments).await {
             // Their first call is recorded in any case; until then their inactivity clock starts anew with the process.
-            tracing::warn!(%error, "cannot write down new deployments");
+            process::DeploymentHistoryFailing { error: &error }.emit();
         }
     });
 }
@@ -281,9 +304,9 @@ fn count_reloads(gateway: &Arc<Gateway>, watch: &ConfigWatch, path: PathBuf) {
         while attempts.changed().await.is_ok() {
             let now = status.load();
             match &now.last_error {
-                Some(error) => events::ConfigRefused { path: &path, error }.emit(&gateway.metrics),
+                Some(error) => process::ConfigRefused { path: &path, error }.emit(&gateway.metrics),
                 None if now.generation != generation => {
-                    events::ConfigReloaded {
+                    process::ConfigReloaded {
                         path: &path,
                         generation: now.generation,
                     }

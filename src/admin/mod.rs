@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
@@ -15,10 +15,8 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
 use crate::config::secrets::Secret;
-use crate::openai::error;
-
-/// The text format that Prometheus scrapes.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use crate::openai::{bearer, error};
+use crate::telemetry::metrics;
 
 /// Where the answers come from.
 pub struct Sources {
@@ -129,28 +127,45 @@ async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// What readiness tells without a token: no names, no addresses.
+/// What readiness tells: no names, no addresses, unless the admin token was sent.
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
     draining: bool,
     requests_running: usize,
-    config: ConfigStatus,
+    config: ConfigReadiness,
     pools_without_usable_deployment: usize,
 }
 
-async fn ready(State(sources): State<Arc<Sources>>) -> Response {
+#[derive(Serialize)]
+struct ConfigReadiness {
+    generation: u64,
+    loaded_at_ms: i64,
+    /// Whether the file as it is now is not in use.
+    reload_failed: bool,
+    /// Why; it quotes the file, so it is for operators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+async fn ready(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
     let status = (sources.status)();
     let code = if status.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
+    let config = status.config;
     let readiness = Readiness {
         ready: status.ready,
         draining: status.draining,
         requests_running: status.requests_running,
-        config: status.config,
+        config: ConfigReadiness {
+            generation: config.generation,
+            loaded_at_ms: config.loaded_at_ms,
+            reload_failed: config.last_error.is_some(),
+            last_error: config.last_error.filter(|_| is_operator(&sources, &headers)),
+        },
         pools_without_usable_deployment: status.pools.iter().filter(|pool| pool.usable == 0).count(),
     };
     (code, Json(readiness)).into_response()
@@ -162,7 +177,11 @@ async fn status(State(sources): State<Arc<Sources>>) -> Json<Status> {
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     match (sources.metrics)() {
-        Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE))], text).into_response(),
+        Ok(text) => (
+            [(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE))],
+            text,
+        )
+            .into_response(),
         Err(message) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &message, "metrics_failed"),
     }
 }
@@ -173,18 +192,19 @@ async fn not_served() -> Response {
 }
 
 async fn ask_token(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
-    let Some(token) = &sources.token else {
-        return next.run(request).await;
-    };
-    let sent = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let sent = sent
-        .and_then(|value| value.strip_prefix(b"Bearer "))
-        .unwrap_or_default();
-    if bool::from(sent.ct_eq(token.expose().as_bytes())) {
+    if is_operator(&sources, request.headers()) {
         return next.run(request).await;
     }
     let message = "send the admin token as `Authorization: Bearer TOKEN`; it is `admin.token` in the configuration";
     refusal(StatusCode::UNAUTHORIZED, message, "invalid_admin_token")
+}
+
+/// Whether the sender may see everything: it sent the admin token, or none is configured.
+fn is_operator(sources: &Sources, headers: &HeaderMap) -> bool {
+    let Some(token) = &sources.token else { return true };
+    let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let sent = sent.and_then(bearer::token).unwrap_or_default();
+    bool::from(sent.ct_eq(token.expose().as_bytes()))
 }
 
 fn refusal(status: StatusCode, message: &str, code: &str) -> Response {

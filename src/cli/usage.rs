@@ -19,12 +19,11 @@ use strum::VariantArray as _;
 use crate::cli::output;
 use crate::config;
 use crate::config::errors::ConfigErrors;
+use crate::core::ledger::idle::DAY_MS;
 use crate::storage::DeploymentTotals;
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
 use crate::storage::sqlite::{connect_reader, read_deployments};
 use crate::telemetry::clock;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]

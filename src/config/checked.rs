@@ -158,6 +158,10 @@ pub struct Limits {
     pub held_bytes: usize,
     /// Longest time for a request body to arrive.
     pub body_time: Duration,
+    /// Longest time for a request's head to arrive.
+    pub head_time: Duration,
+    /// Client connections that may be open at one time; at least 1.
+    pub connections: usize,
 }
 
 /// How throttled and failing deployments are set aside.

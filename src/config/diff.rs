@@ -212,11 +212,15 @@ fn limit_facts(limits: &Limits) -> Vec<Fact> {
         body_bytes,
         held_bytes,
         body_time,
+        head_time,
+        connections,
     } = limits;
     vec![
         fact("body_size", body_bytes),
         fact("held_bodies", held_bytes),
         fact("body_time", body_time),
+        fact("head_time", head_time),
+        fact("connections", connections),
     ]
 }
 

@@ -210,6 +210,12 @@ pub(in crate::config) struct RawLimits {
     pub(in crate::config) held_bodies: SizeText,
     /// Longest time for a request body to arrive.
     pub(in crate::config) body_time: DurationText,
+    /// Longest time for a request's head to arrive: from the connection's beginning, for a later request from the end of the 60 s that a
+    /// connection may be idle. Then the connection is closed.
+    pub(in crate::config) head_time: DurationText,
+    /// Client connections that may be open at one time, idle ones included; one more is closed at once.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub(in crate::config) connections: usize,
 }
 
 impl Default for RawLimits {
@@ -218,6 +224,8 @@ impl Default for RawLimits {
             body_size: SizeText::mib(32),
             held_bodies: SizeText::gib(1),
             body_time: DurationText::secs(60),
+            head_time: DurationText::secs(10),
+            connections: 10_000,
         }
     }
 }
@@ -287,7 +295,7 @@ pub(in crate::config) struct RawTimeouts {
     /// The same for requests that are not streamed: Azure answers those when everything is generated.
     #[schemars(extend("default" = "300s"))]
     pub(in crate::config) whole_answer: Option<DurationText>,
-    /// Longest silence between two pieces of a body.
+    /// Longest silence between two pieces of a body, and longest time that a client may take none of what is sent to it.
     #[schemars(extend("default" = "60s"))]
     pub(in crate::config) idle: Option<DurationText>,
     /// Whole attempt, its body included.

@@ -18,7 +18,7 @@ Unknown fields and duplicate keys are refused, and so are secrets that are writt
 Relative paths of certificates, keys and `${file:…}` start at the file's directory, `usage.path` at the working directory.
 
 The file is read again when it changes and on SIGHUP. A file with a mistake, or with a change that needs a restart,
-changes nothing; `/readyz` and the log say why.
+changes nothing; the log says why, and `/readyz` does to those who send the admin token.
 ";
 
 /// The page as it is committed.

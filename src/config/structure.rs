@@ -53,6 +53,7 @@ pub(super) fn check(document: &Document) -> Structure {
     for error in validator.iter_errors(&document.value) {
         collect(&error, &schema, &mut findings);
     }
+    match_unknown_with_missing(&mut findings);
     let misspelt: HashSet<Pointer> = findings.iter().filter_map(|finding| finding.meant.clone()).collect();
     let mut problems = Vec::new();
     let mut repaired = Vec::new();
@@ -98,6 +99,8 @@ struct Finding {
     fix: Fix,
     /// For an unknown field, the one that was probably meant.
     meant: Option<Pointer>,
+    /// Whether it is a field that is not there.
+    is_missing: bool,
 }
 
 impl Finding {
@@ -197,6 +200,28 @@ fn unknown_field(object: &Pointer, schema: &Value, name: &str) -> Finding {
         hint: suggest::hint(name, known.iter().copied()),
         fix: Fix::Remove,
         meant: suggest::nearest(name, &known).map(|meant| object.key(meant)),
+        is_missing: false,
+    }
+}
+
+/// A field that nobody knows, beside one that is missing, is likely to be a misspelling of that, even if it is not very similar.
+fn match_unknown_with_missing(findings: &mut [Finding]) {
+    let missing = findings.iter().filter(|finding| finding.is_missing);
+    let missing: Vec<Pointer> = missing.map(|finding| finding.at.clone()).collect();
+    for finding in findings {
+        if !matches!(finding.fix, Fix::Remove) || finding.meant.is_some() {
+            continue;
+        }
+        let (Some(object), Some(written)) = (finding.at.parent(), finding.at.steps().last()) else {
+            continue;
+        };
+        let beside = missing.iter().filter(|at| at.parent().as_ref() == Some(&object));
+        let names: Vec<String> = beside.filter_map(|at| at.steps().last()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        if let Some(name) = suggest::nearest_missing(&written, &names) {
+            finding.hint = Some(suggest::did_you_mean(name));
+            finding.meant = Some(object.key(name));
+        }
     }
 }
 
@@ -211,6 +236,7 @@ fn missing_field(object: &Pointer, schema: &Value, name: &str) -> Finding {
         }),
         fix: Fix::Set(stand_in(field)),
         meant: None,
+        is_missing: true,
     }
 }
 
@@ -228,6 +254,7 @@ fn bad_value(at: Pointer, schema: &Value, error: &ValidationError<'_>) -> Findin
         hint,
         fix,
         meant: None,
+        is_missing: false,
     }
 }
 

@@ -4,6 +4,10 @@
 /// `support` and `north` does not find `south`.
 const SIMILARITY_MIN: f64 = 0.75;
 
+/// The same for the names of fields that are missing: one of them is likely to be what an unknown field means. `roots` finds
+/// `routes`.
+const SIMILARITY_TO_MISSING_MIN: f64 = 0.5;
+
 /// Most names listed when none is similar.
 const LISTED_MAX: usize = 8;
 
@@ -11,7 +15,7 @@ const LISTED_MAX: usize = 8;
 pub(super) fn hint<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     if let Some(nearest) = nearest(written, &candidates) {
-        return Some(format!("did you mean `{nearest}`?"));
+        return Some(did_you_mean(nearest));
     }
     if candidates.is_empty() {
         return None;
@@ -25,13 +29,27 @@ pub(super) fn hint<'a>(written: &str, candidates: impl IntoIterator<Item = &'a s
     Some(format!("there is {}{more}", listed.join(", ")))
 }
 
+/// The hint itself.
+pub(super) fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
 /// The candidate that was probably meant.
 pub(super) fn nearest<'a>(written: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    most_similar(written, candidates, SIMILARITY_MIN)
+}
+
+/// The missing field that was probably meant.
+pub(super) fn nearest_missing<'a>(written: &str, missing: &[&'a str]) -> Option<&'a str> {
+    most_similar(written, missing, SIMILARITY_TO_MISSING_MIN)
+}
+
+fn most_similar<'a>(written: &str, candidates: &[&'a str], least: f64) -> Option<&'a str> {
     let lower = written.to_lowercase();
     candidates
         .iter()
         .map(|candidate| (similarity(&lower, &candidate.to_lowercase()), *candidate))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
+        .filter(|(similarity, _)| *similarity >= least)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate)
 }
@@ -53,5 +71,8 @@ mod tests {
         assert_eq!(hint("Summary", names).as_deref(), Some("did you mean `summary`?"));
         assert_eq!(hint("billing", names).as_deref(), Some("there is `support`, `summary`"));
         assert_eq!(hint("billing", []), None);
+        assert_eq!(nearest("roots", &["routes"]), None);
+        assert_eq!(nearest_missing("roots", &["clients", "routes"]), Some("routes"));
+        assert_eq!(nearest_missing("telemetry", &["clients", "routes"]), None);
     }
 }

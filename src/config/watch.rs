@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use sha2::{Digest as _, Sha256};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +26,7 @@ use crate::config::diff::{self, Change};
 use crate::config::errors::ConfigErrors;
 use crate::config::load;
 use crate::config::secrets::Variables;
+use crate::telemetry::events::process;
 
 /// How long after a change the file is read. Writers use several steps; this waits for the last.
 const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -51,7 +53,14 @@ pub enum ReloadError {
     /// It changes settings that are fixed at start.
     #[error("a restart is needed to change `{}`", .0.join("`, `"))]
     NeedsRestart(Vec<&'static str>),
+    /// It compiles and could not be put to use all the same.
+    #[error("the file compiles but cannot be put to use: {0}")]
+    Unusable(String),
 }
+
+/// Puts a new configuration to use, or says why that cannot be done. It should do little more, since the next reload waits
+/// for it.
+pub type OnReload = Box<dyn Fn(Arc<Checked>) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// Why the file cannot be watched.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +114,7 @@ impl Drop for ConfigWatch {
 }
 
 /// Starts watching the file that `initial` was loaded from; must be called within a Tokio runtime. `on_reload` gets each
-/// new configuration and should only swap it in, since the next reload waits for it.
+/// new configuration.
 ///
 /// # Errors
 /// When the operating system refuses to report changes or signals.
@@ -113,7 +122,7 @@ pub fn spawn(
     path: &Path,
     initial: Arc<Checked>,
     variables: Arc<Variables>,
-    on_reload: impl Fn(Arc<Checked>) + Send + Sync + 'static,
+    on_reload: OnReload,
 ) -> Result<ConfigWatch, WatchError> {
     let changed = Arc::new(Notify::new());
     let watcher = watch_directories(path, Arc::clone(&changed))?;
@@ -162,7 +171,7 @@ fn watch_directories(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWat
         Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
         Ok(_) => changed.notify_one(),
         Err(error) => {
-            tracing::warn!(%error, "the watch on the configuration reported an error");
+            process::ConfigWatchFailing { error: &error }.emit();
             changed.notify_one();
         }
     })
@@ -186,7 +195,7 @@ async fn run(
     changed: Arc<Notify>,
     asked: Arc<Notify>,
     mut hangup: Signal,
-    on_reload: impl Fn(Arc<Checked>),
+    on_reload: OnReload,
 ) {
     loop {
         let is_forced = tokio::select! {
@@ -198,16 +207,13 @@ async fn run(
             () = asked.notified() => true,
         };
         reloader = match tokio::task::spawn_blocking(move || reloader.attempt(is_forced)).await {
-            Ok((reloader, Some(attempt))) => {
-                if let Some(fresh) = attempt.fresh {
-                    on_reload(fresh);
-                }
-                reloader.publish(attempt.status);
+            Ok((mut reloader, Some(attempt))) => {
+                reloader.conclude(attempt, &on_reload).await;
                 reloader
             }
             Ok((reloader, None)) => reloader,
             Err(error) => {
-                tracing::error!(%error, "reloading stopped: restart to change the configuration");
+                process::ReloadingStopped { error: &error }.emit();
                 return;
             }
         };
@@ -224,10 +230,12 @@ enum Seen {
 }
 
 /// What came of trying to load the file.
-struct Attempt {
-    /// The configuration to put to use, if it is another one.
-    fresh: Option<Arc<Checked>>,
-    status: ReloadStatus,
+enum Attempt {
+    /// Another configuration, with what it changes.
+    Fresh(Arc<Checked>, Vec<Change>),
+    /// The file means what is in use already.
+    Unchanged,
+    Refused(ReloadError),
 }
 
 /// The state between reloads.
@@ -258,15 +266,10 @@ impl Reloader {
                 problems: vec![problem],
             })
             .and_then(|text| load::compile_text(&text, &self.path, &*self.variables));
-        let outcome = compiled.map_err(ReloadError::from).and_then(|fresh| self.admit(fresh));
-        let attempt = match outcome {
-            Ok((fresh, changes)) if is_forced || !changes.is_empty() => self.accept(fresh, &changes),
-            // The file means what is in use already.
-            Ok(_) => Attempt {
-                fresh: None,
-                status: self.unchanged_status(None),
-            },
-            Err(error) => self.refuse(&error),
+        let attempt = match compiled.map_err(ReloadError::from).and_then(|fresh| self.admit(fresh)) {
+            Ok((fresh, changes)) if is_forced || !changes.is_empty() => Attempt::Fresh(fresh, changes),
+            Ok(_) => Attempt::Unchanged,
+            Err(error) => Attempt::Refused(error),
         };
         (self, Some(attempt))
     }
@@ -281,32 +284,34 @@ impl Reloader {
         Ok((Arc::new(fresh), changes))
     }
 
-    fn accept(&mut self, fresh: Arc<Checked>, changes: &[Change]) -> Attempt {
+    /// Puts the new configuration to use, if there is one, and then shows how the attempt went.
+    async fn conclude(&mut self, attempt: Attempt, on_reload: &OnReload) {
+        let outcome = match attempt {
+            Attempt::Unchanged => Ok(self.unchanged_status(None)),
+            Attempt::Refused(error) => Err(error),
+            Attempt::Fresh(fresh, changes) => match on_reload(Arc::clone(&fresh)).await {
+                Ok(()) => Ok(self.accept(fresh, &changes)),
+                Err(why) => Err(ReloadError::Unusable(why)),
+            },
+        };
+        self.publish(outcome.unwrap_or_else(|error| self.unchanged_status(Some(error.to_string()))));
+    }
+
+    fn accept(&mut self, fresh: Arc<Checked>, changes: &[Change]) -> ReloadStatus {
         let now = now_ms();
         let generation = self.status.load().generation + 1;
         for change in changes {
             tracing::info!(generation, "{change}");
         }
         for warning in &fresh.warnings {
-            tracing::warn!(generation, "{warning}");
+            process::ConfigDoubtful { generation, warning }.emit();
         }
-        self.current = Arc::clone(&fresh);
-        Attempt {
-            fresh: Some(fresh),
-            status: ReloadStatus {
-                generation,
-                loaded_at_ms: now,
-                last_attempt_ms: now,
-                last_error: None,
-            },
-        }
-    }
-
-    fn refuse(&self, error: &ReloadError) -> Attempt {
-        let last_error = error.to_string();
-        Attempt {
-            fresh: None,
-            status: self.unchanged_status(Some(last_error)),
+        self.current = fresh;
+        ReloadStatus {
+            generation,
+            loaded_at_ms: now,
+            last_attempt_ms: now,
+            last_error: None,
         }
     }
 

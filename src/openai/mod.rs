@@ -4,6 +4,7 @@
 //! that Azure adds tomorrow works today.
 
 pub mod azure;
+pub mod bearer;
 pub mod body;
 pub mod error;
 pub mod request;

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::checked::ClientKey;
 use crate::core::topology::ClientIx;
+use crate::openai::bearer;
 use crate::telemetry::events::AuthFailure;
 
 /// Client keys by digest.
@@ -51,9 +52,7 @@ fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(key) = headers.get("api-key") {
         return Some(key.as_bytes());
     }
-    let value = headers.get(http::header::AUTHORIZATION)?.as_bytes();
-    let (scheme, key) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+    bearer::token(headers.get(http::header::AUTHORIZATION)?.as_bytes())
 }
 
 fn prefix(digest: &[u8; 32]) -> [u8; 8] {

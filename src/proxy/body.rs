@@ -5,10 +5,11 @@
 
 use bytes::{Bytes, BytesMut};
 use http::header;
+use pingora::ErrorType;
 use pingora::protocols::http::ServerSession;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::checked::Limits;
 use crate::proxy::error::ProxyError;
@@ -18,28 +19,71 @@ use crate::proxy::error::ProxyError;
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Bytes that may be held at one time, one permit a byte.
+/// How many bytes may be held at one time, and how many are. Nobody waits here: what finds no room is refused.
 #[derive(Debug, Clone)]
-pub struct ByteBudget(Arc<Semaphore>, usize);
+pub struct ByteBudget(Arc<Count>);
+
+#[derive(Debug)]
+struct Count {
+    held: AtomicUsize,
+    limit: AtomicUsize,
+}
 
 impl ByteBudget {
     /// A budget of so many bytes.
-    pub fn new(bytes: usize) -> Self {
-        let bytes = bytes.min(Semaphore::MAX_PERMITS);
-        Self(Arc::new(Semaphore::new(bytes)), bytes)
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Count {
+            held: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+        }))
     }
 
     /// Bytes held now.
     pub fn held(&self) -> usize {
-        self.1.saturating_sub(self.0.available_permits())
+        self.0.held.load(Ordering::Acquire)
     }
 
-    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ProxyError> {
-        let permits = u32::try_from(bytes).map_err(|_| ProxyError::Busy)?;
-        self.0
-            .clone()
-            .try_acquire_many_owned(permits)
-            .map_err(|_| ProxyError::Busy)
+    /// Changes the budget. What is held stays; after a cut nothing finds room until enough has been given back.
+    pub fn resize(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::Release);
+    }
+
+    fn reserve(&self, bytes: usize) -> Result<Share, ProxyError> {
+        let mut share = Share {
+            budget: self.clone(),
+            bytes: 0,
+        };
+        share.grow(bytes)?;
+        Ok(share)
+    }
+}
+
+/// Bytes taken from the budget, given back when this is dropped.
+#[derive(Debug)]
+struct Share {
+    budget: ByteBudget,
+    bytes: usize,
+}
+
+impl Share {
+    /// Takes more, up to this many in all.
+    fn grow(&mut self, to: usize) -> Result<(), ProxyError> {
+        let more = to.saturating_sub(self.bytes);
+        let limit = self.budget.0.limit.load(Ordering::Acquire);
+        let with_more = |held: usize| held.checked_add(more).filter(|held| *held <= limit);
+        self.budget
+            .0
+            .held
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, with_more)
+            .map_err(|_| ProxyError::Busy)?;
+        self.bytes += more;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.0.held.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -48,7 +92,7 @@ impl ByteBudget {
 pub struct HeldBody {
     /// The bytes.
     pub bytes: Bytes,
-    _share: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 /// Why no body came.
@@ -88,7 +132,7 @@ pub async fn read_whole(
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         let mut length = 0;
-        while let Some(chunk) = session.read_request_body().await.map_err(BodyError::Downstream)? {
+        while let Some(chunk) = session.read_request_body().await.map_err(unreadable)? {
             length += chunk.len();
             if length > limits.body_bytes {
                 return Err(ProxyError::BodyTooLarge {
@@ -96,9 +140,7 @@ pub async fn read_whole(
                 }
                 .into());
             }
-            if length > share.num_permits() {
-                share.merge(budget.reserve(length - share.num_permits())?);
-            }
+            share.grow(length)?;
             match first.take() {
                 None if rest.is_empty() => first = Some(chunk),
                 None => rest.extend_from_slice(&chunk),
@@ -112,10 +154,24 @@ pub async fn read_whole(
         Ok::<_, BodyError>(first.unwrap_or_else(|| rest.freeze()))
     };
     let bytes = match tokio::time::timeout(limits.body_time, read).await {
-        Ok(result) => result?,
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            // Where this body ends, and so where a next request begins, may be unknown.
+            session.set_keepalive(None);
+            return Err(error);
+        }
         Err(_) => return Err(ProxyError::BodyTooSlow(limits.body_time).into()),
     };
     Ok(HeldBody { bytes, _share: share })
+}
+
+/// What a failed read means: a framing that makes no sense deserves an answer, a connection that failed cannot have one.
+fn unreadable(error: Box<pingora::Error>) -> BodyError {
+    // pingora keeps the constants for these to itself.
+    match error.etype() {
+        ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd") => ProxyError::BadFraming.into(),
+        _ => BodyError::Downstream(error),
+    }
 }
 
 /// Reads and drops what is left of a refused body, so that the client can read the refusal; the connection is not used again.
@@ -161,4 +217,29 @@ async fn answer_expectation(session: &mut ServerSession) -> Result<(), BodyError
     let written = session.write_continue_response().await;
     session.set_close_on_response_before_downstream_finish(true);
     written.map_err(BodyError::Downstream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_never_exceeded_and_may_change_while_it_is_used() {
+        let budget = ByteBudget::new(100);
+        let mut share = budget.reserve(60).expect("room");
+        assert!(budget.reserve(41).is_err());
+        share.grow(100).expect("room");
+        share.grow(100).expect("it has them already");
+        assert!(share.grow(101).is_err());
+        assert_eq!(budget.held(), 100);
+        budget.resize(250);
+        let other = budget.reserve(150).expect("room since the budget grew");
+        budget.resize(120);
+        drop(other);
+        assert_eq!(budget.held(), 100, "what was held stays");
+        assert!(budget.reserve(21).is_err());
+        drop(share);
+        assert_eq!(budget.reserve(120).expect("room").bytes, 120);
+        assert_eq!(budget.held(), 0);
+    }
 }

@@ -64,6 +64,9 @@ pub enum ProxyError {
     /// The body cannot be understood.
     #[error("{0}")]
     BadBody(#[from] RequestError),
+    /// The body's chunks cannot be told apart.
+    #[error("the chunked encoding of the request body is malformed")]
+    BadFraming,
     /// The body names no model.
     #[error("the request names no model: set `model` in the body to one of: {0}")]
     MissingModel(String),
@@ -134,7 +137,7 @@ pub enum RefusalReason {
     GatewayStopping,
     /// See [`ProxyError::BadHead`].
     InvalidHead,
-    /// See [`ProxyError::BadBody`].
+    /// See [`ProxyError::BadBody`] and [`ProxyError::BadFraming`].
     InvalidBody,
     /// See [`ProxyError::MissingModel`].
     MissingModel,
@@ -164,7 +167,7 @@ impl ProxyError {
             Self::Busy => RefusalReason::GatewayBusy,
             Self::Stopping => RefusalReason::GatewayStopping,
             Self::BadHead => RefusalReason::InvalidHead,
-            Self::BadBody(_) => RefusalReason::InvalidBody,
+            Self::BadBody(_) | Self::BadFraming => RefusalReason::InvalidBody,
             Self::MissingModel(_) => RefusalReason::MissingModel,
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
             Self::Throttled(_) => RefusalReason::RateLimitExceeded,
@@ -186,7 +189,7 @@ impl ProxyError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadHead | Self::BadBody(_) | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
+            Self::BadHead | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => StatusCode::BAD_GATEWAY,

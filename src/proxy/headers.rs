@@ -17,7 +17,7 @@ use crate::proxy::state::{Live, LiveResource};
 use crate::telemetry::clock;
 
 /// Request headers that are passed on.
-const REQUEST_ALLOWED: [&str; 10] = [
+const REQUEST_ALLOWED: [&str; 8] = [
     "accept",
     "content-type",
     "user-agent",
@@ -26,8 +26,6 @@ const REQUEST_ALLOWED: [&str; 10] = [
     "tracestate",
     "x-ms-client-request-id",
     "x-ms-spillover-deployment",
-    "extra-parameters",
-    "x-ms-oai-image-generation-deployment",
 ];
 
 /// Response headers that are passed on, in alphabetical order.
@@ -245,7 +243,7 @@ fn add_debug(head: &mut ResponseHeader, context: &RequestContext, snapshot: &Sna
     Ok(())
 }
 
-/// A configured name as a header value; one with other than visible ASCII is left out.
+/// A configured name as a header value; one with other than visible ASCII becomes `-`.
 fn text(name: &str) -> HeaderValue {
     HeaderValue::from_str(name).unwrap_or(HeaderValue::from_static("-"))
 }
@@ -257,7 +255,7 @@ pub fn retry_after(head: &ResponseHeader) -> Option<Duration> {
     crate::openai::azure::retry_after(value(&RETRY_AFTER_MS), value(&header::RETRY_AFTER), now)
 }
 
-/// The smallest set of facts to find who serves a route, for `GET …/models`.
+/// The model names that the request's client may ask for, aliases included, in alphabetical order.
 pub fn models_of(live: &Live, context: &RequestContext) -> Vec<String> {
     let snapshot = &live.config.runtime.snapshot;
     let Some(client) = context.client.map(|client| &snapshot.clients[client.0]) else {

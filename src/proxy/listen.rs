@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::config::checked::{Listener, TlsFiles};
 use crate::proxy::Gateway;
+use crate::proxy::front::Front;
 use crate::proxy::server::Server;
 
 /// Connections that wait to be accepted, at most; the kernel's own bound may be lower.
@@ -140,7 +141,7 @@ pub fn serve(
         if let Some(files) = &settings.tls {
             endpoint = endpoint.tls(tls(address, files)?);
         }
-        let mut service = Service::new("gateway".to_owned(), server(gateway, &settings));
+        let mut service = Service::new("gateway".to_owned(), Front(Arc::new(server(gateway, &settings))));
         service.add_listener(endpoint);
         let mut sockets = Fds::new();
         sockets.add(name, socket.into_raw_fd());

@@ -17,6 +17,7 @@ pub mod downstream;
 pub mod error;
 pub mod failover;
 pub mod finish;
+pub mod front;
 pub mod handler;
 pub mod headers;
 pub mod listen;
@@ -33,6 +34,7 @@ use crate::config::checked::WhenFull;
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
+use crate::proxy::front::ClientConnections;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
 use crate::telemetry::metrics::Metrics;
@@ -41,6 +43,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Gateway {
     /// The configuration in use; a request takes it once.
     pub live: ArcSwap<Live>,
+    /// Client connections.
+    pub clients: Arc<ClientConnections>,
     /// Upstream connections.
     pub connections: Arc<Connections>,
     /// Request bodies held.

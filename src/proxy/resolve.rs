@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
+use crate::telemetry::events::LookupFailed;
+
 /// How long an address is used before the name is looked up again. Azure's front doors move slowly; 30 s is the usual TTL.
 const FRESH_FOR: Duration = Duration::from_secs(30);
 
@@ -52,7 +54,8 @@ impl HostAddress {
             let this = Arc::clone(self);
             tokio::spawn(async move {
                 if let Err(error) = this.look_up(now).await {
-                    tracing::warn!(host = this.host, %error, "name lookup failed; its last address stays in use");
+                    let (host, error) = (this.host.as_str(), &error);
+                    LookupFailed { host, error }.emit();
                 }
                 this.is_refreshing.store(false, Ordering::Release);
             });

@@ -21,6 +21,15 @@ use crate::telemetry::clock;
 /// How long a stream has to say its last words when the time for running requests is over.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// How long a connection that was accepted just before its listener closed has for its request's head.
+pub const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// How long a connection may be idle between two requests; pingora ends it then.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+
+/// Marks a connection that has had a request, for the next one.
+struct Used;
+
 /// What pingora calls for each request of one listener.
 pub struct Server {
     /// What all requests share.
@@ -76,7 +85,8 @@ impl HttpServerApp for Server {
             // It began to stop meanwhile; nobody would wake the connection any more.
             session.set_keepalive(None);
         }
-        let settings = HttpPersistentSettings::for_session(&session);
+        let mut settings = HttpPersistentSettings::for_session(&session);
+        settings.set_user_context(Box::new(Used));
         // A connection that fails here had its answer already, and is closed.
         let stream = session.finish().await.ok().flatten()?;
         Some(ReusedHttpStream::from_reusable_stream(stream, settings))
@@ -92,16 +102,32 @@ impl HttpServerApp for Server {
 }
 
 impl Server {
-    /// Waits for a request's head. False where none came: the client closed, sent no HTTP, or the gateway stops.
+    /// Waits for a request's head, within `limits.head_time`. False where none came: the client closed, sent no HTTP or was too slow, or
+    /// the gateway stops.
     async fn has_request(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
+        let is_used = session.take_connection_user_context().is_some();
+        let head_time = self.gateway.live.load().config.runtime.limits.head_time;
+        let limit = if *shutdown.borrow() {
+            head_time.min(LAST_MOMENT)
+        } else if is_used {
+            IDLE_MAX + head_time
+        } else {
+            head_time
+        };
         let read = tokio::select! {
             biased;
-            read = session.read_request() => read,
+            read = tokio::time::timeout(limit, session.read_request()) => read,
             () = begins_to_stop(shutdown) => return false,
         };
         match read {
-            Ok(has_come) => has_come,
-            Err(error) => {
+            Ok(Ok(has_come)) => has_come,
+            // Whether part of a head has come is not known, so nothing is said: to a connection that is only idle it would be an answer
+            // to its next request.
+            Err(_) => {
+                session.shutdown().await;
+                false
+            }
+            Ok(Err(error)) => {
                 if *error.etype() == ErrorType::InvalidHTTPHeader {
                     reply::refuse_head(&self.gateway, session).await;
                 }
@@ -145,7 +171,7 @@ impl Server {
 }
 
 /// Resolves when the gateway begins to stop. Never where it does so already: such a connection was accepted at the last moment, its
-/// request is under way and will be its only one.
+/// request is probably under way and will be its only one.
 async fn begins_to_stop(shutdown: &ShutdownWatch) {
     let mut shutdown = shutdown.clone();
     if *shutdown.borrow_and_update() {

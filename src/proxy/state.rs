@@ -1,7 +1,8 @@
 //! The running picture of the fleet: one immutable [`Live`] a configuration, and what is known of each deployment beside it.
 //!
 //! A request takes the current `Live` once and keeps it. A reload builds a new one and swaps it in; what was learned of a
-//! deployment (breaker, rest, last success) and of a host's addresses lives on for every deployment that stays.
+//! deployment (breaker, rest, last success) and of a host's addresses lives on for every deployment that stays, and so do the
+//! numbers of running requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
-use crate::core::ids::{DeploymentId, ResourceId};
+use crate::core::ids::{DeploymentId, ResourceId, RouteId};
 use crate::core::recovery::health::{Availability, Health, Rules};
 use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resource};
 use crate::openai::azure;
@@ -40,8 +41,8 @@ pub struct Live {
     pub deployments: Vec<LiveDeployment>,
     /// By `ResourceIx`.
     pub resources: Vec<LiveResource>,
-    /// Requests running, by `RouteIx`.
-    pub routes_in_flight: Vec<AtomicU64>,
+    /// Requests running, by `RouteIx`; shared with other configurations that hold the route.
+    pub routes_in_flight: Vec<Arc<AtomicU64>>,
     /// The metric series that its requests count into.
     pub series: FleetSeries,
 }
@@ -129,7 +130,11 @@ impl Live {
             throttle_max: health.throttle_max,
         };
         let keys = KeyTable::new(&runtime.client_keys);
-        let routes_in_flight = snapshot.routes.iter().map(|_| AtomicU64::new(0)).collect();
+        let routes_in_flight = snapshot
+            .routes
+            .iter()
+            .map(|route| route_in_flight(&route.id, previous))
+            .collect();
         let series = FleetSeries::new(Arc::clone(metrics), &snapshot);
         Ok(Self {
             config,
@@ -142,13 +147,10 @@ impl Live {
         })
     }
 
-    /// Starts the inactivity clock of deployments that are new with this configuration.
-    pub fn note_first_seen(&self, now_ms: i64) {
-        for deployment in &self.deployments {
-            let first_seen = &deployment.state.first_seen_ms;
-            // Fails for a deployment that was known before, as it should.
-            let _ = first_seen.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
-        }
+    /// Whether it holds a deployment of which nothing is known yet, not even since when.
+    pub fn has_unknown_deployment(&self) -> bool {
+        let first_seen = |deployment: &LiveDeployment| deployment.state.first_seen_ms.load(Ordering::Relaxed);
+        self.deployments.iter().any(|deployment| first_seen(deployment) == 0)
     }
 
     /// Whether a deployment may be used.
@@ -181,6 +183,14 @@ impl LiveResource {
 }
 
 impl DeploymentState {
+    /// Notes when the gateway first knew of it; does nothing where that is known.
+    pub fn note_first_seen(&self, at_ms: i64) {
+        // Fails for a deployment that was known before, as it should.
+        let _ = self
+            .first_seen_ms
+            .compare_exchange(0, at_ms, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// Whether usage may be asked of its streams.
     pub fn takes_stream_usage(&self, now_ms: i64) -> bool {
         now_ms >= self.stream_usage_refused_until_ms.load(Ordering::Relaxed)
@@ -207,6 +217,17 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The number of requests running for a route: the previous configuration's, if it had the route.
+fn route_in_flight(route: &RouteId, previous: Option<&Live>) -> Arc<AtomicU64> {
+    previous
+        .and_then(|live| {
+            let routes = &live.config.runtime.snapshot.routes;
+            let at = routes.iter().position(|other| other.id == *route)?;
+            Some(Arc::clone(&live.routes_in_flight[at]))
+        })
+        .unwrap_or_default()
 }
 
 fn paths(deployment: &Deployment, resource: &Resource) -> [String; 3] {

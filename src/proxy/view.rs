@@ -33,6 +33,8 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
             .map(|(deployment, known)| deployment_view(deployment, known, now, now_ms))
             .collect(),
         held_body_bytes: gateway.budget.held() as u64,
+        client_connections: gateway.clients.open() as u64,
+        client_connections_refused: gateway.clients.refused(),
         usage: usage_view(gateway.usage.stats()),
         ..FleetView::default()
     }

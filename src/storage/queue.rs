@@ -25,7 +25,10 @@ pub struct UsageQueue {
 /// What the handles and the writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    waiting: Mutex<Waiting>,
+    /// Records in order of arrival.
+    waiting: Mutex<Vec<UsageRecord>>,
+    /// How many there ever were, those included that still wait for room.
+    expected: AtomicU64,
     /// Records that are written at once: [`BATCH_FULL`], or the capacity, since a full queue cannot wait for more.
     pub(super) batch_full: usize,
     /// One permit a place; a queued record has taken one.
@@ -34,16 +37,15 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Whether the writer should neither gather nor back off.
     pub(super) urgent: AtomicBool,
-    /// How many of the accepted records are on disk.
+    /// How many of the expected records are on disk, or were given up.
     pub(super) settled: watch::Sender<u64>,
     stats: UsageStats,
 }
 
-/// Records in order of arrival, and how many there ever were.
-#[derive(Debug, Default)]
-struct Waiting {
-    records: Vec<UsageRecord>,
-    accepted: u64,
+/// A record that waits for room: a flush waits for it too. Where the caller stops waiting it is counted as dropped.
+struct Promise<'a> {
+    shared: &'a Shared,
+    is_kept: bool,
 }
 
 /// Counters of the queue and its writer since the process started. What waits is `accepted - written`; a gauge of it
@@ -80,6 +82,7 @@ impl UsageQueue {
         let shared = Shared {
             batch_full: capacity.min(BATCH_FULL),
             waiting: Mutex::default(),
+            expected: AtomicU64::new(0),
             room: Semaphore::new(capacity),
             wake: Notify::new(),
             urgent: AtomicBool::new(false),
@@ -99,31 +102,29 @@ impl UsageQueue {
             return false;
         };
         place.forget();
+        self.shared.expected.fetch_add(1, Ordering::AcqRel);
         self.shared.push(record);
         true
     }
 
-    /// Leaves a record; when the queue is full, waits until there is room. If the caller stops waiting, the record is
-    /// lost without being counted, so a caller that may be cancelled does this in a task of its own.
+    /// Leaves a record; when the queue is full, waits until there is room. If the caller stops waiting, the record is dropped
+    /// and counted.
     pub async fn record_or_wait(&self, record: UsageRecord) {
-        match self.shared.room.acquire().await {
-            Ok(place) => {
-                place.forget();
-                self.shared.push(record);
-            }
-            // The semaphore is never closed; counting keeps the books right should that change.
-            Err(_closed) => {
-                self.shared.stats.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        let mut promise = Promise::new(&self.shared);
+        // The semaphore is never closed; the promise keeps the books right should that change.
+        if let Ok(place) = self.shared.room.acquire().await {
+            place.forget();
+            promise.is_kept = true;
+            self.shared.push(record);
         }
     }
 
-    /// Waits until every record accepted so far is on disk, at most for `limit`.
+    /// Waits until every record is on disk that was left so far or waits for room, at most for `limit`.
     ///
     /// # Errors
     /// When the limit passes first; the writer goes on trying.
     pub async fn flush(&self, limit: Duration) -> Result<(), FlushError> {
-        let target = self.shared.waiting.lock().accepted;
+        let target = self.shared.expected.load(Ordering::Acquire);
         let mut settled = self.shared.settled.subscribe();
         self.shared.urgent.store(true, Ordering::Release);
         self.shared.wake.notify_one();
@@ -142,15 +143,30 @@ impl UsageQueue {
     }
 }
 
+impl<'a> Promise<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.expected.fetch_add(1, Ordering::AcqRel);
+        Self { shared, is_kept: false }
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.shared.stats.dropped.fetch_add(1, Ordering::Relaxed);
+            self.shared.settled.send_modify(|settled| *settled += 1);
+        }
+    }
+}
+
 impl Shared {
     /// Puts in a record whose place has been taken.
     fn push(&self, record: UsageRecord) {
         self.stats.accepted.fetch_add(1, Ordering::Relaxed);
         let length = {
             let mut waiting = self.waiting.lock();
-            waiting.records.push(record);
-            waiting.accepted += 1;
-            waiting.records.len()
+            waiting.push(record);
+            waiting.len()
         };
         if length == 1 || length == self.batch_full {
             self.wake.notify_one();
@@ -159,13 +175,13 @@ impl Shared {
 
     /// How many records wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.lock().records.len()
+        self.waiting.lock().len()
     }
 
     /// Exchanges the waiting records for an empty vector, so that both keep their memory.
     pub(super) fn take(&self, empty: &mut Vec<UsageRecord>) {
         empty.clear();
-        std::mem::swap(&mut self.waiting.lock().records, empty);
+        std::mem::swap(&mut *self.waiting.lock(), empty);
     }
 
     /// Notes that records are on disk and gives back their places.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::core::ledger::idle::DAY_MS;
 use crate::core::ledger::usage::UsageRecord;
 use crate::storage::queue::{BATCH_FULL, Shared, UsageQueue};
 use crate::storage::{StoreError, UsageStore};
@@ -28,8 +29,6 @@ const PURGE_EVERY: Duration = Duration::from_hours(1);
 
 /// Old records deleted at once: some milliseconds of work, after which waiting records get their turn.
 const PURGE_CHUNK: u32 = 1_000;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// How much is queued and how long records are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

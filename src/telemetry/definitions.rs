@@ -117,6 +117,18 @@ pub const REFUSALS: Definition = counter(
     "Requests that the gateway itself refused, by reason: a limit, a malformed request, shutting down.",
 );
 /// See its help.
+pub const CLIENT_CONNECTIONS: Definition = gauge(
+    "emberway_client_connections",
+    &[],
+    "Client connections open, idle ones included.",
+);
+/// See its help.
+pub const CLIENT_CONNECTIONS_REFUSED: Definition = counter(
+    "emberway_client_connections_refused_total",
+    &[],
+    "Client connections closed at once because `limits.connections` were open.",
+);
+/// See its help.
 pub const AUTH_FAILURES: Definition = counter(
     "emberway_client_auth_failures_total",
     &["reason"],
@@ -282,6 +294,8 @@ pub const ALL: &[&Definition] = &[
     &TIME_TO_FIRST_BYTE,
     &GATEWAY_OVERHEAD,
     &REFUSALS,
+    &CLIENT_CONNECTIONS,
+    &CLIENT_CONNECTIONS_REFUSED,
     &AUTH_FAILURES,
     &HELD_BODY_BYTES,
     &OPERATION_DURATION,

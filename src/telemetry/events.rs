@@ -1,16 +1,15 @@
 //! One struct for each thing that happens; emitting it logs and counts it, in one place and in agreement.
 //!
 //! Levels: `error` wants somebody now, `warn` wants somebody today, `info` tells what the gateway did (one line a
-//! request), `debug` how it came to that. What a client can cause at will is never above `debug`, except its
+//! request that reached a route), `debug` how it came to that. What a client can cause at will is never above `debug`, except its
 //! request line. Words for outcomes and reasons are static strings of closed enums.
+//!
+//! Here is what happens to requests and the fleet; what happens to the process itself is in [`process`].
 
-use std::error::Error;
-use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
-use tracing::{debug, error, info, trace, warn};
+use tracing::{debug, info, trace, warn};
 
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
@@ -18,6 +17,8 @@ use crate::core::recovery::health::BreakerState;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
+
+pub mod process;
 
 // === Requests ===
 
@@ -212,6 +213,20 @@ impl GatewayRefused<'_> {
     }
 }
 
+/// A client's connection was closed at once because there were enough.
+#[derive(Debug)]
+pub struct ConnectionRefused {
+    /// How many there may be.
+    pub limit: usize,
+}
+
+impl ConnectionRefused {
+    /// Logs it; the metric is read at the scrape.
+    pub fn emit(&self) {
+        debug!(limit = self.limit, "connection refused");
+    }
+}
+
 // === Fleet ===
 
 /// A deployment's circuit breaker changed its state.
@@ -254,6 +269,26 @@ impl StreamUsageRefused<'_> {
     }
 }
 
+/// A host's name could not be looked up again; its last addresses stay in use.
+#[derive(Debug)]
+pub struct LookupFailed<'a> {
+    /// Whose name.
+    pub host: &'a str,
+    /// Why.
+    pub error: &'a std::io::Error,
+}
+
+impl LookupFailed<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            host = self.host,
+            error = %self.error,
+            "name lookup failed; its last address stays in use"
+        );
+    }
+}
+
 /// A deployment was throttled and rests. Happens in the course of business, so it is told at `debug`.
 #[derive(Debug)]
 pub struct DeploymentCooling<'a> {
@@ -268,110 +303,6 @@ impl DeploymentCooling<'_> {
     pub fn emit(&self) {
         let (deployment, rest_s) = (&***self.deployment, self.rest.as_secs_f64());
         debug!(deployment, rest_s, "deployment throttled");
-    }
-}
-
-// === Configuration ===
-
-/// A new configuration is in use.
-#[derive(Debug)]
-pub struct ConfigReloaded<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// How many configurations have been in use, this one included.
-    pub generation: u64,
-}
-
-impl ConfigReloaded<'_> {
-    /// Logs and counts it.
-    pub fn emit(&self, metrics: &Metrics) {
-        metrics.config_reloads.with_label_values(&["loaded"]).inc();
-        info!(path = %self.path.display(), generation = self.generation, "configuration reloaded");
-    }
-}
-
-/// A changed configuration was refused; the older one stays in use.
-#[derive(Debug)]
-pub struct ConfigRefused<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// Why, mistakes joined by line breaks.
-    pub error: &'a str,
-}
-
-impl ConfigRefused<'_> {
-    /// Logs and counts it.
-    pub fn emit(&self, metrics: &Metrics) {
-        metrics.config_reloads.with_label_values(&["refused"]).inc();
-        error!(path = %self.path.display(), error = self.error, "configuration refused, the older one stays in use");
-    }
-}
-
-// === Usage store ===
-
-/// Writing usage records has begun to fail.
-#[derive(Debug)]
-pub struct UsageStoreFailing<'a> {
-    /// Why.
-    pub error: &'a (dyn Error + 'static),
-}
-
-impl UsageStoreFailing<'_> {
-    /// Logs it; failures are counted by the queue itself.
-    pub fn emit(&self) {
-        error!(error = %Causes(self.error), "usage store fails; records wait in memory and are tried again");
-    }
-}
-
-/// The usage store works again.
-#[derive(Debug)]
-pub struct UsageStoreRecovered {
-    /// How many tries had failed.
-    pub failures: u32,
-    /// Records lost meanwhile because the queue was full.
-    pub dropped: u64,
-}
-
-impl UsageStoreRecovered {
-    /// Logs it.
-    pub fn emit(&self) {
-        info!(
-            failures = self.failures,
-            dropped = self.dropped,
-            "usage store works again"
-        );
-    }
-}
-
-/// The process ends with usage records unwritten.
-#[derive(Debug)]
-pub struct UsageRecordsLost {
-    /// How many.
-    pub records: u64,
-}
-
-impl UsageRecordsLost {
-    /// Logs it.
-    pub fn emit(&self) {
-        error!(
-            records = self.records,
-            "usage records were not written in time and are lost"
-        );
-    }
-}
-
-/// An error and what caused it, on one line.
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::telemetry::definitions::{self as define, Definition, Kind};
 use crate::telemetry::view::{DeploymentView, FleetView};
 
 /// Content type of [`Metrics::render`]'s text.
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Every metric of the process.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Metrics {
 struct Scraped {
     requests_in_flight: IntGaugeVec,
     held_body_bytes: IntGauge,
+    client_connections: IntGauge,
+    client_connections_refused: IntCounter,
     deployment_in_flight: IntGaugeVec,
     breaker_state: IntGaugeVec,
     cooling: GaugeVec,
@@ -102,6 +104,8 @@ impl Scraped {
         Ok(Self {
             requests_in_flight: int_gauge_vec(registry, &define::REQUESTS_IN_FLIGHT)?,
             held_body_bytes: int_gauge(registry, &define::HELD_BODY_BYTES)?,
+            client_connections: int_gauge(registry, &define::CLIENT_CONNECTIONS)?,
+            client_connections_refused: counter(registry, &define::CLIENT_CONNECTIONS_REFUSED)?,
             deployment_in_flight: int_gauge_vec(registry, &define::DEPLOYMENT_IN_FLIGHT)?,
             breaker_state: int_gauge_vec(registry, &define::BREAKER_STATE)?,
             cooling: gauge_vec(registry, &define::COOLING)?,
@@ -138,6 +142,8 @@ impl Scraped {
             self.show_deployment(now_ms, deployment);
         }
         self.held_body_bytes.set(signed(view.held_body_bytes));
+        self.client_connections.set(signed(view.client_connections));
+        raise(&self.client_connections_refused, view.client_connections_refused);
         self.config_generation.set(signed(view.config_generation));
         self.config_reload_failed.set(i64::from(view.config_reload_failed));
         raise(&self.usage_accepted, view.usage.accepted);

@@ -17,6 +17,10 @@ pub struct FleetView {
     pub deployments: Vec<DeploymentView>,
     /// Bytes of request bodies held in memory.
     pub held_body_bytes: u64,
+    /// Client connections open.
+    pub client_connections: u64,
+    /// Client connections closed at once so far.
+    pub client_connections_refused: u64,
     /// The usage queue's counters.
     pub usage: UsageView,
     /// How many configurations have been taken into use.

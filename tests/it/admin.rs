@@ -55,6 +55,49 @@ async fn health_is_open_and_everything_else_asks_for_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn readiness_tells_why_a_file_was_refused_to_operators_only() {
+    let world = World::start(Setup {
+        admin: "token: '${env:ADMIN_TOKEN}'",
+        ..Setup::default()
+    })
+    .await;
+    let text = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    let bad = text.replace("pool: ft", "pool: a-private-name");
+    tokio::fs::write(world.config_path(), bad).await.unwrap();
+    let url = format!("http://{}/readyz", world.gateway.admin_address());
+    let ready = async |authorization: Option<String>| {
+        let mut request = world.client.get(&url);
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        read(request.send().await.unwrap()).await
+    };
+    eventually("the refusal", || async {
+        (ready(None).await.json()["config"]["reload_failed"] == true).then_some(())
+    })
+    .await;
+    for who in [None, Some("Bearer wrong".to_owned()), Some("Bearer ".to_owned())] {
+        let answer = ready(who).await;
+        assert_eq!(
+            (answer.status, &answer.json()["config"]["generation"]),
+            (StatusCode::OK, &1.into())
+        );
+        let text = answer.text();
+        assert!(
+            !text.contains("last_error") && !text.contains("a-private-name"),
+            "{text}"
+        );
+        assert!(!text.contains("emberway.yaml"), "{text}");
+    }
+    // The scheme's case does not matter, as on the listeners for clients.
+    for scheme in ["Bearer", "bearer"] {
+        let answer = ready(Some(format!("{scheme} {ADMIN_TOKEN}"))).await.json();
+        let error = answer["config"]["last_error"].as_str().unwrap_or_default();
+        assert!(error.contains("unknown pool `a-private-name`"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_what_happened() {
     let world = World::start(Setup {
         health: "consecutive_failures: 1, open_for: 60s",

@@ -50,6 +50,11 @@ const SAME_LAYER: &[(&str, &str, &str)] = &[
     ("cli", "app", "`emberway run` starts what app wires"),
     ("cli", "demo", "`emberway demo` starts it"),
     ("demo", "app", "it runs the real gateway"),
+    (
+        "config",
+        "telemetry",
+        "reloads are told as events; telemetry knows nothing of the configuration",
+    ),
 ];
 
 /// Crates that only some places may name.

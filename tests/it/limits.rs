@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::harness::{KEY, Setup, V1, WHOLE, World, client, eventually, read, within};
-use crate::wire::{Wire, head};
+use crate::wire::{Wire, head, request};
 
 const LIMIT: usize = 64 * 1024;
 
@@ -173,6 +173,97 @@ async fn bodies_that_find_no_room_are_refused_and_told_to_come_back() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_whose_chunks_make_no_sense_is_refused_and_ends_the_connection() {
+    let world = World::start(limited()).await;
+    for body in [
+        "zz\r\n{}\r\n0\r\n\r\n".to_owned(),
+        "5\r\n{\"mod\r\nnonsense\r\n".to_owned(),
+        format!("5;{}", "x".repeat(20_000)),
+        format!("0\r\n{}", "x".repeat(70_000)),
+    ] {
+        let mut wire = Wire::connect(world.address()).await;
+        wire.send(head(KEY, "transfer-encoding: chunked") + &body).await;
+        let (answer, error) = read_answer(&mut wire).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{body:.20}: {answer}");
+        assert_eq!(error["error"]["code"], "invalid_body", "{body:.20}");
+        let (rest, _) = wire.read_to_end().await;
+        assert_eq!(rest, "", "{body:.20}");
+    }
+    assert_eq!(world.requests().len(), 0);
+    assert_eq!(world.metric("emberway_held_body_bytes").await, Some(0.0));
+    assert_eq!(
+        world
+            .metric("emberway_gateway_refusals_total{reason=\"invalid_body\"}")
+            .await,
+        Some(4.0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_trickles_in_is_given_up() {
+    for (h2c, begun) in [
+        (true, "P"),
+        (true, "POST /v1/chat/completions HTTP/1.1\r\nx: "),
+        (false, ""),
+        (false, "POST"),
+    ] {
+        let world = World::start(Setup {
+            limits: "head_time: 300ms",
+            listener: format!("h2c: {h2c}"),
+            ..Setup::default()
+        })
+        .await;
+        let mut wire = Wire::connect(world.address()).await;
+        let sending = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            let mut next = begun;
+            // Ends when the gateway has closed the connection.
+            while !next.is_empty() && wire.try_send(next).await.is_ok() {
+                pace.tick().await;
+                next = "x";
+            }
+        };
+        within("the end of the connection", sending).await;
+        let (answer, _) = wire.read_to_end().await;
+        assert_eq!(answer, "", "{begun}");
+        assert_eq!(world.ask(WHOLE).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_over_the_limit_are_closed_at_once() {
+    let world = World::start(Setup {
+        limits: "connections: 2",
+        ..Setup::default()
+    })
+    .await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::connect(world.address()).await;
+        wire.send(request(KEY, WHOLE)).await;
+        read_answer(&mut wire).await;
+        open.push(wire);
+    }
+    let mut over = Wire::connect(world.address()).await;
+    assert_eq!(over.read_to_end().await.0, "");
+    assert_eq!(world.metric("emberway_client_connections").await, Some(2.0));
+    assert_eq!(
+        world.metric("emberway_client_connections_refused_total").await,
+        Some(1.0)
+    );
+    // Those that are open go on, and one that ends makes room.
+    open[0].send(request(KEY, WHOLE)).await;
+    let (head, _) = read_answer(&mut open[0]).await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    open.pop();
+    eventually("room", || async {
+        (world.metric("emberway_client_connections").await == Some(1.0)).then_some(())
+    })
+    .await;
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+}
+
 fn head_of(body: &str) -> String {
     head(KEY, &format!("content-length: {}", body.len()))
 }
@@ -186,9 +277,7 @@ async fn a_head_that_never_ends_is_not_read_for_ever() {
     let header = format!("x-filling: {}\r\n", "f".repeat(4_000));
     let sending = async {
         // Ends when the gateway has closed the connection.
-        while wire.try_send(&header).await.is_ok() {
-            tokio::time::sleep(Duration::from_micros(100)).await;
-        }
+        while wire.try_send(&header).await.is_ok() {}
     };
     within("the end of the connection", sending).await;
     assert_eq!(world.ask(WHOLE).await.status, 200);

@@ -189,3 +189,70 @@ async fn a_smaller_body_limit_holds_from_the_next_request_on() {
     let body = WHOLE.replace("parcel", &"parcel ".repeat(200));
     assert_eq!(world.post(V1, body).send().await.unwrap().status(), 413);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_for_bodies_grows_with_a_reload() {
+    let world = World::start(Setup {
+        limits: "body_size: 64KiB, held_bodies: 64KiB",
+        simulated: "capacity: 1000, context_tokens: 100000000",
+        ..Setup::default()
+    })
+    .await;
+    let body = WHOLE.replace("parcel", &"parcel ".repeat(40_000));
+    assert_eq!(world.ask(body.clone()).await.status, 413);
+    let text = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    world.replace_config(&text.replace("64KiB", "1MiB")).await;
+    world.generation(2).await;
+    assert_eq!(world.ask(body.clone()).await.status, 200);
+    world.replace_config(&text).await;
+    world.generation(3).await;
+    assert_eq!(world.ask(body).await.status, 413);
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+    assert_eq!(world.metric("emberway_held_body_bytes").await, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_comes_back_remembers_its_last_success() {
+    let setup = Setup::default();
+    let world = World::start(setup.clone()).await;
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(answer.header("x-emberway-deployment"), "a/ft");
+    world.record(&answer.headers).await;
+    let before = world.deployment("a/ft").await;
+    let original = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    let mut upstreams = upstreams(&setup, &world.sim);
+    upstreams.retain(|(name, _)| name != "a");
+    let without = setup.config(&upstreams, world.config_path().parent().unwrap());
+    world.replace_config(&without).await;
+    world.generation(2).await;
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), "b/ft");
+    world.replace_config(&original).await;
+    world.generation(3).await;
+    let after = world.deployment("a/ft").await;
+    // The store dates a success by its request's beginning.
+    let at = |deployment: &serde_json::Value, what: &str| deployment[what].as_i64().unwrap_or_default();
+    assert!(at(&after, "last_success_at_ms") > 0, "{after}");
+    assert!(at(&after, "last_success_at_ms") <= at(&before, "last_success_at_ms"));
+    assert!(at(&after, "deletion_at_ms") > 0, "{after}");
+    assert!(at(&after, "deletion_at_ms") <= at(&before, "deletion_at_ms"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_requests_are_counted_across_a_reload() {
+    let world = World::start(Setup::default()).await;
+    world.fault("a", emberway::simulator::faults::Action::Delay { ms: 60_000 });
+    let asking = tokio::spawn(world.post(V1, WHOLE).send());
+    let series = r#"emberway_requests_in_flight{route="bot"}"#;
+    let shows = async |count: f64| {
+        eventually("the number of running requests", || async {
+            (world.metric(series).await == Some(count)).then_some(())
+        })
+        .await;
+    };
+    shows(1.0).await;
+    world.reload();
+    world.generation(2).await;
+    assert_eq!(world.metric(series).await, Some(1.0));
+    asking.abort();
+    shows(0.0).await;
+}

@@ -101,6 +101,8 @@ fn compile_limits(context: &mut Context<'_>, raw: &RawLimits) -> Limits {
         body_bytes: raw.body_size.bytes(),
         held_bytes: raw.held_bodies.bytes(),
         body_time: context.positive(&at.key("body_time"), &raw.body_time),
+        head_time: context.positive(&at.key("head_time"), &raw.head_time),
+        connections: raw.connections,
     }
 }
 

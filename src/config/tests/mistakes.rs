@@ -178,6 +178,52 @@ fn hints_name_what_was_meant() {
 }
 
 #[test]
+fn a_field_that_nobody_knows_beside_a_missing_one_is_that_one_misspelt() {
+    check_hint("routes:\n", "roots:\n", "did you mean `routes`?");
+    check_hint("resources:\n", "ressorces:\n", "did you mean `resources`?");
+    check_hint("    region: s", "    rgn: s", "did you mean `region`?");
+    check(
+        &[("routes:\n", "telemetry:\n")],
+        &[
+            "1:1: routes: `routes` is missing",
+            "18:1: telemetry: unknown field `telemetry`",
+        ],
+    );
+}
+
+#[test]
+fn secrets_that_no_header_may_carry_are_refused_without_being_shown() {
+    let text = format!("{SMALL}admin: {{token: '${{env:ADMIN}}'}}\n");
+    for secret in [
+        "hunter2\u{7f}",
+        "hun\tter2",
+        " hunter2",
+        "hunter2 ",
+        "h\u{fc}nter2",
+        "hunter2\r\nx: y",
+    ] {
+        let with = |name: &str| match name {
+            "AZURE_KEY" | "ADMIN" => Some(secret.to_owned()),
+            _ => variables(name),
+        };
+        let errors = load::compile_text(&text, Path::new("test.yaml"), &with).expect_err(secret);
+        let shown = errors.to_string();
+        for place in [
+            "test.yaml:10:18: resources[0].credential.api_key: ",
+            "test.yaml:22:9: admin.token: ",
+        ] {
+            assert!(shown.contains(place), "{secret:?}: {shown}");
+        }
+        assert_eq!(
+            shown.matches("cannot travel in a header").count(),
+            2,
+            "{secret:?}: {shown}"
+        );
+        assert!(!shown.contains(secret.trim()), "{secret:?}: {shown}");
+    }
+}
+
+#[test]
 fn names_and_references() {
     check(
         &[("name: spare", "name: support"), ("contoso/spare", "contoso/support")],

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use futures_util::FutureExt as _;
 use tempfile::TempDir;
 use tokio::sync::{RwLock, RwLockReadGuard, mpsc};
 
@@ -39,10 +40,20 @@ impl Rig {
         let path = directory.path().join("config.yaml");
         let initial = load::load(&path, &variables).expect("compiles");
         let (sender, reloads) = mpsc::unbounded_channel();
-        let watch = spawn(&path, Arc::new(initial), Arc::new(variables), move |fresh| {
-            sender.send(fresh).expect("the test waits");
-        })
-        .expect("watches");
+        // A configuration with this capacity finds no use.
+        let on_reload = move |fresh: Arc<Checked>| {
+            let usable = fresh
+                .runtime
+                .snapshot
+                .deployments
+                .iter()
+                .all(|one| one.capacity != Some(666));
+            if usable {
+                sender.send(fresh).expect("the test waits");
+            }
+            std::future::ready(if usable { Ok(()) } else { Err("no luck".to_owned()) }).boxed()
+        };
+        let watch = spawn(&path, Arc::new(initial), Arc::new(variables), Box::new(on_reload)).expect("watches");
         let attempts = watch.attempts();
         let mut rig = Self {
             directory,
@@ -128,6 +139,27 @@ async fn a_broken_file_keeps_the_old_configuration_until_it_is_mended() {
     let status = rig.next_attempt().await;
     assert_eq!((status.generation, &status.last_error), (1, &None));
     assert!(!rig.has_reloaded());
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_put_to_use_is_refused_and_not_taken_for_the_one_in_use() {
+    let mut rig = Rig::start(plain_file).await;
+    fs::write(&rig.path, SMALL.replace("capacity: 150", "capacity: 666")).expect("write");
+    for _ in 0..2 {
+        let status = rig.next_attempt().await;
+        assert_eq!(status.generation, 1);
+        assert_eq!(
+            status.last_error.as_deref(),
+            Some("the file compiles but cannot be put to use: no luck")
+        );
+        rig.watch.reload();
+    }
+    rig.next_attempt().await;
+    // Compared with what is in use, not with what was refused.
+    fs::write(&rig.path, edited()).expect("write");
+    let status = rig.next_attempt().await;
+    assert_eq!((status.generation, &status.last_error), (2, &None));
+    assert_eq!(rig.reloaded_weights(), [50_000.0, 250_000.0]);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //! Azure's prompt cache finds nothing unless the first 1,024 tokens of two prompts are the same, so exactly that much
 //! decides: the first [`HEAD_BYTES`] bytes of the prompt, in the provider's cache order. Less would pile prompts that
 //! share nothing useful onto one deployment; more would scatter prompts that differ only in their tails. A prompt that
-//! is shorter than its head cannot be cached at all; its key is that of its whole text, which spreads such prompts evenly.
+//! is shorter than its head is rarely cached (it would need 1,024 tokens of under three bytes each); its key is that of its whole
+//! text, which spreads such prompts evenly.
 //!
 //! Cost: one SHA-256 over at most 3 KiB, about 1.7 µs. SHA-256, because the key decides who shares a deployment with
 //! whom, and a client must not be able to choose it.
@@ -19,7 +20,7 @@ pub const HEAD_BYTES: usize = 3 * 1024;
 pub struct HeadKey {
     /// Uniformly distributed.
     pub hash: u64,
-    /// Whether the prompt is shorter than a head, so that the provider will not cache it.
+    /// Whether the prompt is shorter than a head, so that the provider hardly ever caches it.
     pub is_short: bool,
 }
 

@@ -168,6 +168,41 @@ async fn a_full_queue_makes_the_patient_wait_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_records_that_wait_for_room() {
+    let (queue, store, _) = start(1, None);
+    store.failures_left.store(2, Ordering::Relaxed);
+    queue.record_or_wait(record(1)).await;
+    for number in 2..5 {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.record_or_wait(record(number)).await });
+    }
+    tokio::task::yield_now().await;
+    let left = queue.flush(Duration::from_millis(1)).await;
+    assert_eq!(left, Err(FlushError { left: 4 }), "none is on disk yet");
+    queue
+        .flush(Duration::from_mins(1))
+        .await
+        .expect("the store works again");
+    let stats = queue.stats();
+    assert_eq!(stats.written.load(Ordering::Relaxed), 4);
+    assert_eq!(stats.dropped.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_whose_caller_stops_waiting_is_counted_and_not_waited_for() {
+    let (queue, store, _) = start(1, None);
+    store.failures_left.store(1, Ordering::Relaxed);
+    queue.record_or_wait(record(1)).await;
+    {
+        let mut gives_up = std::pin::pin!(queue.record_or_wait(record(2)));
+        assert_eq!(futures_util::poll!(gives_up.as_mut()), Poll::Pending);
+    }
+    assert_eq!(queue.stats().dropped.load(Ordering::Relaxed), 1);
+    queue.flush(Duration::from_mins(1)).await.expect("the first is written");
+    assert_eq!(queue.stats().written.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_are_retried_counted_and_told_once() {
     let (queue, store, told) = start(2, None);
     store.failures_left.store(4, Ordering::Relaxed);

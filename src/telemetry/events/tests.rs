@@ -1,8 +1,10 @@
 //! What each event counts, and that the frequent ones allocate nothing.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::process::{ConfigRefused, ConfigReloaded};
 use super::*;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
 use crate::core::topology::{
@@ -255,20 +257,4 @@ fn counting_a_known_request_allocates_nothing() {
 fn status_classes_are_a_closed_set() {
     let classes = [0, 200, 304, 429, 503, 999].map(status_class);
     assert_eq!(classes, ["none", "2xx", "3xx", "4xx", "5xx", "none"]);
-}
-
-#[test]
-fn causes_are_on_one_line() {
-    let inner = std::io::Error::other("disk full");
-    let outer = failing::Outer { source: inner };
-    assert_eq!(Causes(&outer).to_string(), "cannot write: disk full");
-}
-
-mod failing {
-    /// An error with a cause.
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot write")]
-    pub(super) struct Outer {
-        pub(super) source: std::io::Error,
-    }
 }

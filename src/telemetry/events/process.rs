@@ -1,0 +1,215 @@
+//! What happens to the process itself: its configuration, its usage store, its end.
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::telemetry::metrics::Metrics;
+
+// === Configuration ===
+
+/// A new configuration is in use.
+#[derive(Debug)]
+pub struct ConfigReloaded<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// How many configurations have been in use, this one included.
+    pub generation: u64,
+}
+
+impl ConfigReloaded<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.config_reloads.with_label_values(&["loaded"]).inc();
+        info!(path = %self.path.display(), generation = self.generation, "configuration reloaded");
+    }
+}
+
+/// A changed configuration was refused; the older one stays in use.
+#[derive(Debug)]
+pub struct ConfigRefused<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Why, mistakes joined by line breaks.
+    pub error: &'a str,
+}
+
+impl ConfigRefused<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.config_reloads.with_label_values(&["refused"]).inc();
+        error!(path = %self.path.display(), error = self.error, "configuration refused, the older one stays in use");
+    }
+}
+
+/// Something in a new configuration is legal but probably not meant.
+pub struct ConfigDoubtful<'a> {
+    /// Which configuration.
+    pub generation: u64,
+    /// What.
+    pub warning: &'a dyn fmt::Display,
+}
+
+impl ConfigDoubtful<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(generation = self.generation, "{}", self.warning);
+    }
+}
+
+/// The operating system's watch on the configuration reported an error; the file is looked at all the same.
+#[derive(Debug)]
+pub struct ConfigWatchFailing<'a> {
+    /// What it said.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl ConfigWatchFailing<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(error = %Causes(self.error), "the watch on the configuration reported an error");
+    }
+}
+
+/// The task that reloads has ended.
+#[derive(Debug)]
+pub struct ReloadingStopped<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl ReloadingStopped<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(error = %Causes(self.error), "reloading stopped: restart to change the configuration");
+    }
+}
+
+// === Usage store ===
+
+/// Writing usage records has begun to fail.
+#[derive(Debug)]
+pub struct UsageStoreFailing<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl UsageStoreFailing<'_> {
+    /// Logs it; failures are counted by the queue itself.
+    pub fn emit(&self) {
+        error!(error = %Causes(self.error), "usage store fails; records wait in memory and are tried again");
+    }
+}
+
+/// The usage store works again.
+#[derive(Debug)]
+pub struct UsageStoreRecovered {
+    /// How many tries had failed.
+    pub failures: u32,
+    /// Records lost meanwhile because the queue was full.
+    pub dropped: u64,
+}
+
+impl UsageStoreRecovered {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            failures = self.failures,
+            dropped = self.dropped,
+            "usage store works again"
+        );
+    }
+}
+
+/// What the usage store knows of deployments, beside their records, could not be read or written.
+#[derive(Debug)]
+pub struct DeploymentHistoryFailing<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl DeploymentHistoryFailing<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            error = %Causes(self.error),
+            "cannot read or write what is known of deployments; the inactivity clock of new ones starts now"
+        );
+    }
+}
+
+/// The process ends with usage records unwritten.
+#[derive(Debug)]
+pub struct UsageRecordsLost {
+    /// How many.
+    pub records: u64,
+}
+
+impl UsageRecordsLost {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(
+            records = self.records,
+            "usage records were not written in time and are lost"
+        );
+    }
+}
+
+// === The end ===
+
+/// The time of a drain is over, and requests still run.
+#[derive(Debug)]
+pub struct RequestsCutOff {
+    /// How many.
+    pub running: usize,
+    /// The time they had.
+    pub limit: Duration,
+}
+
+impl RequestsCutOff {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            running = self.running,
+            limit_s = self.limit.as_secs_f64(),
+            "requests still running are cut off"
+        );
+    }
+}
+
+/// An error and what caused it, on one line.
+struct Causes<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write")]
+    struct Outer {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn causes_are_on_one_line() {
+        let outer = Outer {
+            source: std::io::Error::other("disk full"),
+        };
+        assert_eq!(Causes(&outer).to_string(), "cannot write: disk full");
+    }
+}
