@@ -1,7 +1,8 @@
 //! A deployment's health: its circuit breaker and its rest after a 429, as one small state machine.
 //!
 //! - *closed*: in use. `consecutive_failures` failures in a row open it.
-//! - *open*: set aside for `open_for`, twice as long after every failed probe, at most [`OPEN_MAX`].
+//! - *open*: set aside for `open_for`, twice as long after every failed probe, at most [`OPEN_MAX`]. A request may still be sent there as
+//!   its last resort; that is no probe, so its failure changes nothing.
 //! - *half-open*: after that, one request at a time may probe. An answer closes the breaker, a failure opens it again.
 //!
 //! Rest is apart from the breaker: a throttled deployment works, so it is passed over until the time it named (capped) and
@@ -123,10 +124,16 @@ impl Health {
         self.rests_until.filter(|&until| now < until)
     }
 
-    /// Notes that an attempt begins: where the breaker is due a probe, this is it.
+    /// Notes that an attempt begins: where the breaker is due a probe, this is it. Others, sent as a last resort, are no probes.
     pub fn begin(&mut self, now: Instant) {
-        if let Breaker::Open { lasting, .. } | Breaker::HalfOpen { lasting, .. } = self.breaker {
-            self.breaker = Breaker::HalfOpen { since: now, lasting };
+        match self.breaker {
+            Breaker::Open { until, lasting } if now >= until => {
+                self.breaker = Breaker::HalfOpen { since: now, lasting };
+            }
+            Breaker::HalfOpen { since, lasting } if now >= since + PROBE_MAX => {
+                self.breaker = Breaker::HalfOpen { since: now, lasting };
+            }
+            Breaker::Closed | Breaker::Open { .. } | Breaker::HalfOpen { .. } => {}
         }
     }
 
@@ -258,6 +265,28 @@ mod tests {
             assert_eq!(health.availability(now), Availability::Ejected(at(now, lasting)));
             now = at(now, lasting);
         }
+    }
+
+    #[test]
+    fn failures_of_a_last_resort_do_not_prolong_an_open_breaker() {
+        let start = Instant::now();
+        let mut health = opened(start);
+        for tenth in 0..10 {
+            let now = start + Duration::from_millis(100 * tenth);
+            health.begin(now);
+            assert_eq!(health.end(Effect::Failure, &RULES, now), None);
+            assert_eq!(health.availability(now), Availability::Ejected(at(start, 10)));
+        }
+        assert_eq!(health.availability(at(start, 10)), Availability::Probe);
+    }
+
+    #[test]
+    fn a_last_resort_does_not_take_the_place_of_a_running_probe() {
+        let start = Instant::now();
+        let mut health = opened(start);
+        health.begin(at(start, 10));
+        health.begin(at(start, 39));
+        assert_eq!(health.availability(at(start, 40)), Availability::Probe);
     }
 
     #[test]
