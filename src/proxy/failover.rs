@@ -198,11 +198,7 @@ async fn attempt(
             continue;
         }
         let end = match &result {
-            Ok(Ok(begun)) => AttemptEnd::Status {
-                status: begun.status(),
-                code: None,
-                retry_after: None,
-            },
+            Ok(Ok(begun)) => begun.end(),
             Ok(Err(failed)) => failed.end(),
             Err(_) => AttemptEnd::ClientGone,
         };
@@ -232,6 +228,7 @@ fn note(
         AttemptEnd::Status {
             status, retry_after, ..
         } => (status, retry_after),
+        AttemptEnd::Begun { status } => (status, None),
         _ => (0, None),
     };
     context.attempts.push(AttemptFacts {

@@ -71,6 +71,7 @@ pub async fn relay(
         cut_off: Box::pin(gateway.activity.is_cut_off()),
     };
     context.status = begun.status();
+    let is_whole = matches!(begun, Begun::Whole { .. });
     let now = Instant::now();
     let end = match begun {
         Begun::Whole { mut head, body } => {
@@ -113,6 +114,10 @@ pub async fn relay(
         }
     };
     drop(in_flight);
+    // Of a whole answer this has been learned already.
+    if !is_whole && matches!(end, End::Complete | End::Filtered) {
+        failover::learn(live, deployment, AttemptOutcome::Success, Effect::Works);
+    }
     conclude(downstream, context, live, deployment, end).await
 }
 

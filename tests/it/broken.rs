@@ -176,6 +176,30 @@ async fn a_stream_that_breaks_after_output_ends_with_an_error_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn streams_that_break_one_after_another_open_the_breaker() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 3, open_for: 60s",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 2, Action::Cut { after_chunks: BEGUN });
+    for _ in 0..2 {
+        assert!(world.ask(STREAM).await.text().contains("stream_broken"));
+    }
+    assert_eq!(world.deployment("a/ft").await["breaker"], "closed");
+    // One that comes to its end clears the slate.
+    assert!(world.ask(STREAM).await.text().ends_with("data: [DONE]\n\n"));
+    world.fault_times("a", 3, Action::Cut { after_chunks: BEGUN });
+    for broken in 0..3 {
+        assert_eq!(world.deployment("a/ft").await["breaker"], "closed", "after {broken}");
+        assert!(world.ask(STREAM).await.text().contains("stream_broken"));
+    }
+    assert_eq!(world.deployment("a/ft").await["breaker"], "open");
+    let answer = world.ask(STREAM).await;
+    assert_eq!(answer.header("x-emberway-deployment"), "b/ft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upstreams_own_error_event_is_the_only_one() {
     let world = World::start(Setup::default()).await;
     let action = Action::StreamError { after_chunks: BEGUN };

@@ -5,6 +5,9 @@
 //!   its last resort; that is no probe, so its failure changes nothing.
 //! - *half-open*: after that, one request at a time may probe. An answer closes the breaker, a failure opens it again.
 //!
+//! Failures in a row are forgotten when an answer is whole. A stream that has begun is not yet: else one that always breaks half way
+//! would count one failure again and again.
+//!
 //! Rest is apart from the breaker: a throttled deployment works, so it is passed over until the time it named (capped) and
 //! nothing is counted against it. There is no probing by calls of our own: they would cost tokens and prove little.
 //!
@@ -145,6 +148,7 @@ impl Health {
                 self.failures_in_a_row = 0;
                 self.breaker = Breaker::Closed;
             }
+            Effect::Begins => self.breaker = Breaker::Closed,
             Effect::Nothing => self.give_back_probe(now),
             Effect::Rest(asked) => {
                 let rest = asked.unwrap_or(rules.throttle_default).min(rules.throttle_max);
@@ -237,6 +241,28 @@ mod tests {
             health.end(effect, &RULES, start);
         }
         assert_eq!(health.availability(start), Availability::Ready);
+    }
+
+    #[test]
+    fn streams_that_begin_and_break_open_it_too() {
+        let start = Instant::now();
+        let mut health = Health::default();
+        let streams = |health: &mut Health, count: usize| {
+            let each = || [Effect::Begins, Effect::Failure];
+            let ends = (0..count).flat_map(|_| each()).map(|effect| health.end(effect, &RULES, start));
+            ends.flatten().collect::<Vec<_>>()
+        };
+        assert_eq!(streams(&mut health, 2), []);
+        assert_eq!(streams(&mut health, 1), [BreakerState::Open]);
+        // The probe's stream begins, and so others follow; if it breaks, the first failure is one too many.
+        let later = at(start, 10);
+        health.begin(later);
+        assert_eq!(health.end(Effect::Begins, &RULES, later), Some(BreakerState::Closed));
+        assert_eq!(health.end(Effect::Failure, &RULES, later), Some(BreakerState::Open));
+        assert_eq!(health.availability(later), Availability::Ejected(at(later, 10)));
+        // A stream that comes to its end clears the slate.
+        health.end(Effect::Works, &RULES, later);
+        assert_eq!(streams(&mut health, 2), []);
     }
 
     #[test]

@@ -21,6 +21,11 @@ pub enum AttemptEnd<'a> {
         /// From `retry-after(-ms)`, uncapped.
         retry_after: Option<Duration>,
     },
+    /// A good answer has begun and is passed on; how it ends is not known yet.
+    Begun {
+        /// HTTP status.
+        status: u16,
+    },
     /// A stream answered 200 and then sent an error before any output.
     ErrorInStream {
         /// Its `code`.
@@ -79,6 +84,8 @@ pub enum Next {
 pub enum Effect {
     /// It works.
     Works,
+    /// It has begun an answer: a probe has what it wanted, but failures are forgotten only at the answer's end.
+    Begins,
     /// Nothing.
     Nothing,
     /// One failure more in a row.
@@ -118,6 +125,7 @@ pub fn classify(end: AttemptEnd<'_>) -> Verdict {
             code,
             retry_after,
         } => classify_status(status, code, retry_after),
+        AttemptEnd::Begun { .. } => verdict(O::Success, Next::Final, Effect::Begins, false),
         AttemptEnd::ErrorInStream { code } if is_throttle(code) => {
             verdict(O::Throttled, Next::Elsewhere, Effect::Rest(None), false)
         }
