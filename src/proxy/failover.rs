@@ -161,7 +161,8 @@ fn may_still_be_tried(live: &Live, candidate: &Candidate, now: Instant) -> bool 
     }
 }
 
-/// Tries one deployment; twice where it turns out to refuse an option that the gateway had added.
+/// Tries one deployment; twice where it refuses an option that the gateway had added. Only an answer to the second request tells that
+/// the option was at fault: a client can word its own `stream_options` so that any deployment refuses them.
 async fn attempt(
     gateway: &Gateway,
     downstream: &mut Downstream<'_>,
@@ -176,6 +177,7 @@ async fn attempt(
     let configured = &call.live.config.runtime.snapshot.deployments[deployment.0];
     let mut asks_usage =
         configured.stream_usage && body::adds_usage(call.request) && live.state.takes_stream_usage(clock::now_ms());
+    let mut was_refused = false;
     live.state.health.lock().begin(Instant::now());
     loop {
         let start = Instant::now();
@@ -189,13 +191,16 @@ async fn attempt(
         if let (Ok(Err(failed)), true) = (&result, asks_usage)
             && refuses_usage(failed)
         {
+            was_refused = true;
+            asks_usage = false;
+            continue;
+        }
+        if was_refused && matches!(result, Ok(Ok(_))) {
             live.state.refused_stream_usage(clock::now_ms());
             events::StreamUsageRefused {
                 deployment: &configured.id,
             }
             .emit();
-            asks_usage = false;
-            continue;
         }
         let end = match &result {
             Ok(Ok(begun)) => begun.end(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use emberway::simulator::faults::{Action, Canned};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, STREAM, Setup, WHOLE, World, eventually, preset};
+use crate::harness::{Answer, STREAM, Setup, WHOLE, World, eventually, preset, respond};
 
 /// Short patience, and a breaker that opens at the first failure, so that what was learned can be seen.
 fn setup() -> Setup {
@@ -377,20 +377,6 @@ async fn with_every_breaker_open_one_is_tried_all_the_same() {
     let answer = world.ask(WHOLE).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("x-emberway-reason"), "last_resort");
-}
-
-fn respond(status: u16, body: Value, headers: &[(&str, &str)]) -> Action {
-    let json = ("content-type", "application/json");
-    let headers = headers.iter().chain([&json]);
-    Action::Respond(Canned {
-        status,
-        body: Some(body),
-        headers: headers
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
-        delay_ms: 0,
-        before_body: false,
-    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
