@@ -127,6 +127,11 @@ async fn a_client_that_stops_reading_is_let_go() {
     let record = world.records_once(1).await.remove(0);
     assert_eq!(record.outcome, "client_gone");
     assert_eq!(world.deployment("a/ft").await["in_flight"], 0);
+    let attempts = |outcome: &str| {
+        format!(r#"emberway_attempts_total{{deployment="a/ft",outcome="{outcome}",reason="short_prompt",route="bot"}}"#)
+    };
+    assert_eq!(world.metric(&attempts("client_gone")).await, Some(1.0));
+    assert_eq!(world.metric(&attempts("success")).await, None);
 }
 
 /// A stream breaks after output: what came stays, an error event follows, nothing pretends to be complete.
@@ -219,6 +224,45 @@ async fn an_upstreams_own_error_event_is_the_only_one() {
     assert_eq!(shown, [error]);
     assert!(!answer.text().contains("[DONE]"));
     assert_eq!(world.record(&answer.headers).await.outcome, "broken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_after_done_is_nothing_to_the_client() {
+    let output = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+    let done = "data: [DONE]\n\n";
+    let never = Arc::new(Notify::new());
+    for (what, last) in [
+        ("silence", Step::Wait(never)),
+        ("a close", Step::Close),
+        ("a reset", Step::Reset),
+    ] {
+        for (text, pieces) in [
+            (format!("{output}{done}"), vec![chunk(output), chunk(done)]),
+            (format!("{output}{done}"), vec![chunk(format!("{output}{done}"))]),
+            (done.to_owned(), vec![chunk(done)]),
+        ] {
+            let last = last.clone();
+            let upstream = Scripted::start(move |_| {
+                let pieces = [STREAM_HEAD.into()].into_iter().chain(pieces.clone());
+                let steps = pieces.flat_map(|piece| [Step::Send(piece), Step::Yield]);
+                steps.chain([last.clone()]).collect()
+            })
+            .await;
+            let world = World::start(Setup {
+                scripted: vec![("a", upstream.address)],
+                // Longer than the client waits.
+                timeouts: "idle: 60s",
+                health: "consecutive_failures: 1",
+                ..Setup::default()
+            })
+            .await;
+            let answer = world.ask(STREAM).await;
+            assert_eq!(answer.text(), text, "{what}");
+            assert_eq!(world.record(&answer.headers).await.outcome, "success", "{what}");
+            let state = world.deployment("a/ft").await;
+            assert_eq!((&state["breaker"], &state["in_flight"]), (&"closed".into(), &0.into()), "{what}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
