@@ -13,11 +13,12 @@ use crate::core::recovery::outcome::{AttemptOutcome, Effect};
 use crate::core::topology::{DeploymentIx, Route};
 use crate::openai::{error as wire_error, usage};
 use crate::proxy::Gateway;
+use crate::proxy::attempt::Chosen;
 use crate::proxy::commit::Begun;
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
-use crate::proxy::failover::{self, Chosen};
 use crate::proxy::headers;
+use crate::proxy::learn::learn;
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
@@ -88,7 +89,7 @@ pub async fn relay(
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        failover::learn(live, deployment, AttemptOutcome::Success, Effect::Works);
+        learn(live, deployment, AttemptOutcome::Success, Effect::Works);
     }
     conclude(downstream, context, live, deployment, end).await
 }
@@ -179,7 +180,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            failover::learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
+            learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
             if context.streamed {
                 return Ok(());
             }
@@ -304,7 +305,8 @@ async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: Bre
     if tap.is_inside_event() {
         last.extend_from_slice(b"\n\n");
     }
-    let message = format!("the stream broke after it had begun: {reason}; what has come so far is not the whole answer");
+    let message =
+        format!("the stream broke after it had begun: {reason}; what has come so far is not the whole answer");
     last.extend_from_slice(&wire_error::event(&message, "server_error", "stream_broken"));
     downstream.finish(last.freeze()).await?;
     Ok(End::Broken(how))

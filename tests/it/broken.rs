@@ -260,7 +260,11 @@ async fn what_happens_after_done_is_nothing_to_the_client() {
             assert_eq!(answer.text(), text, "{what}");
             assert_eq!(world.record(&answer.headers).await.outcome, "success", "{what}");
             let state = world.deployment("a/ft").await;
-            assert_eq!((&state["breaker"], &state["in_flight"]), (&"closed".into(), &0.into()), "{what}");
+            assert_eq!(
+                (&state["breaker"], &state["in_flight"]),
+                (&"closed".into(), &0.into()),
+                "{what}"
+            );
         }
     }
 }

@@ -109,7 +109,11 @@ async fn a_client_cannot_switch_usage_off_for_others() {
         world.fault_times("a", 2, refused);
         let question = STREAM.replace(r#""stream":true"#, &format!(r#""stream":true,{member}"#));
         assert_eq!(world.ask(question).await.status, 400, "{member}");
-        assert_eq!(world.requests_to("a").len(), 2, "{member}: asked again without our option");
+        assert_eq!(
+            world.requests_to("a").len(),
+            2,
+            "{member}: asked again without our option"
+        );
         let answer = world.ask(STREAM).await;
         assert_eq!(answer.header("x-emberway-deployment"), "a/ft");
         assert_eq!(world.record(&answer.headers).await.source, "reported", "{member}");

@@ -8,8 +8,8 @@
 //! Failures in a row are forgotten when an answer is whole. A stream that has begun is not yet: else one that always breaks half way
 //! would count one failure again and again.
 //!
-//! Rest is apart from the breaker: a throttled deployment works, so it is passed over until the time it named (capped) and
-//! nothing is counted against it. There is no probing by calls of our own: they would cost tokens and prove little.
+//! Rest is apart from the breaker: a throttled deployment works, so it is passed over until the time it named (within bounds) and
+//! nothing is counted against it. One that answers 503 and names a time is passed over too, but has not shown that it works. There is no probing by calls of our own: they would cost tokens and prove little.
 //!
 //! Transitions take `now`; whoever acts on a change reports it.
 
@@ -25,6 +25,9 @@ pub const OPEN_MAX: Duration = Duration::from_mins(10);
 /// A probe that has not answered after this long no longer keeps others from probing: its request may run for minutes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
 
+/// Shortest rest: an upstream may ask for none at all, and would be asked again by every request at once, to no use.
+pub const REST_MIN: Duration = Duration::from_millis(100);
+
 /// The configured rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -36,6 +39,16 @@ pub struct Rules {
     pub throttle_default: Duration,
     /// Longest rest that an upstream can ask for.
     pub throttle_max: Duration,
+}
+
+impl Rules {
+    /// How long a deployment rests that asked for this.
+    pub fn rest(&self, asked: Option<Duration>) -> Duration {
+        asked
+            .unwrap_or(self.throttle_default)
+            .min(self.throttle_max)
+            .max(REST_MIN)
+    }
 }
 
 /// The breaker's state, as the log and the metric name it.
@@ -68,7 +81,7 @@ pub enum Availability {
     Ready,
     /// Yes, by one request, which is its probe.
     Probe,
-    /// Throttled until then.
+    /// It asked to be left alone until then.
     Resting(Instant),
     /// Its breaker is open until then.
     Ejected(Instant),
@@ -79,7 +92,8 @@ pub enum Availability {
 pub struct Health {
     failures_in_a_row: u32,
     breaker: Breaker,
-    rests_until: Option<Instant>,
+    throttled_until: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,8 +120,8 @@ impl Health {
             }
             _ => {}
         }
-        match (self.rests_until, self.breaker) {
-            (Some(until), _) if now < until => Availability::Resting(until),
+        match (self.rests_until(now), self.breaker) {
+            (Some(until), _) => Availability::Resting(until),
             (_, Breaker::Closed) => Availability::Ready,
             (_, Breaker::Open { .. } | Breaker::HalfOpen { .. }) => Availability::Probe,
         }
@@ -122,9 +136,14 @@ impl Health {
         }
     }
 
-    /// When the rest after a 429 ends; none when there is none.
+    /// When the rest that it asked for ends; none when there is none.
     pub fn rests_until(&self, now: Instant) -> Option<Instant> {
-        self.rests_until.filter(|&until| now < until)
+        self.throttled_until.max(self.paused_until).filter(|&until| now < until)
+    }
+
+    /// Whether it rests because it was throttled.
+    pub fn is_throttled(&self, now: Instant) -> bool {
+        self.throttled_until.is_some_and(|until| now < until)
     }
 
     /// Notes that an attempt begins: where the breaker is due a probe, this is it. Others, sent as a last resort, are no probes.
@@ -142,7 +161,7 @@ impl Health {
 
     /// Notes what an attempt taught. Returns the breaker's new state where it changed.
     pub fn end(&mut self, effect: Effect, rules: &Rules, now: Instant) -> Option<BreakerState> {
-        let before = self.kind();
+        let before = self.state(now);
         match effect {
             Effect::Works => {
                 self.failures_in_a_row = 0;
@@ -151,11 +170,14 @@ impl Health {
             Effect::Begins => self.breaker = Breaker::Closed,
             Effect::Nothing => self.give_back_probe(now),
             Effect::Rest(asked) => {
-                let rest = asked.unwrap_or(rules.throttle_default).min(rules.throttle_max);
                 // A shorter time than one already known does not shorten it: the other limit still holds.
-                self.rests_until = self.rests_until.max(Some(now + rest));
+                self.throttled_until = self.throttled_until.max(Some(now + rules.rest(asked)));
                 self.failures_in_a_row = 0;
                 self.breaker = Breaker::Closed;
+            }
+            Effect::Pause(asked) => {
+                self.paused_until = self.paused_until.max(Some(now + rules.rest(Some(asked))));
+                self.give_back_probe(now);
             }
             Effect::Failure => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -168,7 +190,7 @@ impl Health {
                 }
             }
         }
-        let after = self.kind();
+        let after = self.state(now);
         (before != after).then_some(after)
     }
 
@@ -190,15 +212,6 @@ impl Health {
     fn give_back_probe(&mut self, now: Instant) {
         if let Breaker::HalfOpen { lasting, .. } = self.breaker {
             self.breaker = Breaker::Open { until: now, lasting };
-        }
-    }
-
-    /// The state without regard to time.
-    fn kind(&self) -> BreakerState {
-        match self.breaker {
-            Breaker::Closed => BreakerState::Closed,
-            Breaker::Open { .. } => BreakerState::Open,
-            Breaker::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 }
@@ -249,7 +262,9 @@ mod tests {
         let mut health = Health::default();
         let streams = |health: &mut Health, count: usize| {
             let each = || [Effect::Begins, Effect::Failure];
-            let ends = (0..count).flat_map(|_| each()).map(|effect| health.end(effect, &RULES, start));
+            let ends = (0..count)
+                .flat_map(|_| each())
+                .map(|effect| health.end(effect, &RULES, start));
             ends.flatten().collect::<Vec<_>>()
         };
         assert_eq!(streams(&mut health, 2), []);
@@ -346,7 +361,38 @@ mod tests {
         assert_eq!(rest(&[Some(86_400)]), Some(60));
         assert_eq!(rest(&[None]), Some(2));
         assert_eq!(rest(&[Some(30), Some(1)]), Some(30));
-        assert_eq!(rest(&[Some(0)]), None);
+    }
+
+    #[test]
+    fn a_rest_of_no_time_at_all_is_a_short_one() {
+        let start = Instant::now();
+        for effect in [Effect::Rest(Some(Duration::ZERO)), Effect::Pause(Duration::ZERO)] {
+            let mut health = Health::default();
+            health.end(effect, &RULES, start);
+            assert_eq!(health.availability(start), Availability::Resting(start + REST_MIN));
+            assert_eq!(health.availability(start + REST_MIN), Availability::Ready);
+        }
+    }
+
+    #[test]
+    fn a_pause_is_rest_but_no_sign_of_health() {
+        let start = Instant::now();
+        let pause = Effect::Pause(Duration::from_secs(5));
+        // Failures before it are not forgotten.
+        let mut health = Health::default();
+        for effect in [Effect::Failure, Effect::Failure, pause] {
+            assert_eq!(health.end(effect, &RULES, start), None);
+        }
+        assert_eq!(health.availability(start), Availability::Resting(at(start, 5)));
+        assert!(!health.is_throttled(start));
+        assert_eq!(health.end(Effect::Failure, &RULES, start), Some(BreakerState::Open));
+        // A probe that meets it proves nothing; the next one may follow after the rest.
+        let mut health = opened(start);
+        health.begin(at(start, 10));
+        health.end(pause, &RULES, at(start, 10));
+        assert_eq!(health.state(at(start, 10)), BreakerState::HalfOpen);
+        assert_eq!(health.availability(at(start, 10)), Availability::Resting(at(start, 15)));
+        assert_eq!(health.availability(at(start, 15)), Availability::Probe);
     }
 
     #[test]
@@ -356,6 +402,7 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(health.end(Effect::Rest(None), &RULES, start), None);
         }
+        assert!(health.is_throttled(start) && !health.is_throttled(at(start, 2)));
         assert_eq!(health.state(start), BreakerState::Closed);
         assert_eq!(health.availability(start), Availability::Resting(at(start, 2)));
         assert_eq!(health.availability(at(start, 2)), Availability::Ready);
