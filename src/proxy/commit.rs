@@ -117,6 +117,19 @@ impl Failed {
 }
 
 impl Begun {
+    /// The end of the attempt, as far as it is known.
+    pub fn end(&self) -> AttemptEnd<'static> {
+        let status = self.status();
+        match self {
+            Self::Whole { .. } => AttemptEnd::Status {
+                status,
+                code: None,
+                retry_after: None,
+            },
+            Self::Long { .. } | Self::Events { .. } => AttemptEnd::Begun { status },
+        }
+    }
+
     /// The status to pass on.
     pub fn status(&self) -> u16 {
         let (Self::Whole { head, .. } | Self::Long { head, .. } | Self::Events { head, .. }) = self;

@@ -78,12 +78,17 @@ pub enum ProxyError {
         /// What may be asked for.
         known: String,
     },
-    /// Every usable deployment is throttled.
+    /// A deployment rests, and no other gave an answer.
     #[error(
-        "every deployment behind this model is throttled by Azure; the first recovers in {:.1} s",
-        .0.as_secs_f64()
+        "no deployment behind this model can answer now; the first recovers in {:.1} s",
+        .after.as_secs_f64()
     )]
-    Throttled(Duration),
+    Resting {
+        /// When the first has rested.
+        after: Duration,
+        /// Whether one was throttled; else Azure called itself unavailable for a time.
+        is_throttled: bool,
+    },
     /// Azure does not know the deployment, and no other could answer.
     #[error(
         "Azure has no deployment `{deployment}` in {region}: it may have been deleted{rule}, or created a moment ago; \
@@ -98,6 +103,19 @@ pub enum ProxyError {
         /// The rule it may have fallen under.
         inactivity_days: Option<u32>,
     },
+    /// Azure does not know the path that the configuration makes, and no other deployment could answer.
+    #[error(
+        "Azure does not know `{path}`, the path of deployment `{deployment}` in {region}: its resource's `endpoint` or \
+         `api_version` is wrong; the gateway's operator must look at it"
+    )]
+    Misconfigured {
+        /// Path and query.
+        path: String,
+        /// Of which deployment.
+        deployment: DeploymentId,
+        /// Where.
+        region: Region,
+    },
     /// Every attempt failed, and no upstream answer is worth passing on.
     #[error("no deployment behind this model gave an answer: {0}")]
     Exhausted(Exhausted),
@@ -109,8 +127,8 @@ pub enum Exhausted {
     /// The deadline passed or the answer did not begin in time.
     #[error("the time allowed ran out")]
     Timeout,
-    /// Connections failed or broke.
-    #[error("connections failed or broke")]
+    /// Connections failed or broke, or what came was neither an answer nor an error.
+    #[error("connections failed or broke, or brought nothing that is an answer")]
     Unreachable,
     /// The gateway's own credential was refused.
     #[error("Azure refused the gateway's credential; its operator must look at it")]
@@ -143,10 +161,14 @@ pub enum RefusalReason {
     MissingModel,
     /// See [`ProxyError::UnknownModel`].
     ModelNotFound,
-    /// See [`ProxyError::Throttled`].
+    /// See [`ProxyError::Resting`]: one was throttled.
     RateLimitExceeded,
+    /// See [`ProxyError::Resting`]: none was throttled.
+    UpstreamUnavailable,
     /// See [`ProxyError::DeploymentMissing`].
     DeploymentNotFound,
+    /// See [`ProxyError::Misconfigured`].
+    UpstreamMisconfigured,
     /// See [`Exhausted::Timeout`].
     UpstreamTimeout,
     /// See [`Exhausted::Unreachable`].
@@ -170,7 +192,9 @@ impl ProxyError {
             Self::BadBody(_) | Self::BadFraming => RefusalReason::InvalidBody,
             Self::MissingModel(_) => RefusalReason::MissingModel,
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
-            Self::Throttled(_) => RefusalReason::RateLimitExceeded,
+            Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
+            Self::Resting { .. } => RefusalReason::UpstreamUnavailable,
+            Self::Misconfigured { .. } => RefusalReason::UpstreamMisconfigured,
             Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
             Self::Exhausted(Exhausted::Timeout) => RefusalReason::UpstreamTimeout,
             Self::Exhausted(Exhausted::Unreachable) => RefusalReason::UpstreamUnreachable,
@@ -188,11 +212,13 @@ impl ProxyError {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Stopping | Self::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadHead | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
-            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => StatusCode::BAD_GATEWAY,
+            Self::Misconfigured { .. } | Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => {
+                StatusCode::BAD_GATEWAY
+            }
         }
     }
 
@@ -224,7 +250,7 @@ impl ProxyError {
     /// When it makes sense to try again; none where the client's library should use its own judgement.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Throttled(after) => Some(*after),
+            Self::Resting { after, .. } => Some(*after),
             Self::Busy | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -232,8 +258,10 @@ impl ProxyError {
 
     /// Whether trying again cannot help, so that client libraries are told not to.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Exhausted(Exhausted::CredentialRefused))
-            || self.status().is_client_error() && !matches!(self, Self::Throttled(_) | Self::BodyTooSlow(_))
+        matches!(
+            self,
+            Self::Misconfigured { .. } | Self::Exhausted(Exhausted::CredentialRefused)
+        ) || self.status().is_client_error() && !matches!(self, Self::Resting { .. } | Self::BodyTooSlow(_))
     }
 }
 
@@ -276,10 +304,16 @@ mod tests {
 
     #[test]
     fn throttling_says_when_and_lets_clients_try_again() {
-        let error = ProxyError::Throttled(Duration::from_millis(1500));
-        assert_eq!(error.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
-        assert!(!error.is_final());
+        for (is_throttled, status) in [
+            (true, StatusCode::TOO_MANY_REQUESTS),
+            (false, StatusCode::SERVICE_UNAVAILABLE),
+        ] {
+            let after = Duration::from_millis(1500);
+            let error = ProxyError::Resting { after, is_throttled };
+            assert_eq!(error.status(), status);
+            assert_eq!(error.retry_after(), Some(after));
+            assert!(!error.is_final());
+        }
         assert!(ProxyError::Unauthorized("no key").is_final());
         assert!(!ProxyError::Exhausted(Exhausted::Timeout).is_final());
     }

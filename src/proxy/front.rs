@@ -134,8 +134,8 @@ mod tests {
     use crate::proxy::Gateway;
     use crate::proxy::activity::Activity;
     use crate::proxy::body::ByteBudget;
-    use crate::proxy::state::Live;
     use crate::proxy::connections::Connections;
+    use crate::proxy::state::Live;
     use crate::storage::sqlite::SqliteStore;
     use crate::storage::writer::{QueueSettings, usage_queue};
     use crate::telemetry::metrics::Metrics;

@@ -13,11 +13,12 @@ use crate::core::recovery::outcome::{AttemptOutcome, Effect};
 use crate::core::topology::{DeploymentIx, Route};
 use crate::openai::{error as wire_error, usage};
 use crate::proxy::Gateway;
+use crate::proxy::attempt::Chosen;
 use crate::proxy::commit::Begun;
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
-use crate::proxy::failover::{self, Chosen};
 use crate::proxy::headers;
+use crate::proxy::learn::learn;
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
@@ -25,18 +26,28 @@ use crate::proxy::upstream::Answer;
 /// Ready chunks are gathered into one write up to this size: one system call instead of many.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
 
+/// How long the end of a stream is waited for after its `[DONE]`, so that its connection can be used again.
+const AFTER_DONE_MAX: Duration = Duration::from_millis(100);
+
 /// How the reading of a relayed answer ended.
 enum End {
     /// Properly.
     Complete,
     /// The provider's content filter ended it, in words of its own.
     Filtered,
+    /// Before its time.
+    Broken(Break),
+    /// The client left, or its connection failed.
+    ClientGone(Box<pingora::Error>),
+}
+
+/// What breaks an answer.
+#[derive(Clone, Copy)]
+enum Break {
     /// The upstream broke, fell silent or took too long.
-    Broken(&'static str),
+    Upstream(&'static str),
     /// The gateway is being stopped, and the time for running requests is over.
     CutOff,
-    /// The client left.
-    ClientGone(Box<pingora::Error>),
 }
 
 /// What bounds a relay: silence, its whole time, and the end of a drain's time.
@@ -46,7 +57,7 @@ struct Limits<'a> {
     cut_off: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
 }
 
-/// Passes the answer on to its end.
+/// Passes the answer on to its end, and notes for the request and for its deployment what that was.
 ///
 /// # Errors
 /// When the client left, its connection failed, or a body that is no stream broke.
@@ -70,16 +81,39 @@ pub async fn relay(
         until: tokio::time::Instant::now() + timeouts.total.saturating_sub(spent),
         cut_off: Box::pin(gateway.activity.is_cut_off()),
     };
+    let is_whole = matches!(begun, Begun::Whole { .. });
+    // Whatever fails on the client's side, the client cannot have the answer.
+    let end = pass_on(downstream, context, begun, &mut limits)
+        .await
+        .unwrap_or_else(End::ClientGone);
+    drop(in_flight);
+    // Of a whole answer this has been learned already.
+    if !is_whole && matches!(end, End::Complete | End::Filtered) {
+        learn(live, deployment, AttemptOutcome::Success, Effect::Works);
+    }
+    conclude(downstream, context, live, deployment, end).await
+}
+
+/// Sends head and body.
+///
+/// # Errors
+/// When the client left, or its connection failed.
+async fn pass_on(
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    begun: Begun,
+    limits: &mut Limits<'_>,
+) -> pingora::Result<End> {
     context.status = begun.status();
     let now = Instant::now();
-    let end = match begun {
+    match begun {
         Begun::Whole { mut head, body } => {
             context.reported = usage::of_answer(&body);
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
             downstream.send_head(*head, Some(body.len())).await?;
             downstream.finish(body).await?;
-            End::Complete
+            Ok(End::Complete)
         }
         Begun::Long {
             mut head,
@@ -91,7 +125,7 @@ pub async fn relay(
             context.first_byte = Some(now);
             downstream.send_head(*head, content_length).await?;
             downstream.send(first).await?;
-            relay_long(downstream, rest, &mut limits).await?
+            relay_long(downstream, rest, limits).await
         }
         Begun::Events {
             mut head,
@@ -107,13 +141,11 @@ pub async fn relay(
             downstream.send_head(*head, None).await?;
             downstream.send(opening).await?;
             note(context, &tap);
-            let end = relay_events(downstream, context, &mut tap, rest, &mut limits).await;
+            let end = relay_events(downstream, context, &mut tap, rest, limits).await;
             note(context, &tap);
-            end?
+            end
         }
-    };
-    drop(in_flight);
-    conclude(downstream, context, live, deployment, end).await
+    }
 }
 
 /// Notes what a stream has shown so far: as it goes, since a request that is cut off gets no chance to do so later.
@@ -143,18 +175,18 @@ async fn conclude(
             }
             Ok(())
         }
-        End::Broken(how) => {
+        End::Broken(Break::Upstream(how)) => {
             context.outcome = RequestOutcome::Broken;
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            failover::learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
+            learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
             if context.streamed {
                 return Ok(());
             }
             abort(downstream, how).await
         }
-        End::CutOff => {
+        End::Broken(Break::CutOff) => {
             // None of the deployment's doing.
             context.cut_off();
             if context.streamed {
@@ -188,7 +220,8 @@ async fn relay_long(
         match next(downstream, &mut rest, limits).await {
             Ok(Some(piece)) => downstream.send(piece).await?,
             Ok(None) => break,
-            Err(end) => return Ok(end),
+            Err(Interrupted::Broken(how)) => return Ok(End::Broken(how)),
+            Err(Interrupted::ClientGone(error)) => return Err(error),
         }
     }
     rest.release().await;
@@ -196,7 +229,8 @@ async fn relay_long(
     Ok(End::Complete)
 }
 
-/// Relays an event stream, chunk by chunk, chunks that are ready together in one write.
+/// Relays an event stream, chunk by chunk, chunks that are ready together in one write. Its end is `[DONE]`: how the upstream's
+/// connection fares after that is nothing to the client.
 async fn relay_events(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
@@ -204,11 +238,12 @@ async fn relay_events(
     mut rest: Answer,
     limits: &mut Limits<'_>,
 ) -> pingora::Result<End> {
-    loop {
+    while !tap.seen.is_done {
         let chunk = match next(downstream, &mut rest, limits).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            Err(end) => return break_stream(downstream, tap, end).await,
+            Err(Interrupted::Broken(how)) => return break_stream(downstream, tap, how).await,
+            Err(Interrupted::ClientGone(error)) => return Err(error),
         };
         let mut out = tap.feed(&chunk);
         let mut ready = rest.next_if_ready();
@@ -227,14 +262,14 @@ async fn relay_events(
         downstream.send(out).await?;
         match ready {
             Some(Ok(None)) => break,
-            Some(Err(_)) => return break_stream(downstream, tap, End::Broken("the connection to Azure broke")).await,
+            Some(Err(_)) if !tap.seen.is_done => return break_stream(downstream, tap, CONNECTION_BROKE).await,
             _ => {}
         }
     }
     let tail = tap.finish();
     if tap.seen.is_done {
-        rest.release().await;
         downstream.finish(tail).await?;
+        read_to_end(rest).await;
         return Ok(End::Complete);
     }
     downstream.send(tail).await?;
@@ -244,27 +279,45 @@ async fn relay_events(
         return Ok(if tap.seen.is_filtered() {
             End::Filtered
         } else {
-            End::Broken("the stream ended with an error")
+            End::Broken(Break::Upstream("the stream ended with an error"))
         });
     }
-    break_stream(downstream, tap, End::Broken("the answer ended before it was complete")).await
+    let how = Break::Upstream("the answer ended before it was complete");
+    break_stream(downstream, tap, how).await
+}
+
+/// Reads what a stream still sends after its `[DONE]`, commonly no more than the end of the last chunk, and gives the connection back.
+/// One that does not end in time is closed instead.
+async fn read_to_end(mut rest: Answer) {
+    let reading = async { while let Ok(Some(_)) = rest.next().await {} };
+    // In time or not: what was read decides whether the connection can be used again.
+    let _ = tokio::time::timeout(AFTER_DONE_MAX, reading).await;
+    rest.release().await;
 }
 
 /// Ends a broken stream so that every client library notices: with an error event, and without `[DONE]`.
-async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, end: End) -> pingora::Result<End> {
-    let how = match end {
-        End::Broken(how) => how,
-        End::CutOff => "the gateway is being stopped",
-        End::Complete | End::Filtered | End::ClientGone(_) => return Ok(end),
+async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: Break) -> pingora::Result<End> {
+    let reason = match how {
+        Break::Upstream(reason) => reason,
+        Break::CutOff => "the gateway is being stopped",
     };
     let mut last = BytesMut::new();
     if tap.is_inside_event() {
         last.extend_from_slice(b"\n\n");
     }
-    let message = format!("the stream broke after it had begun: {how}; what has come so far is not the whole answer");
+    let message =
+        format!("the stream broke after it had begun: {reason}; what has come so far is not the whole answer");
     last.extend_from_slice(&wire_error::event(&message, "server_error", "stream_broken"));
     downstream.finish(last.freeze()).await?;
-    Ok(end)
+    Ok(End::Broken(how))
+}
+
+const CONNECTION_BROKE: Break = Break::Upstream("the connection to Azure broke");
+
+/// Why there is no next piece although the answer has not ended.
+enum Interrupted {
+    Broken(Break),
+    ClientGone(Box<pingora::Error>),
 }
 
 /// The next piece, or why there is none.
@@ -272,15 +325,16 @@ async fn next(
     downstream: &mut Downstream<'_>,
     rest: &mut Answer,
     limits: &mut Limits<'_>,
-) -> Result<Option<Bytes>, End> {
+) -> Result<Option<Bytes>, Interrupted> {
     let silence = tokio::time::Instant::now() + limits.idle;
     tokio::select! {
         biased;
-        piece = rest.next() => piece.map_err(|_| End::Broken("the connection to Azure broke")),
-        error = downstream.gone() => Err(End::ClientGone(error)),
-        () = &mut limits.cut_off => Err(End::CutOff),
+        piece = rest.next() => piece.map_err(|_| Interrupted::Broken(CONNECTION_BROKE)),
+        error = downstream.gone() => Err(Interrupted::ClientGone(error)),
+        () = &mut limits.cut_off => Err(Interrupted::Broken(Break::CutOff)),
         () = tokio::time::sleep_until(silence.min(limits.until)) => {
-            Err(End::Broken(if silence < limits.until { "Azure fell silent" } else { "the answer took too long" }))
+            let how = if silence < limits.until { "Azure fell silent" } else { "the answer took too long" };
+            Err(Interrupted::Broken(Break::Upstream(how)))
         }
     }
 }

@@ -9,11 +9,12 @@ use pingora::protocols::http::ServerSession;
 use serde::Serialize;
 
 use crate::core::ledger::usage::RequestOutcome;
+use crate::core::recovery::outcome::AttemptOutcome;
 use crate::proxy::Gateway;
+use crate::proxy::attempt::UpstreamFailure;
 use crate::proxy::body;
 use crate::proxy::context::{self, RequestContext};
 use crate::proxy::error::{ProxyError, RefusalReason};
-use crate::proxy::failover::UpstreamFailure;
 use crate::proxy::headers;
 use crate::telemetry::events::GatewayRefused;
 
@@ -37,6 +38,8 @@ pub async fn refuse(
         RefusalReason::DeploymentNotFound
         | RefusalReason::UpstreamTimeout
         | RefusalReason::UpstreamUnreachable
+        | RefusalReason::UpstreamUnavailable
+        | RefusalReason::UpstreamMisconfigured
         | RefusalReason::UpstreamCredentialRefused => RequestOutcome::UpstreamFailed,
         _ => RequestOutcome::Refused,
     };
@@ -96,12 +99,14 @@ pub async fn pass_on(
     failure: UpstreamFailure,
 ) -> pingora::Result<()> {
     let mut head = failure.head;
-    context.outcome = match head.status.as_u16() {
-        429 => RequestOutcome::Throttled,
-        404 | 408 | 410 | 423 | 424 | 500.. => RequestOutcome::UpstreamFailed,
-        _ => RequestOutcome::Rejected,
+    context.outcome = match failure.outcome {
+        AttemptOutcome::Throttled => RequestOutcome::Throttled,
+        AttemptOutcome::Rejected => RequestOutcome::Rejected,
+        _ => RequestOutcome::UpstreamFailed,
     };
-    headers::add_retry(&mut head, failure.retry_after, failure.is_final)?;
+    // What is unavailable stays so until somebody acts.
+    let is_final = failure.outcome == AttemptOutcome::Unavailable;
+    headers::add_retry(&mut head, failure.retry_after, is_final)?;
     send(session, context, head, failure.body).await
 }
 

@@ -289,20 +289,22 @@ impl LookupFailed<'_> {
     }
 }
 
-/// A deployment was throttled and rests. Happens in the course of business, so it is told at `debug`.
+/// A deployment was throttled, or cannot answer for now, and rests. Happens in the course of business, so it is told at `debug`.
 #[derive(Debug)]
 pub struct DeploymentCooling<'a> {
     /// Which.
     pub deployment: &'a DeploymentId,
     /// For how long.
     pub rest: Duration,
+    /// The outcome of the attempt that told.
+    pub cause: &'static str,
 }
 
 impl DeploymentCooling<'_> {
     /// Logs it; the metric shows the rest at the scrape.
     pub fn emit(&self) {
-        let (deployment, rest_s) = (&***self.deployment, self.rest.as_secs_f64());
-        debug!(deployment, rest_s, "deployment throttled");
+        let (deployment, rest_s, cause) = (&***self.deployment, self.rest.as_secs_f64(), self.cause);
+        debug!(deployment, rest_s, cause, "deployment rests");
     }
 }
 

@@ -1,10 +1,13 @@
 //! Streams that end before their time: the client leaves, or the upstream breaks after its first output.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use emberway::simulator::faults::Action;
 use emberway::simulator::record::Ending;
 use serde_json::Value;
+
+use tokio::sync::Notify;
 
 use crate::harness::{KEY, STREAM, STREAM_WITH_USAGE, Setup, V1, WHOLE, World, client, eventually, preset};
 use crate::wire::{STREAM_HEAD, Scripted, Step, Wire, chunk, request};
@@ -118,6 +121,11 @@ async fn a_client_that_stops_reading_is_let_go() {
     let record = world.records_once(1).await.remove(0);
     assert_eq!(record.outcome, "client_gone");
     assert_eq!(world.deployment("a/ft").await["in_flight"], 0);
+    let attempts = |outcome: &str| {
+        format!(r#"emberway_attempts_total{{deployment="a/ft",outcome="{outcome}",reason="short_prompt",route="bot"}}"#)
+    };
+    assert_eq!(world.metric(&attempts("client_gone")).await, Some(1.0));
+    assert_eq!(world.metric(&attempts("success")).await, None);
 }
 
 /// A stream breaks after output: what came stays, an error event follows, nothing pretends to be complete.
@@ -167,6 +175,30 @@ async fn a_stream_that_breaks_after_output_ends_with_an_error_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn streams_that_break_one_after_another_open_the_breaker() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 3, open_for: 60s",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 2, Action::Cut { after_chunks: BEGUN });
+    for _ in 0..2 {
+        assert!(world.ask(STREAM).await.text().contains("stream_broken"));
+    }
+    assert_eq!(world.deployment("a/ft").await["breaker"], "closed");
+    // One that comes to its end clears the slate.
+    assert!(world.ask(STREAM).await.text().ends_with("data: [DONE]\n\n"));
+    world.fault_times("a", 3, Action::Cut { after_chunks: BEGUN });
+    for broken in 0..3 {
+        assert_eq!(world.deployment("a/ft").await["breaker"], "closed", "after {broken}");
+        assert!(world.ask(STREAM).await.text().contains("stream_broken"));
+    }
+    assert_eq!(world.deployment("a/ft").await["breaker"], "open");
+    let answer = world.ask(STREAM).await;
+    assert_eq!(answer.header("x-emberway-deployment"), "b/ft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upstreams_own_error_event_is_the_only_one() {
     let world = World::start(Setup::default()).await;
     let action = Action::StreamError { after_chunks: BEGUN };
@@ -186,6 +218,49 @@ async fn an_upstreams_own_error_event_is_the_only_one() {
     assert_eq!(shown, [error]);
     assert!(!answer.text().contains("[DONE]"));
     assert_eq!(world.record(&answer.headers).await.outcome, "broken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_after_done_is_nothing_to_the_client() {
+    let output = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+    let done = "data: [DONE]\n\n";
+    let never = Arc::new(Notify::new());
+    for (what, last) in [
+        ("silence", Step::Wait(never)),
+        ("a close", Step::Close),
+        ("a reset", Step::Reset),
+    ] {
+        for (text, pieces) in [
+            (format!("{output}{done}"), vec![chunk(output), chunk(done)]),
+            (format!("{output}{done}"), vec![chunk(format!("{output}{done}"))]),
+            (done.to_owned(), vec![chunk(done)]),
+        ] {
+            let last = last.clone();
+            let upstream = Scripted::start(move |_| {
+                let pieces = [STREAM_HEAD.into()].into_iter().chain(pieces.clone());
+                let steps = pieces.flat_map(|piece| [Step::Send(piece), Step::Yield]);
+                steps.chain([last.clone()]).collect()
+            })
+            .await;
+            let world = World::start(Setup {
+                scripted: vec![("a", upstream.address)],
+                // Longer than the client waits.
+                timeouts: "idle: 60s",
+                health: "consecutive_failures: 1",
+                ..Setup::default()
+            })
+            .await;
+            let answer = world.ask(STREAM).await;
+            assert_eq!(answer.text(), text, "{what}");
+            assert_eq!(world.record(&answer.headers).await.outcome, "success", "{what}");
+            let state = world.deployment("a/ft").await;
+            assert_eq!(
+                (&state["breaker"], &state["in_flight"]),
+                (&"closed".into(), &0.into()),
+                "{what}"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use emberway::simulator::faults::{Action, Canned};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, STREAM, Setup, WHOLE, World, eventually, preset};
+use crate::harness::{Answer, STREAM, Setup, WHOLE, World, eventually, preset, respond};
 
 /// Short patience, and a breaker that opens at the first failure, so that what was learned can be seen.
 fn setup() -> Setup {
@@ -262,6 +262,72 @@ async fn throttling_comes_before_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_rests_beside_one_that_fails_is_not_called_all() {
+    let world = World::start(setup()).await;
+    world.fault_times("a", 1, preset("token_limit"));
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+    world.fault("b", preset("server_error"));
+    let answer = world.ask(WHOLE).await;
+    assert_throttled(&answer, 20);
+    let message = answer.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("no deployment behind this model can answer now"),
+        "{message}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_503_that_names_a_time_stays_a_503() {
+    let world = World::start(setup()).await;
+    for account in ["a", "b"] {
+        let body = json!({"error": {"code": "ServiceUnavailable", "message": format!("from {account}")}});
+        world.fault(account, respond(503, body, &[("retry-after", "7")]));
+    }
+    let passed_on = world.ask(WHOLE).await;
+    assert_eq!(
+        (passed_on.status.as_u16(), passed_on.header("retry-after")),
+        (503, "7"),
+        "{passed_on:?}"
+    );
+    assert_eq!(passed_on.json()["error"]["message"], "from b");
+    // Nobody is asked before that time, and nobody was throttled.
+    let own = world.ask(WHOLE).await;
+    assert_eq!(
+        (own.status.as_u16(), own.code().as_str(), own.header("retry-after")),
+        (503, "upstream_unavailable", "7"),
+        "{own:?}"
+    );
+    assert_eq!(own.header("x-should-retry"), "");
+    assert_eq!(world.requests().len(), 2);
+    assert_eq!(world.record(&own.headers).await.outcome, "upstream_failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_no_answer() {
+    let redirect = || respond(307, json!({}), &[("location", "https://elsewhere.example/")]);
+    check(WHOLE, "redirect", redirect(), Learned::Ejected).await;
+    let answer = check_all(Some(redirect()), 502, "upstream_unreachable", "").await;
+    assert_eq!(answer.header("location"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_azure_does_not_know_is_not_called_a_missing_deployment() {
+    let unknown = || {
+        respond(
+            404,
+            json!({"error": {"code": "404", "message": "Resource not found"}}),
+            &[],
+        )
+    };
+    check(WHOLE, "unknown path", unknown(), Learned::Ejected).await;
+    let answer = check_all(Some(unknown()), 502, "upstream_misconfigured", "false").await;
+    let message = answer.json()["error"]["message"].to_string();
+    for part in ["/openai/", "`a/ft`", "region-a", "`api_version`"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn when_all_fail_an_upstreams_words_are_passed_on() {
     let world = World::start(setup()).await;
     world.fault("a", respond(500, json!({"error": {"message": "from a"}}), &[]));
@@ -377,20 +443,6 @@ async fn with_every_breaker_open_one_is_tried_all_the_same() {
     let answer = world.ask(WHOLE).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("x-emberway-reason"), "last_resort");
-}
-
-fn respond(status: u16, body: Value, headers: &[(&str, &str)]) -> Action {
-    let json = ("content-type", "application/json");
-    let headers = headers.iter().chain([&json]);
-    Action::Respond(Canned {
-        status,
-        body: Some(body),
-        headers: headers
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
-        delay_ms: 0,
-        before_body: false,
-    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

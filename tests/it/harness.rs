@@ -14,7 +14,7 @@ use bytes::Bytes;
 use emberway::app::{self, Running};
 use emberway::config::checked::Checked;
 use emberway::config::load::compile_text;
-use emberway::simulator::faults::{Action, Fault};
+use emberway::simulator::faults::{Action, Canned, Fault};
 use emberway::simulator::presets::Preset;
 use emberway::simulator::record::RequestRecord;
 use emberway::simulator::scenario::Scenario;
@@ -453,6 +453,21 @@ pub(crate) fn sha256(bytes: impl AsRef<[u8]>) -> String {
 pub(crate) fn preset(name: &str) -> Action {
     let preset: Preset = serde_json::from_value(Value::from(name)).expect("a preset");
     Action::Preset(preset)
+}
+
+/// A fault that answers with this, as JSON.
+pub(crate) fn respond(status: u16, body: Value, headers: &[(&str, &str)]) -> Action {
+    let json = ("content-type", "application/json");
+    let headers = headers.iter().chain([&json]);
+    Action::Respond(Canned {
+        status,
+        body: Some(body),
+        headers: headers
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        delay_ms: 0,
+        before_body: false,
+    })
 }
 
 /// Looks again and again until there is something to see, within a bound.

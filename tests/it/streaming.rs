@@ -7,9 +7,9 @@ use emberway::simulator::faults::Action;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{Answer, KEY, STREAM, STREAM_WITH_USAGE, Setup, V1, World, client, read};
+use crate::harness::{Answer, KEY, STREAM, STREAM_WITH_USAGE, Setup, V1, World, client, read, respond};
 use crate::wire::{STREAM_HEAD, Scripted, Step, Wire, chunk, request};
 
 /// A stream with oddities that must survive: comments, an `event` field, unknown members, CRLF, number forms.
@@ -88,6 +88,35 @@ async fn other_stream_options_of_the_client_stay() {
         assert_eq!(answer.status, 200, "{options}: {answer:?}");
         assert!(!answer.text().contains("usage"), "{options}: {answer:?}");
         assert_eq!(world.record(&answer.headers).await.source, "reported", "{options}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_cannot_switch_usage_off_for_others() {
+    let refusals = [
+        (
+            r#""stream_options":{"bogus":1}"#,
+            json!({"message": "bad", "param": "stream_options.bogus"}),
+        ),
+        (
+            r#""stream_options_x":1"#,
+            json!({"message": "Unrecognized request argument supplied: stream_options_x"}),
+        ),
+    ];
+    for (member, error) in refusals {
+        let world = World::start(Setup::default()).await;
+        let refused = respond(400, json!({ "error": error }), &[]);
+        world.fault_times("a", 2, refused);
+        let question = STREAM.replace(r#""stream":true"#, &format!(r#""stream":true,{member}"#));
+        assert_eq!(world.ask(question).await.status, 400, "{member}");
+        assert_eq!(
+            world.requests_to("a").len(),
+            2,
+            "{member}: asked again without our option"
+        );
+        let answer = world.ask(STREAM).await;
+        assert_eq!(answer.header("x-emberway-deployment"), "a/ft");
+        assert_eq!(world.record(&answer.headers).await.source, "reported", "{member}");
     }
 }
 

@@ -21,6 +21,11 @@ pub enum AttemptEnd<'a> {
         /// From `retry-after(-ms)`, uncapped.
         retry_after: Option<Duration>,
     },
+    /// A good answer has begun and is passed on; how it ends is not known yet.
+    Begun {
+        /// HTTP status.
+        status: u16,
+    },
     /// A stream answered 200 and then sent an error before any output.
     ErrorInStream {
         /// Its `code`.
@@ -57,6 +62,8 @@ pub enum AttemptOutcome {
     Timeout,
     /// The deployment does not exist, is paused, or its model is retired.
     Unavailable,
+    /// The upstream does not know the path or the API version it was asked with: the configuration is wrong.
+    Misconfigured,
     /// The gateway's credential was refused.
     CredentialRefused,
     /// The answer broke after its first byte had been sent.
@@ -79,12 +86,16 @@ pub enum Next {
 pub enum Effect {
     /// It works.
     Works,
+    /// It has begun an answer: a probe has what it wanted, but failures are forgotten only at the answer's end.
+    Begins,
     /// Nothing.
     Nothing,
     /// One failure more in a row.
     Failure,
     /// It asks for rest, for a time that it may have named.
     Rest(Option<Duration>),
+    /// It cannot answer for a time that it named, which is no sign of health.
+    Pause(Duration),
     /// It cannot work for now, whatever is sent: its breaker opens at once, for this long.
     Unusable(Duration),
 }
@@ -104,7 +115,7 @@ pub struct Verdict {
 
 /// A missing deployment is looked for again after half a minute: it may just have been created.
 const MISSING_FOR: Duration = Duration::from_secs(30);
-/// A refused credential or a paused deployment changes only by an operator's hand.
+/// A refused credential, a wrong path or a paused deployment changes only by an operator's hand.
 const REFUSED_FOR: Duration = Duration::from_mins(1);
 /// A retired model does not come back.
 const RETIRED_FOR: Duration = Duration::from_mins(10);
@@ -118,6 +129,7 @@ pub fn classify(end: AttemptEnd<'_>) -> Verdict {
             code,
             retry_after,
         } => classify_status(status, code, retry_after),
+        AttemptEnd::Begun { .. } => verdict(O::Success, Next::Final, Effect::Begins, false),
         AttemptEnd::ErrorInStream { code } if is_throttle(code) => {
             verdict(O::Throttled, Next::Elsewhere, Effect::Rest(None), false)
         }
@@ -145,12 +157,18 @@ fn classify_status(status: u16, code: Option<&str>, retry_after: Option<Duration
             Effect::Unusable(REFUSED_FOR),
             false,
         ),
-        404 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(MISSING_FOR), false),
+        404 if code == Some("DeploymentNotFound") => {
+            verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(MISSING_FOR), false)
+        }
+        404 => verdict(O::Misconfigured, Next::Elsewhere, Effect::Unusable(REFUSED_FOR), false),
         410 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(RETIRED_FOR), false),
         423 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(REFUSED_FOR), false),
         429 => verdict(O::Throttled, Next::Elsewhere, Effect::Rest(retry_after), false),
         // A 503 with a time is believed; one without is a failure like any other.
-        503 if retry_after.is_some() => verdict(O::Failed, Next::Elsewhere, Effect::Rest(retry_after), false),
+        503 => {
+            let effect = retry_after.map_or(Effect::Failure, Effect::Pause);
+            verdict(O::Failed, Next::Elsewhere, effect, retry_after.is_none())
+        }
         408 | 424 | 500..=599 => verdict(O::Failed, Next::Elsewhere, Effect::Failure, true),
         // The deployment answered properly: what was sent is at fault.
         400..=499 => verdict(O::Rejected, Next::Final, Effect::Works, false),
@@ -207,6 +225,8 @@ mod tests {
         check(401, Some("401"), O::CredentialRefused, Next::Elsewhere);
         check(403, None, O::CredentialRefused, Next::Elsewhere);
         check(404, Some("DeploymentNotFound"), O::Unavailable, Next::Elsewhere);
+        check(404, Some("404"), O::Misconfigured, Next::Elsewhere);
+        check(404, None, O::Misconfigured, Next::Elsewhere);
         check(408, None, O::Failed, Next::Elsewhere);
         check(410, None, O::Unavailable, Next::Elsewhere);
         check(413, None, O::Rejected, Next::Final);
@@ -233,6 +253,21 @@ mod tests {
             classify(AttemptEnd::ErrorInStream { code: Some("429") }).effect,
             Effect::Rest(None)
         );
+    }
+
+    #[test]
+    fn an_unavailable_service_that_names_a_time_is_believed_but_not_healthy() {
+        let effect = |retry_after| {
+            let end = AttemptEnd::Status {
+                status: 503,
+                code: None,
+                retry_after,
+            };
+            classify(end).effect
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(effect(Some(second)), Effect::Pause(second));
+        assert_eq!(effect(None), Effect::Failure);
     }
 
     #[test]

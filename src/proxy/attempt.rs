@@ -1,0 +1,228 @@
+//! One attempt at one deployment, up to the point where its answer may be passed on.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+
+use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Next, Verdict, classify};
+use crate::core::router::Reason;
+use crate::core::topology::{ApiForm, DeploymentIx};
+use crate::openai::body::{self, Edits};
+use crate::openai::error as wire_error;
+use crate::proxy::Gateway;
+use crate::proxy::commit::{self, Begun, Failed, Patience};
+use crate::proxy::context::{AttemptFacts, RequestContext};
+use crate::proxy::downstream::Downstream;
+use crate::proxy::failover::Call;
+use crate::proxy::headers::UpstreamHead;
+use crate::proxy::learn::learn;
+use crate::proxy::state::InFlight;
+use crate::proxy::upstream::Exchange;
+use crate::telemetry::{clock, events};
+
+/// What is tried, where and why.
+pub struct Attempt<'a> {
+    /// What all requests share.
+    pub gateway: &'a Gateway,
+    /// The request.
+    pub call: &'a Call<'a>,
+    /// Whom to ask.
+    pub deployment: DeploymentIx,
+    /// Why there.
+    pub reason: Reason,
+    /// When its answer must have begun.
+    pub deadline: Instant,
+}
+
+/// An answer that has begun and will be passed on.
+pub struct Chosen {
+    /// What has been read of it.
+    pub begun: Begun,
+    /// Whose it is.
+    pub deployment: DeploymentIx,
+    /// Counts it as running.
+    pub in_flight: InFlight,
+}
+
+/// An upstream's error answer.
+pub struct UpstreamFailure {
+    /// What it means.
+    pub outcome: AttemptOutcome,
+    /// Its head, with only what may be passed on.
+    pub head: ResponseHeader,
+    /// Its body.
+    pub body: Bytes,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+}
+
+/// What an attempt came to.
+pub enum Attempted {
+    /// An answer.
+    Chosen(Box<Chosen>),
+    /// A refusal that any other deployment would repeat.
+    Final(Box<UpstreamFailure>),
+    /// Nothing: another deployment may do better. An error answer that can be passed on comes along.
+    Failed(AttemptOutcome, Option<Box<UpstreamFailure>>),
+    /// The client left meanwhile.
+    ClientGone(Box<pingora::Error>),
+}
+
+impl Attempt<'_> {
+    /// Makes it. What came of it is noted for the request, and taught to the deployment.
+    pub async fn make(&self, downstream: &mut Downstream<'_>, context: &mut RequestContext) -> Attempted {
+        let start = Instant::now();
+        let state = &self.call.live.deployments[self.deployment.0].state;
+        let in_flight = state.enter();
+        state.health.lock().begin(start);
+        let result = tokio::select! {
+            biased;
+            result = self.ask() => Ok(result),
+            error = downstream.gone() => Err(error),
+        };
+        let took = start.elapsed();
+        context.upstream_wait += took;
+        let end = match &result {
+            Ok(Ok(begun)) => begun.end(),
+            Ok(Err(failed)) => failed.end(),
+            Err(_) => AttemptEnd::ClientGone,
+        };
+        let verdict = self.note(context, took, end);
+        match result {
+            Ok(Ok(begun)) => Attempted::Chosen(Box::new(Chosen {
+                begun,
+                deployment: self.deployment,
+                in_flight,
+            })),
+            Ok(Err(failed)) => failure(failed, verdict),
+            Err(error) => Attempted::ClientGone(error),
+        }
+    }
+
+    /// Notes the end: what the request remembers of it, and what its deployment learns.
+    fn note(&self, context: &mut RequestContext, took: Duration, end: AttemptEnd<'_>) -> Verdict {
+        let verdict = classify(end);
+        let (status, retry_after) = match end {
+            AttemptEnd::Status {
+                status, retry_after, ..
+            } => (status, retry_after),
+            AttemptEnd::Begun { status } => (status, None),
+            _ => (0, None),
+        };
+        context.attempts.push(AttemptFacts {
+            deployment: self.deployment,
+            reason: self.reason,
+            outcome: verdict.outcome,
+            status,
+            took,
+            retry_after,
+            maybe_billed: verdict.maybe_billed,
+        });
+        learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
+        verdict
+    }
+
+    /// Asks the deployment; a second time where it refuses an option that the gateway had added. Only an answer to the second request
+    /// tells that the option was at fault: a client can word its own `stream_options` so that any deployment refuses them.
+    async fn ask(&self) -> Result<Begun, Failed> {
+        let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
+        let state = &self.call.live.deployments[self.deployment.0].state;
+        let asks_usage =
+            configured.stream_usage && body::adds_usage(self.call.request) && state.takes_stream_usage(clock::now_ms());
+        let result = self.exchange(asks_usage).await;
+        if !(asks_usage && result.as_ref().is_err_and(refuses_usage)) {
+            return result;
+        }
+        // Boxed, since it is large and seldom needed.
+        let again = Box::pin(self.exchange(false)).await;
+        if again.is_ok() {
+            state.refused_stream_usage(clock::now_ms());
+            events::StreamUsageRefused {
+                deployment: &configured.id,
+            }
+            .emit();
+        }
+        again
+    }
+
+    /// One exchange.
+    async fn exchange(&self, asks_usage: bool) -> Result<Begun, Failed> {
+        let snapshot = &self.call.live.config.runtime.snapshot;
+        let configured = &snapshot.deployments[self.deployment.0];
+        let resource_ix = configured.resource.0;
+        let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
+        let model = matches!(resource.api, ApiForm::V1).then_some(configured.name.as_str());
+        let pieces = body::edited(
+            self.call.body,
+            self.call.request,
+            Edits {
+                model,
+                ask_usage: asks_usage,
+            },
+        );
+        let path = self.call.live.deployments[self.deployment.0].path(self.call.operation);
+        let head = UpstreamHead {
+            path,
+            resource: live_resource,
+            forwarded: self.call.forwarded,
+            body_length: body::length(&pieces),
+        };
+        let timeouts = &self.call.route.timeouts;
+        let first_byte = if self.call.request.stream {
+            timeouts.first_byte
+        } else {
+            timeouts.whole_answer
+        };
+        let exchange = Exchange {
+            connections: &self.gateway.connections,
+            resource: live_resource,
+            counted: (configured.resource, &self.call.live.series),
+            endpoint: &resource.endpoint,
+            head: &head,
+            body: &pieces,
+            timeouts,
+            connect: timeouts.connect,
+            first_byte,
+            deadline: self.deadline,
+        };
+        let answer = exchange.open().await.map_err(Failed::Open)?;
+        commit::begin(
+            answer,
+            asks_usage,
+            Patience {
+                idle: timeouts.idle,
+                until: self.deadline.into(),
+            },
+        )
+        .await
+    }
+}
+
+/// Whether an upstream refused the option that the gateway had added.
+fn refuses_usage(failed: &Failed) -> bool {
+    matches!(failed, Failed::Answer { head, body, .. }
+        if head.status == 400 && wire_error::read(body).refuses_member("stream_options"))
+}
+
+/// Turns a failed exchange into what the request makes of it. What is no error answer (a redirect) is nothing to pass on.
+fn failure(failed: Failed, verdict: Verdict) -> Attempted {
+    let answer = match failed {
+        Failed::Answer {
+            head,
+            body,
+            retry_after,
+            ..
+        } if head.status.is_client_error() || head.status.is_server_error() => Some(Box::new(UpstreamFailure {
+            outcome: verdict.outcome,
+            head: *head,
+            body,
+            retry_after,
+        })),
+        Failed::Answer { .. } | Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. } => None,
+    };
+    match (verdict.next, answer) {
+        (Next::Final, Some(answer)) => Attempted::Final(answer),
+        (_, answer) => Attempted::Failed(verdict.outcome, answer),
+    }
+}

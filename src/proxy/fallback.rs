@@ -1,0 +1,130 @@
+//! The best that is known while attempts fail, and what the client gets when none succeeded.
+//!
+//! Throttling comes before failure, since it says when to come back; an upstream's own words come before ours; and ours say no more
+//! than is known.
+
+use std::time::{Duration, Instant};
+
+use crate::core::recovery::outcome::AttemptOutcome;
+use crate::core::router;
+use crate::core::topology::DeploymentIx;
+use crate::proxy::attempt::UpstreamFailure;
+use crate::proxy::error::{Exhausted, ProxyError};
+use crate::proxy::failover::{Call, Stop};
+use crate::proxy::headers;
+
+/// What is known so far.
+#[derive(Default)]
+pub struct Fallback {
+    is_throttled: bool,
+    answer: Option<Box<UpstreamFailure>>,
+    /// The first that Azure did not know.
+    missing: Option<DeploymentIx>,
+    /// The first whose path Azure did not know.
+    misconfigured: Option<DeploymentIx>,
+    /// How the last of the others failed.
+    last: Option<Exhausted>,
+}
+
+impl Fallback {
+    /// Notes a failed attempt.
+    pub fn note(&mut self, outcome: AttemptOutcome, answer: Option<Box<UpstreamFailure>>, deployment: DeploymentIx) {
+        let is_404 = answer.as_ref().is_some_and(|answer| answer.head.status == 404);
+        match outcome {
+            AttemptOutcome::Misconfigured => {
+                self.misconfigured.get_or_insert(deployment);
+                return;
+            }
+            AttemptOutcome::Unavailable if is_404 => {
+                self.missing.get_or_insert(deployment);
+                return;
+            }
+            _ => {}
+        }
+        self.last = Some(match outcome {
+            AttemptOutcome::Timeout => Exhausted::Timeout,
+            AttemptOutcome::CredentialRefused => Exhausted::CredentialRefused,
+            _ => Exhausted::Unreachable,
+        });
+        match outcome {
+            AttemptOutcome::Throttled => {
+                self.answer = if self.is_throttled {
+                    self.answer.take().or(answer)
+                } else {
+                    answer
+                };
+                self.is_throttled = true;
+            }
+            // The gateway's credential is none of the client's business; its own would seem to be refused.
+            AttemptOutcome::CredentialRefused => {}
+            _ if self.is_throttled => {}
+            _ => self.answer = answer.or(self.answer.take()),
+        }
+    }
+
+    /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
+    pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
+        let soonest = router::soonest_recovery(call.pool, |deployment| call.live.availability(deployment, now))
+            .map(|soonest| soonest.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX));
+        if let Some(after) = soonest
+            && (self.is_throttled || is_any_throttled(call, now))
+        {
+            return match self.answer.filter(|_| self.is_throttled) {
+                Some(mut answer) => {
+                    answer.retry_after = Some(after);
+                    Stop::PassOn(answer)
+                }
+                None => Stop::Refused(ProxyError::Resting {
+                    after,
+                    is_throttled: true,
+                }),
+            };
+        }
+        if let Some(answer) = self.answer {
+            return Stop::PassOn(answer);
+        }
+        Stop::Refused(match self.last {
+            Some(last) => ProxyError::Exhausted(last),
+            None if is_late => ProxyError::Exhausted(Exhausted::Timeout),
+            None => self.without_attempt_elsewhere(call, soonest),
+        })
+    }
+
+    /// Every attempt, if there was any, met a deployment that can only be mended by somebody. Missing here and failing there may be
+    /// over in a moment; this is not.
+    fn without_attempt_elsewhere(self, call: &Call<'_>, soonest: Option<Duration>) -> ProxyError {
+        let snapshot = &call.live.config.runtime.snapshot;
+        let region = |deployment: DeploymentIx| {
+            let resource = snapshot.deployments[deployment.0].resource;
+            snapshot.resources[resource.0].region.clone()
+        };
+        if let Some(deployment) = self.misconfigured {
+            return ProxyError::Misconfigured {
+                path: call.live.deployments[deployment.0].path(call.operation).to_owned(),
+                deployment: snapshot.deployments[deployment.0].id.clone(),
+                region: region(deployment),
+            };
+        }
+        if let Some(deployment) = self.missing {
+            let configured = &snapshot.deployments[deployment.0];
+            return ProxyError::DeploymentMissing {
+                deployment: configured.id.clone(),
+                region: region(deployment),
+                inactivity_days: configured.inactivity_days,
+            };
+        }
+        // Nobody was asked: all rested. Where they do not any more, they were throttled, as nearly always, and are back this moment.
+        ProxyError::Resting {
+            after: soonest.unwrap_or_default(),
+            is_throttled: soonest.is_none(),
+        }
+    }
+}
+
+/// Whether a member of the pool rests since it was throttled.
+fn is_any_throttled(call: &Call<'_>, now: Instant) -> bool {
+    call.pool.members().any(|member| {
+        let state = &call.live.deployments[member.deployment.0].state;
+        state.health.lock().is_throttled(now)
+    })
+}
