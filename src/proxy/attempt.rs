@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 
-use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Next, Verdict, classify};
+use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
 use crate::core::router::Reason;
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
 use crate::openai::error as wire_error;
 use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
-use crate::proxy::context::{AttemptFacts, RequestContext};
+use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
@@ -73,22 +73,25 @@ impl Attempt<'_> {
     /// Makes it. What came of it is noted for the request, and taught to the deployment.
     pub async fn make(&self, downstream: &mut Downstream<'_>, context: &mut RequestContext) -> Attempted {
         let start = Instant::now();
-        let state = &self.call.live.deployments[self.deployment.0].state;
-        let in_flight = state.enter();
-        state.health.lock().begin(start);
+        // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
+        let mut in_flight = self.call.live.deployments[self.deployment.0].state.enter(start);
+        context.begin_attempt(self.deployment, self.reason, start);
         let result = tokio::select! {
             biased;
             result = self.ask() => Ok(result),
             error = downstream.gone() => Err(error),
         };
-        let took = start.elapsed();
-        context.upstream_wait += took;
         let end = match &result {
             Ok(Ok(begun)) => begun.end(),
             Ok(Err(failed)) => failed.end(),
             Err(_) => AttemptEnd::ClientGone,
         };
-        let verdict = self.note(context, took, end);
+        let verdict = classify(end);
+        context.end_attempt(end, verdict, Instant::now());
+        if verdict.effect != Effect::Nothing {
+            learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
+            in_flight.has_taught();
+        }
         match result {
             Ok(Ok(begun)) => Attempted::Chosen(Box::new(Chosen {
                 begun,
@@ -98,29 +101,6 @@ impl Attempt<'_> {
             Ok(Err(failed)) => failure(failed, verdict),
             Err(error) => Attempted::ClientGone(error),
         }
-    }
-
-    /// Notes the end: what the request remembers of it, and what its deployment learns.
-    fn note(&self, context: &mut RequestContext, took: Duration, end: AttemptEnd<'_>) -> Verdict {
-        let verdict = classify(end);
-        let (status, retry_after) = match end {
-            AttemptEnd::Status {
-                status, retry_after, ..
-            } => (status, retry_after),
-            AttemptEnd::Begun { status } => (status, None),
-            _ => (0, None),
-        };
-        context.attempts.push(AttemptFacts {
-            deployment: self.deployment,
-            reason: self.reason,
-            outcome: verdict.outcome,
-            status,
-            took,
-            retry_after,
-            maybe_billed: verdict.maybe_billed,
-        });
-        learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
-        verdict
     }
 
     /// Asks the deployment; a second time where it refuses an option that the gateway had added. Only an answer to the second request

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::core::ledger::usage::RequestOutcome;
-use crate::core::recovery::outcome::AttemptOutcome;
+use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Verdict};
 use crate::core::router::Reason;
 use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
 use crate::openai::target::WireOperation;
@@ -55,6 +55,8 @@ pub struct RequestContext {
     pub body_wait: Duration,
     /// Time spent waiting for upstreams before the answer began.
     pub upstream_wait: Duration,
+    /// Since when the last attempt runs; none where its end is known.
+    attempt_since: Option<Instant>,
     is_finished: bool,
 }
 
@@ -105,6 +107,7 @@ impl RequestContext {
             first_token: None,
             body_wait: Duration::ZERO,
             upstream_wait: Duration::ZERO,
+            attempt_since: None,
             is_finished: false,
         }
     }
@@ -117,8 +120,50 @@ impl RequestContext {
         }
     }
 
+    /// Notes that an attempt begins. Until its end is noted it counts as cut off, which it is if this never happens.
+    pub fn begin_attempt(&mut self, deployment: DeploymentIx, reason: Reason, now: Instant) {
+        self.attempt_since = Some(now);
+        self.attempts.push(AttemptFacts {
+            deployment,
+            reason,
+            outcome: AttemptOutcome::CutOff,
+            status: 0,
+            took: Duration::ZERO,
+            retry_after: None,
+            maybe_billed: true,
+        });
+    }
+
+    /// Notes the end of the attempt that runs.
+    pub fn end_attempt(&mut self, end: AttemptEnd<'_>, verdict: Verdict, now: Instant) {
+        self.stop_attempt_clock(now);
+        let Some(attempt) = self.attempts.last_mut() else {
+            return;
+        };
+        attempt.outcome = verdict.outcome;
+        attempt.maybe_billed = verdict.maybe_billed;
+        match end {
+            AttemptEnd::Status {
+                status, retry_after, ..
+            } => {
+                attempt.status = status;
+                attempt.retry_after = retry_after;
+            }
+            AttemptEnd::Begun { status } => attempt.status = status,
+            _ => {}
+        }
+    }
+
+    fn stop_attempt_clock(&mut self, now: Instant) {
+        if let (Some(since), Some(attempt)) = (self.attempt_since.take(), self.attempts.last_mut()) {
+            attempt.took = now.saturating_duration_since(since);
+            self.upstream_wait += attempt.took;
+        }
+    }
+
     /// Notes that the gateway ends the request before its answer is whole.
     pub fn cut_off(&mut self) {
+        self.stop_attempt_clock(Instant::now());
         self.outcome = if self.first_byte.is_some() {
             RequestOutcome::Broken
         } else {
@@ -134,6 +179,7 @@ impl RequestContext {
         if let (Some(live), Some(route)) = (&self.live, self.route) {
             live.routes_in_flight[route.0].fetch_sub(1, Ordering::Relaxed);
         }
+        self.stop_attempt_clock(Instant::now());
         true
     }
 

@@ -61,7 +61,7 @@ impl From<RequestError> for Stop {
     }
 }
 
-/// Tries the plan's candidates until one answers.
+/// Tries the plan's candidates until one answers. One whose breaker opens meanwhile comes last, like those whose breaker was open.
 ///
 /// # Errors
 /// [`Stop`] says what the client gets instead.
@@ -75,14 +75,27 @@ pub async fn first_answer(
     let deadline = context.started + call.route.failover.deadline;
     let mut fallback = Fallback::default();
     let mut is_late = false;
-    for candidate in &plan.candidates {
+    let mut candidates = plan.candidates.clone();
+    let mut next = 0;
+    while let Some(&candidate) = candidates.get(next) {
+        next += 1;
         let now = Instant::now();
         is_late = now >= deadline;
         if is_late || context.attempts.len() >= call.route.failover.max_attempts as usize {
             break;
         }
-        if !may_still_be_tried(call.live, candidate, now) {
-            continue;
+        // An attempt of this request, or another request, may have taught otherwise since the plan was made.
+        match call.live.availability(candidate.deployment, now) {
+            Availability::Ready | Availability::Probe => {}
+            Availability::Ejected(_) if candidate.reason == Reason::LastResort => {}
+            Availability::Ejected(_) => {
+                candidates.push(Candidate {
+                    reason: Reason::LastResort,
+                    ..candidate
+                });
+                continue;
+            }
+            Availability::Resting(_) => continue,
         }
         let reason = if context.attempts.is_empty() {
             candidate.reason
@@ -104,13 +117,4 @@ pub async fn first_answer(
         }
     }
     Err(fallback.stop(call, is_late, Instant::now()))
-}
-
-/// Whether a candidate is still usable: an attempt of this request, or another request, may have taught otherwise.
-fn may_still_be_tried(live: &Live, candidate: &Candidate, now: Instant) -> bool {
-    match live.availability(candidate.deployment, now) {
-        Availability::Ready | Availability::Probe => true,
-        Availability::Ejected(_) => candidate.reason == Reason::LastResort,
-        Availability::Resting(_) => false,
-    }
 }

@@ -202,20 +202,36 @@ impl DeploymentState {
             .store(now_ms + STREAM_USAGE_REFUSED_FOR_MS, Ordering::Relaxed);
     }
 
-    /// Counts an attempt as running until the guard is dropped.
-    pub fn enter(self: &Arc<Self>) -> InFlight {
+    /// Counts an attempt as running until the guard is dropped, and as the breaker's probe where one is due.
+    pub fn enter(self: &Arc<Self>, now: Instant) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            is_probe: self.health.lock().begin(now),
+            state: Arc::clone(self),
+        }
     }
 }
 
-/// An attempt that is running.
+/// An attempt that is running. Dropped before its deployment learned how it ended, it lets another request probe.
 #[derive(Debug)]
-pub struct InFlight(Arc<DeploymentState>);
+pub struct InFlight {
+    state: Arc<DeploymentState>,
+    is_probe: bool,
+}
+
+impl InFlight {
+    /// Notes that the deployment has learned how the attempt ended: if it was the probe, that is done.
+    pub fn has_taught(&mut self) {
+        self.is_probe = false;
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.is_probe {
+            self.state.health.lock().give_back_probe(Instant::now());
+        }
     }
 }
 
@@ -271,4 +287,39 @@ fn live_resource(
         authority,
         peer: ArcSwapOption::empty(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::recovery::outcome::Effect;
+
+    const RULES: Rules = Rules {
+        consecutive_failures: 1,
+        open_for: Duration::ZERO,
+        throttle_default: Duration::from_secs(2),
+        throttle_max: Duration::from_mins(1),
+    };
+
+    #[test]
+    fn a_probe_that_is_dropped_on_its_way_is_given_back() {
+        let state = Arc::new(DeploymentState::default());
+        let now = Instant::now();
+        state.health.lock().end(Effect::Failure, &RULES, now);
+        let availability = || state.health.lock().availability(Instant::now());
+        let probe = state.enter(now);
+        let last_resort = state.enter(now);
+        assert!(matches!(availability(), Availability::Ejected(_)));
+        drop(last_resort);
+        assert!(matches!(availability(), Availability::Ejected(_)), "it was no probe");
+        drop(probe);
+        assert_eq!(availability(), Availability::Probe);
+        assert_eq!(state.in_flight.load(Ordering::Relaxed), 0);
+        // One that taught something is done, whatever came of it.
+        let mut probe = state.enter(now);
+        state.health.lock().end(Effect::Works, &RULES, now);
+        probe.has_taught();
+        drop(probe);
+        assert_eq!(availability(), Availability::Ready);
+    }
 }

@@ -108,6 +108,7 @@ async fn what_has_no_answer_in_time_is_told_so() {
         ..Setup::default()
     })
     .await;
+    let directory = world.directory();
     world.fault("a", Action::Hang);
     let mut wire = Wire::connect(world.address()).await;
     wire.send(request(KEY, WHOLE)).await;
@@ -123,6 +124,12 @@ async fn what_has_no_answer_in_time_is_told_so() {
         answer.contains("\"gateway_stopping\"") && answer.contains("retry-after: 1\r\n"),
         "{answer}"
     );
+    assert!(answer.contains("x-emberway-attempts: 1\r\n"), "{answer}");
+    // Azure may bill it, so the record tells who was asked.
+    let records = records_in(directory.path()).await;
+    let [record] = &records[..] else { panic!("{records:?}") };
+    assert_eq!((record.outcome.as_str(), record.attempts), ("refused", 1));
+    assert_eq!(record.deployment.as_deref(), Some("a/ft"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,17 +146,16 @@ impl Health {
         self.throttled_until.is_some_and(|until| now < until)
     }
 
-    /// Notes that an attempt begins: where the breaker is due a probe, this is it. Others, sent as a last resort, are no probes.
-    pub fn begin(&mut self, now: Instant) {
-        match self.breaker {
-            Breaker::Open { until, lasting } if now >= until => {
-                self.breaker = Breaker::HalfOpen { since: now, lasting };
-            }
-            Breaker::HalfOpen { since, lasting } if now >= since + PROBE_MAX => {
-                self.breaker = Breaker::HalfOpen { since: now, lasting };
-            }
-            Breaker::Closed | Breaker::Open { .. } | Breaker::HalfOpen { .. } => {}
-        }
+    /// Notes that an attempt begins: where the breaker is due a probe, this is it, and the answer is true. Others, sent as a last
+    /// resort, are no probes.
+    pub fn begin(&mut self, now: Instant) -> bool {
+        let lasting = match self.breaker {
+            Breaker::Open { until, lasting } if now >= until => lasting,
+            Breaker::HalfOpen { since, lasting } if now >= since + PROBE_MAX => lasting,
+            Breaker::Closed | Breaker::Open { .. } | Breaker::HalfOpen { .. } => return false,
+        };
+        self.breaker = Breaker::HalfOpen { since: now, lasting };
+        true
     }
 
     /// Notes what an attempt taught. Returns the breaker's new state where it changed.
@@ -168,7 +167,7 @@ impl Health {
                 self.breaker = Breaker::Closed;
             }
             Effect::Begins => self.breaker = Breaker::Closed,
-            Effect::Nothing => self.give_back_probe(now),
+            Effect::Nothing => {}
             Effect::Rest(asked) => {
                 // A shorter time than one already known does not shorten it: the other limit still holds.
                 self.throttled_until = self.throttled_until.max(Some(now + rules.rest(asked)));
@@ -209,7 +208,7 @@ impl Health {
     }
 
     /// A probe that ended without teaching anything lets the next request probe.
-    fn give_back_probe(&mut self, now: Instant) {
+    pub fn give_back_probe(&mut self, now: Instant) {
         if let Breaker::HalfOpen { lasting, .. } = self.breaker {
             self.breaker = Breaker::Open { until: now, lasting };
         }
@@ -337,6 +336,8 @@ mod tests {
         let later = at(start, 10);
         health.begin(later);
         health.end(Effect::Nothing, &RULES, later);
+        assert!(matches!(health.availability(later), Availability::Ejected(_)));
+        health.give_back_probe(later);
         assert_eq!(health.availability(later), Availability::Probe);
     }
 

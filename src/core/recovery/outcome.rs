@@ -70,6 +70,8 @@ pub enum AttemptOutcome {
     Broken,
     /// The client left.
     ClientGone,
+    /// The gateway ended the request meanwhile: the time to stop had come.
+    CutOff,
 }
 
 /// What the request does next.
