@@ -291,6 +291,8 @@ fn live_resource(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::core::recovery::outcome::Effect;
 
