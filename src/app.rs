@@ -62,7 +62,7 @@ pub struct Running {
     stop_traffic: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
     accepting: JoinSet<()>,
-    admin: JoinHandle<std::io::Result<()>>,
+    admin: JoinHandle<()>,
     writer: JoinHandle<()>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,

@@ -1,15 +1,20 @@
 //! HOW is the gateway? Health, readiness and metrics for operators and their tools, on a listener of its own.
 //!
-//! Served by axum on the process's runtime, apart from the traffic: a flood of requests cannot take its port. Reads published
+//! Served by axum, on hyper's HTTP/1.1, on the process's runtime, apart from the traffic: a flood of requests cannot take its port. Reads published
 //! snapshots only. None of the health endpoints ever calls a model: a probe that costs tokens has ruined people.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
@@ -17,6 +22,13 @@ use tokio::sync::watch;
 use crate::config::secrets::Secret;
 use crate::openai::{bearer, error};
 use crate::telemetry::metrics;
+
+/// Longest time for a request's head to arrive, the idle time before it included: otherwise whoever reaches the port could hold
+/// connections for ever without a token.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(90);
+
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where the answers come from.
 pub struct Sources {
@@ -86,22 +98,31 @@ pub struct DeploymentStatus {
     pub deletion_at_ms: Option<i64>,
 }
 
-/// Serves until `stop` becomes true.
-///
-/// # Errors
-/// When accepting connections fails for good.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    sources: Arc<Sources>,
-    mut stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let stopped = async move {
-        // An error means that the sender is gone, which is the end as well.
-        let _ = stop.wait_for(|stop| *stop).await;
-    };
-    axum::serve(listener, router(sources))
-        .with_graceful_shutdown(stopped)
-        .await
+/// Serves until `stop` becomes true, and then until running requests have their answers.
+pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut stop: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(router(sources));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
+    let connections = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            // An error means that the sender is gone, which is the end as well.
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Most likely there are too many open files.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an admin connection failed");
+            }
+        });
+    }
+    connections.shutdown().await;
 }
 
 /// The endpoints. The second spellings are those that probes for `LiteLLM` use.
@@ -220,4 +241,35 @@ fn refusal(status: StatusCode, message: &str, code: &str) -> Response {
         error::body(message, kind, None, code),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn sources() -> Arc<Sources> {
+        Arc::new(Sources {
+            metrics: Box::new(|| Ok(String::new())),
+            status: Box::new(|| panic!("nobody asks for it")),
+            token: None,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_end_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (_stop, stopped) = watch::channel(false);
+        tokio::spawn(serve(listener, sources(), stopped));
+        for begun in ["", "GET /livez HTTP/1.1\r\nx: "] {
+            let mut client = tokio::net::TcpStream::connect(address).await.expect("a connection");
+            client.write_all(begun.as_bytes()).await.expect("sent");
+            let mut answer = Vec::new();
+            let read = tokio::time::timeout(HEAD_TIME_MAX * 2, client.read_to_end(&mut answer)).await;
+            read.expect("an end").expect("in order");
+            assert!(!answer.starts_with(b"HTTP/1.1 200"), "{begun}");
+        }
+    }
 }

@@ -69,8 +69,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
         &["admin", "simulator"],
         "the second HTTP implementation, which must agree with the first",
     ),
-    ("hyper", &["simulator"], "as axum"),
-    ("hyper_util", &["simulator"], "as axum"),
+    ("hyper", &["admin", "simulator"], "as axum"),
+    ("hyper_util", &["admin", "simulator"], "as axum"),
     ("sqlx", &["storage"], "the one place that speaks SQL"),
     ("prometheus", &["telemetry"], "every metric is defined in one place"),
     (

@@ -222,10 +222,8 @@ async fn usage_needs_a_configuration_that_can_be_read() {
         str![[r#"
 exit 78
 --- stderr
-emberway.yaml:1:1: routes: `routes` is missing
-  hint: Model names that clients ask for.
 emberway.yaml:9:1: roots: unknown field `roots`
-  hint: there is `listeners`, `admin`, `usage`, `log`, `shutdown`, `limits`, `health`, `defaults`, …
+  hint: did you mean `routes`?
 
 "#]]
     );
