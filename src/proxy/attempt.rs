@@ -166,7 +166,18 @@ impl Attempt<'_> {
             first_byte,
             deadline: self.deadline,
         };
-        let answer = exchange.open().await.map_err(Failed::Open)?;
+        let answer = exchange.open().await.map_err(|error| {
+            events::ExchangeFailed {
+                deployment: &configured.id,
+                host: &resource.endpoint.authority,
+                error: &error,
+                is_news: self.call.live.deployments[self.deployment.0]
+                    .state
+                    .is_news(clock::now_ms()),
+            }
+            .emit();
+            Failed::Open(error)
+        })?;
         commit::begin(
             answer,
             asks_usage,

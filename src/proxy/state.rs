@@ -29,6 +29,9 @@ use crate::telemetry::series::FleetSeries;
 /// How long a deployment's refusal of `stream_options` is believed.
 pub const STREAM_USAGE_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
 
+/// The log repeats why a deployment gives no answer after so long.
+const TOLD_AGAIN_AFTER_MS: i64 = 10_000;
+
 /// Everything that requests need of one configuration.
 pub struct Live {
     /// The checked configuration.
@@ -76,6 +79,8 @@ pub struct DeploymentState {
     pub first_seen_ms: AtomicI64,
     /// When it last answered properly, in milliseconds since the Unix epoch; 0 for never.
     pub last_success_at_ms: AtomicI64,
+    /// When the log last said why it gave no answer, in milliseconds since the Unix epoch.
+    told_at_ms: AtomicI64,
     /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
     stream_usage_refused_until_ms: AtomicI64,
 }
@@ -194,6 +199,16 @@ impl DeploymentState {
     /// Whether usage may be asked of its streams.
     pub fn takes_stream_usage(&self, now_ms: i64) -> bool {
         now_ms >= self.stream_usage_refused_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether the log should say (again) why it gave no answer; if so, it has been told.
+    pub fn is_news(&self, now_ms: i64) -> bool {
+        let told = self.told_at_ms.load(Ordering::Relaxed);
+        now_ms - told >= TOLD_AGAIN_AFTER_MS
+            && self
+                .told_at_ms
+                .compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Notes that it refused `stream_options`.
@@ -323,5 +338,12 @@ mod tests {
         probe.has_taught();
         drop(probe);
         assert_eq!(availability(), Availability::Ready);
+    }
+
+    #[test]
+    fn why_there_is_no_answer_is_said_again_after_a_while() {
+        let state = DeploymentState::default();
+        let said = [1_000_000, 1_000_001, 1_000_000 + TOLD_AGAIN_AFTER_MS].map(|now_ms| state.is_news(now_ms));
+        assert_eq!(said, [true, false, true]);
     }
 }

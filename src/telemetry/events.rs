@@ -251,6 +251,31 @@ impl BreakerChanged<'_> {
     }
 }
 
+/// An exchange with a deployment gave no answer: no connection, or none that held.
+#[derive(Debug)]
+pub struct ExchangeFailed<'a> {
+    /// Whose.
+    pub deployment: &'a DeploymentId,
+    /// Host, and port where it is not the scheme's own.
+    pub host: &'a str,
+    /// Why: name, TCP, TLS, reset or time.
+    pub error: &'a (dyn std::error::Error + 'static),
+    /// Whether it is some seconds since this was last said of the deployment.
+    pub is_news: bool,
+}
+
+impl ExchangeFailed<'_> {
+    /// Logs it; counted with its attempt. An outage fails every request, so what is no news is told at `debug`.
+    pub fn emit(&self) {
+        let (deployment, host, error) = (&***self.deployment, self.host, self.error);
+        if self.is_news {
+            warn!(deployment, host, %error, "no answer from the deployment");
+        } else {
+            debug!(deployment, host, %error, "no answer from the deployment");
+        }
+    }
+}
+
 /// A deployment refused the `stream_options` that the gateway had added; it is not asked for usage for a while.
 #[derive(Debug)]
 pub struct StreamUsageRefused<'a> {

@@ -1,17 +1,14 @@
 //! A deployment fails in every way it can; the client sees one clean answer, or one honest error.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use emberway::simulator::faults::{Action, Canned};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
-use crate::harness::{Answer, STREAM, Setup, V1, WHOLE, World, eventually, preset, read, respond};
-use crate::wire::{Scripted, Step};
+use crate::harness::{Answer, STREAM, Setup, WHOLE, World, preset, respond};
 
 /// Short patience, and a breaker that opens at the first failure, so that what was learned can be seen.
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup {
         timeouts: "connect: 2s, first_byte: 300ms, whole_answer: 300ms, idle: 300ms",
         health: "consecutive_failures: 1, open_for: 60s",
@@ -410,73 +407,6 @@ async fn attempts_and_time_are_bounded() {
     );
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     assert_eq!(world.requests_to("b").len(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_breaker_opens_after_failures_in_a_row_and_closes_after_a_probe() {
-    let world = World::start(Setup {
-        health: "consecutive_failures: 3, open_for: 300ms",
-        ..Setup::default()
-    })
-    .await;
-    world.fault_times("a", 3, preset("server_error"));
-    for _ in 0..3 {
-        assert_eq!(world.ask(WHOLE).await.header("x-emberway-attempts"), "2");
-    }
-    assert_eq!(world.deployment("a/ft").await["breaker"], "open");
-    let first = eventually("a probe", || async {
-        let answer = world.ask(WHOLE).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("x-emberway-attempts")),
-            (200, "1")
-        );
-        (answer.header("x-emberway-deployment") == "a/ft").then_some(answer)
-    })
-    .await;
-    assert_eq!(first.header("x-emberway-reason"), "short_prompt");
-    assert_eq!(world.deployment("a/ft").await["breaker"], "closed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_every_breaker_open_one_is_tried_all_the_same() {
-    let world = World::start(setup()).await;
-    world.fault_times("a", 1, preset("server_error"));
-    world.fault_times("b", 1, preset("server_error"));
-    assert_eq!(world.ask(WHOLE).await.status, 500);
-    let answer = world.ask(WHOLE).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.header("x-emberway-reason"), "last_resort");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_whose_breaker_opens_meanwhile_is_tried_last() {
-    let told = Arc::new(Notify::new());
-    let wait = Arc::clone(&told);
-    let first_waits = Scripted::start(move |number| {
-        let wait = (number == 0).then(|| Step::Wait(Arc::clone(&wait)));
-        wait.into_iter().chain([Step::Reset]).collect()
-    })
-    .await;
-    let world = World::start(Setup {
-        scripted: vec![("a", first_waits.address)],
-        health: "consecutive_failures: 1, open_for: 60s",
-        ..Setup::default()
-    })
-    .await;
-    let asking = tokio::spawn(world.post(V1, WHOLE).send());
-    eventually("the first at a", || async { (first_waits.seen() == 1).then_some(()) }).await;
-    // A second request opens both breakers while the first one waits.
-    world.fault_times("b", 1, preset("server_error"));
-    assert_eq!(world.ask(WHOLE).await.status, 500);
-    assert_eq!(world.deployment("b/ft").await["breaker"], "open");
-    told.notify_one();
-    let answer = read(asking.await.unwrap().expect("an answer")).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("x-emberway-deployment")),
-        (200, "b/ft"),
-        "{answer:?}"
-    );
-    assert_eq!(answer.header("x-emberway-attempts"), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]

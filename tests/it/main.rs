@@ -13,6 +13,7 @@
 mod admin;
 mod architecture;
 mod bodies;
+mod breakers;
 mod broken;
 mod cli;
 mod clients;

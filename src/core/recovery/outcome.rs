@@ -150,9 +150,9 @@ fn classify_status(status: u16, code: Option<&str>, retry_after: Option<Duration
     use AttemptOutcome as O;
     match status {
         200..=299 => verdict(O::Success, Next::Final, Effect::Works, false),
-        400 if code == Some("OperationNotSupported") => {
-            verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(REFUSED_FOR), false)
-        }
+        // Either this deployment has another model than the pool's others, or the client asked for what none of them does. The
+        // second must not cost others their deployments, so nothing is held against this one.
+        400 if code == Some("OperationNotSupported") => verdict(O::Rejected, Next::Elsewhere, Effect::Works, false),
         401 | 403 => verdict(
             O::CredentialRefused,
             Next::Elsewhere,
@@ -223,7 +223,7 @@ mod tests {
         check(400, None, O::Rejected, Next::Final);
         check(400, Some("content_filter"), O::Rejected, Next::Final);
         check(400, Some("context_length_exceeded"), O::Rejected, Next::Final);
-        check(400, Some("OperationNotSupported"), O::Unavailable, Next::Elsewhere);
+        check(400, Some("OperationNotSupported"), O::Rejected, Next::Elsewhere);
         check(401, Some("401"), O::CredentialRefused, Next::Elsewhere);
         check(403, None, O::CredentialRefused, Next::Elsewhere);
         check(404, Some("DeploymentNotFound"), O::Unavailable, Next::Elsewhere);

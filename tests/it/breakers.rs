@@ -1,0 +1,97 @@
+//! Breakers: what opens one, what closes it, and who is asked while they are open.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::failover::setup;
+use crate::harness::{Setup, V1, WHOLE, World, eventually, preset, read};
+use crate::wire::{Scripted, Step};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_no_deployment_knows_costs_nobody_a_deployment() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 1",
+        ..Setup::default()
+    })
+    .await;
+    let url = V1.replace("chat/completions", "embeddings");
+    let question = r#"{"model":"bot","input":"Where is my parcel?"}"#;
+    let refused = read(world.post(&url, question).send().await.unwrap()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code().as_str()),
+        (400, "OperationNotSupported")
+    );
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-deployment")),
+        (200, "a/ft")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_breaker_opens_after_failures_in_a_row_and_closes_after_a_probe() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 3, open_for: 300ms",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 3, preset("server_error"));
+    for _ in 0..3 {
+        assert_eq!(world.ask(WHOLE).await.header("x-emberway-attempts"), "2");
+    }
+    assert_eq!(world.deployment("a/ft").await["breaker"], "open");
+    let first = eventually("a probe", || async {
+        let answer = world.ask(WHOLE).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+            (200, "1")
+        );
+        (answer.header("x-emberway-deployment") == "a/ft").then_some(answer)
+    })
+    .await;
+    assert_eq!(first.header("x-emberway-reason"), "short_prompt");
+    assert_eq!(world.deployment("a/ft").await["breaker"], "closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_every_breaker_open_one_is_tried_all_the_same() {
+    let world = World::start(setup()).await;
+    world.fault_times("a", 1, preset("server_error"));
+    world.fault_times("b", 1, preset("server_error"));
+    assert_eq!(world.ask(WHOLE).await.status, 500);
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("x-emberway-reason"), "last_resort");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_breaker_opens_meanwhile_is_tried_last() {
+    let told = Arc::new(Notify::new());
+    let wait = Arc::clone(&told);
+    let first_waits = Scripted::start(move |number| {
+        let wait = (number == 0).then(|| Step::Wait(Arc::clone(&wait)));
+        wait.into_iter().chain([Step::Reset]).collect()
+    })
+    .await;
+    let world = World::start(Setup {
+        scripted: vec![("a", first_waits.address)],
+        health: "consecutive_failures: 1, open_for: 60s",
+        ..Setup::default()
+    })
+    .await;
+    let asking = tokio::spawn(world.post(V1, WHOLE).send());
+    eventually("the first at a", || async { (first_waits.seen() == 1).then_some(()) }).await;
+    // A second request opens both breakers while the first one waits.
+    world.fault_times("b", 1, preset("server_error"));
+    assert_eq!(world.ask(WHOLE).await.status, 500);
+    assert_eq!(world.deployment("b/ft").await["breaker"], "open");
+    told.notify_one();
+    let answer = read(asking.await.unwrap().expect("an answer")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-deployment")),
+        (200, "b/ft"),
+        "{answer:?}"
+    );
+    assert_eq!(answer.header("x-emberway-attempts"), "2");
+}
