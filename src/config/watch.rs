@@ -287,7 +287,12 @@ impl Reloader {
     /// Puts the new configuration to use, if there is one, and then shows how the attempt went.
     async fn conclude(&mut self, attempt: Attempt, on_reload: &OnReload) {
         let outcome = match attempt {
-            Attempt::Unchanged => Ok(self.unchanged_status(None)),
+            Attempt::Unchanged => {
+                if self.status.load().last_error.is_some() {
+                    process::ConfigRestored { path: &self.path }.emit();
+                }
+                Ok(self.unchanged_status(None))
+            }
             Attempt::Refused(error) => Err(error),
             Attempt::Fresh(fresh, changes) => match on_reload(Arc::clone(&fresh)).await {
                 Ok(()) => Ok(self.accept(fresh, &changes)),

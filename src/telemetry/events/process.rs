@@ -45,6 +45,20 @@ impl ConfigRefused<'_> {
     }
 }
 
+/// The file had been refused, and now means what is in use again.
+#[derive(Debug)]
+pub struct ConfigRestored<'a> {
+    /// The file.
+    pub path: &'a Path,
+}
+
+impl ConfigRestored<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(path = %self.path.display(), "configuration is again the one in use");
+    }
+}
+
 /// Something in a new configuration is legal but probably not meant.
 pub struct ConfigDoubtful<'a> {
     /// Which configuration.
