@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(args) => healthcheck::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Load(args) => load::run(*args),
-        Command::Replay(args) => replay::run(*args),
+        Command::Replay(args) => replay::run(&args),
         Command::Usage(args) => usage::run(args),
     };
     result.unwrap_or_else(|error| output::report(&error))

@@ -163,7 +163,7 @@ impl ReplayArgs {
 ///
 /// # Errors
 /// When a trace cannot be read, or table or pictures cannot be written.
-pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let most = args.deployments.iter().map(|count| count.get()).max().unwrap_or(0);
     anyhow::ensure!(
         most <= DEPLOYMENTS_MAX,

@@ -33,8 +33,6 @@ pub enum PolicyName {
 /// What a policy is asked with.
 pub(super) struct Asked<'a> {
     pub(super) request: &'a Request,
-    /// Position of the request in its trace.
-    pub(super) number: usize,
     /// Which gateway got it.
     pub(super) replica: usize,
     pub(super) knowledge: &'a Knowledge,

@@ -94,7 +94,7 @@ fn tuple_hash(items: &[u64]) -> u64 {
             .rotate_left(31)
             .wrapping_mul(PRIME_1)
     });
-    lanes.wrapping_add(items.len() as u64 ^ (PRIME_5 ^ 3_527_539))
+    lanes.wrapping_add(items.len() as u64 ^ (PRIME_5 ^ 0x0035_d373))
 }
 
 struct HeadHash(HashedHead);

@@ -132,7 +132,10 @@ pub fn read(path: &Path, block_tokens: Option<u32>) -> Result<Trace, TraceError>
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let text: Box<dyn BufRead> = if name.ends_with(".gz") {
+    let text: Box<dyn BufRead> = if path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+    {
         Box::new(BufReader::new(MultiGzDecoder::new(file)))
     } else {
         Box::new(BufReader::new(file))
@@ -207,3 +210,6 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
         distinct_blocks: numbers.len(),
     }
 }
+
+#[cfg(test)]
+mod tests;

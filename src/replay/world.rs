@@ -181,12 +181,12 @@ impl<'a> World<'a> {
 
     fn play(mut self) -> Outcome {
         let trace = self.trace;
-        for (number, request) in trace.requests.iter().enumerate() {
+        for request in &trace.requests {
             let replica = self.chance.below(self.setting.replicas);
             self.replicas[replica].tick(request.at, self.policy.mean_life());
-            let placed = self.place(number, request, replica);
+            let placed = self.place(request, replica);
             match placed {
-                Some(deployment) => self.serve(number, request, replica, deployment),
+                Some(deployment) => self.serve(request, replica, deployment),
                 None => self.failed += 1,
             }
             self.placed.push(placed.map(|deployment| deployment as u8));
@@ -195,12 +195,11 @@ impl<'a> World<'a> {
     }
 
     /// The first deployment that takes the request, along the policy's choices.
-    fn place(&mut self, number: usize, request: &Request, replica: usize) -> Option<usize> {
+    fn place(&mut self, request: &Request, replica: usize) -> Option<usize> {
         let mut tried = vec![false; self.deployments.len()];
         let mut choice = {
             let mut asked = Asked {
                 request,
-                number,
                 replica,
                 knowledge: &self.replicas[replica],
                 chance: &mut self.chance,
@@ -214,7 +213,6 @@ impl<'a> World<'a> {
             tried[deployment] = true;
             let mut asked = Asked {
                 request,
-                number,
                 replica,
                 knowledge: &self.replicas[replica],
                 chance: &mut self.chance,
@@ -251,7 +249,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn serve(&mut self, number: usize, request: &Request, replica: usize, deployment: usize) {
+    fn serve(&mut self, request: &Request, replica: usize, deployment: usize) {
         let serving = &mut self.deployments[deployment];
         let (block_tokens, idle) = (self.trace.block_tokens, self.setting.idle_seconds);
         let cached = serving.serve(request, block_tokens, idle, self.policy.cache_key());
@@ -261,7 +259,6 @@ impl<'a> World<'a> {
         }
         let mut asked = Asked {
             request,
-            number,
             replica,
             knowledge: &self.replicas[replica],
             chance: &mut self.chance,

@@ -65,13 +65,6 @@ impl Entry {
             *mark = Mark { tag, at: ticks(now) };
         }
     }
-
-    /// It is no longer warm there.
-    pub(super) fn unmark(&mut self, tag: u32) {
-        for mark in self.sent.iter_mut().filter(|mark| mark.tag == tag) {
-            *mark = Mark::default();
-        }
-    }
 }
 
 /// A deployment in marks, from its rendezvous seed: 32 bits of a hash of its name, so that marks outlive a reload.
@@ -270,7 +263,5 @@ mod tests {
         }
         assert!(!warm(entry, 11, 6), "the least recent of five is forgotten");
         assert!(warm(entry, 12, 6));
-        entry.unmark(12);
-        assert!(!warm(entry, 12, 6));
     }
 }

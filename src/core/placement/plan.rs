@@ -126,7 +126,7 @@ impl Placement {
         let survey = survey::survey(&self.rule, heat, view, chain, ask, now);
         let homes = survey.tiers.first().map_or(1, |tier| tier.homes);
         let per_request = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now) / homes as f64;
-        let cache_key = shard::cache_key(heat, trials, chain, &survey.requests, per_request, now);
+        let cache_key = shard::cache_key(heat, trials, chain, &survey.requests, per_request);
         drop(memory);
         Plan {
             candidates: candidates(&self.rule.fill(view.replicas), view, chain, &survey, ask),
@@ -307,3 +307,6 @@ fn short(view: &View, chain: &Chain, ask: &Ask, fill: f64) -> Plan {
         cache_key: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

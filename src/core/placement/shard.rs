@@ -9,9 +9,10 @@
 //! hot block there is no key: a key must not divide what needs no dividing.
 //!
 //! **Whether it pays** is decided by the cached tokens that answers report, since neither the machines nor the threshold are
-//! published ([`Trials`]). A head begins without keys. Where answers show that much of what must be cached is not, keys
-//! are switched on for that head; where they then show no less missing than before, they are switched off again, for longer
-//! each time. The two ways are tried one after the other, not side by side: a small share without a key would be few requests
+//! published ([`Trials`]). A head that is too short to be cached by itself loses nothing when it is divided: it gets keys
+//! at once. A longer one begins without. Where answers show that much of what must be cached is not, keys are
+//! switched on for that head; where surely more is missing then than before, they are switched off again, for longer each time.
+//! The two ways are tried one after the other, not side by side: a small share without a key would be few requests
 //! a minute, which never meets the threshold, and would always look best.
 
 use std::num::NonZeroUsize;
@@ -28,9 +29,10 @@ use super::rendezvous;
 pub const TARGET_PER_MINUTE: f64 = 8.0;
 /// Keys are lowered only below this part of what they are, since each change moves half of the head's conversations.
 const LOWER: f64 = 0.35;
-const FIRST_PER_MINUTE: f64 = 14.0;
 /// Most keys of a head at one deployment: more than 16,000 requests a minute.
 const KEYS_MAX: u16 = 2_048;
+/// The provider caches nothing shorter: a shared head below that is worth nothing by itself, so dividing it costs nothing.
+const CACHEABLE_TOKENS: u32 = 1_024;
 /// Tokens of the prefix that the provider hashes to pick a machine.
 const ROUTING_TOKENS: u32 = 256;
 
@@ -62,7 +64,6 @@ pub(super) fn cache_key(
     chain: &Chain,
     requests: &SmallVec<[f32; 32]>,
     per_request: f64,
-    now: Duration,
 ) -> Option<CacheKey> {
     let ids = chain.ids();
     let mut hot = None;
@@ -76,9 +77,11 @@ pub(super) fn cache_key(
         if entry.keys <= 1 {
             break;
         }
-        hot = Some((id, entry.keys, ids[at + 1]));
+        hot = Some((at, entry.keys));
     }
-    let (hot, keys, next) = hot?;
+    let (at, keys) = hot?;
+    let (hot, next) = (ids[at], ids[at + 1]);
+    let is_free = chain.tokens(at + 1) < CACHEABLE_TOKENS;
     let draw = |key: u16| rendezvous::spread(rendezvous::spread(next.low()) ^ rendezvous::spread(u64::from(key) + 77));
     let key = (0..keys).max_by_key(|&key| draw(key))?;
     let routing = (1..=ids.len())
@@ -89,7 +92,7 @@ pub(super) fn cache_key(
     Some(CacheKey {
         value: rendezvous::spread(hot.low() ^ u64::from(key)),
         keys,
-        pays: trials.pays(group, f64::from(requests[routing - 1]) * per_request, now),
+        pays: is_free || trials.pays(group),
         group,
     })
 }
@@ -97,9 +100,6 @@ pub(super) fn cache_key(
 /// Keys that a block needs: a power of two.
 fn keys(needed: f64, had: u16) -> u16 {
     let had = had.max(1);
-    if had == 1 && needed < FIRST_PER_MINUTE / TARGET_PER_MINUTE {
-        return 1;
-    }
     if needed > f64::from(had) || needed < LOWER * f64::from(had) {
         let needed = needed.ceil().clamp(1.0, f64::from(KEYS_MAX)) as u16;
         needed.next_power_of_two()
@@ -110,20 +110,14 @@ fn keys(needed: f64, had: u16) -> u16 {
 
 /// Heads whose keys are on trial; beyond, the least recent begin anew.
 const TRIALS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
-/// Requests a minute for one pair above which the provider says that the rest goes elsewhere.
-const DOCUMENTED_PER_MINUTE: f64 = 15.0;
-/// A head this far above is given keys before its answers prove anything.
-const SURE_PER_MINUTE: f64 = 20.0;
-/// How long counters must have run for that: the first requests of a gateway look like a flood.
-const SURE_AFTER: Duration = Duration::from_secs(30);
 /// Fewest answers that prove something.
-const ANSWERS_MIN: f64 = 6.0;
+const ANSWERS_MIN: f64 = 24.0;
 /// Answers after which older ones begin to fade, so that a head is judged by its present.
 const ANSWERS_MAX: f64 = 200.0;
 /// Part of the expected tokens that may be missing without a key before keys are tried: what any cache loses.
-const MISSED_WITHOUT: f64 = 0.03;
+const MISSED_WITHOUT: f64 = 0.2;
 /// Standard errors by which the missing part must surely be more, or less.
-const CERTAINTY: f64 = 1.5;
+const CERTAINTY: f64 = 2.0;
 /// How long keys are on before they are judged: the move to them itself loses what was cached before.
 const SETTLING: Duration = Duration::from_mins(5);
 /// How long keys stay off after they did not pay, for the first time; then twice as long, up to a day.
@@ -201,13 +195,9 @@ impl Trial {
 }
 
 impl Trials {
-    /// Whether keys are on for a head that gets so many requests a minute at one deployment.
-    fn pays(&mut self, group: BlockId, per_minute: f64, now: Duration) -> bool {
+    /// Whether keys are on for a head.
+    fn pays(&mut self, group: BlockId) -> bool {
         let trial = self.0.get_or_insert_mut(group, Trial::default);
-        let is_sure = per_minute >= SURE_PER_MINUTE && now >= SURE_AFTER.max(trial.off_until);
-        if trial.on_since.is_none() && is_sure {
-            trial.switch_on(1.0 - DOCUMENTED_PER_MINUTE / per_minute, now);
-        }
         trial.on_since.is_some()
     }
 
@@ -224,11 +214,7 @@ impl Trials {
             }
             Some(since) if was_keyed && now >= since + SETTLING => {
                 trial.tally.add(expected, cached);
-                if trial
-                    .tally
-                    .surely()
-                    .is_some_and(|missed| missed > 1e9 + trial.missed_without)
-                {
+                if trial.tally.surely().is_some_and(|missed| missed > trial.missed_without) {
                     trial.switch_off(now);
                 }
             }
@@ -236,3 +222,6 @@ impl Trials {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ pub(super) fn parse(line: &str, is_first: bool, into: &mut Vec<Raw>) -> Result<O
     match serde_json::from_str::<ConversationLine>(line) {
         Ok(conversation) => {
             let size = conversation.block_size;
-            lay_over(conversation, into)?;
+            lay_over(&conversation, into)?;
             Ok(Some(size))
         }
         Err(_) => serde_json::from_str::<RequestLine>(line)
@@ -100,7 +100,7 @@ fn one(line: RequestLine) -> Result<Raw, String> {
 
 /// A conversation's requests, from a time of its own on; what comes after the hour comes at its beginning, so that the hour is a
 /// stationary one.
-fn lay_over(conversation: ConversationLine, into: &mut Vec<Raw>) -> Result<(), String> {
+fn lay_over(conversation: &ConversationLine, into: &mut Vec<Raw>) -> Result<(), String> {
     let name = rendezvous::spread(rendezvous::seed(&conversation.id));
     let begin = (name >> 11) as f64 / (1_u64 << 53) as f64 * HOUR_SECONDS;
     for (number, turn) in conversation.requests.iter().enumerate() {
