@@ -4,9 +4,10 @@
 //! One table of [`ENTRY_BYTES`] a block, of a fixed number of entries, so its memory is bounded whatever comes. It is cut into
 //! sets of [`WAYS`]; a block belongs to one set by its id. Where a set is full, the entry with the fewest tokens left goes, and
 //! one below [`FORGOTTEN_TOKENS`] counts as gone: big prefixes survive a flood of small ones. Counters decay exactly, when they
-//! are touched; nothing ever sweeps the table, so no request pays for others. Sets are allocated when first used.
+//! are touched; nothing ever sweeps the table, so no request pays for others. All memory is taken at the start.
 //!
-//! Cost of a block: one or two cache misses, no allocation.
+//! Cost of a block: a look at its set's fingerprints, which are small enough to stay in the processor's cache, and one cache miss
+//! for its entry. No allocation.
 
 use std::time::Duration;
 
@@ -76,16 +77,12 @@ fn ticks(time: Duration) -> u32 {
     (time.as_secs_f64() * TICKS_PER_SECOND) as u32
 }
 
-#[derive(Debug, Clone, Default)]
-struct Set {
-    fingerprints: [u32; WAYS],
-    entries: [Entry; WAYS],
-}
-
 /// The table.
 #[derive(Debug)]
 pub(super) struct Heat {
-    sets: Box<[Option<Box<Set>>]>,
+    /// Part of the hash of each entry's id, set by set; 0 where there is none.
+    fingerprints: Box<[[u32; WAYS]]>,
+    entries: Box<[[Entry; WAYS]]>,
     half_life_ticks: f32,
     /// The last decay that was computed: the blocks of one prompt mostly share it.
     last_decay: (u32, f32),
@@ -98,7 +95,8 @@ impl Heat {
         let sets = (capacity / WAYS).max(1);
         let sets = 1_usize << sets.ilog2();
         Self {
-            sets: vec![None; sets].into_boxed_slice(),
+            fingerprints: vec![[0; WAYS]; sets].into_boxed_slice(),
+            entries: vec![[Entry::default(); WAYS]; sets].into_boxed_slice(),
             half_life_ticks: ticks(half_life).max(1) as f32,
             last_decay: (0, 1.0),
             used: 0,
@@ -112,25 +110,27 @@ impl Heat {
 
     /// Entries that can be in use.
     pub(super) fn capacity(&self) -> usize {
-        self.sets.len() * WAYS
+        self.entries.len() * WAYS
     }
 
     /// Memory taken, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.sets.len() * size_of::<Option<Box<Set>>>() + self.sets.iter().flatten().count() * size_of::<Set>()
+        self.capacity() * (size_of::<u32>() + ENTRY_BYTES)
     }
 
     fn place(&self, id: BlockId) -> (usize, u32) {
         let mixed = rendezvous::spread(id.low() ^ (id.0 >> 64) as u64);
-        ((mixed as usize) & (self.sets.len() - 1), ((mixed >> 32) as u32).max(1))
+        (
+            (mixed as usize) & (self.entries.len() - 1),
+            ((mixed >> 32) as u32).max(1),
+        )
     }
 
     /// The entry, if there is one, as it was when it was last touched.
     pub(super) fn get(&mut self, id: BlockId) -> Option<&mut Entry> {
         let (set, fingerprint) = self.place(id);
-        let set = self.sets[set].as_deref_mut()?;
-        let way = find(set, id, fingerprint)?;
-        Some(&mut set.entries[way])
+        let way = find(&self.fingerprints[set], &self.entries[set], id, fingerprint)?;
+        Some(&mut self.entries[set][way])
     }
 
     /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new).
@@ -145,9 +145,9 @@ impl Heat {
             }
             last_decay.1
         };
-        let set = self.sets[index].get_or_insert_default();
-        if let Some(way) = find(set, id, fingerprint) {
-            let entry = &mut set.entries[way];
+        let (fingerprints, entries) = (&mut self.fingerprints[index], &mut self.entries[index]);
+        if let Some(way) = find(fingerprints, entries, id, fingerprint) {
+            let entry = &mut entries[way];
             let ago = now.saturating_sub(entry.at);
             let factor = decay(ago);
             self.last_decay = (ago, factor);
@@ -162,12 +162,12 @@ impl Heat {
             return (entry, None);
         }
         let left = |entry: &Entry| entry.tokens * decay(now.saturating_sub(entry.at));
-        let way = smallest(set, left);
-        if set.fingerprints[way] == 0 {
+        let way = smallest(fingerprints, entries, left);
+        if fingerprints[way] == 0 {
             self.used += 1;
         }
-        set.fingerprints[way] = fingerprint;
-        let entry = &mut set.entries[way];
+        fingerprints[way] = fingerprint;
+        let entry = &mut entries[way];
         *entry = Entry {
             id: id.0,
             at: now,
@@ -177,18 +177,18 @@ impl Heat {
     }
 }
 
-fn find(set: &Set, id: BlockId, fingerprint: u32) -> Option<usize> {
-    (0..WAYS).find(|&way| set.fingerprints[way] == fingerprint && set.entries[way].id == id.0)
+fn find(fingerprints: &[u32; WAYS], entries: &[Entry; WAYS], id: BlockId, fingerprint: u32) -> Option<usize> {
+    (0..WAYS).find(|&way| fingerprints[way] == fingerprint && entries[way].id == id.0)
 }
 
 /// A free way, or that with the fewest tokens.
-fn smallest(set: &Set, mut left: impl FnMut(&Entry) -> f32) -> usize {
+fn smallest(fingerprints: &[u32; WAYS], entries: &[Entry; WAYS], mut left: impl FnMut(&Entry) -> f32) -> usize {
     let mut best = (0, f32::INFINITY);
     for way in 0..WAYS {
-        if set.fingerprints[way] == 0 {
+        if fingerprints[way] == 0 {
             return way;
         }
-        let tokens = left(&set.entries[way]);
+        let tokens = left(&entries[way]);
         if tokens < best.1 {
             best = (way, tokens);
         }

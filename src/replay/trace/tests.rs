@@ -8,7 +8,7 @@ fn read_text(name: &str, text: &str) -> Result<Trace, TraceError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     let mut file = File::create(&path).unwrap();
-    if name.ends_with(".gz") {
+    if path.extension().is_some_and(|extension| extension == "gz") {
         let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
         packed.write_all(text.as_bytes()).unwrap();
         packed.finish().unwrap();

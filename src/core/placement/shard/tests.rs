@@ -114,7 +114,7 @@ fn keys_that_do_not_help_are_switched_off_for_longer_each_time() {
         now += SETTLING;
         gateway.answers(&key, true, 30, 0.5, now);
         assert!(!gateway.key(20, 1, 30.0).unwrap().pays);
-        gateway.answers(&key, false, 100, 0.9, now + off_for - Duration::from_secs(1));
+        gateway.answers(&key, false, 100, 0.9, now + off_for.mul_f64(0.99));
         assert!(!gateway.key(20, 1, 30.0).unwrap().pays);
         now += off_for;
     }
