@@ -117,6 +117,11 @@ impl ChainBuilder {
         let digest = self.hash.finalize_reset();
         let mut id = [0; size_of::<BlockId>()];
         id.copy_from_slice(&digest[..size_of::<BlockId>()]);
+        if self.chain.ids.len() == self.chain.ids.inline_size() {
+            // Once for a long prompt, not at every doubling.
+            self.chain.ids.reserve_exact(DEPTH_BYTES / BLOCK_BYTES);
+            self.chain.ends.reserve_exact(DEPTH_BYTES / BLOCK_BYTES);
+        }
         self.chain.ids.push(BlockId(u128::from_le_bytes(id)));
         self.chain.ends.push((self.read / BYTES_PER_TOKEN) as u32);
         self.hash.update(id);

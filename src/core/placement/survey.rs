@@ -63,7 +63,7 @@ pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, a
     let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
     let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
     let mut is_known = false;
-    let mut requests = SmallVec::new();
+    let mut requests = SmallVec::with_capacity(chain.len());
     let last = chain.len().saturating_sub(1);
     for (at, &id) in chain.ids().iter().enumerate() {
         let (entry, untouched) = heat.touch(id, now);
