@@ -9,6 +9,7 @@ use crate::harness::{Setup, World};
 
 mod ends;
 mod program;
+mod replay;
 
 use program::Place;
 
