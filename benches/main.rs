@@ -10,6 +10,7 @@
 #![expect(clippy::expect_used, reason = "made inputs are valid, and a benchmark may stop")]
 
 mod inputs;
+mod placement;
 mod plan;
 mod prefix;
 mod request;

@@ -8,7 +8,7 @@
 //! | 0 | [`core`] | decisions: no IO, no clock, no randomness, no async, no logging |
 //! | 1 | [`openai`] | wire formats: bytes in, values out |
 //! | 2 | [`config`], [`storage`], [`telemetry`], [`simulator`] | each touches one part of the world |
-//! | 3 | [`proxy`], [`admin`], [`load`] | things that run |
+//! | 3 | [`proxy`], [`admin`], [`load`], [`replay`] | things that run |
 //! | 4 | [`cli`], [`app`], [`demo`] | arguments, wiring, exit codes, the demo that wires all of it |
 
 pub mod admin;
@@ -20,6 +20,7 @@ pub mod demo;
 pub mod load;
 pub mod openai;
 pub mod proxy;
+pub mod replay;
 pub mod simulator;
 pub mod storage;
 pub mod telemetry;

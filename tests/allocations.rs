@@ -13,7 +13,11 @@ use std::time::Instant;
 use allocation_counter::measure;
 use bytes::Bytes;
 use emberway::config::checked::ClientKey;
+use emberway::core::placement::chain::ChainBuilder;
 use emberway::core::placement::head::{self, HeadKey};
+use emberway::core::placement::plan::Placement;
+use emberway::core::placement::rule::Rule;
+use emberway::core::placement::view::{Ask, Member, Tier, View};
 use emberway::core::recovery::health::Availability;
 use emberway::core::router;
 use emberway::core::topology::{ClientIx, DeploymentIx};
@@ -56,6 +60,45 @@ fn reading_a_body_takes_one_stack_of_brackets() {
         allocations(|| request::parse(body.as_bytes()).expect("valid").closing_at),
         1
     );
+}
+
+/// The ids and their ends for a long prompt's chain, and its blocks' counts for the plan: none a block, and none for a short one.
+#[test]
+fn placing_a_prompt_allocates_nothing_for_a_block() {
+    let member = |at: usize| Member::named(DeploymentIx(at), &format!("a/{at}"), 1e6);
+    let tier = Tier {
+        members: (0..8).map(member).collect(),
+    };
+    let view = View {
+        tiers: std::iter::once(tier).collect(),
+        replicas: 2.0,
+    };
+    let ask = Ask {
+        prompt_tokens: 16_384,
+        total_tokens: 16_500,
+        is_first_turn: false,
+    };
+    let placement = Placement::new(Rule::default());
+    let now = std::time::Duration::from_mins(1);
+    for (bytes, for_chain, for_plan) in [(2 << 10, 0, 0), (32 << 10, 2, 1), (64 << 10, 2, 1)] {
+        let text = vec![b'a'; bytes];
+        let chain = || {
+            let mut builder = ChainBuilder::new("support");
+            builder.push(&text);
+            builder.finish()
+        };
+        assert_eq!(allocations(chain), for_chain, "{bytes} bytes");
+        let chain = chain();
+        assert_eq!(
+            allocations(|| placement.plan(&view, &chain, &ask, now)),
+            for_plan,
+            "{bytes} bytes"
+        );
+        assert_eq!(
+            allocations(|| placement.sent(&chain, view.tiers[0].members[0].seed, now)),
+            0
+        );
+    }
 }
 
 #[test]

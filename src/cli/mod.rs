@@ -9,6 +9,7 @@ pub mod demo;
 pub mod healthcheck;
 pub mod load;
 pub mod output;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod simulate;
@@ -45,6 +46,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Send load to an endpoint and print what came back.
     Load(Box<load::LoadArgs>),
+    /// Play recorded traces through placement and print what a policy would have saved.
+    Replay(Box<replay::ReplayArgs>),
     /// Print recorded usage.
     Usage(usage::UsageArgs),
 }
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Healthcheck(args) => healthcheck::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Load(args) => load::run(*args),
+        Command::Replay(args) => replay::run(&args),
         Command::Usage(args) => usage::run(args),
     };
     result.unwrap_or_else(|error| output::report(&error))

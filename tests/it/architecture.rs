@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("proxy", 3),
     ("admin", 3),
     ("load", 3),
+    ("replay", 3),
     ("cli", 4),
     ("app", 4),
     ("demo", 4),
@@ -37,6 +38,11 @@ const KEPT_APART: &[(&str, &[&str], &str)] = &[
         "load",
         &["openai", "core", "config", "storage", "telemetry"],
         "it is a client like any other",
+    ),
+    (
+        "replay",
+        &["openai", "config", "storage", "telemetry", "simulator"],
+        "it plays placement alone, so that nothing else explains its figures",
     ),
     (
         "storage",

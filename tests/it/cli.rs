@@ -9,6 +9,7 @@ use crate::harness::{Setup, World};
 
 mod ends;
 mod program;
+mod replay;
 
 use program::Place;
 
@@ -45,6 +46,7 @@ Commands:
   healthcheck  Ask a running gateway whether it lives: for container and exec probes
   simulate     Run the Azure OpenAI simulator
   load         Send load to an endpoint and print what came back
+  replay       Play recorded traces through placement and print what a policy would have saved
   usage        Print recorded usage
   help         Print this message or the help of the given subcommand(s)
 

@@ -6,10 +6,29 @@
 
 /// A deployment's number for a key; higher comes first. `weight` is finite and above zero.
 pub fn score(key: u64, name: &str, weight: f64) -> f64 {
-    let mixed = mix(key ^ hash_name(name));
+    weighted(mix(key ^ hash_name(name)), weight)
+}
+
+/// A deployment's own number, which [`draw`] joins with a key: from its name, so that it outlives a reload.
+pub fn seed(name: &str) -> u64 {
+    hash_name(name)
+}
+
+/// A deployment's number for a key before weights; for equal weights its order is the order of choice.
+pub fn draw(key: u64, seed: u64) -> u64 {
+    spread(spread(key) ^ seed)
+}
+
+/// The number with its weight: higher comes first. `weight` is finite and above zero.
+pub fn weighted(drawn: u64, weight: f64) -> f64 {
     // 53 random bits, shifted off zero so that the logarithm is finite.
-    let unit = ((mixed >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    let unit = ((drawn >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
     weight / -unit.ln()
+}
+
+/// One step of `SplitMix64`: spreads also small and regular numbers over all 64 bits.
+pub fn spread(value: u64) -> u64 {
+    mix(value.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 /// FNV-1a, which is stable across versions and machines; [`mix`] makes up for its weak upper bits.

@@ -1,0 +1,226 @@
+//! A prompt as the provider's cache sees it: a chain of block ids, each of which names everything before it too.
+//!
+//! The prompt's canonical text, in the provider's cache order, is cut into blocks of [`BLOCK_BYTES`], and at the end of each
+//! segment (a tool, a message). `id[j]` is SHA-256 over `id[j-1]` and block j, cut to 128 bits, and the first is seeded with the
+//! pool's name: equal ids mean equal beginnings inside one pool, and no id tells a byte of the prompt. SHA-256, because
+//! the ids decide who shares a deployment with whom, and a client must not be able to choose them.
+//!
+//! Cost: one hash a block, about 12 % more bytes than the prompt has; memory for at most [`BLOCKS_MAX`] blocks, taken once.
+//! What canonical means is the caller's: this file hashes the bytes it is given.
+
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+
+/// Length of a block: about 128 tokens, the step in which the provider's hits grow.
+pub const BLOCK_BYTES: usize = 512;
+/// How deep a prompt is read: about 16,384 tokens. What parts later than that stays together.
+pub const DEPTH_BYTES: usize = 64 * 1024;
+/// Most blocks of a chain: twice what [`DEPTH_BYTES`] holds, since each message ends a block, however short it is.
+pub const BLOCKS_MAX: usize = 2 * DEPTH_BYTES / BLOCK_BYTES;
+/// Bytes of a token, for estimates: what the provider itself counts by.
+pub const BYTES_PER_TOKEN: usize = 4;
+
+/// Names a block together with everything before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(pub u128);
+
+impl BlockId {
+    /// The part that rendezvous hashing draws from.
+    pub fn low(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// The block ids of a prompt, first block first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chain {
+    ids: SmallVec<[BlockId; 8]>,
+    ends: SmallVec<[u32; 8]>,
+}
+
+impl Chain {
+    /// A chain made elsewhere, such as one read from a trace: each block with the tokens up to its end. What is deeper than
+    /// [`BLOCKS_MAX`] is dropped.
+    pub fn of(blocks: impl IntoIterator<Item = (BlockId, u32)>) -> Self {
+        let (ids, ends) = blocks.into_iter().take(BLOCKS_MAX).unzip();
+        Self { ids, ends }
+    }
+
+    /// The ids, first block first.
+    pub fn ids(&self) -> &[BlockId] {
+        &self.ids
+    }
+
+    /// Tokens from the prompt's start to the end of its first `blocks` blocks, as estimated from bytes.
+    pub fn tokens(&self, blocks: usize) -> u32 {
+        let last = blocks.min(self.ends.len());
+        last.checked_sub(1).map_or(0, |last| self.ends[last])
+    }
+
+    /// Number of blocks.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no block, since the prompt is empty.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// Cuts a prompt into blocks as its text comes.
+#[derive(Debug)]
+pub struct ChainBuilder {
+    hash: Sha256,
+    filled: usize,
+    read: usize,
+    chain: Chain,
+}
+
+impl ChainBuilder {
+    /// Begins a chain. Chains of different scopes (pools) have no id in common.
+    pub fn new(scope: &str) -> Self {
+        let seed = Sha256::new()
+            .chain_update((scope.len() as u64).to_le_bytes())
+            .chain_update(scope.as_bytes())
+            .finalize();
+        let mut hash = Sha256::new();
+        hash.update(&seed[..size_of::<BlockId>()]);
+        Self {
+            hash,
+            filled: 0,
+            read: 0,
+            chain: Chain::default(),
+        }
+    }
+
+    /// Adds text. What is deeper than [`DEPTH_BYTES`] or [`BLOCKS_MAX`] is not read.
+    pub fn push(&mut self, mut text: &[u8]) {
+        while !text.is_empty() && !self.is_full() {
+            let room = (BLOCK_BYTES - self.filled).min(DEPTH_BYTES - self.read);
+            let (taken, rest) = text.split_at(text.len().min(room));
+            self.hash.update(taken);
+            self.filled += taken.len();
+            self.read += taken.len();
+            text = rest;
+            if self.filled == BLOCK_BYTES {
+                self.cut();
+            }
+        }
+    }
+
+    /// Ends the block here: a segment ends.
+    pub fn cut(&mut self) {
+        if self.filled == 0 || self.chain.len() == BLOCKS_MAX {
+            return;
+        }
+        let digest = self.hash.finalize_reset();
+        let mut id = [0; size_of::<BlockId>()];
+        id.copy_from_slice(&digest[..size_of::<BlockId>()]);
+        if self.chain.ids.len() == self.chain.ids.inline_size() {
+            // Once for a long prompt, not at every doubling.
+            self.chain.ids.reserve_exact(DEPTH_BYTES / BLOCK_BYTES);
+            self.chain.ends.reserve_exact(DEPTH_BYTES / BLOCK_BYTES);
+        }
+        self.chain.ids.push(BlockId(u128::from_le_bytes(id)));
+        self.chain.ends.push((self.read / BYTES_PER_TOKEN) as u32);
+        self.hash.update(id);
+        self.filled = 0;
+    }
+
+    /// Whether more text would change nothing.
+    pub fn is_full(&self) -> bool {
+        self.read == DEPTH_BYTES || self.chain.len() == BLOCKS_MAX
+    }
+
+    /// The chain, the last block included even if it is not full.
+    pub fn finish(mut self) -> Chain {
+        self.cut();
+        self.chain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chain(scope: &str, segments: &[&str]) -> Chain {
+        let mut builder = ChainBuilder::new(scope);
+        for segment in segments {
+            builder.push(segment.as_bytes());
+            builder.cut();
+        }
+        builder.finish()
+    }
+
+    /// Leading ids that two chains have in common.
+    fn shared(a: &Chain, b: &Chain) -> usize {
+        a.ids().iter().zip(b.ids()).take_while(|(a, b)| a == b).count()
+    }
+
+    #[test]
+    fn equal_beginnings_have_equal_ids_and_nothing_after_a_difference_has() {
+        let (long, other) = ("a".repeat(2_000), format!("{}b{}", "a".repeat(1_100), "a".repeat(899)));
+        let (first, second) = (chain("p", &[&long]), chain("p", &[&other]));
+        assert_eq!((first.len(), shared(&first, &second)), (4, 2));
+        let ids: std::collections::HashSet<_> = first.ids().iter().chain(second.ids()).collect();
+        assert_eq!(
+            ids.len(),
+            6,
+            "the third and fourth blocks differ, although the fourth's text is the same"
+        );
+    }
+
+    #[test]
+    fn a_message_ends_a_block() {
+        let (asked, answered) = (chain("p", &["system", "hello"]), chain("p", &["system", "hello", "hi"]));
+        assert_eq!((shared(&asked, &answered), answered.len()), (2, 3));
+        assert_ne!(chain("p", &["ab", "c"]), chain("p", &["a", "bc"]));
+    }
+
+    #[test]
+    fn pools_share_no_id_and_an_empty_prompt_has_none() {
+        assert_eq!(shared(&chain("a", &["x"]), &chain("b", &["x"])), 0);
+        assert!(chain("a", &["", ""]).is_empty());
+    }
+
+    #[test]
+    fn deep_and_finely_cut_prompts_are_bounded() {
+        let deep = "d".repeat(DEPTH_BYTES + 5_000);
+        assert_eq!(chain("p", &[&deep]).len(), DEPTH_BYTES / BLOCK_BYTES);
+        assert_eq!(chain("p", &[&deep]), chain("p", &[&deep[..DEPTH_BYTES]]));
+        assert_eq!(chain("p", &["x"; 2 * BLOCKS_MAX]).len(), BLOCKS_MAX);
+    }
+
+    #[test]
+    fn tokens_are_counted_to_a_blocks_end() {
+        let chain = chain("p", &[&"a".repeat(600), "bcd"]);
+        assert_eq!(
+            [0, 1, 2, 3, 9].map(|blocks| chain.tokens(blocks)),
+            [0, 128, 150, 150, 150]
+        );
+    }
+
+    #[test]
+    fn ids_are_fixed_for_ever() {
+        // Replicas of different versions must agree, so these values may never change.
+        assert_eq!(
+            chain("pool", &["system"]).ids(),
+            [BlockId(253_243_227_979_479_351_902_890_843_744_869_944_703)]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(text in proptest::collection::vec(any::<u8>(), 0..3_000), at in 0_usize..3_000) {
+            let at = at.min(text.len());
+            let (mut whole, mut pieces) = (ChainBuilder::new("p"), ChainBuilder::new("p"));
+            whole.push(&text);
+            pieces.push(&text[..at]);
+            pieces.push(&text[at..]);
+            prop_assert_eq!(whole.finish(), pieces.finish());
+        }
+    }
+}

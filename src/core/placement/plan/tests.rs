@@ -1,0 +1,287 @@
+//! Plans: who comes first and why, and what holds for every plan.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::placement::rule::Fill;
+use crate::core::placement::view::Tier;
+
+const LIMIT: f64 = 1e6;
+
+fn view(tiers: &[usize]) -> View {
+    let mut at = 0;
+    let mut tier = |members: usize| Tier {
+        members: (0..members)
+            .map(|_| {
+                at += 1;
+                Member::named(DeploymentIx(at - 1), &format!("a/{at}"), LIMIT)
+            })
+            .collect(),
+    };
+    View {
+        tiers: tiers.iter().map(|&members| tier(members)).collect(),
+        replicas: 1.0,
+    }
+}
+
+/// A prompt of a head and a conversation, of eight blocks.
+fn chain(head: u64, conversation: u64) -> Chain {
+    let id = |of: u64, at: u64| BlockId(u128::from(rendezvous::spread(of << 8 | at)));
+    let head_blocks = (0..4).map(move |at| id(head, at));
+    let own = (4..8).map(move |at| id(head.wrapping_mul(1_000_003) ^ (conversation + 1) << 20, at));
+    Chain::of(head_blocks.chain(own).zip((1..).map(|block: u32| block * 512)))
+}
+
+fn ask() -> Ask {
+    Ask {
+        prompt_tokens: 4_096,
+        total_tokens: 4_200,
+        is_first_turn: false,
+    }
+}
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_mins(minutes)
+}
+
+fn first(plan: &Plan) -> (usize, Reason) {
+    (plan.candidates[0].deployment.0, plan.candidates[0].reason)
+}
+
+/// The members of a plan's view, to change.
+fn member(view: &mut View, deployment: usize) -> &mut Member {
+    let mut members = view.tiers.iter_mut().flat_map(|tier| &mut tier.members);
+    members.find(|member| member.deployment.0 == deployment).unwrap()
+}
+
+#[test]
+fn a_cold_head_has_one_home_whatever_follows() {
+    let placement = Placement::new(Rule::default());
+    let view = view(&[8]);
+    let homes: Vec<_> = (0..20)
+        .map(|conversation| first(&placement.plan(&view, &chain(1, conversation), &ask(), minutes(60 * conversation))))
+        .collect();
+    assert!(homes.iter().all(|home| *home == homes[0]), "{homes:?}");
+    assert_eq!(homes[0].1, Reason::Home);
+}
+
+#[test]
+fn a_hot_head_has_several_and_its_conversations_stay_each_at_one() {
+    let placement = Placement::new(Rule::default());
+    let view = view(&[8]);
+    for number in 0..600 {
+        placement.plan(
+            &view,
+            &chain(1, number),
+            &ask(),
+            minutes(10) + Duration::from_millis(500 * number),
+        );
+    }
+    let now = minutes(15);
+    let home = |conversation| first(&placement.plan(&view, &chain(1, conversation), &ask(), now)).0;
+    let homes: std::collections::BTreeSet<_> = (1_000..1_100).map(home).collect();
+    assert!(homes.len() >= 4, "{homes:?}");
+    assert_eq!(home(5_000), home(5_000));
+}
+
+#[test]
+fn where_it_was_sent_comes_first_until_the_cache_forgets() {
+    let placement = Placement::new(Rule::default());
+    let view = view(&[8]);
+    let prompt = chain(1, 1);
+    let plan = placement.plan(&view, &prompt, &ask(), minutes(1));
+    let second = plan.candidates[1].deployment;
+    placement.sent(&prompt, view.tiers[0].members[second.0].seed, minutes(1));
+    let again = placement.plan(&view, &prompt, &ask(), minutes(9));
+    assert_eq!(first(&again), (second.0, Reason::Warm));
+    assert_eq!(again.candidates[0].expected_tokens, 4_096);
+    let later = placement.plan(&view, &prompt, &ask(), minutes(20));
+    assert_eq!(first(&later), (plan.candidates[0].deployment.0, Reason::Home));
+}
+
+#[test]
+fn a_full_home_is_passed_over_for_the_next_in_order() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[8]);
+    let plan = placement.plan(&view, &chain(1, 1), &ask(), minutes(1));
+    let (home, second) = (plan.candidates[0].deployment.0, plan.candidates[1].deployment.0);
+    member(&mut view, home).used = LIMIT;
+    let spilled = placement.plan(&view, &chain(1, 1), &ask(), minutes(1));
+    assert_eq!(first(&spilled), (second, Reason::SpillNoRoom));
+    let last = spilled.candidates.last().unwrap();
+    assert_eq!((last.deployment.0, last.reason), (home, Reason::NoRoom));
+    assert!(last.room < 0.0);
+}
+
+#[test]
+fn what_is_new_leaves_before_what_may_be_warm() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[8]);
+    let prompt = chain(1, 1);
+    let home = first(&placement.plan(&view, &prompt, &ask(), minutes(1))).0;
+    let seed = view.tiers[0].members[home].seed;
+    placement.sent(&prompt, seed, minutes(1));
+    member(&mut view, home).used = 0.97 * LIMIT;
+    assert_eq!(
+        first(&placement.plan(&view, &prompt, &ask(), minutes(2))),
+        (home, Reason::Warm)
+    );
+    member(&mut view, home).used = 0.8 * LIMIT;
+    // Another head that belongs to the same deployment, and that nobody sent before.
+    let other = |head: &u64| {
+        first(&Placement::new(Rule::default()).plan(&self::view(&[8]), &chain(*head, 1), &ask(), minutes(1))).0 == home
+    };
+    let other = (2..100).find(other).unwrap();
+    let (elsewhere, reason) = first(&placement.plan(&view, &chain(other, 1), &ask(), minutes(2)));
+    assert!(
+        elsewhere != home && reason == Reason::SpillNoRoom,
+        "{elsewhere} {reason:?}"
+    );
+    view.replicas = 4.0;
+    let among_others = first(&placement.plan(&view, &chain(other, 2), &ask(), minutes(60)));
+    assert_eq!(
+        among_others,
+        (home, Reason::Home),
+        "several gateways let nothing leave early"
+    );
+}
+
+#[test]
+fn resting_ones_are_left_out_and_ejected_ones_come_last() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[3]);
+    let plan = placement.plan(&view, &chain(1, 1), &ask(), minutes(1));
+    let order: Vec<_> = plan.candidates.iter().map(|candidate| candidate.deployment.0).collect();
+    let planned = |view: &View| {
+        let plan = placement.plan(view, &chain(1, 1), &ask(), minutes(1));
+        plan.candidates
+            .iter()
+            .map(|candidate| (candidate.deployment.0, candidate.reason))
+            .collect::<Vec<_>>()
+    };
+    member(&mut view, order[0]).state = State::Resting;
+    assert_eq!(planned(&view)[0], (order[1], Reason::SpillThrottled));
+    member(&mut view, order[0]).state = State::Ejected;
+    let with_ejected = planned(&view);
+    assert_eq!(with_ejected[0], (order[1], Reason::SpillEjected));
+    assert_eq!(with_ejected[2], (order[0], Reason::LastResort));
+    for &at in &order {
+        member(&mut view, at).state = State::Resting;
+    }
+    assert!(planned(&view).is_empty());
+}
+
+#[test]
+fn the_best_tier_with_room_comes_first() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[1, 2]);
+    let tiers = |view: &View| {
+        let plan = placement.plan(view, &chain(1, 1), &ask(), minutes(1));
+        plan.candidates
+            .iter()
+            .map(|candidate| candidate.deployment.0 == 0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tiers(&view), [true, false, false]);
+    member(&mut view, 0).used = LIMIT;
+    assert_eq!(tiers(&view), [false, false, true]);
+    let plan = placement.plan(&view, &chain(1, 1), &ask(), minutes(1));
+    assert_eq!(first(&plan).1, Reason::Tier);
+}
+
+#[test]
+fn short_prompts_go_to_the_less_busy_of_two_and_leave_no_trace() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[8]);
+    let short = Ask {
+        prompt_tokens: 900,
+        ..ask()
+    };
+    let plan = placement.plan(&view, &chain(1, 1), &short, minutes(1));
+    let (busy, second) = (plan.candidates[0].deployment.0, plan.candidates[1].deployment.0);
+    assert_eq!(plan.candidates[0].reason, Reason::ShortPrompt);
+    member(&mut view, busy).load = 3.0;
+    assert_eq!(
+        first(&placement.plan(&view, &chain(1, 1), &short, minutes(1))).0,
+        second
+    );
+    assert_eq!(placement.size().blocks, 0);
+}
+
+#[test]
+fn one_deployment_is_the_only_choice() {
+    let placement = Placement::new(Rule::default());
+    let plan = placement.plan(&view(&[1]), &chain(1, 1), &ask(), minutes(1));
+    assert_eq!(first(&plan), (0, Reason::OnlyChoice));
+}
+
+#[test]
+fn memory_is_bounded() {
+    let rule = Rule {
+        blocks: 1_024,
+        ..Rule::default()
+    };
+    let placement = Placement::new(rule);
+    let view = view(&[8]);
+    for number in 0..1_000 {
+        placement.plan(&view, &chain(number, number), &ask(), minutes(1));
+    }
+    let size = placement.size();
+    assert!(
+        size.blocks <= 1_024 && size.blocks_max == 1_024 && size.bytes < 100_000,
+        "{size:?}"
+    );
+}
+
+fn any_member() -> impl Strategy<Value = (f64, f64, u8)> {
+    (0.0..2.0_f64, 0.1..4.0_f64, 0_u8..3)
+}
+
+proptest! {
+    /// Nobody twice, nobody that rests, the ejected last, and equal calls on equal memories give equal plans.
+    #[test]
+    fn every_plan_is_sound(
+        members in proptest::collection::vec(any_member(), 1..12),
+        tier in 1_usize..12,
+        heads in proptest::collection::vec((0_u64..3, 0_u64..5, 0_u64..900, any::<bool>()), 1..40),
+    ) {
+        let mut view = view(&[tier.min(members.len()), members.len() - tier.min(members.len())]);
+        view.tiers.retain(|tier| !tier.members.is_empty());
+        for (at, (used, weight, state)) in members.iter().enumerate() {
+            let member = member(&mut view, at);
+            member.used = used * LIMIT;
+            member.weight = *weight;
+            member.state = [State::Ready, State::Resting, State::Ejected][usize::from(*state)];
+        }
+        let (one, other) = (Placement::new(Rule::default()), Placement::new(Rule::default()));
+        let mut now = Duration::ZERO;
+        for (head, conversation, later, is_first_turn) in heads {
+            now += Duration::from_secs(later);
+            let ask = Ask { is_first_turn, ..ask() };
+            let prompt = chain(head, conversation);
+            let plan = one.plan(&view, &prompt, &ask, now);
+            prop_assert_eq!(&plan, &other.plan(&view, &prompt, &ask, now));
+            let mut seen: Vec<_> = plan.candidates.iter().map(|candidate| candidate.deployment).collect();
+            let usable = members.iter().filter(|(.., state)| *state != 1).count();
+            prop_assert_eq!(seen.len(), usable);
+            seen.sort_unstable();
+            seen.dedup();
+            prop_assert_eq!(seen.len(), usable);
+            let ejected = |candidate: &Candidate| members[candidate.deployment.0].2 == 2;
+            let from = plan.candidates.iter().position(ejected).unwrap_or(usable);
+            prop_assert!(plan.candidates[from..].iter().all(ejected));
+            if let Some(candidate) = plan.candidates.first() {
+                let seed = rendezvous::seed(&format!("a/{}", candidate.deployment.0 + 1));
+                one.sent(&prompt, seed, now);
+                other.sent(&prompt, seed, now);
+            }
+        }
+    }
+}
+
+#[test]
+fn fills_differ_for_one_gateway_and_several() {
+    let rule = Rule::default();
+    let new = |replicas| -> Fill { rule.fill(replicas) };
+    assert!(new(1.0).new < new(2.0).new);
+}

@@ -1,0 +1,98 @@
+//! What placement is told of the deployments and of the request: plain values, gathered by the caller at the request's start.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::rendezvous;
+use crate::core::topology::DeploymentIx;
+
+/// Most deployments of a tier that placement can tell apart; what is beyond is left out of the plan.
+pub const MEMBERS_MAX: usize = 256;
+
+/// The deployments that may serve a request, best tier first. Everything that may not is left out before: affinity only ever
+/// reorders what policy allows.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Priority tiers, best first.
+    pub tiers: SmallVec<[Tier; 2]>,
+    /// Gateways that share the traffic, this one included; at least 1. A guess that is wrong by less than two is good enough.
+    pub replicas: f64,
+}
+
+/// Deployments of one priority.
+#[derive(Debug, Clone, Default)]
+pub struct Tier {
+    /// All of them, also those that cannot be used now: homes are chosen among all, so that an outage moves only what it must.
+    pub members: SmallVec<[Member; 8]>,
+}
+
+/// A deployment as placement sees it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Which one, for the caller; placement itself remembers deployments by `seed`.
+    pub deployment: DeploymentIx,
+    /// [`rendezvous::seed`] of its name.
+    pub seed: u64,
+    /// Where it is, as a number; equal for equal regions.
+    pub region: u32,
+    /// Share of the tier's prompts, relative to the others; finite and above zero. Usually the limit.
+    pub weight: f64,
+    /// Tokens a minute that it takes; infinite where nothing is known.
+    pub limit: f64,
+    /// Tokens of its current minute that are used, as far as this replica knows (see [`super::room`]).
+    pub used: f64,
+    /// How busy it is, for prompts that have no home: requests in flight, or those times its latency. Lower is better.
+    pub load: f64,
+    /// Whether it may be tried.
+    pub state: State,
+    /// How long its cache keeps what nobody asks for.
+    pub cache_life: Duration,
+}
+
+impl Member {
+    /// An idle deployment of which only name and limit are known.
+    pub fn named(deployment: DeploymentIx, name: &str, limit: f64) -> Self {
+        Self {
+            deployment,
+            seed: rendezvous::seed(name),
+            region: 0,
+            weight: if limit.is_finite() { limit } else { 1.0 },
+            limit,
+            used: 0.0,
+            load: 0.0,
+            state: State::Ready,
+            cache_life: CACHE_LIFE,
+        }
+    }
+
+    /// Tokens that are left below `fill` of its limit once a request of this estimate is in; negative if it does not fit.
+    pub fn room(&self, tokens: f64, fill: f64) -> f64 {
+        fill * self.limit - self.used - tokens
+    }
+}
+
+/// What the provider says of its cache: cleared after 5 to 10 idle minutes.
+pub const CACHE_LIFE: Duration = Duration::from_mins(10);
+
+/// Whether a deployment may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Yes.
+    Ready,
+    /// It answered 429 and asked for rest, or it is draining: not now, whatever else happens.
+    Resting,
+    /// Its breaker is open: only if nothing else is left.
+    Ejected,
+}
+
+/// What placement must know of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// Tokens of the prompt: exact, or characters ÷ 4.
+    pub prompt_tokens: u32,
+    /// The provider's own estimate for its limit: prompt + most output × choices.
+    pub total_tokens: u32,
+    /// Whether it begins a conversation, since the prompt holds no answer yet. Every replica sees this alike.
+    pub is_first_turn: bool,
+}

@@ -1,0 +1,26 @@
+//! WHAT would a policy have done? Plays recorded request traces through the shipped placement in virtual time, without sockets.
+//!
+//! A trace holds times, lengths and block ids, never text. A run sends it through some gateway replicas that share nothing to some
+//! deployments with limits and caches, and tells what share of the prompt tokens was found cached, how even the load was,
+//! and how many attempts were refused. The policies that others published are here for comparison and nowhere else.
+//!
+//! In reading order: [`trace`] (what was asked), `provider` (what a deployment would do), `knowledge` (what one replica knows),
+//! [`policy`] with `published` and `nested` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`] and [`plot`].
+//!
+//! The provider here is not the simulator's engine: that one models a fixed minute, a hit from 1,024 tokens and machines, all at once.
+//! Comparing policies needs the plainest cache that separates them, and figures that can be checked against published ones.
+
+mod chance;
+mod knowledge;
+pub mod matrix;
+mod nested;
+pub mod plot;
+pub mod policy;
+mod provider;
+mod published;
+pub mod report;
+pub mod trace;
+pub mod world;
+
+#[cfg(test)]
+mod tests;

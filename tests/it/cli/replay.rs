@@ -1,0 +1,99 @@
+//! `emberway replay` on a small trace: the table, a JSON object a run, pictures, and what is wrong with a trace.
+
+use snapbox::{assert_data_eq, str};
+
+use super::program::Place;
+
+/// Two conversations of one application, in turns.
+const TRACE: &str = r#"{"timestamp":0,"input_length":1024,"output_length":10,"hash_ids":[1,2]}
+{"timestamp":1000,"input_length":1024,"output_length":10,"hash_ids":[1,3]}
+{"timestamp":2000,"input_length":1536,"output_length":10,"hash_ids":[1,2,4]}
+{"timestamp":60000,"input_length":1536,"output_length":10,"hash_ids":[1,3,5]}
+"#;
+
+#[tokio::test]
+async fn a_trace_is_played() {
+    let place = Place::new();
+    place.write("made.jsonl", TRACE);
+    assert_data_eq!(
+        place
+            .run(&[
+                "replay",
+                "made.jsonl",
+                "--policy",
+                "nested,round_robin",
+                "--limit-factor",
+                "none"
+            ])
+            .await,
+        str![[r#"
+exit 0
+--- stdout
+trace  policy       deployments  replicas  limit     hit  of bound  imbalance   w50   w95  refused  failed
+made   nested       8            1         -      50.0 %   100.0 %       8.00  8.00  8.00   0.00 %  0.00 %
+made   round_robin  8            1         -       0.0 %     0.0 %       2.40  8.00  8.00   0.00 %  0.00 %
+
+"#]]
+    );
+}
+
+#[tokio::test]
+async fn each_run_is_a_json_object() {
+    let place = Place::new();
+    place.write("made.jsonl", TRACE);
+    let arguments = [
+        "replay",
+        "made.jsonl",
+        "--replicas",
+        "1,2",
+        "--json",
+        "--plot",
+        "pictures",
+    ];
+    let said = place.run(&arguments).await;
+    let rows: Vec<serde_json::Value> = said
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(rows.len(), 2, "{said}");
+    for field in [
+        "trace",
+        "policy",
+        "deployments",
+        "replicas",
+        "limit_factor",
+        "provider",
+        "requests",
+        "hit",
+        "bound",
+        "hit_of_bound",
+        "imbalance",
+        "w50",
+        "w95",
+        "refused",
+        "failed",
+    ] {
+        assert!(rows[0].get(field).is_some(), "no `{field}` in {}", rows[0]);
+    }
+    assert_eq!(
+        (&rows[1]["replicas"], &rows[1]["policy"]),
+        (&2.into(), &"nested".into())
+    );
+    for picture in ["hit-1.svg", "load-1.svg", "load-2.svg"] {
+        let drawn = std::fs::read_to_string(place.path("pictures").join(picture)).expect("a picture");
+        assert!(drawn.starts_with("<svg"), "{picture}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_trace_is_refused() {
+    let place = Place::new();
+    place.write("made.jsonl", "{\"prompt\":\"hello\"}\n");
+    let said = place.run(&["replay", "made.jsonl"]).await;
+    assert!(said.starts_with("exit 1\n"), "{said}");
+    assert!(
+        said.contains("`made.jsonl`, line 1: not a request of a known format: missing field `timestamp`"),
+        "{said}"
+    );
+}
