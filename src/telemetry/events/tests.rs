@@ -272,3 +272,15 @@ mod failing {
         pub(super) source: std::io::Error,
     }
 }
+
+#[test]
+fn measured_times_have_three_decimals_at_most() {
+    for (nanos, shown) in [
+        (44_125, "0.044"),
+        (44_500, "0.045"),
+        (1_234_567_891, "1234.568"),
+        (300_000, "0.3"),
+    ] {
+        assert_eq!(to_microsecond(Duration::from_nanos(nanos)).to_string(), shown);
+    }
+}
