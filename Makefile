@@ -52,6 +52,9 @@ test: $(SETUP)/build-tools $(SETUP)/python $(SETUP)/node ## every test, the clie
 
 .PHONY: check
 check: check-code check-dependencies check-files fuzz-short ## formatting, lints, documentation, dependencies, a little fuzzing
+	@{ cat $(SETUP)/skipped.* 2> /dev/null || true; } | awk '
+		{ skipped = skipped (NR > 1 ? ", " : "") $$0 }
+		END { print "check: passed; skipped: " (NR ? skipped : "nothing") }'
 
 # The documentation is for those who work on the program, so private items are in it and may be linked to.
 .PHONY: check-code
@@ -59,6 +62,8 @@ check-code: $(SETUP)/build-tools
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --locked --no-deps --document-private-items
+
+# What a check skips, and why, it leaves in a file of its own for the last line of `make check`.
 
 # Known vulnerabilities (`cargo deny check advisories`) are left out: the database lies outside the package registries, and a
 # check that needs more than those would fail where nothing else does. Run it by hand where GitHub can be reached.
@@ -68,12 +73,20 @@ check-dependencies: $(SETUP)/linters
 
 .PHONY: check-files
 check-files: $(SETUP)/linters
+	@rm -f $(SETUP)/skipped.unit
+	echo "checking Dockerfile"
 	$(SETUP)/linters.venv/bin/hadolint Dockerfile
-	if command -v systemd-analyze > /dev/null; then scripts/check-unit.sh packaging/emberway.service; \
-	else echo "packaging/emberway.service: not checked, systemd-analyze is not here"; fi
+	if command -v systemd-analyze > /dev/null; then
+		echo "checking packaging/emberway.service"
+		scripts/check-unit.sh packaging/emberway.service
+	else
+		echo "packaging/emberway.service (systemd-analyze is not installed)" > $(SETUP)/skipped.unit
+	fi
 
 .PHONY: fuzz-short
-fuzz-short: ## every fuzz target for FUZZ_SECONDS, where cargo-fuzz is installed
+fuzz-short: | $(SETUP) ## every fuzz target for FUZZ_SECONDS, where cargo-fuzz is installed
+	@rm -f $(SETUP)/skipped.fuzz
+	$(CARGO) fuzz --version > /dev/null 2>&1 || echo "fuzzing (cargo-fuzz is not installed)" > $(SETUP)/skipped.fuzz
 	fuzz/run.sh $(FUZZ_SECONDS)
 
 # === Measure ===

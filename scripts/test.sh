@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test and ends with the counts of each suite and of all: `total: N passed, N failed, N skipped`.
+# Runs every test and ends with which clients were tested, what was skipped and why, and the counts of each suite that has tests
+# and of all: `total: N passed, N failed, N skipped` is the last line.
 # The clients' tests are part of `cargo test`; EMBERWAY_TEST_PYTHON and EMBERWAY_TEST_NODE name their interpreters.
 set -euo pipefail
 
@@ -16,20 +17,32 @@ status=0
 echo
 if [ -z "${EMBERWAY_TEST_PYTHON:-}" ]; then
     echo "The Python clients were not tested: EMBERWAY_TEST_PYTHON is not set (make setup-python)."
+else
+    python_versions='import platform; from importlib.metadata import version
+print(", ".join(f"{name} {version(name)}" for name in ("openai", "langchain-openai")), "on Python", platform.python_version())'
+    echo "Python clients that were tested: $("$EMBERWAY_TEST_PYTHON" -c "$python_versions" || echo "of unknown versions")"
 fi
 if [ -z "${EMBERWAY_TEST_NODE:-}" ]; then
     echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20 or newer)."
+else
+    node_versions='`openai ${require("./tests/clients/node/node_modules/openai/package.json").version} on Node ${process.versions.node}`'
+    echo "Node client that was tested: $("$EMBERWAY_TEST_NODE" -p "$node_versions" || echo "of unknown version")"
 fi
 # "Running unittests src/lib.rs (…)", "Running tests/it/main.rs (…)", "Doc-tests emberway", each followed by "test result: …".
 awk '
     $1 == "Running" { name = $2 == "unittests" ? $3 : $2 }
     $1 == "Doc-tests" { name = "documentation" }
+    $1 == "test" && / \.\.\. ignored(, |$)/ {
+        reason = $0
+        sub(/^.* \.\.\. ignored(, )?/, "", reason)
+        print "skipped " $2 ": " (reason == "" ? "no reason is given" : reason)
+    }
     /^test result: / {
         sub(/^test result: [A-Za-z]+\. /, "")
         split($0, part, "; ")
         passed = part[1] + 0; failed = part[2] + 0; skipped = part[3] + 0
         suites++; all_passed += passed; all_failed += failed; all_skipped += skipped
-        printf "%s: %d passed, %d failed, %d skipped\n", name, passed, failed, skipped
+        if (passed + failed + skipped > 0) printf "%s: %d passed, %d failed, %d skipped\n", name, passed, failed, skipped
     }
     END {
         if (suites == 0) print "no suite ran to its end"

@@ -246,7 +246,7 @@ summary → pool summary
 
     #[test]
     fn warnings_are_marked_and_do_not_fail() {
-        let outcome = outcome(|demo| demo.replacen("sku: Standard, capacity: 50", "sku: Standard", 1));
+        let outcome = outcome(|demo| demo.replacen("sku: Standard, capacity: 500", "sku: Standard", 1));
         let text = complaints_text(Path::new("demo.yaml"), &outcome).expect("writes");
         assert!(outcome.ok && text.starts_with("warning: demo.yaml:"), "{text}");
     }

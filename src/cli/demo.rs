@@ -1,15 +1,18 @@
 //! `emberway demo`: flags, signals and the exit code of the demo.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::output;
-use crate::demo::{self, LOAD_SECONDS, Options};
+use crate::cli::{healthcheck, output};
+use crate::demo::{self, LOAD_SECONDS, Options, handout};
 use crate::telemetry::logging::{self, LogFormat};
+
+/// How long another demo may take to say that it lives.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Flags of `emberway demo`.
 #[derive(Debug, clap::Args)]
@@ -17,7 +20,8 @@ pub struct DemoArgs {
     /// End after the last act, instead of staying up for you to try.
     #[arg(long)]
     once: bool,
-    /// Where to write addresses and key as `NAME=value` lines; the usage store is made beside it.
+    /// Where to write addresses and key for shells to source, until the demo ends; the usage store is made beside it. The file of
+    /// another demo that still runs is left alone, and one with the process's id in its name is written instead.
     #[arg(long, value_name = "FILE", default_value = "target/demo.env")]
     env_file: PathBuf,
     /// Write the figures of the summary to this file as JSON.
@@ -26,7 +30,8 @@ pub struct DemoArgs {
     /// Seconds of load; some ten more pass in all.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(load_seconds()))]
     seconds: u16,
-    /// Listen on ports at random instead of 8080, 9090 and 9100 to 9103.
+    /// Listen on ports at random instead of 8080, 9090 and 9100 to 9103. Without it a port that is taken is replaced by the first
+    /// free one a multiple of 100 above it.
     #[arg(long)]
     free_ports: bool,
     /// What the gateway logs to stderr meanwhile, such as `info`.
@@ -45,14 +50,35 @@ fn load_seconds() -> std::ops::RangeInclusive<i64> {
 /// When it cannot start, or a file cannot be written.
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let _log = logging::init(&args.log, LogFormat::Pretty)?;
+    let runtime = output::runtime()?;
+    let wanted = args.env_file;
+    let is_taken = runtime.block_on(is_in_use(&wanted));
+    let own = if is_taken {
+        handout::beside(&wanted, std::process::id())
+    } else {
+        wanted.clone()
+    };
     let options = Options {
         once: args.once,
-        env_file: args.env_file,
+        env_file: own,
+        env_file_taken: is_taken.then_some(wanted),
         report: args.report,
         load: Duration::from_secs(u64::from(args.seconds)),
         free_ports: args.free_ports,
     };
-    output::runtime()?.block_on(give(options))
+    runtime.block_on(give(options))
+}
+
+/// Whether the environment file is there and the gateway that it names answers. Asked before this demo listens anywhere, so that
+/// what answers is another's.
+async fn is_in_use(env_file: &Path) -> bool {
+    let text = std::fs::read_to_string(env_file).unwrap_or_default();
+    let url = handout::admin_url(&text).and_then(|admin| format!("{admin}/livez").parse().ok());
+    match url {
+        // One that does not answer has ended, or is no gateway: its file is of no use to anybody.
+        Some(url) => healthcheck::ask(url, ANSWERS_WITHIN).await.is_ok(),
+        None => false,
+    }
 }
 
 async fn give(options: Options) -> anyhow::Result<ExitCode> {
@@ -83,5 +109,32 @@ async fn give(options: Options) -> anyhow::Result<ExitCode> {
             Some(_) | None => ExitCode::FAILURE,
         }),
         () = twice => Ok(ExitCode::FAILURE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_environment_file_is_in_use_while_its_gateway_answers() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("demo.env");
+        assert!(!is_in_use(&path).await, "there is none");
+
+        let socket = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let address = socket.local_addr().expect("address");
+        std::fs::write(&path, format!("export ADMIN_URL=http://{address}\n")).expect("writes");
+        let server = tokio::spawn(async move {
+            let router = axum::Router::new().route("/livez", get(|| async { "ok" }));
+            axum::serve(socket, router).await
+        });
+        assert!(is_in_use(&path).await);
+        server.abort();
+        assert!(server.await.is_err(), "cancelled");
+        assert!(!is_in_use(&path).await, "it was left behind");
     }
 }

@@ -30,21 +30,25 @@ pub struct HealthcheckArgs {
 /// # Errors
 /// When it does not.
 pub fn run(args: HealthcheckArgs) -> anyhow::Result<ExitCode> {
-    output::runtime()?.block_on(ask(args))?;
+    output::runtime()?.block_on(ask(args.url, args.timeout))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(args: HealthcheckArgs) -> anyhow::Result<()> {
+/// Asks a health endpoint once.
+///
+/// # Errors
+/// When it does not answer with a 2xx status in time.
+pub async fn ask(url: reqwest::Url, timeout: Duration) -> anyhow::Result<()> {
     // Whoever came first decides the process's provider; the build has only this one.
     let _already_set = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
-        .timeout(args.timeout)
+        .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .context("cannot set up the HTTP client")?;
-    let status = client.get(args.url.clone()).send().await?.status();
-    anyhow::ensure!(status.is_success(), "`{}` answered {status}", args.url);
+    let status = client.get(url.clone()).send().await?.status();
+    anyhow::ensure!(status.is_success(), "`{url}` answered {status}");
     Ok(())
 }
 
@@ -57,11 +61,9 @@ mod tests {
     use super::*;
 
     async fn ask_at(base: &str, path: &str) -> Result<(), String> {
-        let args = HealthcheckArgs {
-            url: format!("{base}{path}").parse().expect("URL"),
-            timeout: Duration::from_millis(300),
-        };
-        ask(args).await.map_err(|error| format!("{error:#}"))
+        let url = format!("{base}{path}").parse().expect("URL");
+        let asked = ask(url, Duration::from_millis(300)).await;
+        asked.map_err(|error| format!("{error:#}"))
     }
 
     #[tokio::test]

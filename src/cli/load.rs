@@ -21,7 +21,7 @@ const DEFAULT_REQUESTS: u64 = 100;
 #[derive(Debug, clap::Args)]
 pub struct LoadArgs {
     /// Endpoint without its path, such as `http://127.0.0.1:8080`.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = Target::base)]
     url: Url,
     /// Model to ask for; with `--style classic` the deployment in the path.
     #[arg(long)]
@@ -240,6 +240,19 @@ mod tests {
                 manual.contains(&format!("| `--{flag}` |")),
                 "--{flag} is not in docs/load.md"
             );
+        }
+    }
+
+    #[test]
+    fn a_url_without_its_scheme_is_told_what_is_missing() {
+        for url in ["127.0.0.1:8080", "localhost:8080", "example.com"] {
+            let flags = Flags::try_parse_from(["load", "--model", "m", "--url", url]);
+            let refused = flags.map_err(|error| error.to_string()).and_then(|flags| {
+                let plan = flags.load.into_plan();
+                plan.map_err(|error| error.to_string())
+            });
+            let message = refused.expect_err("refused");
+            assert!(message.contains("write http:// or https:// and the host"), "{message}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::civil::Date;
@@ -20,9 +20,9 @@ use crate::cli::output;
 use crate::config;
 use crate::config::errors::ConfigErrors;
 use crate::core::ledger::idle::DAY_MS;
-use crate::storage::DeploymentTotals;
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
 use crate::storage::sqlite::{connect_reader, read_deployments};
+use crate::storage::{DeploymentTotals, StoreError};
 use crate::telemetry::clock;
 
 /// Flags of `emberway usage`.
@@ -75,6 +75,8 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     } = args;
     let now_ms = clock::now_ms();
     let range = range(&since, until.as_deref(), now_ms)?;
+    // The file that named the store, if one did.
+    let named_by = file.as_deref().filter(|_| store.is_none());
     let store = match find_store(store, file.as_deref()) {
         Ok(store) => store,
         Err(errors) => {
@@ -83,7 +85,8 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let text = output::runtime()?.block_on(async {
-        let mut connection = connect_reader(&store).await?;
+        let connection = connect_reader(&store).await;
+        let mut connection = connection.map_err(|error| unreadable(error, named_by))?;
         let text = if deployments {
             let totals = read_deployments(&mut connection).await?;
             let lines: Vec<_> = totals
@@ -111,6 +114,19 @@ fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, Con
         (Some(store), _) => Ok(store),
         (None, Some(file)) => config::load::usage_path(file, &config::secrets::process_variables),
         (None, None) => Ok(PathBuf::from(config::DEFAULT_USAGE_FILE)),
+    }
+}
+
+/// An error of the store; where a configuration named it, advice other than to name that.
+fn unreadable(error: StoreError, named_by: Option<&Path>) -> anyhow::Error {
+    match (error, named_by) {
+        (StoreError::Missing { path }, Some(file)) => anyhow!(
+            "there is no usage store at `{}`, where `{}` has it; the gateway makes it when it starts, and a relative path \
+             begins at its working directory: go there, or name the file with --store",
+            path.display(),
+            file.display(),
+        ),
+        (error, _) => error.into(),
     }
 }
 
@@ -142,8 +158,9 @@ fn moment(text: &str, now_ms: i64) -> anyhow::Result<i64> {
     if let Ok(date) = text.parse::<Date>() {
         return Ok(TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?.as_millisecond());
     }
-    let ago = humantime::parse_duration(text).with_context(|| {
-        format!("`{text}` is no time; write `24h`, `7days`, `2026-11-24` or `2026-11-24T08:00:00Z`")
+    // What the last of three parsers says would only confuse.
+    let ago = humantime::parse_duration(text).map_err(|_not_a_duration| {
+        anyhow!("`{text}` is no time; write `24h`, `7days`, `2026-11-24` or `2026-11-24T08:00:00Z`")
     })?;
     Ok(now_ms.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)))
 }
@@ -194,7 +211,7 @@ fn report_table(report: &Report) -> String {
     } else {
         ""
     };
-    format!("usage from {since} to {until}\n\n{table}{cut}")
+    format!("usage from {since} to {until}\n\n{}{cut}", text(&table))
 }
 
 fn figures_row(figures: &Figures) -> Vec<String> {
@@ -281,7 +298,7 @@ fn deployment_table(lines: &[DeploymentLine]) -> String {
             percent(totals.cached_tokens, totals.prompt_tokens),
         ]);
     }
-    table.to_string()
+    text(&table)
 }
 
 // === Tables ===
@@ -297,6 +314,12 @@ fn table(header: &[&str]) -> Table {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
+}
+
+/// The table's lines without spaces at their ends.
+fn text(table: &Table) -> String {
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
 }
 
 /// A count with its thousands apart.

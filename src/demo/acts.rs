@@ -16,8 +16,9 @@ use crate::demo::books::{self, Books};
 use crate::demo::figures::{Figures, by_deployment, by_head};
 use crate::demo::ledger::{Act, Ledger, Seen};
 use crate::demo::traffic::{self, CUT_STREAMS, HEAD_TOKENS};
+use crate::demo::turns::Turns;
 use crate::demo::verdict::{self, Verdict};
-use crate::demo::world::World;
+use crate::demo::world::{Route, World};
 use crate::demo::{DemoError, Options, tables};
 use crate::load::plan::Extent;
 use crate::load::{Run, report};
@@ -34,6 +35,11 @@ const DOWN_PARTS: u32 = 3;
 const BACK_PARTS: u32 = 3;
 const PARTS: u32 = CACHE_PARTS + BEFORE_PARTS + DOWN_PARTS + BACK_PARTS;
 
+/// What keeps the prompts of the first load apart from others.
+const CACHE_PART: u64 = 1;
+/// Share of streams in it.
+const CACHE_STREAMS: f64 = 0.5;
+
 /// Longest wait for traffic to return to a region, or for streams to begin; what was not seen then is not claimed.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 /// Pause before each event of the streams that are cut, so that the shortest of them (24 events) lasts two seconds.
@@ -49,6 +55,8 @@ pub struct Stage<'a> {
     options: &'a Options,
     out: &'a mut dyn Write,
     ledger: Arc<Ledger>,
+    /// The requests that went by turns to the second fleet.
+    by_turns: Vec<Seen>,
 }
 
 impl<'a> Stage<'a> {
@@ -59,6 +67,7 @@ impl<'a> Stage<'a> {
             options,
             out,
             ledger: Arc::new(Ledger::new()),
+            by_turns: Vec::new(),
         }
     }
 
@@ -111,6 +120,11 @@ impl<'a> Stage<'a> {
             .map(|port| format!("   Port {} is taken; {} is used instead.\n", port.wanted, port.got))
             .collect();
         let moved = moved.concat();
+        let beside = self.options.env_file_taken.as_ref().map(|taken| {
+            let (taken, own) = (taken.display(), self.options.env_file.display());
+            format!("   {taken} is of another demo that still runs; {own} is written instead.\n")
+        });
+        let beside = beside.unwrap_or_default();
         let build = if cfg!(debug_assertions) {
             "\nThis is a build without optimisation: its times are longer than a release's."
         } else {
@@ -119,7 +133,7 @@ impl<'a> Stage<'a> {
         self.say(format!(
             "Emberway demo: a simulated fleet of Azure OpenAI accounts, the gateway in front of it, and load,\nall in this \
              process on this machine. Every figure below is measured as it runs.{build}\n\n1. What runs where\n\n{what}\n\
-             {moved}\n   Applications ask for a model; the gateway knows who can answer:\n\n{routes}"
+             {moved}{beside}\n   Applications ask for a model; the gateway knows who can answer:\n\n{routes}"
         ))?;
         Ok(())
     }
@@ -129,32 +143,50 @@ impl<'a> Stage<'a> {
         self.say(format!(
             "\n2. Requests that begin alike go to the same deployment\n\n   {} of load on both models, every second answer \
              a stream. Each request is one of eight long prompts\n   (about {HEAD_TOKENS} tokens, such as a support desk's \
-             instructions) with a question of its own behind it.",
+             instructions) with a question of its own behind it.\n   For comparison \
+             the same load goes at the same time, without a gateway, to a second fleet like this one:\n   each prompt to all \
+             deployments of its pool by turns.",
             seconds(length)
         ))?;
         self.ledger.enter(Act::Cache);
-        let runs = traffic::both_routes(&self.world.places, &self.ledger, 1, 0.5, Extent::Duration(length))?;
+        let turns = Turns::start(&self.world.places, CACHE_PART, CACHE_STREAMS, length).await?;
+        let extent = Extent::Duration(length);
+        let runs = traffic::both_routes(&self.world.places, &self.ledger, CACHE_PART, CACHE_STREAMS, extent)?;
         finish(runs).await?;
+        self.by_turns = turns.finish().await?;
+        self.tell_cache()
+    }
+
+    fn tell_cache(&mut self) -> Result<(), DemoError> {
         let seen = self.ledger.seen();
         let seen: Vec<&Seen> = seen.iter().filter(|seen| seen.act == Act::Cache).collect();
         let figures = Figures::of(seen.iter().copied());
-        let is_cached = |seen: &&&Seen| seen.finished.tokens.is_some_and(|tokens| tokens.cached > 0);
-        let (hits, misses): (Vec<&Seen>, Vec<&Seen>) = seen.iter().partition(is_cached);
-        let heads = by_head(seen.iter().copied());
-        let total = heads.len();
-        let kept = heads
-            .into_values()
-            .filter(|seen| by_deployment(seen.iter().copied()).len() == 1)
-            .count();
+        let (hits, misses): (Vec<&Seen>, Vec<&Seen>) = seen.iter().partition(|seen| seen.is_hit());
+        let routes = &self.world.places.routes;
+        let members = |model: &str| {
+            let route = routes.iter().find(|route| route.name == model);
+            route.map_or(0, |route| route.tiers.iter().map(Vec::len).sum())
+        };
+        let choices: Vec<_> = routes.iter().map(|route| kept(&seen, route)).collect();
+        let turns = Figures::of(&self.by_turns);
+        let compared = tables::compared(&seen, &self.by_turns, members);
         self.say(format!(
-            "\n{}\n\n   {kept} of {total} prompts were answered by one deployment only. {} requests, {} failed; hit ratio {} \
-             of prompt tokens.\n   Median time to the first token: {} with nothing cached, {} with a hit.",
+            "\n{}\n\n{}\n   {} requests, {} failed. Median time to the first token: {} with nothing cached, {} with a hit.\n\n   \
+             Prompt tokens found cached:\n\n{compared}\n\n   Round robin would have found {} of all prompt tokens cached; Emberway \
+             found {}. Nothing was cached for {} of {}\n   requests by turns and for {} of {} through Emberway: a deployment \
+             computes a prompt anew the first\n   time, and again where its requests overflow one machine.",
             tables::heads(&seen),
+            choices.concat(),
             figures.requests,
             figures.failed,
-            tables::ratio(figures.tokens),
-            tables::median(Figures::of(misses).first_token),
+            tables::median(Figures::of(misses.iter().copied()).first_token),
             tables::median(Figures::of(hits).first_token),
+            tables::ratio(turns.tokens),
+            tables::ratio(figures.tokens),
+            self.by_turns.iter().filter(|seen| !seen.is_hit()).count(),
+            turns.requests,
+            misses.len(),
+            figures.requests,
         ))?;
         Ok(())
     }
@@ -284,10 +316,25 @@ impl<'a> Stage<'a> {
             checks.join("\n"),
         ))?;
         if let Some(path) = &self.options.report {
-            write_report(path.clone(), &seen, &total, &verdict)?;
+            write_report(path.clone(), &seen, &self.by_turns, &verdict)?;
         }
         Ok(verdict)
     }
+}
+
+/// Whether each of a route's prompts stayed with one deployment, and whether there was a choice.
+fn kept(seen: &[&Seen], route: &Route) -> String {
+    let heads = by_head(seen.iter().copied().filter(|seen| seen.head.route == route.name));
+    let total = heads.len();
+    let kept = heads
+        .into_values()
+        .filter(|seen| by_deployment(seen.iter().copied()).len() == 1);
+    let (name, kept) = (&route.name, kept.count());
+    let choice = match route.tiers.first().map_or(0, Vec::len) {
+        1 => "the only one of its first tier, so there was no choice".to_owned(),
+        members => format!("out of {members} of its first tier"),
+    };
+    format!("   {name}: {kept} of {total} prompts were answered by one deployment only, {choice}.\n")
 }
 
 /// Waits until every stream to cut has begun to be answered, for a while, and a little longer.
@@ -320,9 +367,11 @@ async fn finish(runs: Vec<Run>) -> Result<Vec<report::Report>, DemoError> {
 }
 
 /// Writes the figures as JSON.
-fn write_report(path: PathBuf, seen: &[Seen], total: &Figures, verdict: &Verdict) -> Result<(), DemoError> {
+fn write_report(path: PathBuf, seen: &[Seen], by_turns: &[Seen], verdict: &Verdict) -> Result<(), DemoError> {
     let report = json!({
-        "total": total,
+        "total": Figures::of(seen),
+        "act_2": Figures::of(seen.iter().filter(|seen| seen.act == Act::Cache)),
+        "act_2_by_turns": Figures::of(by_turns),
         "deployments": by_deployment(seen),
         "checks": verdict.checks,
         "holds": verdict.holds(),

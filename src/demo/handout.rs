@@ -1,7 +1,7 @@
 //! What the audience takes home: addresses and a key to try things with, on screen and as a file for scripts.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::demo::DemoError;
 use crate::demo::traffic::MAIN_ROUTE;
@@ -19,17 +19,57 @@ fn variables(places: &Places) -> [(&'static str, &str); 5] {
     ]
 }
 
-/// Writes the environment file: `NAME=value` lines that a shell can source and `docker --env-file` can read, since no value needs
-/// quotes. Its directory must exist.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_env(path: &Path, places: &Places) -> Result<(), DemoError> {
-    let lines = variables(places).map(|(name, value)| format!("{name}={value}\n"));
-    std::fs::write(path, lines.concat()).map_err(|source| DemoError::File {
-        path: path.to_owned(),
-        source,
-    })
+/// The environment file of a running demo.
+#[derive(Debug)]
+pub struct EnvFile<'a> {
+    path: &'a Path,
+    text: String,
+}
+
+impl<'a> EnvFile<'a> {
+    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. No
+    /// value needs quotes. Its directory must exist.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(path: &'a Path, places: &Places) -> Result<Self, DemoError> {
+        let lines = variables(places).map(|(name, value)| format!("export {name}={value}\n"));
+        let text = lines.concat();
+        match std::fs::write(path, &text) {
+            Ok(()) => Ok(Self { path, text }),
+            Err(source) => Err(DemoError::File {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Removes it when the demo ends, unless it holds something else by now: another demo's.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(self) -> Result<(), DemoError> {
+        if std::fs::read_to_string(self.path).is_ok_and(|text| text == self.text) {
+            std::fs::remove_file(self.path).map_err(|source| DemoError::File {
+                path: self.path.to_owned(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The admin listener that an environment file names.
+pub fn admin_url(env: &str) -> Option<&str> {
+    env.lines().find_map(|line| line.strip_prefix("export ADMIN_URL="))
+}
+
+/// A name beside `path` for this process's environment file, where another running demo has taken `path`.
+pub fn beside(path: &Path, process: u32) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let name = format!("{stem}-{process}.{extension}");
+    path.with_file_name(name.trim_end_matches('.'))
 }
 
 /// Tells how to use what stays up.
@@ -44,7 +84,7 @@ pub fn tell(out: &mut dyn Write, places: &Places, env_file: &Path) -> io::Result
     write!(
         out,
         "
-It stays up until Ctrl-C. The same as variables: {env_file}
+It stays up until Ctrl-C. The same as variables, until then: `. {env_file}`
 
    gateway   {gateway}
    key       {key}
@@ -54,7 +94,7 @@ It stays up until Ctrl-C. The same as variables: {env_file}
 
 With curl:
 
-curl -s {gateway}/openai/v1/chat/completions -H 'api-key: {key}' -H 'content-type: application/json' \\
+curl -sS {gateway}/openai/v1/chat/completions -H 'api-key: {key}' -H 'content-type: application/json' \\
   -d '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}'
 
 With the official Python package (pip install openai):
@@ -103,17 +143,66 @@ mod tests {
     fn the_environment_file() {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("demo.env");
-        write_env(&path, &testing::places()).expect("writes");
+        EnvFile::write(&path, &testing::places()).expect("writes");
         let text = std::fs::read_to_string(path).expect("reads");
         insta::assert_snapshot!(text, @r"
-        GATEWAY_URL=http://127.0.0.1:8080
-        GATEWAY_KEY=demo-00ff
-        GATEWAY_MODEL=support-bot
-        ADMIN_URL=http://127.0.0.1:9090
-        SIMULATOR_URL=http://127.0.0.1:9100
+        export GATEWAY_URL=http://127.0.0.1:8080
+        export GATEWAY_KEY=demo-00ff
+        export GATEWAY_MODEL=support-bot
+        export ADMIN_URL=http://127.0.0.1:9090
+        export SIMULATOR_URL=http://127.0.0.1:9100
         ");
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_=:/.-\n".contains(c);
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_=:/.- \n".contains(c);
         assert!(text.chars().all(is_plain), "no value needs quotes in a shell");
+        assert_eq!(admin_url(&text), Some("http://127.0.0.1:9090"));
+        assert_eq!(admin_url("ADMIN=1\n"), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_shell_sources_reaches_the_programs_it_starts() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("demo.env");
+        EnvFile::write(&path, &testing::places()).expect("writes");
+        let mut shell = tokio::process::Command::new("sh");
+        let script = ". \"$0\" && env";
+        let said = shell.args(["-euc", script]).arg(&path).env_clear().output().await;
+        let said = String::from_utf8(said.expect("runs").stdout).expect("text");
+        for (name, value) in variables(&testing::places()) {
+            assert!(said.contains(&format!("{name}={value}\n")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_demo_removes_its_own_file_and_no_other() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("demo.env");
+        EnvFile::write(&path, &testing::places())
+            .and_then(EnvFile::remove)
+            .expect("removes");
+        assert!(!path.exists());
+
+        let own = EnvFile::write(&path, &testing::places()).expect("writes");
+        let other = Places {
+            key: "demo-11ff".to_owned(),
+            ..testing::places()
+        };
+        EnvFile::write(&path, &other).expect("writes");
+        own.remove().expect("leaves it");
+        assert!(path.exists(), "another demo's");
+        std::fs::remove_file(&path).expect("removes");
+        let gone = EnvFile {
+            path: &path,
+            text: String::new(),
+        };
+        gone.remove().expect("nothing to remove");
+    }
+
+    #[test]
+    fn a_name_beside_one_that_is_taken() {
+        let check = |path: &str| beside(Path::new(path), 7).display().to_string();
+        assert_eq!(check("target/demo.env"), "target/demo-7.env");
+        assert_eq!(check("env"), "env-7");
+        assert_eq!(check(".env"), ".env-7");
     }
 
     #[test]

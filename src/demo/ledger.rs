@@ -55,6 +55,11 @@ impl Seen {
         self.finished.failure.is_none()
     }
 
+    /// Whether a part of its prompt was found cached.
+    pub fn is_hit(&self) -> bool {
+        self.finished.tokens.is_some_and(|tokens| tokens.cached > 0)
+    }
+
     /// Whether it is a stream that was cut on purpose after its first byte, and ended by an event that says so. Such a request
     /// is neither a success nor called failed; it is counted apart.
     pub fn is_cut_and_said(&self) -> bool {

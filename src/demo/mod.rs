@@ -10,6 +10,7 @@
 //! | which ports | `ports` |
 //! | what runs, and how it ends | `world` |
 //! | what is sent | `traffic` |
+//! | what it is compared with | `turns` |
 //! | what happens, in which order | `acts` |
 //! | what came back (pure) | `ledger`, `figures` |
 //! | does the usage store say the same (pure) | `books` |
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use crate::config::errors::ConfigErrors;
 use crate::demo::acts::Stage;
+use crate::demo::handout::EnvFile;
 use crate::demo::verdict::Verdict;
 use crate::demo::world::World;
 use crate::load::LoadError;
@@ -40,6 +42,7 @@ pub mod ledger;
 pub mod ports;
 pub mod tables;
 pub mod traffic;
+pub mod turns;
 pub mod verdict;
 pub mod world;
 
@@ -53,6 +56,8 @@ pub struct Options {
     pub once: bool,
     /// Where to write the addresses and the key; the usage store is made beside it.
     pub env_file: PathBuf,
+    /// Where they were meant to go, if the file there is of another demo that still runs.
+    pub env_file_taken: Option<PathBuf>,
     /// Where to write the figures as JSON, if anywhere.
     pub report: Option<PathBuf>,
     /// How long to send load, without the waits between; within [`LOAD_SECONDS`].
@@ -92,7 +97,7 @@ pub enum DemoError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file cannot be written.
-    #[error("cannot write `{}`", path.display())]
+    #[error("cannot write or remove `{}`", path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -114,7 +119,14 @@ pub async fn run(
     stop: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<Option<Verdict>, DemoError> {
     let world = World::start(options).await?;
-    let performed = perform(&world, options, out, stop).await;
+    let performed = match EnvFile::write(&options.env_file, &world.places) {
+        Ok(env_file) => {
+            let performed = perform(&world, options, out, stop).await;
+            // It points nowhere from here on.
+            env_file.remove().and(performed)
+        }
+        Err(error) => Err(error),
+    };
     let ended = world.end().await;
     let verdict = performed?;
     ended?;
@@ -128,7 +140,6 @@ async fn perform(
     out: &mut dyn Write,
     stop: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<Option<Verdict>, DemoError> {
-    handout::write_env(&options.env_file, &world.places)?;
     let mut stage = Stage::new(world, options, out);
     let verdict = tokio::select! {
         verdict = stage.play() => verdict?,

@@ -1,5 +1,7 @@
 //! Figures as text: plain columns without lines and colour, so that they read the same in a terminal, a file and a log.
 
+use std::collections::BTreeSet;
+
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::demo::figures::{Figures, Percentiles, by_deployment, by_head};
@@ -53,6 +55,35 @@ pub fn heads(seen: &[&Seen]) -> String {
         "hit ratio",
     ];
     table(&header, 2, rows.collect())
+}
+
+/// For each model the cached share through the gateway, and of the same load sent by turns. `deployments` tells how many
+/// share a model's requests by turns.
+pub fn compared(gateway: &[&Seen], turns: &[Seen], deployments: impl Fn(&str) -> usize) -> String {
+    let models: BTreeSet<&str> = gateway.iter().map(|seen| seen.head.route.as_str()).collect();
+    let rows = models.into_iter().map(|model| {
+        let by_turns = Figures::of(turns.iter().filter(|seen| seen.head.route == model));
+        let through = Figures::of(gateway.iter().copied().filter(|seen| seen.head.route == model));
+        vec![
+            model.to_owned(),
+            deployments(model).to_string(),
+            by_turns.requests.to_string(),
+            by_turns.failed.to_string(),
+            ratio(by_turns.tokens),
+            through.requests.to_string(),
+            ratio(through.tokens),
+        ]
+    });
+    let header = [
+        "\nmodel",
+        "\ndeployments",
+        "by turns\nrequests",
+        "\nfailed",
+        "\nhit ratio",
+        "through Emberway\nrequests",
+        "\nhit ratio",
+    ];
+    table(&header, 1, rows.collect())
 }
 
 /// Who answered how many requests in each part of the outage.
@@ -164,6 +195,20 @@ mod tests {
         prompt         answered by  requests  prompt tokens  cached  hit ratio
         support-bot 1  a/x                 2            200     120     60.0 %
         support-bot 2  a/x, b/x            2            200     120     60.0 %
+        ");
+    }
+
+    #[test]
+    fn the_load_by_turns_stands_beside_the_gateways() {
+        let mut turns = vec![seen(Act::Cache, 1, "a/x"), seen(Act::Cache, 1, "b/x")];
+        if let Some(tokens) = &mut turns[1].finished.tokens {
+            tokens.cached = 0;
+        }
+        let list = list();
+        insta::assert_snapshot!(compared(&list.iter().take(2).collect::<Vec<_>>(), &turns, |_model| 2), @r"
+                                  by turns                     through Emberway
+        model        deployments  requests  failed  hit ratio          requests  hit ratio
+        support-bot            2         2       0     30.0 %                 2     60.0 %
         ");
     }
 

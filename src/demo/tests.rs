@@ -8,6 +8,7 @@ fn options(directory: &std::path::Path) -> Options {
     Options {
         once: true,
         env_file: directory.join("demo.env"),
+        env_file_taken: None,
         report: Some(directory.join("report.json")),
         load: Duration::from_secs(u64::from(*LOAD_SECONDS.start())),
         free_ports: true,
@@ -37,6 +38,11 @@ async fn everything_that_is_claimed_holds() {
     let cut = report["total"]["cut_and_said"].as_u64();
     assert!(cut.is_some_and(|cut| cut > 0), "{told}");
     assert_eq!(report["holds"], true);
+    // As many requests by turns, but for the rounding of rates, and none of them failed.
+    let requests = |side: &str| report[side]["requests"].as_u64().expect("a count");
+    assert!(requests("act_2_by_turns") >= requests("act_2"), "{told}");
+    assert_eq!(report["act_2_by_turns"]["failed"], 0, "{told}");
+    assert!(told.contains("Round robin would have found"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,5 +52,5 @@ async fn a_demo_that_is_stopped_claims_nothing_and_ends_in_order() {
     let verdict = run(&options(directory.path()), &mut out, &mut std::future::ready(())).await;
     assert_eq!(verdict.expect("ends"), None);
     assert!(String::from_utf8_lossy(&out).ends_with("the usage store was written out.\n"));
-    assert!(directory.path().join("demo.env").exists());
+    assert!(!directory.path().join("demo.env").exists(), "it would point nowhere");
 }

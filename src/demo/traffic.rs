@@ -55,7 +55,18 @@ const SHARES: [Share; 2] = [
     },
 ];
 
-/// Starts load on both routes for one part of the demo; `part` keeps the prompts of different parts apart.
+/// Whom to send to: an address with a key, and what it calls the model.
+#[derive(Debug, Clone, Copy)]
+pub struct Door<'a> {
+    /// Base URL, without a path.
+    pub url: &'a str,
+    /// A key that is taken there.
+    pub key: &'a str,
+    /// Model or deployment.
+    pub model: &'a str,
+}
+
+/// Starts load on both routes through the gateway for one part of the demo; `part` keeps the prompts of different parts apart.
 ///
 /// # Errors
 /// When the driver cannot start.
@@ -66,23 +77,46 @@ pub fn both_routes(
     stream_share: f64,
     extent: Extent,
 ) -> Result<Vec<Run>, DemoError> {
+    shared_among(
+        &|route| vec![gateway(places, route)],
+        ledger,
+        part,
+        stream_share,
+        extent,
+    )
+}
+
+/// Starts load on both routes, the requests of each prompt shared evenly among the doors that `doors` gives for its route. Calls
+/// with the same `part` send the same prompts.
+///
+/// # Errors
+/// When the driver cannot start.
+pub fn shared_among<'a>(
+    doors: &dyn Fn(&'static str) -> Vec<Door<'a>>,
+    ledger: &Arc<Ledger>,
+    part: u64,
+    stream_share: f64,
+    extent: Extent,
+) -> Result<Vec<Run>, DemoError> {
     let mut runs = Vec::new();
-    for (share, number) in SHARES
+    let heads = SHARES
         .iter()
-        .flat_map(|share| (1..=share.heads).map(move |number| (share, number)))
-    {
-        let seed = part * 1_000 + runs.len() as u64;
-        let plan = Plan {
-            rate: Some(share.rate),
-            extent,
-            stream_share,
-            ..plan(places, share.route, share.style, seed)?
-        };
-        let head = Head {
-            route: share.route.to_owned(),
-            number,
-        };
-        runs.push(load::start_observed(plan, ledger.observer(head))?);
+        .flat_map(|share| (1..=share.heads).map(move |number| (share, number)));
+    for (index, (share, number)) in heads.enumerate() {
+        let doors = doors(share.route);
+        for &door in &doors {
+            let plan = Plan {
+                rate: Some(share.rate / doors.len() as f64),
+                extent,
+                stream_share,
+                ..plan(door, share.style, part * 1_000 + index as u64)?
+            };
+            let head = Head {
+                route: share.route.to_owned(),
+                number,
+            };
+            runs.push(load::start_observed(plan, ledger.observer(head))?);
+        }
     }
     Ok(runs)
 }
@@ -96,7 +130,7 @@ pub fn streams(places: &Places, ledger: &Arc<Ledger>, part: u64) -> Result<Run, 
         concurrency: NonZeroU32::new(CUT_STREAMS).unwrap_or(NonZeroU32::MIN),
         extent: Extent::Requests(u64::from(CUT_STREAMS)),
         stream_share: 1.0,
-        ..plan(places, MAIN_ROUTE, Style::Classic, part * 1_000)?
+        ..plan(gateway(places, MAIN_ROUTE), Style::Classic, part * 1_000)?
     };
     let head = Head {
         route: MAIN_ROUTE.to_owned(),
@@ -105,15 +139,23 @@ pub fn streams(places: &Places, ledger: &Arc<Ledger>, part: u64) -> Result<Run, 
     Ok(load::start_observed(plan, ledger.observer(head))?)
 }
 
-fn plan(places: &Places, route: &str, style: Style, seed: u64) -> Result<Plan, DemoError> {
-    let base = places.gateway.parse();
+fn gateway<'a>(places: &'a Places, route: &'a str) -> Door<'a> {
+    Door {
+        url: &places.gateway,
+        key: &places.key,
+        model: route,
+    }
+}
+
+fn plan(door: Door, style: Style, seed: u64) -> Result<Plan, DemoError> {
+    let base = door.url.parse();
     Ok(Plan {
         target: Target {
-            base: base.map_err(|_| PlanError::Url(places.gateway.clone()))?,
+            base: base.map_err(|_| PlanError::Url(door.url.to_owned()))?,
             style,
             api_version: None,
-            model: route.to_owned(),
-            credential: Some(Auth::ApiKey.header(&places.key)?),
+            model: door.model.to_owned(),
+            credential: Some(Auth::ApiKey.header(door.key)?),
         },
         prompts: PromptShape {
             heads: NonZeroU32::MIN,

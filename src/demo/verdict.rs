@@ -41,14 +41,14 @@ impl Verdict {
                 check(
                     total.requests > 0 && total.failed == 0,
                     format!(
-                        "{} requests, {} failed; {} streams, cut on purpose, ended by an explicit error",
+                        "{} requests, {} failed (none may); {} streams, cut on purpose, ended by an explicit error",
                         total.requests, total.failed, total.cut_and_said
                     ),
                 ),
                 check(
                     total.tokens.cached > 0,
                     format!(
-                        "{} of {} prompt tokens were cached",
+                        "{} of {} prompt tokens were cached (at least one must be)",
                         total.tokens.cached, total.tokens.prompt
                     ),
                 ),
@@ -56,12 +56,12 @@ impl Verdict {
                     before > 0 && elsewhere > 0 && returned_at(seen, dead).is_some(),
                     format!(
                         "{dead} answered {before} requests before it went down, others {elsewhere} while it was, and it \
-                         {back} when it was back"
+                         {back} when it was back (each at least one)"
                     ),
                 ),
                 check(
                     driver == store,
-                    "the usage store holds what the driver counted".to_owned(),
+                    "the usage store holds what the driver counted (every count the same)".to_owned(),
                 ),
             ],
         }

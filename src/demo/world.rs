@@ -261,7 +261,16 @@ mod tests {
                 .iter()
                 .find(|spec| spec.name == account)
                 .expect("account");
-            assert!(account.deployments.iter().any(|spec| spec.name == name), "{id}");
+            let spec = account
+                .deployments
+                .iter()
+                .find(|spec| spec.name == name)
+                .expect("deployment");
+            assert_eq!(
+                deployment.capacity,
+                Some(spec.capacity),
+                "{id}: what `check` and the demo show"
+            );
         }
     }
 

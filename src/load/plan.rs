@@ -138,7 +138,7 @@ pub enum PlanError {
         bytes: u64,
     },
     /// Not a URL that can be sent to.
-    #[error("url `{0}` cannot be sent to; give the endpoint without a path, such as http://127.0.0.1:8080")]
+    #[error("url `{0}` cannot be sent to; write http:// or https:// and the host, such as http://127.0.0.1:8080")]
     Url(String),
     /// No model.
     #[error("model is empty; give the name a client would ask for")]
@@ -165,6 +165,14 @@ impl Auth {
 }
 
 impl Target {
+    /// Reads a base URL.
+    ///
+    /// # Errors
+    /// [`PlanError::Url`] when it is no URL; `127.0.0.1:8080` is none, and `localhost:8080` one that [`Self::chat_url`] refuses.
+    pub fn base(text: &str) -> Result<Url, PlanError> {
+        text.parse().map_err(|_not_a_url| PlanError::Url(text.to_owned()))
+    }
+
     /// The URL of chat completions.
     ///
     /// # Errors
@@ -224,8 +232,8 @@ impl Plan {
         }
         within("timeout", self.timeout.as_secs_f64(), 0.001, MAX_TIMEOUT.as_secs_f64())?;
         match self.extent {
-            Extent::Requests(number) => within("requests", number, 1, u64::MAX)?,
-            Extent::Duration(length) => within("duration", length.as_secs_f64(), 0.001, f64::MAX)?,
+            Extent::Requests(number) => at_least("requests", number, 1)?,
+            Extent::Duration(length) => at_least("duration", length.as_secs_f64(), 0.001)?,
             Extent::UntilStopped => {}
         }
         let bytes = u64::from(shape.heads.get()) * u64::from(shape.head_tokens) * super::prompt::CHARS_PER_TOKEN as u64;
@@ -247,13 +255,29 @@ fn within<N: PartialOrd + Copy + std::fmt::Display>(
     low: N,
     high: N,
 ) -> Result<(), PlanError> {
-    if value >= low && value <= high {
+    bounded(value >= low && value <= high, name, value, || {
+        format!("{low} to {high}")
+    })
+}
+
+/// Refuses a number below `low`, and what is no number.
+fn at_least<N: PartialOrd + Copy + std::fmt::Display>(name: &'static str, value: N, low: N) -> Result<(), PlanError> {
+    bounded(value >= low, name, value, || format!("at least {low}"))
+}
+
+fn bounded(
+    is_within: bool,
+    name: &'static str,
+    value: impl std::fmt::Display,
+    bounds: impl FnOnce() -> String,
+) -> Result<(), PlanError> {
+    if is_within {
         return Ok(());
     }
     Err(PlanError::OutOfBounds {
         name,
         value: value.to_string(),
-        bounds: format!("{low} to {high}"),
+        bounds: bounds(),
     })
 }
 
@@ -314,7 +338,14 @@ mod tests {
             (|plan| plan.stream_share = f64::NAN, "stream-share is `NaN`"),
             (|plan| plan.rate = Some(0.0), "rate is `0`"),
             (|plan| plan.timeout = Duration::ZERO, "timeout is `0`"),
-            (|plan| plan.extent = Extent::Requests(0), "requests is `0`"),
+            (
+                |plan| plan.extent = Extent::Requests(0),
+                "requests is `0`; it must be at least 1",
+            ),
+            (
+                |plan| plan.extent = Extent::Duration(Duration::ZERO),
+                "duration is `0`; it must be at least 0.001",
+            ),
             (|plan| plan.target.model.clear(), "model is empty"),
             (|plan| plan.prompts.head_tokens = u32::MAX, "head-tokens is"),
             (

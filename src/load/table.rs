@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::outcome::Tokens;
+use super::outcome::{Failure, Tokens};
 use super::report::{Percentiles, Report};
 
 impl Display for Report {
@@ -147,12 +147,19 @@ fn failures(report: &Report) -> Option<String> {
             failure
                 .status
                 .map_or_else(|| "-".to_owned(), |status| status.to_string()),
-            failure.code.clone().unwrap_or_else(|| "-".to_owned()),
+            code(failure),
             if failure.begun { "begun" } else { "not begun" }.to_owned(),
             count.to_string(),
         ]
     });
     table(&["failures", "status", "code", "answer", "count"], rows.collect())
+}
+
+/// The error's code; Azure's is often the status once more, which says nothing.
+fn code(failure: &Failure) -> String {
+    let repeats = |code: &&String| failure.status.is_some_and(|status| **code == status.to_string());
+    let code = failure.code.as_ref().filter(|code| !repeats(code));
+    code.cloned().unwrap_or_else(|| "-".to_owned())
 }
 
 /// Three significant digits or so, in milliseconds.
@@ -174,9 +181,22 @@ fn ratio(tokens: Tokens) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::outcome::{Failure, FailureKind};
+    use super::super::outcome::FailureKind;
     use super::super::report::{Counts, DeploymentCounts};
     use super::*;
+
+    #[test]
+    fn a_code_that_repeats_the_status_is_left_out() {
+        let check = |said: Option<&str>| {
+            code(&Failure {
+                code: said.map(str::to_owned),
+                ..Failure::after(FailureKind::HttpError, 429)
+            })
+        };
+        assert_eq!(check(Some("429")), "-");
+        assert_eq!(check(Some("RateLimitReached")), "RateLimitReached");
+        assert_eq!(check(None), "-");
+    }
 
     #[test]
     fn a_report_for_people() {

@@ -74,7 +74,7 @@ impl RequestFinished<'_> {
             completion_tokens = record.completion_tokens,
             ttft_ms = record.first_token_us.map(milliseconds),
             total_ms = milliseconds(record.total_us),
-            gateway_ms = self.gateway.as_secs_f64() * 1_000.0,
+            gateway_ms = to_microsecond(self.gateway),
             "request"
         );
     }
@@ -138,7 +138,7 @@ impl AttemptFinished<'_> {
             outcome = self.outcome,
             reason = self.reason,
             status = self.status,
-            duration_ms = self.duration.as_secs_f64() * 1_000.0,
+            duration_ms = to_microsecond(self.duration),
             retry_after_s = self.retry_after.map(|after| after.as_secs_f64()),
             maybe_billed_twice = self.maybe_billed_twice,
             "attempt"
@@ -351,6 +351,11 @@ fn seconds(us: u64) -> f64 {
 
 fn milliseconds(us: u64) -> f64 {
     us as f64 / 1_000.0
+}
+
+/// Milliseconds of a measured time, to the microsecond: the text format shows every digit that there is.
+fn to_microsecond(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 #[cfg(test)]

@@ -17,8 +17,11 @@ fn moments_are_times_dates_or_how_long_ago() {
     for (text, expected) in cases {
         assert_eq!(moment(text, NOW_MS).expect(text), expected, "{text}");
     }
-    let error = moment("yesterday", NOW_MS).expect_err("refused").to_string();
-    assert!(error.starts_with("`yesterday` is no time; write `24h`"), "{error}");
+    let error = format!("{:#}", range("yesterday", None, NOW_MS).expect_err("refused"));
+    assert_eq!(
+        error,
+        "cannot read --since: `yesterday` is no time; write `24h`, `7days`, `2026-11-24` or `2026-11-24T08:00:00Z`"
+    );
     assert!(
         range("1h", Some("2h"), NOW_MS).is_err(),
         "a range that ends before it starts"
@@ -75,9 +78,21 @@ fn deletion_counts_from_the_later_of_creation_and_last_success() {
     }
 }
 
-/// The table without the spaces at line ends.
-fn trimmed(text: &str) -> String {
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+/// The text, if no line of it ends with a blank: snapshots do not show them.
+fn whole(text: &str) -> &str {
+    assert!(text.lines().all(|line| line == line.trim_end()), "{text:?}");
+    text
+}
+
+#[test]
+fn a_missing_store_is_told_by_who_named_it() {
+    let missing = || StoreError::Missing {
+        path: "usage.db".into(),
+    };
+    let said = unreadable(missing(), Some(Path::new("demo.yaml"))).to_string();
+    assert!(said.contains("where `demo.yaml` has it"), "{said}");
+    assert!(!said.contains("--config"), "it was given: {said}");
+    assert!(unreadable(missing(), None).to_string().contains("--config"));
 }
 
 #[test]
@@ -88,7 +103,7 @@ fn tables_are_aligned() {
         15,
         NOW_MS,
     );
-    insta::assert_snapshot!(trimmed(&deployment_table(&[used, never])), @r"
+    insta::assert_snapshot!(whole(&deployment_table(&[used, never])), @r"
     deployment              first seen            created       last success   idle        may be deleted  requests  success    hit
     contoso/support  2026-11-14 12:00Z  2026-10-25 12:00Z  2026-11-24 06:00Z  6h 0m     2026-12-09 06:00Z     1,200    99.5%  90.0%
     contoso/support  2026-11-14 12:00Z                  -                  -      -  by 2026-11-29 12:00Z     1,200    99.5%  90.0%
@@ -117,7 +132,7 @@ fn tables_are_aligned() {
         truncated: false,
         total: figures("all", 1_202),
     };
-    insta::assert_snapshot!(trimmed(&report_table(&report)), @r"
+    insta::assert_snapshot!(whole(&report_table(&report)), @r"
     usage from 2026-11-23 12:00Z to 2026-11-24 12:00Z
 
     client  requests  success     prompt     cached    hit  completion  p50 s  p95 s  first p50 s  first p95 s  attempts  estimated

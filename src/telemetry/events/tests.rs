@@ -258,3 +258,15 @@ fn status_classes_are_a_closed_set() {
     let classes = [0, 200, 304, 429, 503, 999].map(status_class);
     assert_eq!(classes, ["none", "2xx", "3xx", "4xx", "5xx", "none"]);
 }
+
+#[test]
+fn measured_times_have_three_decimals_at_most() {
+    for (nanos, shown) in [
+        (44_125, "0.044"),
+        (44_500, "0.045"),
+        (1_234_567_891, "1234.568"),
+        (300_000, "0.3"),
+    ] {
+        assert_eq!(to_microsecond(Duration::from_nanos(nanos)).to_string(), shown);
+    }
+}
