@@ -9,8 +9,8 @@
 //! hot block there is no key: a key must not divide what needs no dividing.
 //!
 //! **Whether it pays** is decided by the cached tokens that answers report, since neither the machines nor the threshold are
-//! published ([`Trials`]). A head that is too short to be cached by itself loses nothing when it is divided: it gets keys
-//! at once. A longer one begins without. Where answers show that much of what must be cached is not, keys are
+//! published ([`Trials`]). A head that is too short to be cached by itself loses nothing when it is divided: it gets
+//! a fixed number of keys at once, and no later change moves its conversations. A longer one begins without. Where answers show that much of what must be cached is not, keys are
 //! switched on for that head; where surely more is missing then than before, they are switched off again, for longer each time.
 //! The two ways are tried one after the other, not side by side: a small share without a key would be few requests
 //! a minute, which never meets the threshold, and would always look best.
@@ -33,6 +33,8 @@ const LOWER: f64 = 0.35;
 const KEYS_MAX: u16 = 2_048;
 /// The provider caches nothing shorter: a shared head below that is worth nothing by itself, so dividing it costs nothing.
 const CACHEABLE_TOKENS: u32 = 1_024;
+/// Keys of such a head, however hot it is: what never changes never moves a conversation.
+const FREE_KEYS: u16 = 64;
 /// Tokens of the prefix that the provider hashes to pick a machine.
 const ROUTING_TOKENS: u32 = 256;
 
@@ -82,6 +84,7 @@ pub(super) fn cache_key(
     let (at, keys) = hot?;
     let (hot, next) = (ids[at], ids[at + 1]);
     let is_free = chain.tokens(at + 1) < CACHEABLE_TOKENS;
+    let keys = if is_free { FREE_KEYS } else { keys };
     let draw = |key: u16| rendezvous::spread(rendezvous::spread(next.low()) ^ rendezvous::spread(u64::from(key) + 77));
     let key = (0..keys).max_by_key(|&key| draw(key))?;
     let routing = (1..=ids.len())

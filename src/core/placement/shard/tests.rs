@@ -79,7 +79,14 @@ fn keys_are_lowered_late() {
 
 #[test]
 fn dividing_a_head_too_short_to_be_cached_costs_nothing() {
-    assert!(Gateway::new().key(4, 1, 30.0).unwrap().pays);
+    let mut gateway = Gateway::new();
+    let key = gateway.key(4, 1, 10.0).unwrap();
+    assert!(key.pays);
+    assert_eq!(
+        gateway.key(4, 1, 300.0).unwrap().value,
+        key.value,
+        "no rate moves a conversation"
+    );
     assert!(!Gateway::new().key(20, 1, 30.0).unwrap().pays);
 }
 
