@@ -182,6 +182,7 @@ impl Running {
     pub async fn drain(mut self) -> anyhow::Result<()> {
         self.state.is_draining.store(true, Ordering::Release);
         tracing::info!(running = self.gateway.activity.running(), "draining");
+        // Load balancers must see that it is not ready before connections are refused.
         tokio::time::sleep(self.shutdown.delay).await;
         self.stop_traffic.send_replace(true);
         while self.accepting.join_next().await.is_some() {}

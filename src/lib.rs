@@ -6,6 +6,7 @@
 //! | layer | modules | what they are |
 //! | --- | --- | --- |
 //! | 0 | [`core`] | decisions: no IO, no clock, no randomness, no async, no logging |
+//! | 0 | [`columns`] | text tables for people |
 //! | 1 | [`openai`] | wire formats: bytes in, values out |
 //! | 2 | [`config`], [`storage`], [`telemetry`], [`simulator`] | each touches one part of the world |
 //! | 3 | [`proxy`], [`admin`], [`load`], [`replay`] | things that run |
@@ -14,6 +15,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod columns;
 pub mod config;
 pub mod core;
 pub mod demo;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::config::secrets::Secret;
 use crate::openai::{bearer, error};
+use crate::telemetry::events::process::AdminAcceptFailed;
 use crate::telemetry::metrics;
 
 /// Longest time for a request's head to arrive, the idle time before it included: otherwise whoever reaches the port could hold
@@ -110,10 +111,14 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = accepted else {
-            // Most likely there are too many open files.
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                AdminAcceptFailed { error: &error }.emit();
+                // Others may close files meanwhile; without the pause this would spin.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {

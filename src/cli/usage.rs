@@ -9,7 +9,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use comfy_table::{CellAlignment, Table, presets};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +16,7 @@ use serde::Serialize;
 use strum::VariantArray as _;
 
 use crate::cli::output;
+use crate::columns::columns;
 use crate::config;
 use crate::config::errors::ConfigErrors;
 use crate::core::ledger::idle::DAY_MS;
@@ -186,7 +186,7 @@ fn span(ms: i64) -> String {
 // === Usage ===
 
 fn report_table(report: &Report) -> String {
-    let mut table = table(&[
+    let header = [
         report.by.as_ref(),
         "requests",
         "success",
@@ -200,18 +200,18 @@ fn report_table(report: &Report) -> String {
         "first p95 s",
         "attempts",
         "estimated",
-    ]);
-    for group in &report.groups {
-        table.add_row(figures_row(group));
-    }
-    table.add_row(figures_row(&report.total));
+    ];
+    let rows = report.groups.iter().chain([&report.total]).map(figures_row);
     let (since, until) = (shown(Some(report.since_ms)), shown(Some(report.until_ms)));
     let cut = if report.truncated {
         "\nonly the first groups are shown; choose a shorter range or a coarser --by"
     } else {
         ""
     };
-    format!("usage from {since} to {until}\n\n{}{cut}", text(&table))
+    format!(
+        "usage from {since} to {until}\n\n{}{cut}",
+        columns(&header, 1, rows.collect())
+    )
 }
 
 fn figures_row(figures: &Figures) -> Vec<String> {
@@ -272,7 +272,7 @@ fn deployment(totals: DeploymentTotals, inactivity_days: u32, now_ms: i64) -> De
 }
 
 fn deployment_table(lines: &[DeploymentLine]) -> String {
-    let mut table = table(&[
+    let header = [
         "deployment",
         "first seen",
         "created",
@@ -282,11 +282,11 @@ fn deployment_table(lines: &[DeploymentLine]) -> String {
         "requests",
         "success",
         "hit",
-    ]);
-    for line in lines {
+    ];
+    let rows = lines.iter().map(|line| {
         let totals = &line.totals;
         let earlier = if line.deletion_may_be_earlier { "by " } else { "" };
-        table.add_row(vec![
+        vec![
             totals.deployment.to_string(),
             shown(Some(totals.first_seen_ms)),
             shown(totals.created_at_ms),
@@ -296,31 +296,12 @@ fn deployment_table(lines: &[DeploymentLine]) -> String {
             thousands(totals.requests),
             percent(totals.successes, totals.requests),
             percent(totals.cached_tokens, totals.prompt_tokens),
-        ]);
-    }
-    text(&table)
+        ]
+    });
+    columns(&header, 1, rows.collect())
 }
 
 // === Tables ===
-
-/// A table with names on the left and figures on the right.
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    if let Some(names) = table.column_mut(0) {
-        names.set_padding((0, 1));
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-/// The table's lines without spaces at their ends.
-fn text(table: &Table) -> String {
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
-}
 
 /// A count with its thousands apart.
 fn thousands(count: i64) -> String {

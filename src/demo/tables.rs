@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::{CellAlignment, Table, presets};
-
+use crate::columns::columns;
 use crate::demo::figures::{Figures, Percentiles, by_deployment, by_head};
 use crate::demo::ledger::{Act, Seen};
 use crate::load::outcome::Tokens;
@@ -11,23 +10,11 @@ use crate::load::outcome::Tokens;
 /// Spaces before every line of a table.
 const INDENT: &str = "   ";
 
-/// A table without lines; the first `left` columns to the left, numbers to the right. `header` is empty for none.
+/// [`columns`], indented.
 pub fn table(header: &[&str], left: usize, rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).add_rows(rows);
-    if !header.is_empty() {
-        table.set_header(header);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index >= left {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let lines: Vec<_> = table
-        .trim_fmt()
+    let lines: Vec<_> = columns(header, left, rows)
         .lines()
-        .map(|line| format!("{INDENT}{}", line.trim_end()))
+        .map(|line| format!("{INDENT}{line}"))
         .collect();
     lines.join("\n")
 }

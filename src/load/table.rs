@@ -2,10 +2,9 @@
 
 use std::fmt::{self, Display};
 
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::outcome::{Failure, Tokens};
 use super::report::{Percentiles, Report};
+use crate::columns::columns;
 
 impl Display for Report {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,23 +22,10 @@ impl Display for Report {
     }
 }
 
-/// A table without lines, first column to the left, numbers to the right; `header` is empty for none.
+/// Names to the left, numbers to the right; all to the left without a `header`. Nothing for no rows.
 fn table(header: &[&str], rows: Vec<Vec<String>>) -> Option<String> {
-    if rows.is_empty() {
-        return None;
-    }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).add_rows(rows);
-    if !header.is_empty() {
-        table.set_header(header);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index > 0 && !header.is_empty() {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    Some(table.trim_fmt())
+    let left = if header.is_empty() { usize::MAX } else { 1 };
+    (!rows.is_empty()).then(|| columns(header, left, rows))
 }
 
 fn summary(report: &Report) -> Option<String> {

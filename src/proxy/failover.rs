@@ -70,12 +70,12 @@ pub async fn first_answer(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
-    plan: &Plan,
+    plan: Plan,
 ) -> Result<Chosen, Stop> {
     let deadline = context.started + call.route.failover.deadline;
     let mut fallback = Fallback::default();
     let mut is_late = false;
-    let mut candidates = plan.candidates.clone();
+    let mut candidates = plan.candidates;
     let mut next = 0;
     while let Some(&candidate) = candidates.get(next) {
         next += 1;

@@ -79,7 +79,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         request: &request,
         forwarded: &forwarded,
     };
-    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, &plan).await?;
+    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, plan).await?;
     // No other deployment will be asked any more.
     drop(body);
     relay::relay(gateway, &mut downstream, context, &live, route, chosen)

@@ -54,7 +54,7 @@ enum Break {
 struct Limits<'a> {
     idle: Duration,
     until: tokio::time::Instant,
-    cut_off: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    cut_off: Pin<&'a mut (dyn Future<Output = ()> + Send)>,
 }
 
 /// Passes the answer on to its end, and notes for the request and for its deployment what that was.
@@ -76,10 +76,11 @@ pub async fn relay(
     } = chosen;
     let timeouts = &route.timeouts;
     let spent = context.last_attempt().map_or(Duration::ZERO, |attempt| attempt.took);
+    let cut_off = std::pin::pin!(gateway.activity.is_cut_off());
     let mut limits = Limits {
         idle: timeouts.idle,
         until: tokio::time::Instant::now() + timeouts.total.saturating_sub(spent),
-        cut_off: Box::pin(gateway.activity.is_cut_off()),
+        cut_off,
     };
     let is_whole = matches!(begun, Begun::Whole { .. });
     // Whatever fails on the client's side, the client cannot have the answer.

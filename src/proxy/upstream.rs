@@ -1,8 +1,8 @@
 //! One exchange with one upstream: send, read the answer.
 //!
-//! A pooled connection may have been closed by the other side a moment ago. If it breaks at once, without any byte of an
-//! answer, the request is sent once more, on a new connection: a server that had begun to work on it would not have closed it. A
-//! connection that breaks later may have cost a completion, so that is reported, and decided and counted by the caller.
+//! A pooled connection may have been closed by the other side a moment ago. If it breaks within a second, before a whole head of an
+//! answer, the request is sent once more, on a new connection: almost surely it was never read. A connection that breaks later
+//! may have cost a completion, so that is reported, and decided and counted by the caller.
 //!
 //! HTTP/1.1 with a body of ordinary size goes out in one write: head and body together, where pingora's session would
 //! make two, each a system call, a packet and a wake-up of the other side. That is a sixth of the whole cost of a small
@@ -287,8 +287,8 @@ fn has_final_head(session: &mut HttpSession) -> bool {
             .is_some_and(|head| !head.status.is_informational())
 }
 
-/// Whether a pooled connection had been closed before the request was sent on it: it broke at once, and pingora saw no byte of an answer or
-/// a connection's end where one should have been.
+/// Whether a pooled connection had most likely been closed before the request was sent on it: it broke at once, and what pingora
+/// met is what it meets then, a failed write, or an end or error of the connection in place of an answer's head.
 fn is_stale(error: &pingora::Error, after: Duration) -> bool {
     let is_safe = matches!(error.retry, RetryType::ReusedOnly | RetryType::Decided(true))
         || matches!(error.etype(), ErrorType::WriteError);

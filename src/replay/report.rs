@@ -1,11 +1,11 @@
 //! Runs for people and for machines: a table, and one JSON object a run.
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::policy::PolicyName;
 use super::trace::Trace;
 use super::world::{CacheKeys, Outcome, Provider, Setting};
+use crate::columns::columns;
 
 /// A run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -111,16 +111,13 @@ impl Row {
 /// The table of runs. Percentages; `of bound` is what to compare policies by.
 pub fn table(rows: &[Row]) -> String {
     let is_hosted = rows.iter().any(|row| row.provider == "hosted");
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     let mut header = vec!["trace", "policy", "deployments", "replicas", "limit"];
     if is_hosted {
         header.extend(["machines", "a minute", "key"]);
     }
     header.extend(["hit", "of bound", "imbalance", "w50", "w95", "refused", "failed"]);
     let numbers_from = header.iter().position(|name| *name == "hit").unwrap_or(0);
-    table.set_header(header);
-    for row in rows {
+    let cells = rows.iter().map(|row| {
         let limit = row
             .limit_factor
             .map_or_else(|| "-".to_owned(), |factor| format!("x{factor}"));
@@ -146,13 +143,7 @@ pub fn table(rows: &[Row]) -> String {
         ]);
         cells.extend([row.imbalance, row.w50, row.w95].map(|value| format!("{value:.2}")));
         cells.extend([percent(row.refused), percent(row.failed)]);
-        table.add_row(cells);
-    }
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if index >= numbers_from {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.trim_fmt()
+        cells
+    });
+    columns(&header, numbers_from, cells.collect())
 }

@@ -314,7 +314,7 @@ impl LookupFailed<'_> {
     }
 }
 
-/// A deployment was throttled, or cannot answer for now, and rests. Happens in the course of business, so it is told at `debug`.
+/// A deployment was throttled, or asked for a pause, and rests. Happens in the course of business, so it is told at `debug`.
 #[derive(Debug)]
 pub struct DeploymentCooling<'a> {
     /// Which.

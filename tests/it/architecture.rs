@@ -11,6 +11,7 @@ use source::{Reference, Source};
 
 /// The modules with their layers, as the table in `src/lib.rs` tells them: a module may use itself and lower layers.
 const LAYERS: &[(&str, u8)] = &[
+    ("columns", 0),
     ("core", 0),
     ("openai", 1),
     ("config", 2),

@@ -98,7 +98,7 @@ pub enum Effect {
     Rest(Option<Duration>),
     /// It cannot answer for a time that it named, which is no sign of health.
     Pause(Duration),
-    /// It cannot work for now, whatever is sent: its breaker opens at once, for this long.
+    /// It cannot work, whatever is sent, until somebody mends it: its breaker opens at once, for this long.
     Unusable(Duration),
 }
 

@@ -88,6 +88,20 @@ impl ConfigWatchFailing<'_> {
     }
 }
 
+/// The admin listener could not accept a connection, most likely because too many files are open.
+#[derive(Debug)]
+pub struct AdminAcceptFailed<'a> {
+    /// Why.
+    pub error: &'a std::io::Error,
+}
+
+impl AdminAcceptFailed<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(error = %self.error, "the admin listener cannot accept a connection");
+    }
+}
+
 /// The task that reloads has ended.
 #[derive(Debug)]
 pub struct ReloadingStopped<'a> {
