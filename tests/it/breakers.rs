@@ -15,6 +15,7 @@ async fn an_operation_that_no_deployment_knows_costs_nobody_a_deployment() {
         ..Setup::default()
     })
     .await;
+    let before = world.ask(WHOLE).await;
     let url = V1.replace("chat/completions", "embeddings");
     let question = r#"{"model":"bot","input":"Where is my parcel?"}"#;
     let refused = read(world.post(&url, question).send().await.unwrap()).await;
@@ -22,11 +23,11 @@ async fn an_operation_that_no_deployment_knows_costs_nobody_a_deployment() {
         (refused.status.as_u16(), refused.code().as_str()),
         (400, "OperationNotSupported")
     );
-    let answer = world.ask(WHOLE).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("x-emberway-deployment")),
-        (200, "a/ft")
-    );
+    // An ejected deployment would still answer, but as the last resort.
+    let after = world.ask(WHOLE).await;
+    let how = ["x-emberway-deployment", "x-emberway-reason"].map(|name| after.header(name));
+    assert_eq!((after.status.as_u16(), how[0]), (200, "a/ft"));
+    assert_eq!(how[1], before.header("x-emberway-reason"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
