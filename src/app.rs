@@ -118,7 +118,7 @@ pub async fn start(
         usage,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
-        memory: Default::default(),
+        memory: crate::proxy::placing::Memory::default(),
     });
 
     let state = Arc::new(ProcessState {

@@ -15,4 +15,5 @@ pub mod room;
 pub mod rule;
 pub mod shard;
 mod survey;
+pub mod truth;
 pub mod view;
