@@ -47,8 +47,10 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(members: &'a [Member]) -> Self {
-        let left = (0..members.len().min(MEMBERS_MAX)).map(|at| at as u8).collect();
-        Self { members, left }
+        Self {
+            members,
+            left: all(members),
+        }
     }
 
     /// Members that are left.
@@ -60,7 +62,7 @@ impl<'a> Walk<'a> {
     pub(super) fn narrow(&mut self, id: BlockId, homes: u8) {
         let homes = usize::from(homes);
         if homes > 1 && homes < self.left.len() {
-            sort(id, self.members, &mut self.left);
+            sort(id.low(), self.members, &mut self.left);
             span_regions(self.members, &mut self.left, homes);
             self.left.truncate(homes);
         }
@@ -68,22 +70,25 @@ impl<'a> Walk<'a> {
 
     /// The order of choice for the key block: inside what is left, then outside.
     pub(super) fn order(mut self, key: BlockId) -> Order {
-        sort(key, self.members, &mut self.left);
-        let mut outside: Order = (0..self.members.len().min(MEMBERS_MAX))
-            .map(|at| at as u8)
-            .filter(|at| !self.left.contains(at))
-            .collect();
-        sort(key, self.members, &mut outside);
+        sort(key.low(), self.members, &mut self.left);
+        let mut outside = all(self.members);
+        outside.retain(|at| !self.left.contains(at));
+        sort(key.low(), self.members, &mut outside);
         self.left.extend(outside);
         self.left
     }
 }
 
-/// Sorts members into a block's weighted rendezvous order.
-fn sort(id: BlockId, members: &[Member], order: &mut Order) {
+/// All members, at most [`MEMBERS_MAX`].
+pub(super) fn all(members: &[Member]) -> Order {
+    (0..members.len().min(MEMBERS_MAX)).map(|at| at as u8).collect()
+}
+
+/// Sorts members into a key's weighted rendezvous order.
+pub(super) fn sort(key: u64, members: &[Member], order: &mut Order) {
     let score = |at: u8| {
         let member = &members[usize::from(at)];
-        rendezvous::weighted(rendezvous::draw(id.low(), member.seed), member.weight)
+        rendezvous::weighted(rendezvous::draw(key, member.seed), member.weight)
     };
     let mut scored: SmallVec<[(f64, u8); 16]> = order.iter().map(|&at| (score(at), at)).collect();
     scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::candidates::Choice;
 use super::chain::{BlockId, Chain};
 use super::heat::{self, Heat};
-use super::nested::{self, Order, Walk};
+use super::nested::{self, Walk};
 use super::rule::Rule;
 use super::view::{Ask, Member, Tier, View};
 
@@ -33,10 +34,8 @@ pub(super) struct TierSurvey {
     pub(super) key: usize,
     /// Homes that the key block is chosen among.
     pub(super) homes: usize,
-    /// Members in order of choice.
-    pub(super) order: Order,
-    /// Leading blocks that this replica sent to each member lately; 0 unless the key block is among them.
-    pub(super) matched: SmallVec<[u16; 8]>,
+    /// Members in order of choice; matched only where the key block is among what this replica sent.
+    pub(super) choice: Choice,
 }
 
 /// A tier on the way.
@@ -137,8 +136,10 @@ impl<'a> Progress<'a> {
         TierSurvey {
             key,
             homes: if key == 0 { 1 } else { homes },
-            order: self.walk.order(ids.get(key).copied().unwrap_or_default()),
-            matched: self.matched,
+            choice: Choice {
+                order: self.walk.order(ids.get(key).copied().unwrap_or_default()),
+                matched: self.matched,
+            },
         }
     }
 }

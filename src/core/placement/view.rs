@@ -42,8 +42,10 @@ pub struct Member {
     pub limit: f64,
     /// Tokens of its current minute that are used, as far as this replica knows (see [`super::room`]).
     pub used: f64,
-    /// How busy it is, for prompts that have no home: requests in flight, or those times its latency. Lower is better.
+    /// Requests in flight there, as far as this replica knows.
     pub load: f64,
+    /// Smoothed seconds to the beginning of an answer ([`super::latency`]); 0 where unknown.
+    pub latency: f64,
     /// Whether it may be tried.
     pub state: State,
     /// How long its cache keeps what nobody asks for.
@@ -61,6 +63,7 @@ impl Member {
             limit,
             used: 0.0,
             load: 0.0,
+            latency: 0.0,
             state: State::Ready,
             cache_life: CACHE_LIFE,
         }
