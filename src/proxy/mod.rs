@@ -24,6 +24,7 @@ pub mod handler;
 pub mod headers;
 pub mod learn;
 pub mod listen;
+pub mod observe;
 pub mod placing;
 pub mod prompt;
 pub mod relay;

@@ -65,7 +65,8 @@ fn deployment_view(
 ) -> DeploymentView {
     let replicas = f64::from(live.config.runtime.snapshot.replicas);
     let (limit, used) = {
-        let room = known.state.room.lock();
+        let learned = known.state.learned.lock();
+        let room = &learned.room;
         (room.limit(), room.used(gateway.memory.since_start(now), replicas))
     };
     let health = known.state.health.lock().clone();

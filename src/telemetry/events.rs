@@ -244,6 +244,23 @@ impl LimitChanged<'_> {
     }
 }
 
+/// What had been sent to a deployment before is not in its cache any more.
+#[derive(Debug)]
+pub struct CacheLost<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+}
+
+impl CacheLost<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            deployment = &***self.deployment,
+            "the deployment's cache has lost what was sent before; prompts are not kept there for its sake"
+        );
+    }
+}
+
 /// A client's connection was closed at once because there were enough.
 #[derive(Debug)]
 pub struct ConnectionRefused {
@@ -307,20 +324,23 @@ impl ExchangeFailed<'_> {
     }
 }
 
-/// A deployment refused the `stream_options` that the gateway had added; it is not asked for usage for a while.
+/// A deployment refused a member of the body that the gateway had added; it is sent without for a while.
 #[derive(Debug)]
-pub struct StreamUsageRefused<'a> {
+pub struct OptionRefused<'a> {
     /// Which.
     pub deployment: &'a DeploymentId,
+    /// The member.
+    pub option: &'static str,
 }
 
-impl StreamUsageRefused<'_> {
+impl OptionRefused<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let deployment = &***self.deployment;
         warn!(
             deployment,
-            "deployment refuses `stream_options`; usage of its streams is estimated for an hour"
+            option = self.option,
+            "the deployment refuses what the gateway adds to requests; it is sent without for an hour"
         );
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Setup {
     pub(crate) health: &'static str,
     /// `shutdown`.
     pub(crate) shutdown: &'static str,
+    /// `policy` of the defaults.
+    pub(crate) policy: &'static str,
     /// `failover` of the defaults.
     pub(crate) failover: &'static str,
     /// `timeouts` of the defaults.
@@ -105,6 +107,7 @@ impl Default for Setup {
             limits: "",
             health: "",
             shutdown: "delay: 0s, drain: 10s",
+            policy: "nested",
             failover: "",
             timeouts: "",
             clients: "",
@@ -182,7 +185,7 @@ impl Setup {
         let mut text = format!(
             "listeners: [ {{ address: '127.0.0.1:0', {} }} ]\nadmin: {{ address: '127.0.0.1:0', {} }}\n\
              usage: {{ path: '{}' }}\nshutdown: {{ {} }}\nlimits: {{ {} }}\nhealth: {{ {} }}\n\
-             defaults: {{ failover: {{ {} }}, timeouts: {{ {} }} }}\n\
+             defaults: {{ policy: {}, failover: {{ {} }}, timeouts: {{ {} }} }}\n\
              clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}\n{}\nresources:\n",
             self.listener,
             self.admin,
@@ -190,6 +193,7 @@ impl Setup {
             self.shutdown,
             self.limits,
             self.health,
+            self.policy,
             self.failover,
             self.timeouts,
             self.clients
@@ -484,10 +488,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, looking).await {
-        Ok(seen) => seen,
-        Err(error) => panic!("waited in vain for {what}: {error}"),
-    }
+    within(what, looking).await
 }
 
 /// Waits for something to end, within a bound.

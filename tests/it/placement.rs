@@ -1,6 +1,6 @@
 //! Where requests go, and what of their deployments' limits is noticed.
 
-use crate::harness::{Setup, WHOLE, World, eventually};
+use crate::harness::{Setup, V1, WHOLE, World, eventually, read};
 
 /// A question of some 4 × `words` bytes that begins with these.
 fn question(beginning: &str, words: usize) -> String {
@@ -81,4 +81,134 @@ async fn what_was_learned_of_prompts_survives_a_reload() {
         after.header("x-emberway-deployment"),
         before.header("x-emberway-deployment")
     );
+}
+
+/// A body whose head is hot: many turns begin with it.
+fn turn(number: usize) -> String {
+    let opener = format!("Question {number}: {}", "where is it? ".repeat(200));
+    let head = "You answer for a parcel service. ".repeat(200);
+    let messages = serde_json::json!([{"role": "system", "content": head}, {"role": "user", "content": opener}]);
+    serde_json::json!({"model": "bot", "messages": messages}).to_string()
+}
+
+/// The keys that reached the simulator, in order; none where a request had none.
+fn keys(world: &World) -> Vec<Option<String>> {
+    let bodies = world.requests().into_iter().map(|request| {
+        let body: serde_json::Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
+        body["prompt_cache_key"].as_str().map(str::to_owned)
+    });
+    bodies.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_head_is_given_keys_where_the_deployment_may_have_them() {
+    for (setting, expected) in [("prompt_cache_key: always", true), ("prompt_cache_key: off", false)] {
+        let world = World::start(Setup {
+            accounts: &["a"],
+            deployment: setting,
+            ..Setup::default()
+        })
+        .await;
+        for number in 0..40 {
+            assert_eq!(world.ask(turn(number)).await.status, 200);
+        }
+        let sent = keys(&world);
+        let different: std::collections::HashSet<_> = sent.iter().flatten().collect();
+        assert_eq!(different.len() > 1, expected, "{setting}: {sent:?}");
+        assert!(sent[0].is_none(), "the first of a head is not hot");
+        if expected {
+            // A conversation keeps its key.
+            let again = world.ask(turn(39)).await;
+            assert_eq!(
+                (again.status.as_u16(), keys(&world)[40].clone()),
+                (200, sent[39].clone())
+            );
+            // A client's own key stays what it is.
+            let own = turn(39).replacen('{', r#"{"prompt_cache_key":"mine","#, 1);
+            assert_eq!(world.ask(own).await.status, 200);
+            assert_eq!(keys(&world)[41].as_deref(), Some("mine"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_does_not_know_the_key_gets_none() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        deployment: "prompt_cache_key: always",
+        ..Setup::default()
+    })
+    .await;
+    let mut number = 0;
+    while keys(&world).iter().flatten().count() == 0 {
+        assert!(number < 40, "no key was sent");
+        assert_eq!(world.ask(turn(number)).await.status, 200);
+        number += 1;
+    }
+    let unknown = serde_json::json!({"respond": {"status": 400, "body": {"error": {
+        "message": "Unrecognized request argument supplied: prompt_cache_key",
+        "type": "invalid_request_error", "param": null, "code": null,
+    }}}});
+    world.fault_times("a", 1, serde_json::from_value(unknown).unwrap());
+    let before = keys(&world).len();
+    let answer = world.ask(turn(number)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "1")
+    );
+    assert_eq!(world.ask(turn(number + 1)).await.status, 200);
+    let sent: Vec<bool> = keys(&world)[before..].iter().map(Option::is_some).collect();
+    assert_eq!(
+        sent,
+        [true, false, false],
+        "refused, sent again without, and not tried for a while"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_can_decline_affinity() {
+    let world = World::start(Setup {
+        one_tier: true,
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(world.ask(turn(0)).await.header("x-emberway-reason"), "home");
+    let declined = world
+        .post(V1, turn(0))
+        .header("x-emberway-affinity", "off")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read(declined).await.header("x-emberway-reason"), "by_load");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_may_choose_a_plainer_policy() {
+    for (policy, reason) in [
+        ("round_robin", "turn"),
+        ("least_busy", "least_busy"),
+        ("latency", "latency"),
+        ("head_hash", "home"),
+    ] {
+        let world = World::start(Setup {
+            one_tier: true,
+            policy,
+            ..Setup::default()
+        })
+        .await;
+        let mut used = std::collections::BTreeSet::new();
+        for _ in 0..4 {
+            let answer = world.ask(turn(0)).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("x-emberway-reason")),
+                (200, reason)
+            );
+            used.insert(answer.header("x-emberway-deployment").to_owned());
+        }
+        match policy {
+            "round_robin" => assert_eq!(used.len(), 2),
+            "head_hash" => assert_eq!(used.len(), 1),
+            _ => {}
+        }
+    }
 }

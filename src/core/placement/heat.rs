@@ -50,10 +50,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether it was sent to the deployment in the last `life` before `now`.
-    pub(super) fn is_warm(&self, tag: u32, now: Duration, life: Duration) -> bool {
-        let mark = self.sent.iter().find(|mark| mark.tag == tag);
-        mark.is_some_and(|mark| ticks(now).saturating_sub(mark.at) <= ticks(life))
+    /// To whom it was sent, by [`tag`], and when, in [`ticks`].
+    pub(super) fn sent(&self) -> impl Iterator<Item = (u32, u32)> {
+        let marks = self.sent.iter().filter(|mark| mark.tag != 0);
+        marks.map(|mark| (mark.tag, mark.at))
     }
 
     /// It was sent to the deployment now.
@@ -73,8 +73,14 @@ pub(super) fn tag(seed: u64) -> u32 {
     ((rendezvous::spread(seed) >> 32) as u32).max(1)
 }
 
-fn ticks(time: Duration) -> u32 {
+/// A time in the table's own unit.
+pub(super) fn ticks(time: Duration) -> u32 {
     (time.as_secs_f64() * TICKS_PER_SECOND) as u32
+}
+
+/// The time between two moments in ticks.
+pub(super) fn between(earlier: u32, later: u32) -> Duration {
+    Duration::from_secs_f64(f64::from(later.saturating_sub(earlier)) / TICKS_PER_SECOND)
 }
 
 /// The table.
@@ -155,7 +161,7 @@ impl Heat {
             entry.tokens *= factor;
             entry.requests *= factor;
             if entry.tokens >= FORGOTTEN_TOKENS {
-                return (entry, Some(Duration::from_secs_f64(f64::from(ago) / TICKS_PER_SECOND)));
+                return (entry, Some(between(0, ago)));
             }
             // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
             entry.tokens = 0.0;
@@ -201,7 +207,6 @@ mod tests {
     use super::*;
 
     const HALF_LIFE: Duration = Duration::from_mins(5);
-    const LIFE: Duration = Duration::from_mins(10);
 
     fn add(heat: &mut Heat, id: u128, tokens: f32, now: Duration) -> f32 {
         let (entry, _) = heat.touch(BlockId(id), now);
@@ -243,25 +248,25 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_per_deployment_and_expire() {
+    fn marks_are_per_deployment_and_the_least_recent_is_replaced() {
         let mut heat = Heat::new(1_024, HALF_LIFE);
         let (entry, _) = heat.touch(BlockId(1), Duration::ZERO);
         entry.mark(11, Duration::ZERO);
         entry.mark(12, Duration::from_mins(5));
-        let warm = |entry: &Entry, tag, minutes| entry.is_warm(tag, Duration::from_mins(minutes), LIFE);
-        assert_eq!(
-            [
-                warm(entry, 11, 10),
-                warm(entry, 11, 11),
-                warm(entry, 12, 11),
-                warm(entry, 13, 0)
-            ],
-            [true, false, true, false]
-        );
+        let sent = |entry: &Entry| -> Vec<(u32, u64)> {
+            let mut sent: Vec<_> = entry
+                .sent()
+                .map(|(tag, at)| (tag, between(0, at).as_secs() / 60))
+                .collect();
+            sent.sort_unstable();
+            sent
+        };
+        assert_eq!(sent(entry), [(11, 0), (12, 5)]);
         for tag in 13..=15 {
             entry.mark(tag, Duration::from_mins(6));
         }
-        assert!(!warm(entry, 11, 6), "the least recent of five is forgotten");
-        assert!(warm(entry, 12, 6));
+        assert_eq!(sent(entry), [(12, 5), (13, 6), (14, 6), (15, 6)]);
+        entry.mark(12, Duration::from_mins(7));
+        assert_eq!(sent(entry)[0], (12, 7));
     }
 }

@@ -87,11 +87,7 @@ pub(super) fn cache_key(
     let keys = if is_free { FREE_KEYS } else { keys };
     let draw = |key: u16| rendezvous::spread(rendezvous::spread(next.low()) ^ rendezvous::spread(u64::from(key) + 77));
     let key = (0..keys).max_by_key(|&key| draw(key))?;
-    let routing = (1..=ids.len())
-        .take_while(|&blocks| chain.tokens(blocks) <= ROUTING_TOKENS)
-        .count()
-        .max(1);
-    let group = ids[routing - 1];
+    let group = ids[chain.blocks_within(ROUTING_TOKENS) - 1];
     Some(CacheKey {
         value: rendezvous::spread(hot.low() ^ u64::from(key)),
         keys,

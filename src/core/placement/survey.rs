@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::candidates::{Choice, Past};
 use super::chain::{BlockId, Chain};
 use super::heat::{self, Heat};
-use super::nested::{self, Order, Walk};
+use super::nested::{self, Walk};
 use super::rule::Rule;
+use super::truth::LIFE_MAX;
 use super::view::{Ask, Member, Tier, View};
 
 /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood.
@@ -35,10 +37,8 @@ pub(super) struct TierSurvey {
     pub(super) homes: usize,
     /// The last block that narrowed the choice, and its decayed tokens.
     pub(super) head: Option<(usize, f64)>,
-    /// Members in order of choice.
-    pub(super) order: Order,
-    /// Leading blocks that this replica sent to each member lately; 0 unless the key block is among them.
-    pub(super) matched: SmallVec<[u16; 8]>,
+    /// Members in order of choice; matched only where the key block is among what this replica sent.
+    pub(super) choice: Choice,
 }
 
 /// A tier on the way.
@@ -49,10 +49,18 @@ struct Progress<'a> {
     per_token: f64,
     key: Option<usize>,
     head: Option<(usize, f64)>,
-    tags: SmallVec<[u32; 8]>,
-    matched: SmallVec<[u16; 8]>,
-    /// Whether some member matched up to here.
-    is_alive: bool,
+    watched: SmallVec<[Watched; 8]>,
+}
+
+/// What is found about one member on the way.
+struct Watched {
+    tag: u32,
+    /// Since when what was sent there may still be there, in ticks; and since when it is believed to be.
+    known_from: u32,
+    warm_from: u32,
+    /// When the deepest of the blocks was sent, in ticks.
+    at: u32,
+    past: Past,
 }
 
 /// How many minutes' worth the counters hold: their mean life, or the time since they began.
@@ -64,7 +72,8 @@ pub(super) fn window_seconds(rule: &Rule, running: Duration) -> f64 {
 /// Makes the pass. `running` is the time since the counters began.
 pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Survey {
     let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
-    let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
+    let mut tiers: SmallVec<[Progress<'_>; 2]> =
+        view.tiers.iter().map(|tier| Progress::new(tier, scale, now)).collect();
     let mut is_known = false;
     let mut requests = SmallVec::with_capacity(chain.len());
     let last = chain.len().saturating_sub(1);
@@ -93,20 +102,21 @@ pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, a
                     }
                 }
             }
-            if tier.key.is_some() {
-                tier.match_block(at, entry, now);
-            }
+            tier.look_back(at, entry);
         }
     }
     Survey {
-        tiers: tiers.into_iter().map(|tier| tier.finish(chain.ids())).collect(),
+        tiers: tiers
+            .into_iter()
+            .map(|tier| tier.finish(chain.ids(), ask.session, now))
+            .collect(),
         is_known,
         requests,
     }
 }
 
 impl<'a> Progress<'a> {
-    fn new(tier: &'a Tier, scale: f64) -> Self {
+    fn new(tier: &'a Tier, scale: f64, now: Duration) -> Self {
         let members = tier.members.as_slice();
         let limits: f64 = members.iter().map(|member| member.limit).sum();
         Self {
@@ -115,37 +125,80 @@ impl<'a> Progress<'a> {
             per_token: scale * members.len() as f64 / limits.max(1.0),
             key: None,
             head: None,
-            tags: members.iter().map(|member| heat::tag(member.seed)).collect(),
-            matched: members.iter().map(|_| 0).collect(),
-            is_alive: true,
+            watched: members.iter().map(|member| Watched::new(member, now)).collect(),
         }
     }
 
-    /// The key block or a deeper one: who was sent it? An id stands for all before it, so earlier blocks need no look.
-    fn match_block(&mut self, at: usize, entry: &heat::Entry, now: Duration) {
-        if !self.is_alive {
-            return;
-        }
-        let is_key = self.key == Some(at);
-        self.is_alive = false;
-        for (index, member) in self.members.iter().enumerate() {
-            let reached = is_key || usize::from(self.matched[index]) == at;
-            if reached && entry.is_warm(self.tags[index], now, member.cache_life) {
-                self.matched[index] = (at + 1) as u16;
-                self.is_alive = true;
+    /// To whom was this block sent, and with it all before it?
+    fn look_back(&mut self, at: usize, entry: &heat::Entry) {
+        for (tag, sent_at) in entry.sent() {
+            let mut watched = self.watched.iter_mut();
+            if let Some(member) = watched.find(|member| member.tag == tag && sent_at >= member.known_from) {
+                member.note(at, sent_at);
             }
         }
     }
 
-    fn finish(self, ids: &[BlockId]) -> TierSurvey {
+    fn finish(self, ids: &[BlockId], session: Option<u64>, now: Duration) -> TierSurvey {
         let key = self.key.unwrap_or(0);
         let homes = self.walk.homes();
+        let key_id = ids.get(key).copied().unwrap_or_default();
+        // A session's name may divide a head that is divided anyhow. A cold head stays together, whoever asks.
+        let seed = session.filter(|_| self.head.is_some()).unwrap_or(key_id.low());
+        let ticks = heat::ticks(now);
+        let past = |watched: &Watched| Past {
+            idle: heat::between(watched.at, ticks),
+            ..watched.past
+        };
         TierSurvey {
             key,
             homes: if key == 0 { 1 } else { homes },
             head: self.head,
-            order: self.walk.order(ids.get(key).copied().unwrap_or_default()),
-            matched: self.matched,
+            choice: Choice {
+                order: self.walk.order(seed),
+                matched: self.watched.iter().map(|watched| watched.matched(key)).collect(),
+                past: self.watched.iter().map(past).collect(),
+            },
+        }
+    }
+}
+
+impl Watched {
+    fn new(member: &Member, now: Duration) -> Self {
+        let lost_before = heat::ticks(member.lost_before);
+        let from = |life: Duration| heat::ticks(now.saturating_sub(life)).max(lost_before);
+        Self {
+            tag: heat::tag(member.seed),
+            known_from: from(LIFE_MAX),
+            warm_from: if member.caches {
+                from(member.cache_life)
+            } else {
+                u32::MAX
+            },
+            at: 0,
+            past: Past::default(),
+        }
+    }
+
+    /// Block `at` was sent there at this time.
+    fn note(&mut self, at: usize, sent_at: u32) {
+        let blocks = (at + 1) as u16;
+        if self.past.blocks > 0 && sent_at < self.at {
+            self.past.newer_blocks = self.past.blocks;
+        }
+        self.past.blocks = blocks;
+        self.at = sent_at;
+        if sent_at >= self.warm_from {
+            self.past.warm_blocks = blocks;
+        }
+    }
+
+    /// Leading blocks that make it warm: none unless the key block is among them.
+    fn matched(&self, key: usize) -> u16 {
+        if usize::from(self.past.warm_blocks) > key {
+            self.past.warm_blocks
+        } else {
+            0
         }
     }
 }

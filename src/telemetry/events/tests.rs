@@ -19,6 +19,7 @@ fn snapshot() -> Snapshot {
         id: name.into(),
         aliases: Vec::new(),
         pool: PoolIx(0),
+        policy: crate::core::placement::policy::Policy::Nested,
         failover: Failover {
             max_attempts: 1,
             deadline: second,

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::placement::rendezvous;
 use crate::core::placement::rule::Fill;
-use crate::core::placement::view::Tier;
+use crate::core::placement::view::{Member, State, Tier};
 
 const LIMIT: f64 = 1e6;
 
@@ -38,6 +39,7 @@ fn ask() -> Ask {
         total_tokens: 4_200,
         is_first_turn: false,
         is_cacheable: true,
+        session: None,
     }
 }
 
