@@ -6,7 +6,9 @@
 pub mod azure;
 pub mod bearer;
 pub mod body;
+pub mod canonical;
 pub mod error;
+mod json;
 pub mod request;
 pub mod sse;
 pub mod stream;

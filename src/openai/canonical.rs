@@ -1,0 +1,381 @@
+//! The canonical form of a prompt: the same bytes for all bodies that mean the same prompt to the provider's cache.
+//!
+//! Tools come first, then the response schema, then messages (or `prompt`, or `input`); each tool, schema and message is a segment.
+//! Strings are decoded, so that an escape and its character are one; whitespace is dropped; numbers stand as they are
+//! written. Of what clients write differently for one meaning, this is made alike:
+//!
+//! - a message's `role` comes first, then its `content`, then the rest in the order sent (`LangChain` sends `content` first);
+//! - `content: "x"` and `content: [{"type": "text", "text": "x"}]`;
+//! - members that are `null` and those left out, except inside the JSON schemas of tools and responses;
+//! - a string and an array of this one string, as `prompt` or `input`.
+//!
+//! Images, audio and files in a message stand as SHA-256 of their text, so that they take no depth.
+//!
+//! Structure is told by bytes that UTF-8 never has, so no text can look like it: prompts that mean something else have another
+//! form. Nothing allocates, recurses or fails. Cost: linear; what the sink does not take any more is passed over, which is several times
+//! cheaper.
+
+use std::ops::ControlFlow;
+
+use sha2::{Digest as _, Sha256};
+
+use super::json::{self, Cursor};
+use super::request::{PromptMember, Request};
+
+/// A segment begins; a letter for its kind follows.
+const SEGMENT: u8 = 0xf5;
+/// What a message or a part of it says, up to the next mark.
+const TEXT: u8 = 0xf8;
+/// A string or a key, up to the next mark.
+const STRING: u8 = 0xf9;
+/// A number or a word, up to the next mark.
+const ATOM: u8 = 0xfa;
+/// The 32 bytes of an attachment's digest follow.
+const DIGEST: u8 = 0xfb;
+/// An object begins.
+const OBJECT: u8 = 0xfc;
+/// An array begins.
+const ARRAY: u8 = 0xfd;
+/// The innermost object or array ends.
+const END: u8 = 0xfe;
+
+/// What an image, a recording or a file counts in [`Shape::bytes`]: 765 tokens, which is what a picture of 1024 by 1024 costs in full
+/// detail, at 4 bytes a token. How many tokens it really is, its base64 text does not tell.
+pub const ATTACHMENT_BYTES: usize = 765 * 4;
+
+/// Takes a prompt's canonical bytes.
+pub trait Sink {
+    /// Takes the next bytes.
+    fn push(&mut self, bytes: &[u8]);
+    /// The segment ends here.
+    fn end_segment(&mut self);
+    /// Whether more bytes would change nothing.
+    fn is_full(&self) -> bool;
+}
+
+/// What is known of a prompt once it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Whether no assistant has spoken yet. Always so for `prompt` and `input`.
+    pub is_first_turn: bool,
+    /// Length of the whole prompt in canonical bytes. What the sink did not take counts as long as it is written, and each
+    /// attachment as [`ATTACHMENT_BYTES`].
+    pub bytes: usize,
+}
+
+/// Gives a prompt's canonical form to the sink, as much as it takes.
+pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
+    let [tools, schema, prompt] = request.prompt;
+    let mut writer = Writer {
+        is_full: sink.is_full(),
+        sink,
+        bytes: 0,
+        is_first_turn: true,
+    };
+    writer.list(Kind::Tool, tools);
+    writer.whole(Kind::Schema, schema);
+    match request.prompt_member {
+        PromptMember::Messages => writer.list(Kind::Message, prompt),
+        PromptMember::Prompt | PromptMember::Input => writer.plain(prompt),
+    }
+    Shape {
+        is_first_turn: writer.is_first_turn,
+        bytes: writer.bytes,
+    }
+}
+
+/// What a segment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tool,
+    Schema,
+    Message,
+    Plain,
+}
+
+/// Where a value stands, for what depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In a definition: nulls count inside JSON schemas.
+    Definition,
+    /// In a message.
+    Message,
+    /// In a part of a message's content, where attachments are.
+    Part,
+}
+
+struct Writer<'a, S> {
+    sink: &'a mut S,
+    is_full: bool,
+    bytes: usize,
+    is_first_turn: bool,
+}
+
+impl<S: Sink> Writer<'_, S> {
+    /// An array whose elements are segments.
+    fn list(&mut self, kind: Kind, json: &str) {
+        let mut cursor = Cursor::new(json);
+        if cursor.peek() != Some(b'[') {
+            // The provider will refuse it.
+            return self.whole(kind, json);
+        }
+        cursor.pass();
+        while cursor.element() {
+            self.segment(kind, &mut cursor);
+        }
+    }
+
+    /// A value that is one segment, if it is there.
+    fn whole(&mut self, kind: Kind, json: &str) {
+        let mut cursor = Cursor::new(json);
+        if !matches!(cursor.peek(), None | Some(b'n')) {
+            self.segment(kind, &mut cursor);
+        }
+    }
+
+    /// `prompt` or `input`: a text, an array of texts, tokens or items, or one array of tokens.
+    fn plain(&mut self, json: &str) {
+        let mut cursor = Cursor::new(json);
+        if cursor.peek() == Some(b'[') {
+            cursor.pass();
+            if matches!(cursor.peek(), Some(b'"' | b'[' | b'{')) {
+                return self.list(Kind::Plain, json);
+            }
+        }
+        self.whole(Kind::Plain, json);
+    }
+
+    fn segment(&mut self, kind: Kind, cursor: &mut Cursor<'_>) {
+        let letter = match kind {
+            Kind::Tool => b't',
+            Kind::Schema => b's',
+            Kind::Message => b'm',
+            Kind::Plain => b'p',
+        };
+        self.push(&[SEGMENT, letter]);
+        match (kind, cursor.peek()) {
+            (Kind::Tool | Kind::Schema, _) => self.value(cursor, Place::Definition),
+            (Kind::Message | Kind::Plain, Some(b'{')) => {
+                let is_answer = self.message(cursor);
+                self.is_first_turn &= !(is_answer && kind == Kind::Message);
+            }
+            (Kind::Plain, Some(b'"')) => self.string(TEXT, cursor.string()),
+            _ => self.value(cursor, Place::Message),
+        }
+        if !self.is_full {
+            self.sink.end_segment();
+            self.is_full = self.sink.is_full();
+        }
+    }
+
+    /// A message, and whether an assistant spoke it.
+    fn message(&mut self, cursor: &mut Cursor<'_>) -> bool {
+        cursor.pass();
+        let start = *cursor;
+        self.push(&[OBJECT]);
+        let mut is_answer = false;
+        let role = find(start, "role").map(|mut value| {
+            let at = value.at();
+            is_answer = value.peek() == Some(b'"') && json::means({ value }.string(), "assistant");
+            self.member(b"role", &mut value, Place::Message);
+            (at, value)
+        });
+        let content = find(start, "content").map(|mut value| {
+            let at = value.at();
+            self.content(&mut value);
+            (at, value)
+        });
+        while let Some(key) = cursor.member() {
+            let written = [&role, &content]
+                .into_iter()
+                .flatten()
+                .find(|(at, _)| *at == cursor.at());
+            match written {
+                Some((_, end)) => *cursor = *end,
+                None => self.member(key, cursor, Place::Message),
+            }
+        }
+        self.push(&[END]);
+        is_answer
+    }
+
+    /// A member, unless it is null.
+    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>, place: Place) {
+        if value.peek() == Some(b'n') {
+            value.skip();
+        } else {
+            self.string(STRING, key);
+            self.value(value, place);
+        }
+    }
+
+    /// A message's content: parts, of which a string is one.
+    fn content(&mut self, cursor: &mut Cursor<'_>) {
+        match cursor.peek() {
+            Some(b'"') => {
+                self.push(CONTENT);
+                self.string(TEXT, cursor.string());
+            }
+            Some(b'[') => {
+                self.push(CONTENT);
+                cursor.pass();
+                while cursor.element() {
+                    if let Some((text, end)) = text_part(*cursor) {
+                        self.string(TEXT, text);
+                        *cursor = end;
+                    } else {
+                        self.value(cursor, Place::Part);
+                    }
+                }
+            }
+            _ => return self.member(b"content", cursor, Place::Message),
+        }
+        self.push(&[END]);
+    }
+
+    /// Any value, token by token.
+    fn value(&mut self, cursor: &mut Cursor<'_>, place: Place) {
+        let mut depth = 0_usize;
+        // The depth of the member that holds a JSON schema, inside one.
+        let mut schema = None;
+        while let Some(byte) = cursor.peek() {
+            match byte {
+                b'{' | b'[' => {
+                    cursor.pass();
+                    depth += 1;
+                    self.push(&[if byte == b'{' { OBJECT } else { ARRAY }]);
+                }
+                b'}' | b']' => {
+                    cursor.pass();
+                    depth = depth.saturating_sub(1);
+                    self.push(&[END]);
+                    schema = schema.filter(|&holder| holder < depth);
+                }
+                b',' | b':' => cursor.pass(),
+                b'"' => {
+                    let string = cursor.string();
+                    if cursor.peek() == Some(b':') {
+                        cursor.pass();
+                        let value = cursor.peek();
+                        if value == Some(b'n') && schema.is_none() {
+                            cursor.skip();
+                            continue;
+                        }
+                        self.string(STRING, string);
+                        if place == Place::Part && value == Some(b'"') && holds_attachment(string) {
+                            self.attachment(cursor.string());
+                        }
+                        if place == Place::Definition && value == Some(b'{') && holds_schema(string) {
+                            schema = schema.or(Some(depth));
+                        }
+                    } else {
+                        self.string(STRING, string);
+                    }
+                }
+                _ => self.written(ATOM, cursor.atom()),
+            }
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    fn string(&mut self, mark: u8, written: &[u8]) {
+        self.push(&[mark]);
+        let mut left = written.len();
+        if !self.is_full {
+            left = json::decode(written, |piece| {
+                self.push(piece);
+                if self.is_full {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+        }
+        self.bytes += left;
+    }
+
+    fn written(&mut self, mark: u8, text: &[u8]) {
+        self.push(&[mark]);
+        self.push(text);
+    }
+
+    fn attachment(&mut self, written: &[u8]) {
+        let before = self.bytes;
+        if !self.is_full {
+            let mut hash = Sha256::new();
+            json::decode(written, |piece| {
+                hash.update(piece);
+                ControlFlow::Continue(())
+            });
+            self.push(&[DIGEST]);
+            self.push(&hash.finalize());
+        }
+        self.bytes = before + ATTACHMENT_BYTES;
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        if !self.is_full {
+            self.sink.push(bytes);
+            self.is_full = self.sink.is_full();
+        }
+    }
+}
+
+/// The key of a message's content, and the array of its parts.
+const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't', ARRAY];
+
+/// The value of a member of an object whose brace is passed.
+fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Cursor<'a>> {
+    while let Some(key) = cursor.member() {
+        if json::means(key, name) {
+            return Some(cursor);
+        }
+        cursor.skip();
+    }
+    None
+}
+
+/// The text of a part that is nothing but text, and where it ends.
+fn text_part(mut cursor: Cursor<'_>) -> Option<(&[u8], Cursor<'_>)> {
+    if cursor.peek() != Some(b'{') {
+        return None;
+    }
+    cursor.pass();
+    let (mut kind, mut text) = (None, None);
+    while let Some(key) = cursor.member() {
+        let known = match cursor.peek() {
+            Some(b'n') => {
+                cursor.skip();
+                continue;
+            }
+            Some(b'"') if json::means(key, "type") => &mut kind,
+            Some(b'"') if json::means(key, "text") => &mut text,
+            _ => return None,
+        };
+        if known.replace(cursor.string()).is_some() {
+            return None;
+        }
+    }
+    Some((
+        text.filter(|_| kind.is_some_and(|kind| json::means(kind, "text")))?,
+        cursor,
+    ))
+}
+
+/// Whether the member of this key, in a part, is an image, a recording or a file.
+fn holds_attachment(key: &[u8]) -> bool {
+    ["url", "image_url", "data", "file_data"]
+        .iter()
+        .any(|word| json::means(key, word))
+}
+
+/// Whether the member of this key, in a definition, is a JSON schema.
+fn holds_schema(key: &[u8]) -> bool {
+    json::means(key, "parameters") || json::means(key, "schema")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! Reading JSON in place: JSON that another parser has found valid, so that nothing here can fail.
+//!
+//! No tree, no copy, no recursion, so no depth is too deep; every pass is linear. On text that is not valid after all a pass
+//! ends early, and never panics.
+
+use std::ops::ControlFlow;
+
+/// A place in a JSON text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the beginning of a text.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            at: 0,
+        }
+    }
+
+    /// Where it stands, to be compared with other places in the same text.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The next byte that is not whitespace. The cursor stands on it.
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.get(self.at) {
+                Some(b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    /// Passes the byte it stands on.
+    pub(super) fn pass(&mut self) {
+        self.at = self.text.len().min(self.at + 1);
+    }
+
+    /// Inside an object whose brace is passed: the next member's key as it is written, with the cursor on the value; none at the end,
+    /// which is passed.
+    pub(super) fn member(&mut self) -> Option<&'a [u8]> {
+        if self.peek() == Some(b',') {
+            self.pass();
+        }
+        if self.peek() != Some(b'"') {
+            self.pass();
+            return None;
+        }
+        let key = self.string();
+        if self.peek() == Some(b':') {
+            self.pass();
+        }
+        self.peek();
+        Some(key)
+    }
+
+    /// Inside an array whose bracket is passed: whether there is another element, with the cursor on it; the end is passed.
+    pub(super) fn element(&mut self) -> bool {
+        if self.peek() == Some(b',') {
+            self.pass();
+        }
+        match self.peek() {
+            None => false,
+            Some(b']') => {
+                self.pass();
+                false
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// The string that begins here, without its quotes and as it is written. It is passed.
+    pub(super) fn string(&mut self) -> &'a [u8] {
+        let start = self.text.len().min(self.at + 1);
+        let mut from = start;
+        while let Some(found) = memchr::memchr(b'"', &self.text[from..]) {
+            let quote = from + found;
+            let before = self.text[start..quote].iter().rev();
+            if before.take_while(|&&byte| byte == b'\\').count() % 2 == 0 {
+                self.at = quote + 1;
+                return &self.text[start..quote];
+            }
+            from = quote + 1;
+        }
+        self.at = self.text.len();
+        &self.text[start..]
+    }
+
+    /// The number or word that begins here. It is passed.
+    pub(super) fn atom(&mut self) -> &'a [u8] {
+        let rest = &self.text[self.at..];
+        let is_end = |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n');
+        let length = rest.iter().position(is_end).unwrap_or(rest.len());
+        // At least one byte, so that whoever loops over atoms gets to the end of whatever this is.
+        let length = length.max(1).min(rest.len());
+        self.at += length;
+        &rest[..length]
+    }
+
+    /// Passes over the value that begins here.
+    pub(super) fn skip(&mut self) {
+        let mut depth = 0_usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => _ = self.string(),
+                b'{' | b'[' => {
+                    self.pass();
+                    depth += 1;
+                }
+                b'}' | b']' => {
+                    self.pass();
+                    depth = depth.saturating_sub(1);
+                }
+                b',' | b':' => self.pass(),
+                _ => _ = self.atom(),
+            }
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a string as it is written means this word.
+pub(super) fn means(written: &[u8], word: &str) -> bool {
+    if !written.contains(&b'\\') {
+        return written == word.as_bytes();
+    }
+    let mut rest = Some(word.as_bytes());
+    let left = decode(written, |piece| {
+        rest = rest.and_then(|rest| rest.strip_prefix(piece));
+        if rest.is_some() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    left == 0 && rest.is_some_and(<[u8]>::is_empty)
+}
+
+/// Gives a string's meaning in pieces: what stands between escapes, and the characters that escapes stand for. Half a surrogate
+/// pair, which is no character, is given as the three bytes that UTF-8 would have for it and never has. Returns how many bytes
+/// as written are left where the taker broke off.
+pub(super) fn decode(written: &[u8], mut take: impl FnMut(&[u8]) -> ControlFlow<()>) -> usize {
+    let mut rest = written;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (run, escape) = rest.split_at(at);
+        if !run.is_empty() && take(run).is_break() {
+            return escape.len();
+        }
+        let mut bytes = [0; 4];
+        let (length, used) = character(escape, &mut bytes);
+        rest = &escape[used..];
+        if take(&bytes[..length]).is_break() {
+            return rest.len();
+        }
+    }
+    if !rest.is_empty() {
+        // Whether or not the taker breaks off here, nothing is left.
+        let _ = take(rest);
+    }
+    0
+}
+
+/// The character of the escape at the start of `text`: how many of `bytes` it fills, and how long the escape is.
+fn character(text: &[u8], bytes: &mut [u8; 4]) -> (usize, usize) {
+    let simple = match text.get(1) {
+        Some(b'n') => b'\n',
+        Some(b't') => b'\t',
+        Some(b'r') => b'\r',
+        Some(b'b') => 8,
+        Some(b'f') => 12,
+        Some(b'u') => return code_point(text, bytes),
+        Some(&itself) => itself,
+        None => b'\\',
+    };
+    bytes[0] = simple;
+    (1, text.len().min(2))
+}
+
+fn code_point(text: &[u8], bytes: &mut [u8; 4]) -> (usize, usize) {
+    let Some(first) = unit(text) else {
+        bytes[0] = b'u';
+        return (1, 2);
+    };
+    let second = match first {
+        0xd800..0xdc00 => unit(&text[6..]).filter(|second| (0xdc00..0xe000).contains(second)),
+        _ => None,
+    };
+    if let Some(second) = second {
+        let point = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        let length = char::from_u32(point).map_or(0, |character| character.encode_utf8(bytes).len());
+        return (length, 12);
+    }
+    let length = if let Some(character) = char::from_u32(first) {
+        character.encode_utf8(bytes).len()
+    } else {
+        let [low, high] = [0x80 | (first & 0x3f) as u8, 0x80 | ((first >> 6) & 0x3f) as u8];
+        bytes[..3].copy_from_slice(&[0xe0 | (first >> 12) as u8, high, low]);
+        3
+    };
+    (length, 6)
+}
+
+/// The UTF-16 unit of a `\uXXXX` at the start of `text`.
+fn unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    digits
+        .iter()
+        .try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(written: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let left = decode(written.as_bytes(), |piece| {
+            bytes.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(left, 0);
+        bytes
+    }
+
+    #[test]
+    fn escapes_and_their_characters() {
+        let check = |written: &str, expected: &str| assert_eq!(decoded(written), expected.as_bytes(), "{written}");
+        check(r#"a\"b\\c\/d"#, r#"a"b\c/d"#);
+        check(r"\n\t\r\b\f", "\n\t\r\u{8}\u{c}");
+        check(r"\u0000\u00E9\u00e9\u6771", "\0éé東");
+        check(r"\ud83d\ude00x", "😀x");
+        check(r"\ud83D\uDE00", "😀");
+        check("", "");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_not_text_and_is_always_the_same() {
+        assert_eq!(decoded(r"\ud83dx"), b"\xed\xa0\xbdx");
+        assert_eq!(decoded(r"\ude00\ud83d"), b"\xed\xb8\x80\xed\xa0\xbd");
+        assert_eq!(decoded(r"\ud83d\ud83d\ude00"), b"\xed\xa0\xbd\xf0\x9f\x98\x80");
+        assert_eq!(decoded(r"\ud83d\n"), b"\xed\xa0\xbd\n");
+    }
+
+    #[test]
+    fn words_are_known_however_they_are_written() {
+        for written in ["role", r"\u0072ole", r"rol\u0065"] {
+            assert!(means(written.as_bytes(), "role"), "{written}");
+        }
+        for written in ["", "rol", "roles", r"rol\u0065s", r"\u0072ol", r"\n"] {
+            assert!(!means(written.as_bytes(), "role"), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_taker_that_breaks_off_is_told_what_is_left() {
+        let left = |at: usize| {
+            let mut pieces = 0;
+            decode(br"ab\ncd", |_| {
+                pieces += 1;
+                if pieces == at {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+        };
+        assert_eq!([1, 2, 3].map(left), [4, 2, 0]);
+    }
+
+    #[test]
+    fn values_are_passed_whatever_is_in_them() {
+        for value in [
+            r#""a\\\"]}""#,
+            r#""\\""#,
+            "[]",
+            "{}",
+            r#"{"a":[1,{"b":"]"}]}"#,
+            "-1.5e3",
+            "null",
+        ] {
+            let text = format!(" {value} ,7");
+            let mut cursor = Cursor::new(&text);
+            cursor.skip();
+            assert_eq!((cursor.peek(), cursor.at()), (Some(b','), value.len() + 2), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_million_brackets_are_passed_without_a_stack() {
+        let text = "[".repeat(1 << 20);
+        let mut cursor = Cursor::new(&text);
+        cursor.skip();
+        assert_eq!(cursor.at(), 1 << 20);
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_means_what_it_was_made_of(text in any::<String>()) {
+            let written = serde_json::to_string(&text).expect("JSON");
+            let mut cursor = Cursor::new(&written);
+            let string = cursor.string();
+            prop_assert_eq!(cursor.at(), written.len());
+            prop_assert_eq!(decoded(std::str::from_utf8(string).expect("UTF-8")), text.as_bytes());
+        }
+
+        #[test]
+        fn nothing_panics_on_what_is_not_json(text in r#"[\\"u\[\]{}:,a0d8 ]{0,24}"#) {
+            let mut cursor = Cursor::new(&text);
+            while cursor.peek().is_some() {
+                let before = cursor.at();
+                cursor.skip();
+                prop_assert!(cursor.at() > before);
+            }
+            decoded(&text);
+            let mut cursor = Cursor::new(&text);
+            while cursor.member().is_some() {}
+            let mut cursor = Cursor::new(&text);
+            cursor.atom();
+        }
+    }
+}
