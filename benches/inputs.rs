@@ -1,9 +1,6 @@
-//! Made inputs, shared by the benchmarks and `tests/allocations.rs`: bodies, streams and pools as they look in service.
+//! Made inputs, shared by the benchmarks and `tests/allocations.rs`: bodies and streams as they look in service.
 
 use std::fmt::Write as _;
-
-use emberway::core::ids::{DeploymentId, PoolId};
-use emberway::core::topology::{Deployment, DeploymentIx, Member, Pool, ResourceIx, Sku, Snapshot};
 
 /// A streamed chat completion request of `bytes` bytes at least, in turns of about half a KiB with a few escapes.
 pub(crate) fn chat_body(bytes: usize) -> String {
@@ -45,31 +42,4 @@ pub(crate) fn stream(events: usize) -> Vec<u8> {
     text.push_str(r#"data: {"choices":[],"created":1764000000,"id":"chatcmpl-0123456789","model":"gpt-4.1-2025-04-14","object":"chat.completion.chunk","usage":{"completion_tokens":198,"prompt_tokens":2048,"prompt_tokens_details":{"cached_tokens":1920},"total_tokens":2246}}"#);
     text.push_str("\n\ndata: [DONE]\n\n");
     text.into_bytes()
-}
-
-/// A pool of one tier with equal members.
-pub(crate) fn pool(members: usize) -> (Snapshot, Pool) {
-    let mut snapshot = Snapshot::default();
-    let mut tier = Vec::new();
-    for number in 0..members {
-        tier.push(Member {
-            deployment: DeploymentIx(number),
-            weight: 1.0,
-        });
-        snapshot.deployments.push(Deployment {
-            id: DeploymentId::from(format!("contoso-swedencentral-{number}/support")),
-            name: "support".to_owned(),
-            resource: ResourceIx(0),
-            sku: Sku::Standard,
-            capacity: None,
-            stream_usage: true,
-            created_at_ms: None,
-            inactivity_days: None,
-        });
-    }
-    let pool = Pool {
-        id: PoolId::from("support"),
-        tiers: vec![tier],
-    };
-    (snapshot, pool)
 }

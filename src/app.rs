@@ -95,15 +95,12 @@ pub async fn start(
     let addresses = bound.iter().map(|bound| bound.address).collect();
     let admin_address = admin_listener
         .local_addr()
-        .context("cannot read the admin listener's address")?;
+        .context("the admin listener has no address")?;
 
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
-    let settings = QueueSettings {
-        capacity: install.usage.queue,
-        keep_days: install.usage.keep_days,
-    };
+    let (capacity, keep_days) = (install.usage.queue, install.usage.keep_days);
     let (usage, writer) = usage_queue(
-        settings,
+        QueueSettings { capacity, keep_days },
         Arc::clone(&store) as Arc<dyn UsageStore>,
         clock::now_ms,
         Box::new(tell),
@@ -121,6 +118,7 @@ pub async fn start(
         usage,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
+        memory: crate::proxy::placing::Memory::default(),
     });
 
     let state = Arc::new(ProcessState {
@@ -377,6 +375,8 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 name: deployment.deployment.to_string(),
                 in_flight: deployment.in_flight,
                 breaker: deployment.breaker.into(),
+                limit_tokens_per_minute: deployment.limit_tokens_per_minute,
+                limit_used: deployment.limit_used,
                 cooling_until_ms: deployment.cooling_until_ms,
                 last_success_at_ms: deployment.last_success_at_ms,
                 deletion_at_ms: deployment.deletion_at_ms,

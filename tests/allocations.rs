@@ -8,18 +8,16 @@
 mod inputs;
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use allocation_counter::measure;
 use bytes::Bytes;
 use emberway::config::checked::ClientKey;
 use emberway::core::placement::chain::ChainBuilder;
-use emberway::core::placement::head::{self, HeadKey};
 use emberway::core::placement::plan::Placement;
 use emberway::core::placement::rule::Rule;
-use emberway::core::placement::view::{Ask, Member, Tier, View};
+use emberway::core::placement::view::{Ask, CACHE_LIFE, Member, Tier, View};
 use emberway::core::recovery::health::Availability;
-use emberway::core::router;
+use emberway::core::router::{self, Known};
 use emberway::core::topology::{ClientIx, DeploymentIx};
 use emberway::openai::body::{self, Edits};
 use emberway::openai::request;
@@ -29,11 +27,6 @@ use emberway::proxy::auth::KeyTable;
 use emberway::proxy::tap::StreamTap;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
-
-const HEAD: HeadKey = HeadKey {
-    hash: 7,
-    is_short: false,
-};
 
 /// How often `run` allocates; its result is dropped inside.
 fn allocations<T>(run: impl FnOnce() -> T) -> u64 {
@@ -77,6 +70,7 @@ fn placing_a_prompt_allocates_nothing_for_a_block() {
         prompt_tokens: 16_384,
         total_tokens: 16_500,
         is_first_turn: false,
+        is_cacheable: true,
     };
     let placement = Placement::new(Rule::default());
     let now = std::time::Duration::from_mins(1);
@@ -148,30 +142,23 @@ fn editing_a_body_does_not_depend_on_its_size() {
 }
 
 #[test]
-fn the_head_key_allocates_nothing() {
-    let body = inputs::chat_body(64 << 10);
-    let request = request::parse(body.as_bytes()).expect("valid");
-    assert_eq!(allocations(|| head::key("support", &request.prompt)), 0);
-}
-
-#[test]
-fn planning_for_eight_deployments_allocates_nothing() {
-    let (snapshot, pool) = inputs::pool(8);
-    let now = Instant::now();
-    let half = |deployment: DeploymentIx| match deployment.0 {
-        0..4 => Availability::Ready,
-        _ => Availability::Ejected(now),
+fn describing_a_pool_of_eight_allocates_nothing() {
+    let member = |at: usize| Member::named(DeploymentIx(at), &format!("a/{at}"), 1e6);
+    let outline = View {
+        tiers: std::iter::once(Tier {
+            members: (0..8).map(member).collect(),
+        })
+        .collect(),
+        replicas: 1.0,
     };
-    assert_eq!(
-        allocations(|| router::plan(&snapshot, &pool, HEAD, |_| Availability::Ready)),
-        0
-    );
-    assert_eq!(allocations(|| router::plan(&snapshot, &pool, HEAD, half)), 0);
-    assert_eq!(
-        allocations(|| router::plan(&snapshot, &pool, HEAD, |_| Availability::Ejected(now))),
-        0
-    );
-    assert_eq!(allocations(|| router::soonest_recovery(&pool, half)), 0);
+    let known = |_: DeploymentIx| Known {
+        availability: Availability::Ready,
+        limit: 1e6,
+        used: 5e5,
+        in_flight: 3.0,
+        cache_life: CACHE_LIFE,
+    };
+    assert_eq!(allocations(|| router::view(&outline, known)), 0);
 }
 
 #[test]

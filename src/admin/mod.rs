@@ -91,6 +91,10 @@ pub struct DeploymentStatus {
     pub in_flight: u64,
     /// Its circuit breaker.
     pub breaker: &'static str,
+    /// Tokens a minute that it takes; none where that is not known.
+    pub limit_tokens_per_minute: Option<u64>,
+    /// Part of that which is used, as far as this gateway knows; more than 1 where it is overdrawn.
+    pub limit_used: Option<f64>,
     /// Until when it rests after a 429, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// When it last answered with success, in milliseconds since the Unix epoch.

@@ -176,10 +176,12 @@ fn facts(runtime: &Runtime) -> Facts {
         deployments,
         resources,
         route_by_model: _, // names and aliases of `routes`
+        replicas,
     } = &**snapshot;
     let mut facts = Facts::new();
     facts.insert("limits".to_owned(), limit_facts(limits));
     facts.insert("health".to_owned(), health_facts(health));
+    facts.insert("gateways".to_owned(), vec![fact("replicas", replicas)]);
     for (position, client) in clients.iter().enumerate() {
         let keys = client_keys.iter().filter(|key| key.client == ClientIx(position));
         let mut digests: Vec<_> = keys.map(|key| key.digest).collect();
@@ -292,6 +294,8 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
         resource: _,
         sku,
         capacity,
+        model,
+        cache_keys,
         stream_usage,
         created_at_ms,
         inactivity_days,
@@ -300,6 +304,8 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
     vec![
         fact("sku", sku),
         optional_fact("capacity", *capacity),
+        optional_fact("model", model.as_deref()),
+        plain_fact("prompt_cache_key", cache_keys.as_ref().to_owned()),
         fact("stream_usage", stream_usage),
         optional_fact("created_at", created_at),
         optional_fact("inactivity_days", *inactivity_days),

@@ -41,6 +41,11 @@ pub(in crate::config) struct RawConfig {
     /// Failover and timeouts of the routes that do not set their own, field by field.
     #[serde(default)]
     pub(in crate::config) defaults: RawDefaults,
+    /// Gateways that run with this configuration and share the traffic, this one included. They do not talk to each other; each
+    /// multiplies the load that it sees. A number that is wrong by less than two does little harm.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(in crate::config) replicas: u32,
     /// Who may call.
     #[schemars(length(min = 1, max = 10_000))]
     pub(in crate::config) clients: Vec<RawClient>,
@@ -53,6 +58,10 @@ pub(in crate::config) struct RawConfig {
     /// Model names that clients ask for.
     #[schemars(length(min = 1, max = 1_024))]
     pub(in crate::config) routes: Vec<RawRoute>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// An address that clients connect to.

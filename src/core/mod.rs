@@ -8,4 +8,5 @@ pub mod ledger;
 pub mod placement;
 pub mod recovery;
 pub mod router;
+pub mod throughput;
 pub mod topology;

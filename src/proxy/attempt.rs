@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 
+use crate::core::placement::plan::Reason;
+use crate::core::placement::room::Sent;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
-use crate::core::router::Reason;
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
 use crate::openai::error as wire_error;
@@ -17,6 +18,7 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::learn;
+use crate::proxy::placing;
 use crate::proxy::state::InFlight;
 use crate::proxy::upstream::Exchange;
 use crate::telemetry::{clock, events};
@@ -76,6 +78,7 @@ impl Attempt<'_> {
         // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
         let mut in_flight = self.call.live.deployments[self.deployment.0].state.enter(start);
         context.begin_attempt(self.deployment, self.reason, start);
+        let sent = self.count(context, start);
         let result = tokio::select! {
             biased;
             result = self.ask() => Ok(result),
@@ -86,21 +89,73 @@ impl Attempt<'_> {
             Ok(Err(failed)) => failed.end(),
             Err(_) => AttemptEnd::ClientGone,
         };
-        let verdict = classify(end);
-        context.end_attempt(end, verdict, Instant::now());
+        let now = Instant::now();
+        let verdict = self.learn_limits(context, &result, classify(end), sent, now);
+        context.end_attempt(end, verdict, now);
         if verdict.effect != Effect::Nothing {
             learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
             in_flight.has_taught();
         }
         match result {
-            Ok(Ok(begun)) => Attempted::Chosen(Box::new(Chosen {
-                begun,
-                deployment: self.deployment,
-                in_flight,
-            })),
+            Ok(Ok(begun)) => {
+                if let Some(placed) = &context.placed {
+                    placing::has_begun(self.gateway, self.call.live, self.deployment, &placed.prompt.chain, now);
+                }
+                Attempted::Chosen(Box::new(Chosen {
+                    begun,
+                    deployment: self.deployment,
+                    in_flight,
+                }))
+            }
             Ok(Err(failed)) => failure(failed, verdict),
             Err(error) => Attempted::ClientGone(error),
         }
+    }
+
+    /// Counts the attempt against the deployment's limits.
+    fn count(&self, context: &mut RequestContext, now: Instant) -> Sent {
+        let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
+        let estimate = context.placed.as_mut().map_or(0.0, |placed| {
+            placed.estimate = placing::estimate(configured, &placed.prompt, placed.expected_tokens(self.deployment));
+            placed.estimate
+        });
+        placing::sending(self.gateway, self.call.live, self.deployment, estimate, now)
+    }
+
+    /// Takes from an answer's head what it says of the deployment's limits. A request that is too large for the deployment says nothing
+    /// about others: it must not put the deployment to rest.
+    fn learn_limits(
+        &self,
+        context: &RequestContext,
+        result: &Result<Result<Begun, Failed>, Box<pingora::Error>>,
+        verdict: Verdict,
+        sent: Sent,
+        now: Instant,
+    ) -> Verdict {
+        let (gateway, live, deployment) = (self.gateway, self.call.live, self.deployment);
+        match result {
+            Ok(Ok(begun)) => placing::learn_limits(gateway, live, deployment, &begun.head().headers, sent, now),
+            Ok(Err(Failed::Answer {
+                head,
+                body,
+                retry_after,
+                ..
+            })) => {
+                placing::learn_limits(gateway, live, deployment, &head.headers, sent, now);
+                if verdict.outcome == AttemptOutcome::Throttled {
+                    let estimate = context.placed.as_ref().map_or(0.0, |placed| placed.estimate);
+                    let kind = wire_error::read(body).throttle_kind();
+                    if placing::learn_throttle(gateway, live, deployment, kind, *retry_after, estimate, now) {
+                        return Verdict {
+                            effect: Effect::Works,
+                            ..verdict
+                        };
+                    }
+                }
+            }
+            Ok(Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. })) | Err(_) => {}
+        }
+        verdict
     }
 
     /// Asks the deployment; a second time where it refuses an option that the gateway had added. Only an answer to the second request

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::core::ledger::usage::RequestOutcome;
+use crate::core::placement::plan::Reason;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Verdict};
-use crate::core::router::Reason;
 use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::Usage;
 use crate::proxy::error::RefusalReason;
+use crate::proxy::placing::Placed;
 use crate::proxy::state::Live;
 
 /// The facts of a request.
@@ -31,6 +32,8 @@ pub struct RequestContext {
     pub route: Option<RouteIx>,
     /// Which operation.
     pub operation: Option<WireOperation>,
+    /// Where it was placed, and why.
+    pub placed: Option<Box<Placed>>,
     /// Attempts, in order.
     pub attempts: SmallVec<[AttemptFacts; 2]>,
     /// Why the gateway refused, if it did.
@@ -95,6 +98,7 @@ impl RequestContext {
             client: None,
             route: None,
             operation: None,
+            placed: None,
             attempts: SmallVec::new(),
             refusal: None,
             outcome: RequestOutcome::ClientGone,

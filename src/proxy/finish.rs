@@ -10,12 +10,13 @@ use crate::openai::target::WireOperation;
 use crate::openai::usage;
 use crate::proxy::Gateway;
 use crate::proxy::context::{AttemptFacts, RequestContext};
+use crate::proxy::placing;
 use crate::proxy::state::Live;
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
 pub async fn finish_waiting(gateway: &Gateway, context: &mut RequestContext) {
-    let Some(record) = take(context) else { return };
+    let Some(record) = take(gateway, context) else { return };
     match gateway.when_full {
         WhenFull::Wait => gateway.usage.record_or_wait(record).await,
         WhenFull::Drop => drop(gateway.usage.record(record)),
@@ -24,14 +25,14 @@ pub async fn finish_waiting(gateway: &Gateway, context: &mut RequestContext) {
 
 /// Hands the facts over without waiting; does nothing the second time.
 pub fn finish(gateway: &Gateway, context: &mut RequestContext) {
-    if let Some(record) = take(context) {
+    if let Some(record) = take(gateway, context) {
         gateway.usage.record(record);
     }
 }
 
 /// Emits the events and makes the record, once. A request that never got as far as a route has no record: nobody can be
 /// charged for it, and its refusal has been counted.
-fn take(context: &mut RequestContext) -> Option<UsageRecord> {
+fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> {
     if !context.finish() {
         return None;
     }
@@ -45,6 +46,9 @@ fn take(context: &mut RequestContext) -> Option<UsageRecord> {
         emit_attempt(&live, context, route, attempt, index, is_answer, now);
     }
     let last = context.last_attempt();
+    if let (Some(last), Some(placed), Some(usage)) = (last, &context.placed, context.reported) {
+        placing::has_reported(gateway, &live, last.deployment, placed, usage, now);
+    }
     RequestFinished {
         record: &record,
         client,

@@ -170,6 +170,7 @@ routes: [{name: bot, pool: ft}]
             usage,
             when_full: WhenFull::Drop,
             activity: Arc::default(),
+            memory: crate::proxy::placing::Memory::default(),
         })
     }
 

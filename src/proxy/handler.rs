@@ -7,8 +7,6 @@ use std::time::Instant;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 
-use crate::core::placement::head;
-use crate::core::router;
 use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::request;
 use crate::openai::target::{self, Target, WireOperation};
@@ -19,8 +17,9 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::error::{self, ProxyError};
 use crate::proxy::failover::{self, Call, Stop};
 use crate::proxy::headers::Forwarded;
+use crate::proxy::placing::{self, Placed};
 use crate::proxy::state::Live;
-use crate::proxy::{headers, relay, reply};
+use crate::proxy::{headers, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
 
 /// Answers a request.
@@ -62,11 +61,9 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let route = &live.config.runtime.snapshot.routes[route.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
-    let key = head::key(&pool.id, &request.prompt);
-    let now = Instant::now();
-    let plan = router::plan(&live.config.runtime.snapshot, pool, key, |deployment| {
-        live.availability(deployment, now)
-    });
+    let prompt = prompt::read(&pool.id, &request, operation);
+    let plan = placing::plan(gateway, &live, route.pool, &prompt, Instant::now());
+    context.placed = Some(Box::new(Placed::of(&plan, prompt)));
 
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);

@@ -24,6 +24,8 @@ pub mod handler;
 pub mod headers;
 pub mod learn;
 pub mod listen;
+pub mod placing;
+pub mod prompt;
 pub mod relay;
 pub mod reply;
 pub mod resolve;
@@ -38,6 +40,7 @@ use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
+use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
 use crate::telemetry::metrics::Metrics;
@@ -60,4 +63,6 @@ pub struct Gateway {
     pub when_full: WhenFull,
     /// Requests running.
     pub activity: Arc<Activity>,
+    /// What is remembered of prompts, whatever the configuration.
+    pub memory: Memory,
 }

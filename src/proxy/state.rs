@@ -16,7 +16,11 @@ use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
+use crate::core::placement::rendezvous;
+use crate::core::placement::room::Room;
+use crate::core::placement::view::View;
 use crate::core::recovery::health::{Availability, Health, Rules};
+use crate::core::router;
 use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resource};
 use crate::openai::azure;
 use crate::openai::target::WireOperation;
@@ -44,6 +48,8 @@ pub struct Live {
     pub deployments: Vec<LiveDeployment>,
     /// By `ResourceIx`.
     pub resources: Vec<LiveResource>,
+    /// Pools as placement sees them, by `PoolIx`.
+    pub outlines: Vec<View>,
     /// Requests running, by `RouteIx`; shared with other configurations that hold the route.
     pub routes_in_flight: Vec<Arc<AtomicU64>>,
     /// The metric series that its requests count into.
@@ -54,6 +60,8 @@ pub struct Live {
 pub struct LiveDeployment {
     /// What is known of it, shared with other configurations that hold it.
     pub state: Arc<DeploymentState>,
+    /// Its number in placement.
+    pub seed: u64,
     paths: [String; 3],
 }
 
@@ -69,10 +77,12 @@ pub struct LiveResource {
 }
 
 /// What is known of a deployment across configurations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeploymentState {
     /// Breaker and rest.
     pub health: Mutex<Health>,
+    /// Its limits and what is used of them.
+    pub room: Mutex<Room>,
     /// Attempts running now.
     pub in_flight: AtomicU64,
     /// When the gateway first knew of it, in milliseconds since the Unix epoch; 0 while unknown.
@@ -115,9 +125,8 @@ impl Live {
             .deployments
             .iter()
             .map(|deployment| LiveDeployment {
-                state: known
-                    .get(&deployment.id)
-                    .map_or_else(Arc::default, |state| Arc::clone(state)),
+                state: state_of(deployment, snapshot.replicas, known.get(&deployment.id).copied()),
+                seed: rendezvous::seed(&deployment.id),
                 paths: paths(deployment, &snapshot.resources[deployment.resource.0]),
             })
             .collect();
@@ -140,6 +149,11 @@ impl Live {
             .iter()
             .map(|route| route_in_flight(&route.id, previous))
             .collect();
+        let outlines = snapshot
+            .pools
+            .iter()
+            .map(|pool| router::outline(&snapshot, pool))
+            .collect();
         let series = FleetSeries::new(Arc::clone(metrics), &snapshot);
         Ok(Self {
             config,
@@ -147,6 +161,7 @@ impl Live {
             rules,
             deployments,
             resources,
+            outlines,
             routes_in_flight,
             series,
         })
@@ -188,6 +203,19 @@ impl LiveResource {
 }
 
 impl DeploymentState {
+    /// Nothing known but limits.
+    pub fn new(room: Room) -> Self {
+        Self {
+            health: Mutex::default(),
+            room: Mutex::new(room),
+            in_flight: AtomicU64::default(),
+            first_seen_ms: AtomicI64::default(),
+            last_success_at_ms: AtomicI64::default(),
+            told_at_ms: AtomicI64::default(),
+            stream_usage_refused_until_ms: AtomicI64::default(),
+        }
+    }
+
     /// Notes when the gateway first knew of it; does nothing where that is known.
     pub fn note_first_seen(&self, at_ms: i64) {
         // Fails for a deployment that was known before, as it should.
@@ -247,6 +275,23 @@ impl Drop for InFlight {
         if self.is_probe {
             self.state.health.lock().give_back_probe(Instant::now());
         }
+    }
+}
+
+/// What is known of a deployment: what the previous configuration knew, under the limits of this one.
+fn state_of(deployment: &Deployment, replicas: u32, known: Option<&Arc<DeploymentState>>) -> Arc<DeploymentState> {
+    let limit = deployment.tokens_per_minute().unwrap_or(f64::INFINITY);
+    let room = if deployment.sku.is_provisioned() {
+        Room::provisioned(limit, f64::from(replicas))
+    } else {
+        Room::new(limit)
+    };
+    match known {
+        Some(state) => {
+            state.room.lock().configure(&room);
+            Arc::clone(state)
+        }
+        None => Arc::new(DeploymentState::new(room)),
     }
 }
 
@@ -320,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_is_dropped_on_its_way_is_given_back() {
-        let state = Arc::new(DeploymentState::default());
+        let state = Arc::new(DeploymentState::new(Room::new(f64::INFINITY)));
         let now = Instant::now();
         state.health.lock().end(Effect::Failure, &RULES, now);
         let availability = || state.health.lock().availability(Instant::now());
@@ -342,7 +387,7 @@ mod tests {
 
     #[test]
     fn why_there_is_no_answer_is_said_again_after_a_while() {
-        let state = DeploymentState::default();
+        let state = DeploymentState::new(Room::new(f64::INFINITY));
         let said = [1_000_000, 1_000_001, 1_000_000 + TOLD_AGAIN_AFTER_MS].map(|now_ms| state.is_news(now_ms));
         assert_eq!(said, [true, false, true]);
     }

@@ -58,6 +58,7 @@ impl Policy for Nested {
             prompt_tokens: request.prompt,
             total_tokens: request.tokens() as u32,
             is_first_turn: request.is_first_turn,
+            is_cacheable: true,
         };
         self.plan = self.replicas[asked.replica].plan(&self.view, &request.chain, &ask, now);
         self.sends_key = match self.cache_keys {

@@ -204,6 +204,18 @@ pub const COOLING: Definition = gauge(
     "Time for which a throttled deployment still rests; 0 when it does not.",
 );
 /// See its help.
+pub const LIMIT_TOKENS: Definition = gauge(
+    "emberway_deployment_limit_tokens_per_minute",
+    &["deployment"],
+    "Tokens a minute that the deployment takes: as its headers tell, before that as configured; absent while neither is known.",
+);
+/// See its help.
+pub const LIMIT_USED: Definition = gauge(
+    "emberway_deployment_limit_used_ratio",
+    &["deployment"],
+    "Part of the deployment's limit that is used in its current minute, as far as this gateway knows; 1 is all of it.",
+);
+/// See its help.
 pub const LAST_SUCCESS_AGE: Definition = gauge(
     "emberway_deployment_last_success_age_seconds",
     &["deployment"],
@@ -222,6 +234,33 @@ pub const POOL_USABLE: Definition = gauge(
     "emberway_pool_usable_deployments",
     &["pool"],
     "Deployments of a pool that are neither cooling nor behind an open breaker.",
+);
+
+// === Placement ===
+
+/// See its help.
+pub const PLACEMENT_BLOCKS: Definition = gauge(
+    "emberway_placement_blocks",
+    &[],
+    "Blocks of prompts in placement's table of counters.",
+);
+/// See its help.
+pub const PLACEMENT_BLOCKS_MAX: Definition = gauge(
+    "emberway_placement_blocks_max",
+    &[],
+    "Blocks that placement's table can hold; when it is full, the smallest go first.",
+);
+/// See its help.
+pub const PLACEMENT_BYTES: Definition = gauge(
+    "emberway_placement_bytes",
+    &[],
+    "Memory of placement's table, all of it taken at the start.",
+);
+/// See its help.
+pub const PLACEMENT_HEAD_HOMES: Definition = gauge(
+    "emberway_placement_head_homes",
+    &["head"],
+    "Homes of the five hottest heads that have several, by the first digits of the head's digest.",
 );
 
 // === The gateway's own state ===
@@ -307,10 +346,16 @@ pub const ALL: &[&Definition] = &[
     &DEPLOYMENT_IN_FLIGHT,
     &BREAKER_STATE,
     &COOLING,
+    &LIMIT_TOKENS,
+    &LIMIT_USED,
     &LAST_SUCCESS_AGE,
     &INACTIVITY_DELETION,
     &POOL_DEPLOYMENTS,
     &POOL_USABLE,
+    &PLACEMENT_BLOCKS,
+    &PLACEMENT_BLOCKS_MAX,
+    &PLACEMENT_BYTES,
+    &PLACEMENT_HEAD_HOMES,
     &CONFIG_GENERATION,
     &CONFIG_RELOAD_FAILED,
     &CONFIG_RELOADS,

@@ -213,6 +213,37 @@ impl GatewayRefused<'_> {
     }
 }
 
+/// A deployment's headers tell of another limit than before.
+#[derive(Debug)]
+pub struct LimitChanged<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Tokens a minute that were believed.
+    pub before: f64,
+    /// Tokens a minute now in force.
+    pub after: f64,
+    /// Tokens a minute that the configuration names.
+    pub configured: Option<f64>,
+}
+
+impl LimitChanged<'_> {
+    /// Logs it; the metric is read at the scrape.
+    pub fn emit(&self) {
+        let (deployment, before, after, configured) = (&***self.deployment, self.before, self.after, self.configured);
+        if configured.is_some_and(|configured| after < configured) {
+            warn!(
+                deployment,
+                before, after, configured, "the deployment's limit is lower than configured"
+            );
+        } else {
+            info!(
+                deployment,
+                before, after, configured, "the deployment's limit has changed"
+            );
+        }
+    }
+}
+
 /// A client's connection was closed at once because there were enough.
 #[derive(Debug)]
 pub struct ConnectionRefused {

@@ -46,6 +46,12 @@ struct Scraped {
     deployment_in_flight: IntGaugeVec,
     breaker_state: IntGaugeVec,
     cooling: GaugeVec,
+    limit_tokens: IntGaugeVec,
+    limit_used: GaugeVec,
+    placement_blocks: IntGauge,
+    placement_blocks_max: IntGauge,
+    placement_bytes: IntGauge,
+    placement_head_homes: IntGaugeVec,
     last_success_age: GaugeVec,
     inactivity_deletion: GaugeVec,
     pool_deployments: IntGaugeVec,
@@ -109,6 +115,12 @@ impl Scraped {
             deployment_in_flight: int_gauge_vec(registry, &define::DEPLOYMENT_IN_FLIGHT)?,
             breaker_state: int_gauge_vec(registry, &define::BREAKER_STATE)?,
             cooling: gauge_vec(registry, &define::COOLING)?,
+            limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
+            limit_used: gauge_vec(registry, &define::LIMIT_USED)?,
+            placement_blocks: int_gauge(registry, &define::PLACEMENT_BLOCKS)?,
+            placement_blocks_max: int_gauge(registry, &define::PLACEMENT_BLOCKS_MAX)?,
+            placement_bytes: int_gauge(registry, &define::PLACEMENT_BYTES)?,
+            placement_head_homes: int_gauge_vec(registry, &define::PLACEMENT_HEAD_HOMES)?,
             last_success_age: gauge_vec(registry, &define::LAST_SUCCESS_AGE)?,
             inactivity_deletion: gauge_vec(registry, &define::INACTIVITY_DELETION)?,
             pool_deployments: int_gauge_vec(registry, &define::POOL_DEPLOYMENTS)?,
@@ -141,6 +153,12 @@ impl Scraped {
         for deployment in &view.deployments {
             self.show_deployment(now_ms, deployment);
         }
+        self.placement_blocks.set(signed(view.placement.blocks));
+        self.placement_blocks_max.set(signed(view.placement.blocks_max));
+        self.placement_bytes.set(signed(view.placement.bytes));
+        for (head, homes) in &view.placement.heads {
+            self.placement_head_homes.with_label_values(&[head]).set(signed(*homes));
+        }
         self.held_body_bytes.set(signed(view.held_body_bytes));
         self.client_connections.set(signed(view.client_connections));
         raise(&self.client_connections_refused, view.client_connections_refused);
@@ -162,6 +180,9 @@ impl Scraped {
         self.deployment_in_flight.reset();
         self.breaker_state.reset();
         self.cooling.reset();
+        self.limit_tokens.reset();
+        self.limit_used.reset();
+        self.placement_head_homes.reset();
         self.last_success_age.reset();
         self.inactivity_deletion.reset();
     }
@@ -176,6 +197,12 @@ impl Scraped {
             .cooling_until_ms
             .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));
         self.cooling.with_label_values(labels).set(cooling);
+        if let Some(limit) = view.limit_tokens_per_minute {
+            self.limit_tokens.with_label_values(labels).set(signed(limit));
+        }
+        if let Some(used) = view.limit_used {
+            self.limit_used.with_label_values(labels).set(used);
+        }
         if let Some(at) = view.last_success_at_ms {
             let age = seconds(now_ms.saturating_sub(at).max(0));
             self.last_success_age.with_label_values(labels).set(age);

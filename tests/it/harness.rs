@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) one_tier: bool,
     /// Upstreams that are not of the simulator, by resource: they come instead of it.
     pub(crate) scripted: Vec<(&'static str, SocketAddr)>,
+    /// Whether the simulator enforces its limits.
+    pub(crate) enforced: bool,
     /// The simulator's `engine`.
     pub(crate) engine: &'static str,
     /// More of every simulated account.
@@ -92,6 +94,7 @@ impl Default for Setup {
             accounts: &["a", "b"],
             one_tier: false,
             scripted: Vec::new(),
+            enforced: false,
             engine: "time_scale: 0",
             account: String::new(),
             simulated: "capacity: 1000",
@@ -149,8 +152,8 @@ impl Setup {
     /// What the simulator plays.
     pub(crate) fn scenario(&self) -> Scenario {
         let mut text = format!(
-            "record_bodies: true\nengine: {{ {} }}\nlimits: {{ enabled: false }}\naccounts:\n",
-            self.engine
+            "record_bodies: true\nengine: {{ {} }}\nlimits: {{ enabled: {} }}\naccounts:\n",
+            self.engine, self.enforced
         );
         for name in self.accounts {
             let (account, more) = (inside(&self.account), self.simulated);
@@ -196,8 +199,8 @@ impl Setup {
             write!(
                 text,
                 "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\
-                 {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10, {more} }}, \
-                 {{ name: embed, sku: Standard, capacity: 10 }}] }}\n"
+                 {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10000, {more} }}, \
+                 {{ name: embed, sku: Standard, capacity: 10000 }}] }}\n"
             )
             .unwrap();
         }

@@ -22,6 +22,7 @@ mod drain;
 mod failover;
 mod harness;
 mod limits;
+mod placement;
 mod reload;
 mod reuse;
 mod routing;

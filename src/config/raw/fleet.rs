@@ -107,10 +107,18 @@ pub(in crate::config) struct RawDeployment {
     /// Units of the SKU: thousands of tokens per minute, or PTUs for provisioned ones.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(in crate::config) capacity: Option<u32>,
+    /// Base model. For provisioned deployments it tells how many tokens a minute a PTU is worth; without it their limit is learned from
+    /// refusals only.
+    #[schemars(length(min = 1, max = 128), extend("examples" = ["gpt-4.1-mini", "gpt-4o"]))]
+    pub(in crate::config) model: Option<String>,
     /// Share of traffic relative to the other members of a tier. Without it the share is `capacity` (in tokens per minute, so
     /// 1,000 a unit; in PTUs for provisioned ones), and without that 1.
     #[schemars(range(max = 1_000_000_000), extend("exclusiveMinimum" = 0))]
     pub(in crate::config) weight: Option<f64>,
+    /// Whether the gateway sends `prompt_cache_key`, which spreads a hot prompt over the machines of the deployment. A client's own is
+    /// never replaced.
+    #[serde(default)]
+    pub(in crate::config) prompt_cache_key: RawCacheKeys,
     /// Whether usage is asked of streams whose client did not ask, so that their tokens can be recorded.
     #[serde(default = "yes")]
     pub(in crate::config) stream_usage: bool,
@@ -121,6 +129,20 @@ pub(in crate::config) struct RawDeployment {
     #[serde(default = "default_inactivity_days")]
     #[schemars(range(max = 3_650))]
     pub(in crate::config) inactivity_days: u32,
+}
+
+/// When `prompt_cache_key` is sent.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "CacheKeys")]
+pub(in crate::config) enum RawCacheKeys {
+    /// Never.
+    Off,
+    /// Where the cached tokens that answers report say that it pays.
+    #[default]
+    Auto,
+    /// Wherever a prompt is hot enough to need it.
+    Always,
 }
 
 /// Azure's deployment types.

@@ -6,8 +6,8 @@
 //! from reported cached tokens whether it pays. [`head`] and [`rendezvous`] alone are the older way: one key of fixed depth.
 
 pub mod chain;
-pub mod head;
 pub mod heat;
+pub mod hot;
 mod nested;
 pub mod plan;
 pub mod rendezvous;
@@ -15,4 +15,5 @@ pub mod room;
 pub mod rule;
 pub mod shard;
 mod survey;
+pub mod truth;
 pub mod view;

@@ -56,14 +56,16 @@ impl<'a> Walk<'a> {
         self.left.len()
     }
 
-    /// A block that needs `homes`: keeps that many of what is left.
-    pub(super) fn narrow(&mut self, id: BlockId, homes: u8) {
+    /// A block that needs `homes`: keeps that many of what is left. Whether that left any out.
+    pub(super) fn narrow(&mut self, id: BlockId, homes: u8) -> bool {
         let homes = usize::from(homes);
-        if homes > 1 && homes < self.left.len() {
+        let narrows = homes > 1 && homes < self.left.len();
+        if narrows {
             sort(id, self.members, &mut self.left);
             span_regions(self.members, &mut self.left, homes);
             self.left.truncate(homes);
         }
+        narrows
     }
 
     /// The order of choice for the key block: inside what is left, then outside.

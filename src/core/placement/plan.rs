@@ -19,6 +19,7 @@ use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
 use super::chain::{BlockId, Chain};
 use super::heat::{self, Heat};
+use super::hot::{HotHead, HotHeads};
 use super::rendezvous;
 use super::rule::{Fill, Rule};
 use super::shard::{self, CacheKey, Trials};
@@ -49,6 +50,8 @@ pub enum Reason {
     OnlyChoice,
     /// Nothing has room; it is tried all the same.
     NoRoom,
+    /// An earlier attempt of the request failed.
+    Failover,
     /// Nothing else is left, although its breaker is open.
     LastResort,
 }
@@ -90,6 +93,7 @@ pub struct Placement {
 struct Memory {
     heat: Heat,
     trials: Trials,
+    hot: HotHeads,
 }
 
 /// How much is remembered.
@@ -109,6 +113,7 @@ impl Placement {
         let memory = Memory {
             heat: Heat::new(rule.blocks, rule.half_life),
             trials: Trials::default(),
+            hot: HotHeads::default(),
         };
         Self {
             rule,
@@ -118,15 +123,24 @@ impl Placement {
 
     /// Plans a request and counts it.
     pub fn plan(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
-        if chain.is_empty() || ask.prompt_tokens < self.rule.cacheable_tokens {
+        if chain.is_empty() || !ask.is_cacheable || ask.prompt_tokens < self.rule.cacheable_tokens {
             return short(view, chain, ask, self.rule.fill(view.replicas).other);
         }
         let mut memory = self.memory.lock();
-        let Memory { heat, trials } = &mut *memory;
+        let Memory { heat, trials, hot } = &mut *memory;
         let survey = survey::survey(&self.rule, heat, view, chain, ask, now);
         let homes = survey.tiers.first().map_or(1, |tier| tier.homes);
         let per_request = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now) / homes as f64;
         let cache_key = shard::cache_key(heat, trials, chain, &survey.requests, per_request);
+        if let Some((at, counted)) = survey.tiers.first().and_then(|tier| tier.head) {
+            let per_minute = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now);
+            let head = HotHead {
+                id: chain.ids()[at],
+                homes,
+                tokens_per_minute: counted * per_minute,
+            };
+            hot.note(head, now);
+        }
         drop(memory);
         Plan {
             candidates: candidates(&self.rule.fill(view.replicas), view, chain, &survey, ask),
@@ -155,6 +169,11 @@ impl Placement {
             let mut memory = self.memory.lock();
             memory.trials.observed(key, was_keyed, expected, cached, now);
         }
+    }
+
+    /// The heads that have several homes, hottest first, at most `most`.
+    pub fn hot_heads(&self, most: usize, now: Duration) -> Vec<HotHead> {
+        self.memory.lock().hot.top(most, now)
     }
 
     /// How much is remembered.

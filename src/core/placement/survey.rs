@@ -33,6 +33,8 @@ pub(super) struct TierSurvey {
     pub(super) key: usize,
     /// Homes that the key block is chosen among.
     pub(super) homes: usize,
+    /// The last block that narrowed the choice, and its decayed tokens.
+    pub(super) head: Option<(usize, f64)>,
     /// Members in order of choice.
     pub(super) order: Order,
     /// Leading blocks that this replica sent to each member lately; 0 unless the key block is among them.
@@ -46,6 +48,7 @@ struct Progress<'a> {
     /// Homes that one decayed token needs.
     per_token: f64,
     key: Option<usize>,
+    head: Option<(usize, f64)>,
     tags: SmallVec<[u32; 8]>,
     matched: SmallVec<[u16; 8]>,
     /// Whether some member matched up to here.
@@ -79,7 +82,9 @@ pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, a
                 if level == 0 {
                     entry.homes = homes;
                 }
-                tier.walk.narrow(id, homes);
+                if tier.walk.narrow(id, homes) {
+                    tier.head = Some((at, counted));
+                }
                 if homes <= 1 || at == last {
                     tier.key = Some(at);
                     if level == 0 {
@@ -109,6 +114,7 @@ impl<'a> Progress<'a> {
             walk: Walk::new(members),
             per_token: scale * members.len() as f64 / limits.max(1.0),
             key: None,
+            head: None,
             tags: members.iter().map(|member| heat::tag(member.seed)).collect(),
             matched: members.iter().map(|_| 0).collect(),
             is_alive: true,
@@ -137,6 +143,7 @@ impl<'a> Progress<'a> {
         TierSurvey {
             key,
             homes: if key == 0 { 1 } else { homes },
+            head: self.head,
             order: self.walk.order(ids.get(key).copied().unwrap_or_default()),
             matched: self.matched,
         }

@@ -95,4 +95,6 @@ pub struct Ask {
     pub total_tokens: u32,
     /// Whether it begins a conversation, since the prompt holds no answer yet. Every replica sees this alike.
     pub is_first_turn: bool,
+    /// Whether its place matters: not for what no cache holds, nor for clients who want none.
+    pub is_cacheable: bool,
 }

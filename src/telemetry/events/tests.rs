@@ -8,7 +8,8 @@ use super::process::{ConfigRefused, ConfigReloaded};
 use super::*;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
 use crate::core::topology::{
-    ApiForm, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot, Timeouts,
+    ApiForm, CacheKeys, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot,
+    Timeouts,
 };
 use crate::telemetry::view::FleetView;
 
@@ -36,6 +37,8 @@ fn snapshot() -> Snapshot {
         resource: ResourceIx(0),
         sku: Sku::Standard,
         capacity: None,
+        model: None,
+        cache_keys: CacheKeys::Auto,
         stream_usage: true,
         created_at_ms: None,
         inactivity_days: None,
@@ -49,6 +52,7 @@ fn snapshot() -> Snapshot {
         http2: true,
     };
     Snapshot {
+        replicas: 1,
         clients: ["acme", "zeta"]
             .map(|id| Client {
                 id: id.into(),

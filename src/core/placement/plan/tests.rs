@@ -37,6 +37,7 @@ fn ask() -> Ask {
         prompt_tokens: 4_096,
         total_tokens: 4_200,
         is_first_turn: false,
+        is_cacheable: true,
     }
 }
 
