@@ -27,7 +27,7 @@ pub const ENTRY_BYTES: usize = size_of::<Entry>();
 
 /// When a block was last sent to a deployment.
 #[derive(Debug, Clone, Copy, Default)]
-struct Mark {
+pub(super) struct Mark {
     /// Who, by [`tag`]; 0 is nobody.
     tag: u32,
     at: u32,
@@ -49,11 +49,24 @@ pub(super) struct Entry {
     sent: [Mark; MARKS],
 }
 
+impl Mark {
+    /// Whether it is of the last `life` before `now`.
+    pub(super) fn is_within(self, now: Duration, life: Duration) -> bool {
+        ticks(now).saturating_sub(self.at) <= ticks(life)
+    }
+}
+
 impl Entry {
     /// Whether it was sent to the deployment in the last `life` before `now`.
     pub(super) fn is_warm(&self, tag: u32, now: Duration, life: Duration) -> bool {
         let mark = self.sent.iter().find(|mark| mark.tag == tag);
-        mark.is_some_and(|mark| ticks(now).saturating_sub(mark.at) <= ticks(life))
+        mark.is_some_and(|mark| mark.is_within(now, life))
+    }
+
+    /// When it was last sent to anybody.
+    pub(super) fn last_sent(&self) -> Option<Mark> {
+        let marks = self.sent.iter().filter(|mark| mark.tag != 0);
+        marks.max_by_key(|mark| mark.at).copied()
     }
 
     /// It was sent to the deployment now.

@@ -83,12 +83,12 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Placement {
     rule: Rule,
-    memory: Mutex<Memory>,
+    pub(super) memory: Mutex<Memory>,
 }
 
 #[derive(Debug)]
-struct Memory {
-    heat: Heat,
+pub(super) struct Memory {
+    pub(super) heat: Heat,
     trials: Trials,
 }
 
