@@ -89,6 +89,8 @@ fn ordered(
         candidates: candidates(&terms, view, &choices, chain, ask),
         key: None,
         homes: 1,
+        warm_tokens: 0,
+        sent_tokens: 0,
         cache_key: None,
     }
 }

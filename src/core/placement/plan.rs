@@ -17,7 +17,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
-use super::candidates::{Terms, candidates};
+use super::candidates::{Past, Terms, candidates};
 use super::chain::{BlockId, Chain};
 use super::heat::{self, Heat};
 use super::hot::{HotHead, HotHeads};
@@ -93,6 +93,10 @@ pub struct Plan {
     pub key: Option<(usize, BlockId)>,
     /// Homes that the key block was chosen among.
     pub homes: usize,
+    /// Prompt tokens that this replica believes to be cached at one deployment at least, whether it may be tried now or not.
+    pub warm_tokens: u32,
+    /// Prompt tokens that it sent to one of them in the last hour.
+    pub sent_tokens: u32,
     /// The `prompt_cache_key` that divides a hot head's requests among the machines of a deployment, if it needs dividing.
     pub cache_key: Option<CacheKey>,
 }
@@ -166,11 +170,15 @@ impl Placement {
             is_new: ask.is_first_turn || !survey.is_known,
             reason: Reason::Home,
         };
+        let pasts = || survey.tiers.iter().flat_map(|tier| &tier.choice.past);
+        let most = |blocks: fn(&Past) -> u16| chain.tokens(pasts().map(blocks).max().unwrap_or(0).into());
         let choices = survey.tiers.iter().map(|tier| &tier.choice);
         Plan {
             candidates: candidates(&terms, view, choices, chain, ask),
             key: survey.tiers.first().map(|tier| (tier.key, chain.ids()[tier.key])),
             homes,
+            warm_tokens: most(|past| past.warm_blocks),
+            sent_tokens: most(|past| past.blocks),
             cache_key,
         }
     }
