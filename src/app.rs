@@ -21,7 +21,7 @@ use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::state::Live;
-use crate::proxy::{Gateway, listen, view};
+use crate::proxy::{Gateway, explain, listen, view};
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
@@ -324,7 +324,7 @@ fn admin_sources(
     state: &Arc<ProcessState>,
     token: Option<crate::config::secrets::Secret>,
 ) -> Sources {
-    let (for_metrics, for_status) = (Arc::clone(gateway), Arc::clone(gateway));
+    let [for_metrics, for_status, for_explain] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
     Sources {
         metrics: Box::new(move || {
@@ -336,6 +336,13 @@ fn admin_sources(
                 .map_err(|error| error.to_string())
         }),
         status: Box::new(move || status(&for_status, &status_state)),
+        explain: Box::new(
+            move |body, headers| match explain::explain(&for_explain, body, headers, Instant::now()) {
+                // Structs of strings and numbers always serialise.
+                Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
+                Err(refused) => Err((refused.status, refused.body)),
+            },
+        ),
         token,
     }
 }

@@ -104,6 +104,21 @@ pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now:
     }
 }
 
+/// The plan that a request would have now, without counting it.
+pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, prompt: &Prompt, now: Instant) -> Plan {
+    let Prompt { chain, ask } = prompt;
+    match route.policy.plain() {
+        None => {
+            let since = gateway.memory.since_start(now);
+            gateway.memory.placement.explain(view, chain, ask, since)
+        }
+        Some(policy) => {
+            let turn = live.turns[route.pool.0].load(Ordering::Relaxed);
+            plain::plan(policy, view, chain, ask, turn)
+        }
+    }
+}
+
 /// A pool as it is now. Takes each member's locks for a moment.
 pub fn view(gateway: &Gateway, live: &Live, pool: PoolIx, now: Instant) -> View {
     let since = gateway.memory.since_start(now);

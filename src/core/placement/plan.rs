@@ -24,7 +24,7 @@ use super::hot::{HotHead, HotHeads};
 use super::plain;
 use super::rule::Rule;
 use super::shard::{self, CacheKey, Trials};
-use super::survey;
+use super::survey::{self, Pass};
 use super::view::{Ask, View};
 use crate::core::topology::DeploymentIx;
 
@@ -142,6 +142,15 @@ impl Placement {
 
     /// Plans a request and counts it.
     pub fn plan(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
+        self.pass(Pass::Counts, view, chain, ask, now)
+    }
+
+    /// What [`Placement::plan`] would answer, without counting the request: nothing that is remembered changes.
+    pub fn explain(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
+        self.pass(Pass::Looks, view, chain, ask, now)
+    }
+
+    fn pass(&self, pass: Pass, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
         let fill = self.rule.fill(view.replicas);
         if !ask.is_cacheable || !view.caches() {
             return plain::short(view, chain, ask, Reason::ByLoad, fill.other);
@@ -151,11 +160,13 @@ impl Placement {
         }
         let mut memory = self.memory.lock();
         let Memory { heat, trials, hot } = &mut *memory;
-        let survey = survey::survey(&self.rule, heat, view, chain, ask, now);
+        let survey = survey::survey(&self.rule, heat, pass, view, chain, ask, now);
         let homes = survey.tiers.first().map_or(1, |tier| tier.homes);
         let per_request = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now) / homes as f64;
-        let cache_key = shard::cache_key(heat, trials, chain, &survey.requests, per_request);
-        if let Some((at, counted)) = survey.tiers.first().and_then(|tier| tier.head) {
+        let cache_key = shard::cache_key(heat, trials, pass, chain, &survey.requests, per_request);
+        if let Some((at, counted)) = survey.tiers.first().and_then(|tier| tier.head)
+            && pass == Pass::Counts
+        {
             let per_minute = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now);
             let head = HotHead {
                 id: chain.ids()[at],
@@ -170,8 +181,8 @@ impl Placement {
             is_new: ask.is_first_turn || !survey.is_known,
             reason: Reason::Home,
         };
-        let pasts = || survey.tiers.iter().flat_map(|tier| &tier.choice.past);
-        let most = |blocks: fn(&Past) -> u16| chain.tokens(pasts().map(blocks).max().unwrap_or(0).into());
+        let earlier = || survey.tiers.iter().flat_map(|tier| &tier.choice.past);
+        let most = |blocks: fn(&Past) -> u16| chain.tokens(earlier().map(blocks).max().unwrap_or(0).into());
         let choices = survey.tiers.iter().map(|tier| &tier.choice);
         Plan {
             candidates: candidates(&terms, view, choices, chain, ask),
