@@ -100,6 +100,7 @@ fn emit_attempt(
         }),
         retry_after: attempt.retry_after,
         maybe_billed_twice: attempt.maybe_billed && !is_last,
+        keyed: attempt.keyed,
     }
     .emit(&live.series);
 }

@@ -177,6 +177,12 @@ pub const MAYBE_BILLED_TWICE: Definition = counter(
     "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
 );
 /// See its help.
+pub const CACHE_KEYS_SENT: Definition = counter(
+    "emberway_cache_keys_sent_total",
+    &["route", "deployment"],
+    "Attempts that were sent with a `prompt_cache_key` of the gateway's, which divides a hot prompt among a deployment's machines.",
+);
+/// See its help.
 pub const UPSTREAM_CONNECTIONS: Definition = counter(
     "emberway_upstream_connections_total",
     &["resource", "reused"],
@@ -342,6 +348,7 @@ pub const ALL: &[&Definition] = &[
     &TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
+    &CACHE_KEYS_SENT,
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,
     &BREAKER_STATE,

@@ -30,6 +30,7 @@ pub struct Metrics {
     pub(super) tokens: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) maybe_billed_twice: IntCounterVec,
+    pub(super) cache_keys_sent: IntCounterVec,
     pub(super) upstream_connections: IntCounterVec,
     pub(super) config_reloads: IntCounterVec,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
@@ -87,6 +88,7 @@ impl Metrics {
             tokens: counter_vec(&registry, &define::TOKENS)?,
             attempts: counter_vec(&registry, &define::ATTEMPTS)?,
             maybe_billed_twice: counter_vec(&registry, &define::MAYBE_BILLED_TWICE)?,
+            cache_keys_sent: counter_vec(&registry, &define::CACHE_KEYS_SENT)?,
             upstream_connections: counter_vec(&registry, &define::UPSTREAM_CONNECTIONS)?,
             config_reloads: counter_vec(&registry, &define::CONFIG_RELOADS)?,
             scraped: Mutex::new(Scraped::new(&registry)?),

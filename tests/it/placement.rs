@@ -1,5 +1,7 @@
 //! Where requests go, and what of their deployments' limits is noticed.
 
+use emberway::simulator::faults::{Action, Fault};
+
 use crate::harness::{Setup, V1, WHOLE, World, eventually, read};
 
 /// A question of some 4 × `words` bytes that begins with these.
@@ -61,6 +63,26 @@ async fn a_request_that_no_limit_takes_puts_no_deployment_to_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_the_service_lowers_for_a_while_is_noticed() {
+    let world = World::start(tight()).await;
+    let limit = || async {
+        let answer = world.ask(WHOLE).await;
+        let deployment = answer.header("x-emberway-deployment").to_owned();
+        (
+            deployment.clone(),
+            world.deployment(&deployment).await["limit_tokens_per_minute"].clone(),
+        )
+    };
+    let (home, before) = limit().await;
+    assert_eq!(before, 10_000);
+    for account in ["a", "b"] {
+        let fault = Fault::new(Action::ReduceLimit { ratio: 0.5 }).on_account(account);
+        world.sim.control().add_fault(fault).expect("a fault");
+    }
+    assert_eq!(limit().await, (home, 5_000.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_learned_of_prompts_survives_a_reload() {
     let world = World::start(Setup {
         accounts: &["a", "b", "c", "d"],
@@ -115,6 +137,10 @@ async fn a_hot_head_is_given_keys_where_the_deployment_may_have_them() {
         let sent = keys(&world);
         let different: std::collections::HashSet<_> = sent.iter().flatten().collect();
         assert_eq!(different.len() > 1, expected, "{setting}: {sent:?}");
+        let counted = world
+            .metric(r#"emberway_cache_keys_sent_total{deployment="a/ft",route="bot"}"#)
+            .await;
+        assert_eq!(counted, Some(sent.iter().flatten().count() as f64));
         assert!(sent[0].is_none(), "the first of a head is not hot");
         if expected {
             // A conversation keeps its key.

@@ -53,6 +53,7 @@ fn every_definition_is_registered_with_its_labels() {
     }
     metrics.tokens.with_label_values(&["1", "2", "3"]);
     metrics.maybe_billed_twice.with_label_values(&["1", "2"]);
+    metrics.cache_keys_sent.with_label_values(&["1", "2"]);
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     for family in [&metrics.refusals, &metrics.auth_failures, &metrics.config_reloads] {
         family.with_label_values(&["1"]);
