@@ -222,6 +222,12 @@ pub const LIMIT_USED: Definition = gauge(
     "Part of the deployment's limit that is used in its current minute, as far as this gateway knows; 1 is all of it.",
 );
 /// See its help.
+pub const CACHE_LIFE: Definition = gauge(
+    "emberway_deployment_cache_life_seconds",
+    &["deployment"],
+    "How long the deployment's cache is believed to keep what nobody asks for, as answers have taught; 0 if it is believed not to cache.",
+);
+/// See its help.
 pub const LAST_SUCCESS_AGE: Definition = gauge(
     "emberway_deployment_last_success_age_seconds",
     &["deployment"],
@@ -355,6 +361,7 @@ pub const ALL: &[&Definition] = &[
     &COOLING,
     &LIMIT_TOKENS,
     &LIMIT_USED,
+    &CACHE_LIFE,
     &LAST_SUCCESS_AGE,
     &INACTIVITY_DELETION,
     &POOL_DEPLOYMENTS,

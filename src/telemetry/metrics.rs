@@ -49,6 +49,7 @@ struct Scraped {
     cooling: GaugeVec,
     limit_tokens: IntGaugeVec,
     limit_used: GaugeVec,
+    cache_life: GaugeVec,
     placement_blocks: IntGauge,
     placement_blocks_max: IntGauge,
     placement_bytes: IntGauge,
@@ -119,6 +120,7 @@ impl Scraped {
             cooling: gauge_vec(registry, &define::COOLING)?,
             limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
             limit_used: gauge_vec(registry, &define::LIMIT_USED)?,
+            cache_life: gauge_vec(registry, &define::CACHE_LIFE)?,
             placement_blocks: int_gauge(registry, &define::PLACEMENT_BLOCKS)?,
             placement_blocks_max: int_gauge(registry, &define::PLACEMENT_BLOCKS_MAX)?,
             placement_bytes: int_gauge(registry, &define::PLACEMENT_BYTES)?,
@@ -184,6 +186,7 @@ impl Scraped {
         self.cooling.reset();
         self.limit_tokens.reset();
         self.limit_used.reset();
+        self.cache_life.reset();
         self.placement_head_homes.reset();
         self.last_success_age.reset();
         self.inactivity_deletion.reset();
@@ -199,6 +202,7 @@ impl Scraped {
             .cooling_until_ms
             .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));
         self.cooling.with_label_values(labels).set(cooling);
+        self.cache_life.with_label_values(labels).set(view.cache_life_s);
         if let Some(limit) = view.limit_tokens_per_minute {
             self.limit_tokens.with_label_values(labels).set(signed(limit));
         }

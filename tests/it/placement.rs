@@ -15,7 +15,7 @@ fn tight() -> Setup {
     Setup {
         accounts: &["a", "b"],
         one_tier: true,
-        enforced: true,
+        settings: "limits: { enabled: true }",
         simulated: "capacity: 10",
         ..Setup::default()
     }
@@ -306,4 +306,23 @@ impl World {
         let url = format!("http://{}/admin/explain", self.gateway.admin_address());
         read(self.client.post(url).body(body.to_owned()).send().await.unwrap()).await
     }
+}
+
+/// The simulator forgets quickly, and the gateway learns that it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_stops_caching_is_found_out() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        settings: "limits: { enabled: false }\nprompt_cache: { enabled: false }",
+        ..Setup::default()
+    })
+    .await;
+    let life = || async { world.deployment("a/ft").await["cache_life_s"].clone() };
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    assert_eq!(life().await, 600.0);
+    for _ in 0..20 {
+        assert_eq!(world.ask(turn(0)).await.status, 200);
+    }
+    assert_eq!(life().await, 0.0, "twenty in a row were not there");
+    assert_eq!(world.ask(turn(0)).await.header("x-emberway-reason"), "only_choice");
 }
