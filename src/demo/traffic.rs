@@ -165,6 +165,7 @@ fn plan(door: Door, style: Style, seed: u64) -> Result<Plan, DemoError> {
             max_tokens: ANSWER_TOKENS,
             stamp_after: None,
             seed,
+            first_conversation: 0,
         },
         concurrency: IN_FLIGHT,
         rate: None,
