@@ -74,6 +74,8 @@ pub struct Candidate {
     pub reason: Reason,
     /// Tokens left of its limit once this request is in; negative if it does not fit.
     pub room: f64,
+    /// What the request counts against its limit, in tokens.
+    pub cost: f64,
     /// Prompt tokens that this replica believes to be cached there.
     pub expected_tokens: u32,
     /// Prompt tokens that this replica sent there in the last hour, believed to be cached or not.

@@ -83,6 +83,7 @@ type Sent = (u32, u32, u32);
 
 fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
     let candidate = Candidate {
+        cost: 0.0,
         deployment: DeploymentIx(deployment),
         reason: Reason::Home,
         room: 0.0,
@@ -110,6 +111,7 @@ fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
             chain: Chain::default(),
             ask,
         },
+        Duration::ZERO,
     )
 }
 
