@@ -436,6 +436,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 breaker: deployment.breaker.into(),
                 limit_tokens_per_minute: deployment.limit_tokens_per_minute,
                 limit_used: deployment.limit_used,
+                cache_life_s: deployment.cache_life_s,
                 cooling_until_ms: deployment.cooling_until_ms,
                 last_success_at_ms: deployment.last_success_at_ms,
                 deletion_at_ms: deployment.deletion_at_ms,

@@ -104,6 +104,8 @@ pub struct DeploymentStatus {
     pub limit_tokens_per_minute: Option<u64>,
     /// Part of that which is used, as far as this gateway knows; more than 1 where it is overdrawn.
     pub limit_used: Option<f64>,
+    /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not to cache.
+    pub cache_life_s: f64,
     /// Until when it rests after a 429, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// When it last answered with success, in milliseconds since the Unix epoch.

@@ -96,13 +96,8 @@ impl Sink for Blocks<'_> {
     }
 }
 
-/// Reads a prompt. Linear in its length, up to the depth that placement looks at.
-pub fn read(scope: Scope<'_>, request: &Request<'_>, operation: WireOperation, headers: &HeaderMap) -> Prompt {
-    read_with(scope, request, operation, headers, None)
-}
-
-/// Reads a prompt, and lets a sampler read along.
-pub fn read_with(
+/// Reads a prompt, and lets a sampler read along. Linear in its length, up to the depth that placement looks at.
+pub fn read(
     scope: Scope<'_>,
     request: &Request<'_>,
     operation: WireOperation,
@@ -174,6 +169,7 @@ mod tests {
             &request::parse(body.as_bytes()).expect("valid"),
             WireOperation::Chat,
             &map,
+            None,
         )
     }
 
@@ -247,8 +243,8 @@ mod tests {
                 client: "a",
             };
             let request = request::parse(body.as_bytes()).expect("valid");
-            let plain = read(scope, &request, WireOperation::Chat, &HeaderMap::new());
-            let prompt = read_with(
+            let plain = read(scope, &request, WireOperation::Chat, &HeaderMap::new(), None);
+            let prompt = read(
                 scope,
                 &request,
                 WireOperation::Chat,

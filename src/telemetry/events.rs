@@ -106,6 +106,8 @@ pub struct AttemptFinished<'a> {
     pub retry_after: Option<Duration>,
     /// Whether it was given up after the whole request had been sent, for another attempt.
     pub maybe_billed_twice: bool,
+    /// Whether the gateway sent a `prompt_cache_key` with it.
+    pub keyed: bool,
 }
 
 /// Times of an attempt that gave the client its answer, from the attempt's start.
@@ -131,6 +133,9 @@ impl AttemptFinished<'_> {
         if self.maybe_billed_twice {
             counted.maybe_billed_twice.inc();
         }
+        if self.keyed {
+            counted.cache_keys_sent.inc();
+        }
         debug!(
             target: "emberway::attempt",
             request_id = self.request_id,
@@ -142,6 +147,7 @@ impl AttemptFinished<'_> {
             duration_ms = to_microsecond(self.duration),
             retry_after_s = self.retry_after.map(|after| after.as_secs_f64()),
             maybe_billed_twice = self.maybe_billed_twice,
+            keyed = self.keyed,
             "attempt"
         );
     }

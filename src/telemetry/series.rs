@@ -52,6 +52,7 @@ pub(super) struct AttemptSeries {
     /// Tokens, by cause.
     pub(super) missed_tokens: ByWords<1>,
     pub(super) maybe_billed_twice: IntCounter,
+    pub(super) cache_keys_sent: IntCounter,
 }
 
 /// What is counted by resource.
@@ -138,6 +139,7 @@ impl FleetSeries {
                     [Arc::clone(route), Arc::clone(deployment)],
                 ),
                 maybe_billed_twice: self.metrics.maybe_billed_twice.with_label_values(labels),
+                cache_keys_sent: self.metrics.cache_keys_sent.with_label_values(labels),
             }
         })
     }

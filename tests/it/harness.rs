@@ -58,8 +58,8 @@ pub(crate) struct Setup {
     pub(crate) one_tier: bool,
     /// Upstreams that are not of the simulator, by resource: they come instead of it.
     pub(crate) scripted: Vec<(&'static str, SocketAddr)>,
-    /// Whether the simulator enforces its limits.
-    pub(crate) enforced: bool,
+    /// The simulator's other settings, a line each.
+    pub(crate) settings: &'static str,
     /// The simulator's `engine`.
     pub(crate) engine: &'static str,
     /// More of every simulated account.
@@ -96,7 +96,7 @@ impl Default for Setup {
             accounts: &["a", "b"],
             one_tier: false,
             scripted: Vec::new(),
-            enforced: false,
+            settings: "limits: { enabled: false }",
             engine: "time_scale: 0",
             account: String::new(),
             simulated: "capacity: 1000",
@@ -155,8 +155,8 @@ impl Setup {
     /// What the simulator plays.
     pub(crate) fn scenario(&self) -> Scenario {
         let mut text = format!(
-            "record_bodies: true\nengine: {{ {} }}\nlimits: {{ enabled: {} }}\naccounts:\n",
-            self.engine, self.enforced
+            "record_bodies: true\nengine: {{ {} }}\n{}\naccounts:\n",
+            self.engine, self.settings
         );
         for name in self.accounts {
             let (account, more) = (inside(&self.account), self.simulated);

@@ -1,5 +1,7 @@
 //! Where requests go, and what of their deployments' limits is noticed.
 
+use emberway::simulator::faults::{Action, Fault};
+
 use crate::harness::{Setup, V1, WHOLE, World, eventually, read};
 
 /// A question of some 4 × `words` bytes that begins with these.
@@ -13,7 +15,7 @@ fn tight() -> Setup {
     Setup {
         accounts: &["a", "b"],
         one_tier: true,
-        enforced: true,
+        settings: "limits: { enabled: true }",
         simulated: "capacity: 10",
         ..Setup::default()
     }
@@ -58,6 +60,26 @@ async fn a_request_that_no_limit_takes_puts_no_deployment_to_rest() {
         assert!(deployment["cooling_until_ms"].is_null(), "{deployment}");
     }
     assert_eq!(world.ask(WHOLE).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_the_service_lowers_for_a_while_is_noticed() {
+    let world = World::start(tight()).await;
+    let limit = || async {
+        let answer = world.ask(WHOLE).await;
+        let deployment = answer.header("x-emberway-deployment").to_owned();
+        (
+            deployment.clone(),
+            world.deployment(&deployment).await["limit_tokens_per_minute"].clone(),
+        )
+    };
+    let (home, before) = limit().await;
+    assert_eq!(before, 10_000);
+    for account in ["a", "b"] {
+        let fault = Fault::new(Action::ReduceLimit { ratio: 0.5 }).on_account(account);
+        world.sim.control().add_fault(fault).expect("a fault");
+    }
+    assert_eq!(limit().await, (home, 5_000.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +137,10 @@ async fn a_hot_head_is_given_keys_where_the_deployment_may_have_them() {
         let sent = keys(&world);
         let different: std::collections::HashSet<_> = sent.iter().flatten().collect();
         assert_eq!(different.len() > 1, expected, "{setting}: {sent:?}");
+        let counted = world
+            .metric(r#"emberway_cache_keys_sent_total{deployment="a/ft",route="bot"}"#)
+            .await;
+        assert_eq!(counted, Some(sent.iter().flatten().count() as f64));
         assert!(sent[0].is_none(), "the first of a head is not hot");
         if expected {
             // A conversation keeps its key.
@@ -280,4 +306,23 @@ impl World {
         let url = format!("http://{}/admin/explain", self.gateway.admin_address());
         read(self.client.post(url).body(body.to_owned()).send().await.unwrap()).await
     }
+}
+
+/// The simulator forgets quickly, and the gateway learns that it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_stops_caching_is_found_out() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        settings: "limits: { enabled: false }\nprompt_cache: { enabled: false }",
+        ..Setup::default()
+    })
+    .await;
+    let life = || async { world.deployment("a/ft").await["cache_life_s"].clone() };
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    assert_eq!(life().await, 600.0);
+    for _ in 0..20 {
+        assert_eq!(world.ask(turn(0)).await.status, 200);
+    }
+    assert_eq!(life().await, 0.0, "twenty in a row were not there");
+    assert_eq!(world.ask(turn(0)).await.header("x-emberway-reason"), "only_choice");
 }
