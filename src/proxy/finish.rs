@@ -13,6 +13,7 @@ use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::misses::CachedAnswer;
 use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
+use crate::proxy::trace;
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
@@ -50,6 +51,7 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
     if let Some(reported) = context.reported {
         judge(gateway, &live, context, reported, now);
     }
+    trace::note(gateway, context, &record);
     RequestFinished {
         record: &record,
         client,

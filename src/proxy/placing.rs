@@ -104,7 +104,7 @@ impl Placed {
 /// Plans a request by its route's policy, and counts it.
 pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now: Instant) -> Plan {
     let view = view(gateway, live, route.pool, now);
-    let Prompt { chain, ask } = prompt;
+    let Prompt { chain, ask, .. } = prompt;
     match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);
@@ -121,7 +121,7 @@ pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now:
 
 /// The plan that a request would have now, without counting it.
 pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, prompt: &Prompt, now: Instant) -> Plan {
-    let Prompt { chain, ask } = prompt;
+    let Prompt { chain, ask, .. } = prompt;
     match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);

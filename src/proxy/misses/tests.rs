@@ -109,6 +109,7 @@ fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
         &plan,
         Prompt {
             chain: Chain::default(),
+            opener: None,
             ask,
         },
         Duration::ZERO,
@@ -257,7 +258,8 @@ fn ask(ledger: &MissLedger, now: Instant, system: &str) {
 async fn drift_is_found_written_told_to_requests_and_ends() {
     let world = world(&[]);
     let began = Instant::now();
-    let text: String = (0..3_000).map(|word| format!("{:x} ", word * 7_919)).collect();
+    let number = |at: u32| (at * 7_919).to_string() + " ";
+    let text: String = (0..3_000).map(number).collect();
     // Somebody must have told a price first.
     world.note(0, 128, SENT_HERE);
     let store = Arc::clone(&world.store) as Arc<dyn MissStore>;

@@ -16,7 +16,8 @@ fn prose(seed: u64, bytes: usize) -> String {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let word = state >> 33;
         text.push_str(["the ", "of ", "case ", "must ", "never ", "always "][word as usize % 6]);
-        text.push_str(&format!("{:x} ", word % 65_536));
+        text.push_str(&(word % 65_536).to_string());
+        text.push(' ');
     }
     text.truncate(bytes);
     text
