@@ -20,8 +20,10 @@ use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
+use crate::proxy::misses::{MissLedger, MissWriter};
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, explain, listen, view};
+use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
@@ -64,6 +66,7 @@ pub struct Running {
     accepting: JoinSet<()>,
     admin: JoinHandle<()>,
     writer: JoinHandle<()>,
+    miss_writer: JoinHandle<()>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
@@ -107,7 +110,10 @@ pub async fn start(
     );
     let metrics = Arc::new(Metrics::new()?);
     let live = Live::build(Arc::clone(&checked), &metrics, None)?;
-    seed(&live, &store.deployments().await?, clock::now_ms());
+    let known = store.deployments().await?;
+    seed(&live, &known, clock::now_ms());
+    let misses = MissLedger::new(&known, Instant::now());
+    let miss_writer = MissWriter::new(&misses, Arc::clone(&store) as Arc<dyn MissStore>, clock::now_ms);
     store.note_deployments(&seen(&live)).await?;
     let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
@@ -116,6 +122,7 @@ pub async fn start(
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,
         usage,
+        misses,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
         memory: crate::proxy::placing::Memory::default(),
@@ -133,11 +140,13 @@ pub async fn start(
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
+    let miss_writer = tokio::spawn(miss_writer.run(admin_stopped.clone()));
     let sources = Arc::new(admin_sources(&gateway, &state, install.admin.token));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
         writer: tokio::spawn(writer.run()),
+        miss_writer,
         gateway,
         addresses,
         admin_address,
@@ -198,6 +207,8 @@ impl Running {
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
         }
+        // It writes what is left once and ends; what that cannot write in time is no record of a request.
+        let _ = tokio::time::timeout(FLUSH_MAX, self.miss_writer).await;
         self.writer.abort();
         self.admin.abort();
         self.store.close().await?;

@@ -11,7 +11,7 @@ use crate::config::checked::{
 };
 use crate::config::secrets::Secret;
 use crate::core::topology::{
-    ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Resource, Route, RouteAccess, Snapshot,
+    ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Price, Resource, Route, RouteAccess, Snapshot,
 };
 
 /// One difference between two configurations.
@@ -301,6 +301,7 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
         stream_usage,
         created_at_ms,
         inactivity_days,
+        price,
     } = deployment;
     let created_at = created_at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     vec![
@@ -311,7 +312,28 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
         fact("stream_usage", stream_usage),
         optional_fact("created_at", created_at),
         optional_fact("inactivity_days", *inactivity_days),
+        optional_fact("price", price.as_ref().map(price_text)),
     ]
+}
+
+/// A price as the file has it.
+fn price_text(price: &Price) -> String {
+    let Price {
+        input,
+        cached_input,
+        output,
+        hour,
+    } = price;
+    let members = [
+        ("input", input),
+        ("cached_input", cached_input),
+        ("output", output),
+        ("hour", hour),
+    ];
+    let known = members
+        .iter()
+        .filter_map(|(name, price)| price.map(|price| format!("{name}: {price}")));
+    format!("{{{}}}", known.collect::<Vec<_>>().join(", "))
 }
 
 fn resource_facts(resource: &Resource, credential: &Credential) -> Vec<Fact> {

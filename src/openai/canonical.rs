@@ -43,8 +43,23 @@ const END: u8 = 0xfe;
 /// detail, at 4 bytes a token. How many tokens it really is, its base64 text does not tell.
 pub const ATTACHMENT_BYTES: usize = 765 * 4;
 
+/// What a segment is to a sink that wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A tool's definition.
+    Tool,
+    /// The response's schema.
+    Schema,
+    /// A message of the system or developer.
+    System,
+    /// Any other message, or a `prompt` or `input`.
+    Message,
+}
+
 /// Takes a prompt's canonical bytes.
 pub trait Sink {
+    /// A segment begins.
+    fn begin_segment(&mut self, _part: Part) {}
     /// Takes the next bytes.
     fn push(&mut self, bytes: &[u8]);
     /// The segment ends here.
@@ -152,11 +167,16 @@ impl<S: Sink> Writer<'_, S> {
             Kind::Message => b'm',
             Kind::Plain => b'p',
         };
+        let is_message = matches!(kind, Kind::Message | Kind::Plain) && cursor.peek() == Some(b'{');
+        let role = is_message.then_some(*cursor).and_then(role);
+        if !self.is_full {
+            self.sink.begin_segment(part(kind, role));
+        }
         self.push(&[SEGMENT, letter]);
         match (kind, cursor.peek()) {
             (Kind::Tool | Kind::Schema, _) => self.value(cursor, Place::Definition),
             (Kind::Message | Kind::Plain, Some(b'{')) => {
-                let is_answer = self.message(cursor);
+                let is_answer = self.message(cursor, role);
                 self.is_first_turn &= !(is_answer && kind == Kind::Message);
             }
             (Kind::Plain, Some(b'"')) => self.string(TEXT, cursor.string()),
@@ -168,15 +188,15 @@ impl<S: Sink> Writer<'_, S> {
         }
     }
 
-    /// A message, and whether an assistant spoke it.
-    fn message(&mut self, cursor: &mut Cursor<'_>) -> bool {
+    /// A message, whose role stands there, and whether an assistant spoke it.
+    fn message<'m>(&mut self, cursor: &mut Cursor<'m>, role: Option<Cursor<'m>>) -> bool {
         cursor.pass();
         let start = *cursor;
         self.push(&[OBJECT]);
         let mut is_answer = false;
-        let role = find(start, "role").map(|mut value| {
+        let role = role.map(|mut value| {
             let at = value.at();
-            is_answer = value.peek() == Some(b'"') && json::means({ value }.string(), "assistant");
+            is_answer = is_word(value, "assistant");
             self.member(b"role", &mut value, Place::Message);
             (at, value)
         });
@@ -326,6 +346,28 @@ impl<S: Sink> Writer<'_, S> {
 
 /// The key of a message's content, and the array of its parts.
 const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't', ARRAY];
+
+/// Where the role of a message stands.
+fn role(mut message: Cursor<'_>) -> Option<Cursor<'_>> {
+    message.pass();
+    find(message, "role")
+}
+
+/// What a segment of this kind is, whose role stands there.
+fn part(kind: Kind, role: Option<Cursor<'_>>) -> Part {
+    let is_system = |role: Cursor<'_>| is_word(role, "system") || is_word(role, "developer");
+    match kind {
+        Kind::Tool => Part::Tool,
+        Kind::Schema => Part::Schema,
+        Kind::Message if role.is_some_and(is_system) => Part::System,
+        Kind::Message | Kind::Plain => Part::Message,
+    }
+}
+
+/// Whether the string that stands there is this word.
+fn is_word(mut value: Cursor<'_>, word: &str) -> bool {
+    value.peek() == Some(b'"') && json::means(value.string(), word)
+}
 
 /// The value of a member of an object whose brace is passed.
 fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Cursor<'a>> {

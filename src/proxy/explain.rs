@@ -133,7 +133,7 @@ pub fn explain(gateway: &Gateway, body: &[u8], headers: &HeaderMap, now: Instant
         pool: &pool.id,
         client: "",
     };
-    let prompt = prompt::read(scope, &request, WireOperation::Chat, headers);
+    let prompt = prompt::read(scope, &request, WireOperation::Chat, headers, None);
     let view = placing::view(gateway, &live, route.pool, now);
     let plan = placing::explain(gateway, &live, route, &view, &prompt, now);
     Ok(Explanation {

@@ -25,6 +25,7 @@ pub mod handler;
 pub mod headers;
 pub mod learn;
 pub mod listen;
+pub mod misses;
 pub mod observe;
 pub mod placing;
 pub mod prompt;
@@ -42,6 +43,7 @@ use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
+use crate::proxy::misses::MissLedger;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
@@ -61,6 +63,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where usage records go.
     pub usage: UsageQueue,
+    /// Where answers tell what of their prompt was cached.
+    pub misses: MissLedger,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.

@@ -141,14 +141,12 @@ impl Observed<'_> {
         }
     }
 
-    /// The answer has told what it used: compares it with what was expected. Tokens that were expected to be cached, as the provider
-    /// counts tokens.
-    pub fn has_used(&self, placed: &Placed, usage: Usage) -> u32 {
+    /// The answer has told what it used: compares it with what was expected.
+    pub fn has_used(&self, placed: &Placed, usage: Usage) {
         let since = self.since_start();
         let configured = self.configured();
         let candidate = placed.candidate(self.deployment);
         let scale = Scale::of(placed, usage);
-        let expected = candidate.map_or(0, |candidate| scale.tokens(candidate.expected_tokens));
         let cached = u32::try_from(usage.cached).unwrap_or(u32::MAX);
         let trial = candidate.and_then(|candidate| trial(candidate, scale, cached));
         let was_lost = {
@@ -168,9 +166,9 @@ impl Observed<'_> {
         }
         if let Some(key) = &placed.cache_key {
             let placement = &self.gateway.memory.placement;
+            let expected = candidate.map_or(0, |candidate| scale.tokens(candidate.expected_tokens));
             placement.observed(key, placed.was_keyed, expected, cached, since);
         }
-        expected
     }
 }
 

@@ -50,6 +50,10 @@ pub struct Placed {
     pub cache_key: Option<CacheKey>,
     /// Who was planned, with what was expected there.
     pub candidates: SmallVec<[Candidate; 8]>,
+    /// Prompt tokens that were believed to be cached at one deployment at least.
+    pub warm_tokens: u32,
+    /// Prompt tokens that had been sent to one of them in the last hour.
+    pub sent_tokens: u32,
     /// Whether the last attempt was sent with the key.
     pub was_keyed: bool,
     /// What the last attempt was reckoned to count against the deployment's limit, in tokens.
@@ -63,6 +67,8 @@ impl Placed {
             prompt,
             cache_key: plan.cache_key,
             candidates: plan.candidates.clone(),
+            warm_tokens: plan.warm_tokens,
+            sent_tokens: plan.sent_tokens,
             was_keyed: false,
             estimate: 0.0,
         }

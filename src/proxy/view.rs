@@ -38,6 +38,7 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
         client_connections: gateway.clients.open() as u64,
         client_connections_refused: gateway.clients.refused(),
         usage: usage_view(gateway.usage.stats()),
+        misses_dropped: gateway.misses.dropped(),
         ..FleetView::default()
     }
 }

@@ -25,6 +25,8 @@ pub struct FleetView {
     pub client_connections_refused: u64,
     /// The usage queue's counters.
     pub usage: UsageView,
+    /// Misses and samples lost before they were written.
+    pub misses_dropped: u64,
     /// How many configurations have been taken into use.
     pub config_generation: u64,
     /// Whether the file on disk was refused and an older configuration is in use.

@@ -1,11 +1,11 @@
 //! Why was less of a prompt found cached than could have been? One cause for each answer that fell short.
 //!
-//! What could have been cached is the longest beginning of the prompt that this gateway sent before, to anybody, however long ago, in
+//! What could have been cached is the longest beginning of the prompt that this gateway sent before, to anybody, in
 //! the provider's steps of 128 tokens and from 1,024 on. What answers report less than that is *missed*. It falls into three parts: what
 //! the answering deployment itself was sent within its cache's life (*overflow*), what only another one was (*moved*), and
 //! what nobody was within it (*expired*). The largest part names the cause of all of it, so that sums by cause are sums of requests.
 //!
-//! Pure arithmetic on plain values: placement tells what was sent (`core::placement::seen`), the answer what was cached.
+//! Pure arithmetic on plain values: placement tells what was sent, the answer what was cached.
 
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
@@ -71,7 +71,7 @@ pub struct Facts {
     pub here: u64,
     /// The same, to any deployment.
     pub lately: u64,
-    /// The same, however long ago.
+    /// The same, for as long as it is remembered.
     pub ever: u64,
     /// Why it went where it went.
     pub moved: Moved,

@@ -134,6 +134,11 @@ impl ChainBuilder {
         self.filled = 0;
     }
 
+    /// Blocks so far, without the one that is open.
+    pub fn blocks(&self) -> usize {
+        self.chain.len()
+    }
+
     /// Whether more text would change nothing.
     pub fn is_full(&self) -> bool {
         self.read == DEPTH_BYTES || self.chain.len() == BLOCKS_MAX

@@ -152,6 +152,20 @@ impl UsageStoreRecovered {
     }
 }
 
+/// Writing misses has begun to fail.
+#[derive(Debug)]
+pub struct MissStoreFailing<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl MissStoreFailing<'_> {
+    /// Logs it. No money is charged by them, so it is no error; records of requests go to the same file and tell of it themselves.
+    pub fn emit(&self) {
+        warn!(error = %Causes(self.error), "cannot write why prompts were not cached; tried again every ten seconds");
+    }
+}
+
 /// What the usage store knows of deployments, beside their records, could not be read or written.
 #[derive(Debug)]
 pub struct DeploymentHistoryFailing<'a> {

@@ -61,6 +61,11 @@ pub(super) struct Chunk {
 }
 
 impl Sample {
+    /// The segments that its chunks are in, one after the other; short ones are one chunk each.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.chunks.iter().map(|chunk| chunk.segment).collect()
+    }
+
     /// Bytes up to the end of the first `chunks` chunks.
     pub(super) fn bytes(&self, chunks: usize) -> u32 {
         chunks.checked_sub(1).map_or(0, |last| self.chunks[last].end)
