@@ -76,7 +76,12 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     }
     let now = Instant::now();
     let plan = placing::plan(gateway, &live, route, &prompt, now);
-    context.placed = Some(Box::new(Placed::of(&plan, prompt, gateway.memory.since_start(now))));
+    context.placed = Some(Box::new(Placed::of(
+        &plan,
+        route.policy,
+        prompt,
+        gateway.memory.since_start(now),
+    )));
 
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);

@@ -16,6 +16,7 @@ use crate::openai::error::ThrottleKind;
 use crate::openai::usage::Usage;
 use crate::proxy::Gateway;
 use crate::proxy::placing::Placed;
+use crate::proxy::prompt::Prompt;
 use crate::proxy::state::{Learned, Live};
 use crate::telemetry::events;
 
@@ -148,7 +149,10 @@ impl Observed<'_> {
     pub fn note_begun(&self, placed: &Placed) {
         let seed = self.live.deployments[self.deployment.0].seed;
         let placement = &self.gateway.memory.placement;
-        placement.sent(&placed.prompt.chain, seed, self.since_start());
+        if placed.is_counted {
+            let Prompt { chain, ask, .. } = &placed.prompt;
+            placement.sent(chain, ask.prompt_tokens, seed, self.since_start());
+        }
     }
 
     /// The answer has told what it used: compares it with what was expected.

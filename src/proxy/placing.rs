@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::core::placement::plain::{self, Plain};
 use crate::core::placement::plan::{Candidate, Placement, Plan};
+use crate::core::placement::policy::Policy;
 use crate::core::placement::room::Sent;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::shard::CacheKey;
@@ -55,6 +56,8 @@ pub struct Placed {
     pub warm_tokens: u32,
     /// Prompt tokens that had been sent to one of them in the last hour.
     pub sent_tokens: u32,
+    /// Whether its blocks are counted: not where placement does not look at them.
+    pub is_counted: bool,
     /// Whether the last attempt was sent with the key.
     pub was_keyed: bool,
     /// When it was planned, since the gateway's start.
@@ -67,13 +70,14 @@ pub struct Placed {
 
 impl Placed {
     /// Of a plan.
-    pub fn of(plan: &Plan, prompt: Prompt, planned_at: Duration) -> Self {
+    pub fn of(plan: &Plan, policy: Policy, prompt: Prompt, planned_at: Duration) -> Self {
         Self {
             prompt,
             cache_key: plan.cache_key,
             candidates: plan.candidates.clone(),
             warm_tokens: plan.warm_tokens,
             sent_tokens: plan.sent_tokens,
+            is_counted: policy == Policy::Nested && plan.key.is_some(),
             was_keyed: false,
             planned_at,
             sent: None,

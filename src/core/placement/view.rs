@@ -8,7 +8,7 @@ use super::rendezvous;
 use crate::core::topology::DeploymentIx;
 
 /// Most deployments of a tier that placement can tell apart; what is beyond is left out of the plan.
-pub const MEMBERS_MAX: usize = 256;
+pub const MEMBERS_MAX: usize = 255;
 
 /// The deployments that may serve a request, best tier first. Everything that may not is left out before: affinity only ever
 /// reorders what policy allows.

@@ -8,6 +8,7 @@ use crate::config::load;
 use crate::core::ledger::drift::sample::Segment;
 use crate::core::placement::chain::Chain;
 use crate::core::placement::plan::{Candidate, Plan};
+use crate::core::placement::policy::Policy;
 use crate::core::placement::view::Ask;
 use crate::proxy::prompt::Prompt;
 use crate::storage::StoreError;
@@ -107,6 +108,7 @@ fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
     };
     Placed::of(
         &plan,
+        Policy::Nested,
         Prompt {
             chain: Chain::default(),
             opener: None,
