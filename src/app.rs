@@ -388,13 +388,13 @@ fn admin_sources(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, token: Optio
                 .map_err(|error| error.to_string())
         }),
         status: Box::new(move || status(&for_status, &status_state)),
-        explain: Box::new(
-            move |body, headers| match explain::explain(&for_explain, body, headers, Instant::now()) {
+        explain: Box::new(move |client, body, headers| {
+            match explain::explain(&for_explain, client, body, headers, Instant::now()) {
                 // Structs of strings and numbers always serialise.
                 Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
                 Err(refused) => Err((refused.status, refused.body)),
-            },
-        ),
+            }
+        }),
         token,
     }
 }

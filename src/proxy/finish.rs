@@ -75,13 +75,16 @@ fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage,
     let (Some(last), Some(placed)) = (context.last_attempt(), &context.placed) else {
         return;
     };
+    if placed.is_spilled {
+        return;
+    }
     let observed = Observed {
         gateway,
         live,
         deployment: last.deployment,
         now,
     };
-    observed.has_used(placed, usage);
+    observed.note_used(placed, usage);
     let answer = CachedAnswer {
         at_ms: context.started_at_ms,
         client,

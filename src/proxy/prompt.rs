@@ -139,7 +139,8 @@ pub fn read(
 
 /// The session that the client names, as a hash within its scope. SHA-256, so that no client can choose where it lands.
 fn session(scope: Scope<'_>, headers: &HeaderMap) -> Option<u64> {
-    let name = SESSION_HEADERS.iter().find_map(|header| headers.get(header))?;
+    let named = |header: &HeaderName| headers.get(header).filter(|name| !name.is_empty());
+    let name = SESSION_HEADERS.iter().find_map(named)?;
     let mut hash = Sha256::new();
     for part in [scope.pool.as_bytes(), scope.client.as_bytes(), name.as_bytes()] {
         hash.update((part.len() as u64).to_le_bytes());
@@ -211,6 +212,7 @@ mod tests {
         assert_ne!(session("a", "x-session-id", "1"), session("b", "x-session-id", "1"));
         assert_ne!(session("a", "x-session-id", "1"), session("a", "x-session-id", "2"));
         assert_eq!(session("a", "x-other", "1"), None);
+        assert_eq!(session("a", "x-session-id", ""), None);
         assert!(prompt_of("a", BODY, &[]).ask.is_cacheable);
         assert!(!prompt_of("a", BODY, &[("x-emberway-affinity", "off")]).ask.is_cacheable);
     }

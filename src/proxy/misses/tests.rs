@@ -8,6 +8,7 @@ use crate::config::load;
 use crate::core::ledger::drift::sample::Segment;
 use crate::core::placement::chain::Chain;
 use crate::core::placement::plan::{Candidate, Plan};
+use crate::core::placement::policy::Policy;
 use crate::core::placement::view::Ask;
 use crate::proxy::prompt::Prompt;
 use crate::storage::StoreError;
@@ -83,6 +84,7 @@ type Sent = (u32, u32, u32);
 
 fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
     let candidate = Candidate {
+        cost: 0.0,
         deployment: DeploymentIx(deployment),
         reason: Reason::Home,
         room: 0.0,
@@ -106,11 +108,13 @@ fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
     };
     Placed::of(
         &plan,
+        Policy::Nested,
         Prompt {
             chain: Chain::default(),
             opener: None,
             ask,
         },
+        Duration::ZERO,
     )
 }
 
