@@ -50,6 +50,19 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Lets it decay to `now`; for how long it was not touched, none if so few tokens are left that it counts as gone.
+    fn age(&mut self, now: u32, ago: u32, factor: f32) -> Option<Duration> {
+        self.at = self.at.max(now);
+        self.tokens *= factor;
+        self.requests *= factor;
+        if self.tokens < FORGOTTEN_TOKENS {
+            // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
+            self.tokens = 0.0;
+            return None;
+        }
+        Some(Duration::from_secs_f64(f64::from(ago) / TICKS_PER_SECOND))
+    }
+
     /// Whether it was sent to the deployment in the last `life` before `now`.
     pub(super) fn is_warm(&self, tag: u32, now: Duration, life: Duration) -> bool {
         let mark = self.sent.iter().find(|mark| mark.tag == tag);
@@ -133,6 +146,22 @@ impl Heat {
         Some(&mut self.entries[set][way])
     }
 
+    /// What [`Heat::touch`] would give, as a copy: the table stays as it is.
+    pub(super) fn peek(&self, id: BlockId, now: Duration) -> (Entry, Option<Duration>) {
+        let (set, fingerprint) = self.place(id);
+        let Some(way) = find(&self.fingerprints[set], &self.entries[set], id, fingerprint) else {
+            return (Entry::default(), None);
+        };
+        let (mut entry, now) = (self.entries[set][way], ticks(now));
+        let ago = now.saturating_sub(entry.at);
+        let untouched = entry.age(now, ago, self.decay(ago));
+        (entry, untouched)
+    }
+
+    fn decay(&self, ago: u32) -> f32 {
+        (-(ago as f32) / self.half_life_ticks).exp2()
+    }
+
     /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new).
     pub(super) fn touch(&mut self, id: BlockId, now: Duration) -> (&mut Entry, Option<Duration>) {
         let (index, fingerprint) = self.place(id);
@@ -151,15 +180,8 @@ impl Heat {
             let ago = now.saturating_sub(entry.at);
             let factor = decay(ago);
             self.last_decay = (ago, factor);
-            entry.at = entry.at.max(now);
-            entry.tokens *= factor;
-            entry.requests *= factor;
-            if entry.tokens >= FORGOTTEN_TOKENS {
-                return (entry, Some(Duration::from_secs_f64(f64::from(ago) / TICKS_PER_SECOND)));
-            }
-            // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
-            entry.tokens = 0.0;
-            return (entry, None);
+            let untouched = entry.age(now, ago, factor);
+            return (entry, untouched);
         }
         let left = |entry: &Entry| entry.tokens * decay(now.saturating_sub(entry.at));
         let way = smallest(fingerprints, entries, left);

@@ -6,6 +6,8 @@
 //!
 //! Cost: linear in the pool's members but for the sort of a tier; no allocation for up to 16 members a tier.
 
+use smallvec::SmallVec;
+
 use super::candidates::{Choice, Terms, candidates};
 use super::chain::Chain;
 use super::nested::{self, Order};
@@ -79,9 +81,9 @@ fn ordered(
     };
     let choices = view.tiers.iter().map(|tier| Choice {
         order: order(&tier.members),
-        matched: Default::default(),
+        matched: SmallVec::new(),
     });
-    let choices: smallvec::SmallVec<[Choice; 2]> = choices.collect();
+    let choices: SmallVec<[Choice; 2]> = choices.collect();
     Plan {
         candidates: candidates(&terms, view, &choices, chain, ask),
         key: None,

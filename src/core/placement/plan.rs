@@ -23,7 +23,7 @@ use super::heat::{self, Heat};
 use super::plain;
 use super::rule::Rule;
 use super::shard::{self, CacheKey, Trials};
-use super::survey;
+use super::survey::{self, Pass};
 use super::view::{Ask, View};
 use crate::core::topology::DeploymentIx;
 
@@ -125,15 +125,24 @@ impl Placement {
 
     /// Plans a request and counts it.
     pub fn plan(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
+        self.pass(Pass::Counts, view, chain, ask, now)
+    }
+
+    /// What [`Placement::plan`] would answer, without counting the request: nothing that is remembered changes.
+    pub fn explain(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
+        self.pass(Pass::Looks, view, chain, ask, now)
+    }
+
+    fn pass(&self, pass: Pass, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
         if chain.is_empty() || ask.prompt_tokens < self.rule.cacheable_tokens {
             return plain::short(view, chain, ask, self.rule.fill(view.replicas).other);
         }
         let mut memory = self.memory.lock();
         let Memory { heat, trials } = &mut *memory;
-        let survey = survey::survey(&self.rule, heat, view, chain, ask, now);
+        let survey = survey::survey(&self.rule, heat, pass, view, chain, ask, now);
         let homes = survey.tiers.first().map_or(1, |tier| tier.homes);
         let per_request = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now) / homes as f64;
-        let cache_key = shard::cache_key(heat, trials, chain, &survey.requests, per_request);
+        let cache_key = shard::cache_key(heat, trials, pass, chain, &survey.requests, per_request);
         drop(memory);
         let terms = Terms {
             fill: self.rule.fill(view.replicas),

@@ -24,6 +24,7 @@ use smallvec::SmallVec;
 use super::chain::{BlockId, Chain};
 use super::heat::Heat;
 use super::rendezvous;
+use super::survey::Pass;
 
 /// Requests a minute that one key is given: well below the some 15 at which the provider begins to overflow.
 pub const TARGET_PER_MINUTE: f64 = 8.0;
@@ -62,7 +63,8 @@ impl CacheKey {
 /// that one of them stands for.
 pub(super) fn cache_key(
     heat: &mut Heat,
-    trials: &mut Trials,
+    trials: &Trials,
+    pass: Pass,
     chain: &Chain,
     requests: &SmallVec<[f32; 32]>,
     per_request: f64,
@@ -75,11 +77,14 @@ pub(super) fn cache_key(
         if rate <= TARGET_PER_MINUTE && entry.keys <= 1 {
             break;
         }
-        entry.keys = keys(rate / TARGET_PER_MINUTE, entry.keys);
-        if entry.keys <= 1 {
+        let needed = keys(rate / TARGET_PER_MINUTE, entry.keys);
+        if pass == Pass::Counts {
+            entry.keys = needed;
+        }
+        if needed <= 1 {
             break;
         }
-        hot = Some((at, entry.keys));
+        hot = Some((at, needed));
     }
     let (at, keys) = hot?;
     let (hot, next) = (ids[at], ids[at + 1]);
@@ -195,9 +200,8 @@ impl Trial {
 
 impl Trials {
     /// Whether keys are on for a head.
-    fn pays(&mut self, group: BlockId) -> bool {
-        let trial = self.0.get_or_insert_mut(group, Trial::default);
-        trial.on_since.is_some()
+    fn pays(&self, group: BlockId) -> bool {
+        self.0.peek(&group).is_some_and(|trial| trial.on_since.is_some())
     }
 
     /// An answer of a head that needs keys, with the tokens expected from the cache and those reported.

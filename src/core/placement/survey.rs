@@ -57,15 +57,39 @@ pub(super) fn window_seconds(rule: &Rule, running: Duration) -> f64 {
     (running.as_secs_f64() + WINDOW_SECONDS_MIN).min(mean_life)
 }
 
-/// Makes the pass. `running` is the time since the counters began.
-pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Survey {
+/// Whether a pass leaves a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The request is counted.
+    Counts,
+    /// Only what would be found.
+    Looks,
+}
+
+/// Makes the pass. `now` is the time since the counters began.
+pub(super) fn survey(
+    rule: &Rule,
+    heat: &mut Heat,
+    pass: Pass,
+    view: &View,
+    chain: &Chain,
+    ask: &Ask,
+    now: Duration,
+) -> Survey {
     let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
     let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
     let mut is_known = false;
     let mut requests = SmallVec::with_capacity(chain.len());
     let last = chain.len().saturating_sub(1);
     for (at, &id) in chain.ids().iter().enumerate() {
-        let (entry, untouched) = heat.touch(id, now);
+        let mut copy;
+        let (entry, untouched) = if pass == Pass::Counts {
+            heat.touch(id, now)
+        } else {
+            let (seen, untouched) = heat.peek(id, now);
+            copy = seen;
+            (&mut copy, untouched)
+        };
         let counted = f64::from(entry.tokens);
         entry.tokens += ask.prompt_tokens as f32;
         requests.push(entry.requests);
