@@ -7,8 +7,10 @@ use std::time::Duration;
 pub struct Rule {
     /// Half-life of the counters: long enough to average over bursts, short enough to follow a working day.
     pub half_life: Duration,
-    /// Share of a deployment's limit that one home of a block may take before another is added.
+    /// Share of a deployment's limit that one home of a block may take before another is added, by the only gateway.
     pub home_share: f64,
+    /// The same by one of several: they add homes at different moments, and each change costs hits until all agree.
+    pub home_share_among_others: f64,
     /// Homes are lowered only below this part of what they are.
     pub lower: f64,
     /// Standard errors by which a load must surely need more or fewer homes.
@@ -39,6 +41,15 @@ pub struct Fill {
 }
 
 impl Rule {
+    /// Share of a limit that a home takes, by one of so many gateways.
+    pub fn home_share(&self, replicas: f64) -> f64 {
+        if replicas > 1.0 {
+            self.home_share_among_others
+        } else {
+            self.home_share
+        }
+    }
+
     /// How full deployments are filled by one of so many gateways.
     pub fn fill(&self, replicas: f64) -> Fill {
         if replicas > 1.0 { self.among_others } else { self.alone }
@@ -48,10 +59,11 @@ impl Rule {
 impl Default for Rule {
     fn default() -> Self {
         Self {
-            half_life: Duration::from_mins(5),
+            half_life: Duration::from_mins(10),
             home_share: 0.12,
+            home_share_among_others: 0.15,
             lower: 0.4,
-            certainty: 1.5,
+            certainty: 1.0,
             alone: Fill {
                 new: 0.7,
                 warm: 1.0,

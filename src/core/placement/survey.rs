@@ -14,7 +14,7 @@ use super::rule::Rule;
 use super::view::{Ask, Member, Tier, View};
 
 /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood.
-const WINDOW_SECONDS_MIN: f64 = 15.0;
+const WINDOW_SECONDS_MIN: f64 = 10.0;
 
 /// What the pass found.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub(super) fn survey(
     ask: &Ask,
     now: Duration,
 ) -> Survey {
-    let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
+    let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share(view.replicas);
     let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
     let mut is_known = false;
     let mut requests = SmallVec::with_capacity(chain.len());
