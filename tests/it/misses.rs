@@ -110,7 +110,7 @@ async fn a_trace_can_be_replayed_and_holds_no_text() {
     sim.shutdown().await;
     let text = tokio::fs::read_to_string(&path).await.unwrap();
     assert!(!text.contains("parcel") && !text.contains("kind"), "{text}");
-    let trace = trace::read(&path, None).expect("a trace");
+    let trace = trace::read(&path, None, None).expect("a trace");
     assert_eq!((trace.requests.len(), trace.block_tokens), (2, 128));
     let (first, second) = (&trace.requests[0], &trace.requests[1]);
     let shared = first.raw.iter().zip(&second.raw).take_while(|(a, b)| a == b).count();
