@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::json::{self, Cursor};
 use super::request::{PromptMember, Request};
+use super::stage::Stage;
 
 /// A segment begins; a letter for its kind follows.
 const SEGMENT: u8 = 0xf5;
@@ -67,9 +68,7 @@ pub struct Shape {
 pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
     let [tools, schema, prompt] = request.prompt;
     let mut writer = Writer {
-        is_full: sink.is_full(),
-        sink,
-        bytes: 0,
+        stage: Stage::new(sink),
         is_first_turn: true,
     };
     writer.list(Kind::Tool, tools);
@@ -80,7 +79,7 @@ pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
     }
     Shape {
         is_first_turn: writer.is_first_turn,
-        bytes: writer.bytes,
+        bytes: writer.stage.bytes(),
     }
 }
 
@@ -105,9 +104,7 @@ enum Place {
 }
 
 struct Writer<'a, S> {
-    sink: &'a mut S,
-    is_full: bool,
-    bytes: usize,
+    stage: Stage<'a, S>,
     is_first_turn: bool,
 }
 
@@ -159,13 +156,14 @@ impl<S: Sink> Writer<'_, S> {
                 let is_answer = self.message(cursor);
                 self.is_first_turn &= !(is_answer && kind == Kind::Message);
             }
-            (Kind::Plain, Some(b'"')) => self.string(TEXT, cursor.string()),
+            (Kind::Plain, Some(b'"')) => {
+                self.push(&[TEXT]);
+                cursor.pass();
+                self.text(cursor);
+            }
             _ => self.value(cursor, Place::Message),
         }
-        if !self.is_full {
-            self.sink.end_segment();
-            self.is_full = self.sink.is_full();
-        }
+        self.stage.end_segment();
     }
 
     /// A message, and whether an assistant spoke it.
@@ -214,7 +212,9 @@ impl<S: Sink> Writer<'_, S> {
         match cursor.peek() {
             Some(b'"') => {
                 self.push(CONTENT);
-                self.string(TEXT, cursor.string());
+                self.push(&[TEXT]);
+                cursor.pass();
+                self.text(cursor);
             }
             Some(b'[') => {
                 self.push(CONTENT);
@@ -280,20 +280,26 @@ impl<S: Sink> Writer<'_, S> {
         }
     }
 
+    /// A key or a string of which it is known how it is written.
     fn string(&mut self, mark: u8, written: &[u8]) {
         self.push(&[mark]);
-        let mut left = written.len();
-        if !self.is_full {
-            left = json::decode(written, |piece| {
-                self.push(piece);
-                if self.is_full {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
+        self.text(&mut Cursor::inside(written));
+    }
+
+    /// The string whose quote is passed.
+    fn text(&mut self, cursor: &mut Cursor<'_>) {
+        while !self.stage.is_full() {
+            let run = self.stage.push_run(cursor.rest());
+            cursor.pass_on(run);
+            if cursor.rest().first() != Some(&b'\\') {
+                break;
+            }
+            let (character, used) = json::character(cursor.rest());
+            self.stage.push_character(character);
+            cursor.pass_on(used);
         }
-        self.bytes += left;
+        // Nothing is left of it, if the sink took all.
+        self.stage.count(cursor.string_from_inside().len());
     }
 
     fn written(&mut self, mark: u8, text: &[u8]) {
@@ -302,8 +308,8 @@ impl<S: Sink> Writer<'_, S> {
     }
 
     fn attachment(&mut self, written: &[u8]) {
-        let before = self.bytes;
-        if !self.is_full {
+        let bytes = self.stage.bytes() + ATTACHMENT_BYTES;
+        if !self.stage.is_full() {
             let mut hash = Sha256::new();
             json::decode(written, |piece| {
                 hash.update(piece);
@@ -312,15 +318,11 @@ impl<S: Sink> Writer<'_, S> {
             self.push(&[DIGEST]);
             self.push(&hash.finalize());
         }
-        self.bytes = before + ATTACHMENT_BYTES;
+        self.stage.recount(bytes);
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len();
-        if !self.is_full {
-            self.sink.push(bytes);
-            self.is_full = self.sink.is_full();
-        }
+        self.stage.push(bytes);
     }
 }
 

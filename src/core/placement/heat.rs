@@ -7,7 +7,7 @@
 //! are touched; nothing ever sweeps the table, so no request pays for others. All memory is taken at the start.
 //!
 //! Cost of a block: a look at its set's fingerprints, which are small enough to stay in the processor's cache, and one cache miss
-//! for its entry. No allocation.
+//! for its entry; several blocks are looked up at a time, so that their misses overlap. No allocation.
 
 use std::time::Duration;
 
@@ -51,19 +51,21 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Whether it was sent to the deployment in the last `life` before `now`.
-    pub(super) fn is_warm(&self, tag: u32, now: Duration, life: Duration) -> bool {
+    pub(super) fn is_warm(&self, tag: u32, now: Ticks, life: Ticks) -> bool {
         let mark = self.sent.iter().find(|mark| mark.tag == tag);
-        mark.is_some_and(|mark| ticks(now).saturating_sub(mark.at) <= ticks(life))
+        mark.is_some_and(|mark| now.0.saturating_sub(mark.at) <= life.0)
     }
 
     /// It was sent to the deployment now.
-    pub(super) fn mark(&mut self, tag: u32, now: Duration) {
-        let oldest = self
-            .sent
-            .iter_mut()
-            .min_by_key(|mark| (mark.tag != tag, mark.tag != 0, mark.at));
-        if let Some(mark) = oldest {
-            *mark = Mark { tag, at: ticks(now) };
+    pub(super) fn mark(&mut self, tag: u32, now: Ticks) {
+        let mut marks = self.sent.iter();
+        let mut at = marks.position(|mark| mark.tag == tag);
+        if at.is_none() {
+            let ages = self.sent.iter().map(|mark| (mark.tag != 0, mark.at));
+            at = ages.enumerate().min_by_key(|(_, age)| *age).map(|(at, _)| at);
+        }
+        if let Some(at) = at {
+            self.sent[at] = Mark { tag, at: now.0 };
         }
     }
 }
@@ -73,9 +75,23 @@ pub(super) fn tag(seed: u64) -> u32 {
     ((rendezvous::spread(seed) >> 32) as u32).max(1)
 }
 
-fn ticks(time: Duration) -> u32 {
-    (time.as_secs_f64() * TICKS_PER_SECOND) as u32
+/// A time as the table keeps it, in ticks since it was made, or a length of time. Computed once for all blocks of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticks(u32);
+
+impl Ticks {
+    /// Rounded down.
+    pub(super) fn of(time: Duration) -> Self {
+        Self((time.as_secs_f64() * TICKS_PER_SECOND) as u32)
+    }
 }
+
+/// How many blocks are looked up together.
+pub(super) const BATCH: usize = 16;
+
+/// Where an entry is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot(u32);
 
 /// The table.
 #[derive(Debug)]
@@ -97,7 +113,7 @@ impl Heat {
         Self {
             fingerprints: vec![[0; WAYS]; sets].into_boxed_slice(),
             entries: vec![[Entry::default(); WAYS]; sets].into_boxed_slice(),
-            half_life_ticks: ticks(half_life).max(1) as f32,
+            half_life_ticks: Ticks::of(half_life).0.max(1) as f32,
             last_decay: (0, 1.0),
             used: 0,
         }
@@ -128,40 +144,67 @@ impl Heat {
 
     /// The entry, if there is one, as it was when it was last touched.
     pub(super) fn get(&mut self, id: BlockId) -> Option<&mut Entry> {
-        let (set, fingerprint) = self.place(id);
-        let way = find(&self.fingerprints[set], &self.entries[set], id, fingerprint)?;
-        Some(&mut self.entries[set][way])
+        let slot = self.find(id)?;
+        self.at(slot, id)
     }
 
-    /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new).
-    pub(super) fn touch(&mut self, id: BlockId, now: Duration) -> (&mut Entry, Option<Duration>) {
-        let (index, fingerprint) = self.place(id);
-        let now = ticks(now);
-        let mut last_decay = self.last_decay;
-        let half_life = self.half_life_ticks;
-        let mut decay = move |ago: u32| {
-            if last_decay.0 != ago {
-                last_decay = (ago, (-(ago as f32) / half_life).exp2());
-            }
-            last_decay.1
-        };
-        let (fingerprints, entries) = (&mut self.fingerprints[index], &mut self.entries[index]);
-        if let Some(way) = find(fingerprints, entries, id, fingerprint) {
-            let entry = &mut entries[way];
-            let ago = now.saturating_sub(entry.at);
-            let factor = decay(ago);
-            self.last_decay = (ago, factor);
-            entry.at = entry.at.max(now);
-            entry.tokens *= factor;
-            entry.requests *= factor;
-            if entry.tokens >= FORGOTTEN_TOKENS {
-                return (entry, Some(Duration::from_secs_f64(f64::from(ago) / TICKS_PER_SECOND)));
-            }
-            // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
-            entry.tokens = 0.0;
-            return (entry, None);
+    /// Where the entries of blocks are, if they are there. Lookups that do not wait for one another cost a fraction of
+    /// what they cost one by one, since each is two cache misses.
+    pub(super) fn find_all(&self, ids: &[BlockId]) -> [Option<Slot>; BATCH] {
+        let mut slots = [None; BATCH];
+        for (slot, &id) in slots.iter_mut().zip(ids) {
+            *slot = self.find(id);
         }
-        let left = |entry: &Entry| entry.tokens * decay(now.saturating_sub(entry.at));
+        slots
+    }
+
+    fn find(&self, id: BlockId) -> Option<Slot> {
+        let (set, fingerprint) = self.place(id);
+        let way = find(&self.fingerprints[set], &self.entries[set], id, fingerprint)?;
+        Some(Slot((set * WAYS + way) as u32))
+    }
+
+    /// The entry of a slot, if it still is the block's.
+    pub(super) fn at(&mut self, slot: Slot, id: BlockId) -> Option<&mut Entry> {
+        let at = slot.0 as usize;
+        let entry = &mut self.entries[at / WAYS][at % WAYS];
+        (entry.id == id.0).then_some(entry)
+    }
+
+    /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new). `slot` is where it was
+    /// found, if it was.
+    pub(super) fn touch(&mut self, id: BlockId, slot: Option<Slot>, now: Ticks) -> (&mut Entry, Option<Ticks>) {
+        // Another block of the same batch may have taken its place, or the same one made it.
+        let slot = slot
+            .filter(|&slot| self.at(slot, id).is_some())
+            .or_else(|| self.find(id));
+        let Some(slot) = slot else {
+            return (self.make(id, now), None);
+        };
+        let at = slot.0 as usize;
+        let entry = &mut self.entries[at / WAYS][at % WAYS];
+        let ago = now.0.saturating_sub(entry.at);
+        if self.last_decay.0 != ago {
+            self.last_decay = (ago, decay(ago, self.half_life_ticks));
+        }
+        let factor = self.last_decay.1;
+        entry.at = entry.at.max(now.0);
+        entry.tokens *= factor;
+        entry.requests *= factor;
+        if entry.tokens >= FORGOTTEN_TOKENS {
+            return (entry, Some(Ticks(ago)));
+        }
+        // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
+        entry.tokens = 0.0;
+        (entry, None)
+    }
+
+    /// A new entry, in a free way or in that of the one with the fewest tokens.
+    fn make(&mut self, id: BlockId, now: Ticks) -> &mut Entry {
+        let (set, fingerprint) = self.place(id);
+        let half_life = self.half_life_ticks;
+        let (fingerprints, entries) = (&mut self.fingerprints[set], &mut self.entries[set]);
+        let left = |entry: &Entry| entry.tokens * decay(now.0.saturating_sub(entry.at), half_life);
         let way = smallest(fingerprints, entries, left);
         if fingerprints[way] == 0 {
             self.used += 1;
@@ -170,15 +213,30 @@ impl Heat {
         let entry = &mut entries[way];
         *entry = Entry {
             id: id.0,
-            at: now,
+            at: now.0,
             ..Entry::default()
         };
-        (entry, None)
+        entry
     }
 }
 
+/// The part that is left after so many ticks.
+fn decay(ago: u32, half_life_ticks: f32) -> f32 {
+    (-(ago as f32) / half_life_ticks).exp2()
+}
+
 fn find(fingerprints: &[u32; WAYS], entries: &[Entry; WAYS], id: BlockId, fingerprint: u32) -> Option<usize> {
-    (0..WAYS).find(|&way| fingerprints[way] == fingerprint && entries[way].id == id.0)
+    // In this form the processor compares several at once: how many ways match, and the sum of their numbers.
+    let matching = fingerprints.iter().zip(0_u32..);
+    let sum: u32 = matching
+        .map(|(&other, way)| if other == fingerprint { 0x1_0000 + way } else { 0 })
+        .sum();
+    let way = match sum >> 16 {
+        0 => return None,
+        1 => (sum & 0xffff) as usize,
+        _ => (0..WAYS).find(|&way| fingerprints[way] == fingerprint && entries[way].id == id.0)?,
+    };
+    (entries[way].id == id.0).then_some(way)
 }
 
 /// A free way, or that with the fewest tokens.
@@ -201,10 +259,9 @@ mod tests {
     use super::*;
 
     const HALF_LIFE: Duration = Duration::from_mins(5);
-    const LIFE: Duration = Duration::from_mins(10);
 
     fn add(heat: &mut Heat, id: u128, tokens: f32, now: Duration) -> f32 {
-        let (entry, _) = heat.touch(BlockId(id), now);
+        let (entry, _) = heat.touch(BlockId(id), None, Ticks::of(now));
         entry.tokens += tokens;
         entry.tokens
     }
@@ -215,10 +272,10 @@ mod tests {
         add(&mut heat, 7, 8_000.0, Duration::ZERO);
         assert!((add(&mut heat, 7, 0.0, HALF_LIFE) - 4_000.0).abs() < 1.0);
         assert!((add(&mut heat, 7, 0.0, 3 * HALF_LIFE) - 1_000.0).abs() < 1.0);
-        let (_, untouched) = heat.touch(BlockId(7), 4 * HALF_LIFE);
-        assert_eq!(untouched, Some(HALF_LIFE));
+        let (_, untouched) = heat.touch(BlockId(7), None, Ticks::of(4 * HALF_LIFE));
+        assert_eq!(untouched, Some(Ticks::of(HALF_LIFE)));
         assert_eq!(
-            heat.touch(BlockId(7), 9 * HALF_LIFE).1,
+            heat.touch(BlockId(7), None, Ticks::of(9 * HALF_LIFE)).1,
             None,
             "below 200 tokens it is gone"
         );
@@ -245,10 +302,11 @@ mod tests {
     #[test]
     fn marks_are_per_deployment_and_expire() {
         let mut heat = Heat::new(1_024, HALF_LIFE);
-        let (entry, _) = heat.touch(BlockId(1), Duration::ZERO);
-        entry.mark(11, Duration::ZERO);
-        entry.mark(12, Duration::from_mins(5));
-        let warm = |entry: &Entry, tag, minutes| entry.is_warm(tag, Duration::from_mins(minutes), LIFE);
+        let minutes = |minutes| Ticks::of(Duration::from_mins(minutes));
+        let (entry, _) = heat.touch(BlockId(1), None, minutes(0));
+        entry.mark(11, minutes(0));
+        entry.mark(12, minutes(5));
+        let warm = |entry: &Entry, tag, at| entry.is_warm(tag, minutes(at), minutes(10));
         assert_eq!(
             [
                 warm(entry, 11, 10),
@@ -259,7 +317,7 @@ mod tests {
             [true, false, true, false]
         );
         for tag in 13..=15 {
-            entry.mark(tag, Duration::from_mins(6));
+            entry.mark(tag, minutes(6));
         }
         assert!(!warm(entry, 11, 6), "the least recent of five is forgotten");
         assert!(warm(entry, 12, 6));

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
 use super::chain::{BlockId, Chain};
-use super::heat::{self, Heat};
+use super::heat::{self, Heat, Ticks};
 use super::hot::{HotHead, HotHeads};
 use super::rendezvous;
 use super::rule::{Fill, Rule};
@@ -153,11 +153,13 @@ impl Placement {
     /// A deployment, by its [`rendezvous::seed`], has been sent the prompt and has begun to answer. Also for what another replica
     /// sent, where replicas share what they know.
     pub fn sent(&self, chain: &Chain, seed: u64, now: Duration) {
-        let tag = heat::tag(seed);
+        let (tag, now) = (heat::tag(seed), Ticks::of(now));
         let mut memory = self.memory.lock();
-        for &id in chain.ids() {
-            if let Some(entry) = memory.heat.get(id) {
-                entry.mark(tag, now);
+        for ids in chain.ids().chunks(heat::BATCH) {
+            for (&id, slot) in ids.iter().zip(memory.heat.find_all(ids)) {
+                if let Some(entry) = slot.and_then(|slot| memory.heat.at(slot, id)) {
+                    entry.mark(tag, now);
+                }
             }
         }
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::chain::{BlockId, Chain};
-use super::heat::{self, Heat};
+use super::heat::{self, BATCH, Heat, Ticks};
 use super::nested::{self, Order, Walk};
 use super::rule::Rule;
+use super::shard;
 use super::view::{Ask, Member, Tier, View};
 
 /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood.
@@ -22,7 +23,7 @@ pub(super) struct Survey {
     pub(super) tiers: SmallVec<[TierSurvey; 2]>,
     /// Whether this replica saw the best tier's key block in the last minutes.
     pub(super) is_known: bool,
-    /// Decayed requests of each block, before this one.
+    /// Decayed requests of the leading blocks that may need several keys, before this one.
     pub(super) requests: SmallVec<[f32; 32]>,
 }
 
@@ -50,6 +51,7 @@ struct Progress<'a> {
     key: Option<usize>,
     head: Option<(usize, f64)>,
     tags: SmallVec<[u32; 8]>,
+    lives: SmallVec<[Ticks; 8]>,
     matched: SmallVec<[u16; 8]>,
     /// Whether some member matched up to here.
     is_alive: bool,
@@ -66,13 +68,27 @@ pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, a
     let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
     let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
     let mut is_known = false;
-    let mut requests = SmallVec::with_capacity(chain.len());
+    let mut requests = SmallVec::new();
+    let mut is_hot = true;
+    let per_request = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now);
+    let now = Ticks::of(now);
     let last = chain.len().saturating_sub(1);
+    let mut slots = [None; BATCH];
     for (at, &id) in chain.ids().iter().enumerate() {
-        let (entry, untouched) = heat.touch(id, now);
+        if at % BATCH == 0 {
+            slots = heat.find_all(&chain.ids()[at..]);
+        }
+        let (entry, untouched) = heat.touch(id, slots[at % BATCH], now);
         let counted = f64::from(entry.tokens);
         entry.tokens += ask.prompt_tokens as f32;
-        requests.push(entry.requests);
+        is_hot = is_hot && shard::may_need_keys(entry, per_request);
+        if is_hot {
+            if requests.len() == requests.inline_size() {
+                // Once for a long hot head, not at every doubling.
+                requests.reserve_exact(chain.len());
+            }
+            requests.push(entry.requests);
+        }
         entry.requests += 1.0;
         for (level, tier) in tiers.iter_mut().enumerate() {
             if tier.key.is_none() {
@@ -88,8 +104,8 @@ pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, a
                 if homes <= 1 || at == last {
                     tier.key = Some(at);
                     if level == 0 {
-                        let life = tier.members.iter().map(|member| member.cache_life).max();
-                        is_known = untouched.zip(life).is_some_and(|(untouched, life)| untouched <= life);
+                        let life = tier.lives.iter().max();
+                        is_known = untouched.zip(life).is_some_and(|(untouched, &life)| untouched <= life);
                     }
                 }
             }
@@ -116,22 +132,23 @@ impl<'a> Progress<'a> {
             key: None,
             head: None,
             tags: members.iter().map(|member| heat::tag(member.seed)).collect(),
+            lives: members.iter().map(|member| Ticks::of(member.cache_life)).collect(),
             matched: members.iter().map(|_| 0).collect(),
             is_alive: true,
         }
     }
 
     /// The key block or a deeper one: who was sent it? An id stands for all before it, so earlier blocks need no look.
-    fn match_block(&mut self, at: usize, entry: &heat::Entry, now: Duration) {
+    fn match_block(&mut self, at: usize, entry: &heat::Entry, now: Ticks) {
         if !self.is_alive {
             return;
         }
         let is_key = self.key == Some(at);
         self.is_alive = false;
-        for (index, member) in self.members.iter().enumerate() {
-            let reached = is_key || usize::from(self.matched[index]) == at;
-            if reached && entry.is_warm(self.tags[index], now, member.cache_life) {
-                self.matched[index] = (at + 1) as u16;
+        for (index, matched) in self.matched.iter_mut().enumerate() {
+            let reached = is_key || usize::from(*matched) == at;
+            if reached && entry.is_warm(self.tags[index], now, self.lives[index]) {
+                *matched = (at + 1) as u16;
                 self.is_alive = true;
             }
         }

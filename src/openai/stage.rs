@@ -1,0 +1,153 @@
+//! Bytes on their way to a sink, gathered into pieces that are worth a call.
+//!
+//! A prompt comes in runs of some sixty bytes between escapes; a call, a copy and a check for each would cost more than all the rest. What is
+//! gathered is as long as a block of placement, so that a long segment's blocks are hashed where they stand.
+
+use super::canonical::Sink;
+use super::json;
+
+/// Longest piece that is given to the sink.
+const PIECE_BYTES: usize = 512;
+/// What is looked at together, in words of eight bytes.
+const BLOCK_WORDS: usize = 4;
+const BLOCK_BYTES: usize = 8 * BLOCK_WORDS;
+
+/// The gathered bytes.
+pub(super) struct Stage<'a, S> {
+    sink: &'a mut S,
+    /// A copy may reach a block beyond a piece.
+    held: [u8; PIECE_BYTES + BLOCK_BYTES],
+    length: usize,
+    /// What left, and what was only counted.
+    passed: usize,
+    is_full: bool,
+}
+
+impl<'a, S: Sink> Stage<'a, S> {
+    pub(super) fn new(sink: &'a mut S) -> Self {
+        Self {
+            is_full: sink.is_full(),
+            sink,
+            held: [0; PIECE_BYTES + BLOCK_BYTES],
+            length: 0,
+            passed: 0,
+        }
+    }
+
+    /// Whether the sink takes no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Bytes that came, taken by the sink or not.
+    pub(super) fn bytes(&self) -> usize {
+        self.passed + self.length
+    }
+
+    /// Counts bytes that the sink does not get.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.passed += bytes;
+    }
+
+    /// Makes the count what it should be.
+    pub(super) fn recount(&mut self, bytes: usize) {
+        self.passed = bytes.saturating_sub(self.length);
+    }
+
+    /// Adds bytes.
+    #[inline]
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if end < PIECE_BYTES {
+            self.held[self.length..end].copy_from_slice(bytes);
+            self.length = end;
+        } else {
+            self.push_long(bytes);
+        }
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (taken, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES - self.length));
+            self.held[self.length..self.length + taken.len()].copy_from_slice(taken);
+            self.length += taken.len();
+            bytes = rest;
+            self.give_whole();
+        }
+    }
+
+    /// Adds a character.
+    #[inline]
+    pub(super) fn push_character(&mut self, character: json::Utf8) {
+        self.copy(&character.bytes);
+        self.advance(character.length);
+    }
+
+    /// Adds text up to its first quote or backslash, or to its end, or until the sink is full. Returns how much that was.
+    #[inline]
+    pub(super) fn push_run(&mut self, text: &[u8]) -> usize {
+        let mut at = 0;
+        while !self.is_full {
+            let rest = &text[at..];
+            let Some(words) = rest.as_chunks().0.first_chunk::<BLOCK_WORDS>() else {
+                let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+                let run = &rest[..end.unwrap_or(rest.len())];
+                self.push(run);
+                return at + run.len();
+            };
+            self.copy(words.as_flattened());
+            let run = json::run_length(words);
+            if run < BLOCK_BYTES {
+                self.advance(run);
+                return at + run;
+            }
+            // By a constant, so that the next block need not wait for this one's length.
+            self.advance(BLOCK_BYTES);
+            at += BLOCK_BYTES;
+        }
+        at
+    }
+
+    /// Puts bytes where the next belong; how many of them count tells [`Self::advance`].
+    #[inline]
+    fn copy(&mut self, bytes: &[u8]) {
+        self.held[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: usize) {
+        self.length += bytes;
+        self.give_whole();
+    }
+
+    /// Gives a whole piece, if there is one.
+    #[inline]
+    fn give_whole(&mut self) {
+        if self.length >= PIECE_BYTES {
+            self.give(PIECE_BYTES);
+            self.held.copy_within(PIECE_BYTES.., 0);
+            self.length -= PIECE_BYTES;
+        }
+    }
+
+    fn give(&mut self, bytes: usize) {
+        if !self.is_full {
+            self.sink.push(&self.held[..bytes]);
+            self.is_full = self.sink.is_full();
+        }
+        self.passed += bytes;
+    }
+
+    /// The segment ends here.
+    pub(super) fn end_segment(&mut self) {
+        if self.length > 0 {
+            self.give(self.length);
+            self.length = 0;
+        }
+        if !self.is_full {
+            self.sink.end_segment();
+            self.is_full = self.sink.is_full();
+        }
+    }
+}
