@@ -70,6 +70,7 @@ fn plan_and_send(bencher: Bencher<'_, '_>, blocks: u64) {
         total_tokens: 16_500,
         is_first_turn: false,
         is_cacheable: true,
+        session: None,
     };
     let now = Duration::from_mins(10);
     for prompt in 0..OTHERS {

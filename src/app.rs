@@ -21,7 +21,7 @@ use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::state::Live;
-use crate::proxy::{Gateway, listen, view};
+use crate::proxy::{Gateway, explain, listen, view};
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
@@ -324,7 +324,7 @@ fn admin_sources(
     state: &Arc<ProcessState>,
     token: Option<crate::config::secrets::Secret>,
 ) -> Sources {
-    let (for_metrics, for_status) = (Arc::clone(gateway), Arc::clone(gateway));
+    let [for_metrics, for_status, for_explain] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
     Sources {
         metrics: Box::new(move || {
@@ -336,6 +336,13 @@ fn admin_sources(
                 .map_err(|error| error.to_string())
         }),
         status: Box::new(move || status(&for_status, &status_state)),
+        explain: Box::new(
+            move |body, headers| match explain::explain(&for_explain, body, headers, Instant::now()) {
+                // Structs of strings and numbers always serialise.
+                Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
+                Err(refused) => Err((refused.status, refused.body)),
+            },
+        ),
         token,
     }
 }
@@ -377,6 +384,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 breaker: deployment.breaker.into(),
                 limit_tokens_per_minute: deployment.limit_tokens_per_minute,
                 limit_used: deployment.limit_used,
+                cache_life_s: deployment.cache_life_s,
                 cooling_until_ms: deployment.cooling_until_ms,
                 last_success_at_ms: deployment.last_success_at_ms,
                 deletion_at_ms: deployment.deletion_at_ms,

@@ -8,6 +8,7 @@
 mod inputs;
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -71,9 +72,10 @@ fn placing_a_prompt_allocates_nothing_for_a_block() {
         total_tokens: 16_500,
         is_first_turn: false,
         is_cacheable: true,
+        session: None,
     };
     let placement = Placement::new(Rule::default());
-    let now = std::time::Duration::from_mins(1);
+    let now = Duration::from_mins(1);
     for (bytes, for_chain, for_plan) in [(2 << 10, 0, 0), (32 << 10, 2, 1), (64 << 10, 2, 1)] {
         let text = vec![b'a'; bytes];
         let chain = || {
@@ -102,6 +104,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: None,
                 ask_usage: false,
+                cache_key: None,
             },
             0,
         ),
@@ -109,6 +112,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: Some("support"),
                 ask_usage: false,
+                cache_key: None,
             },
             1,
         ),
@@ -116,6 +120,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: None,
                 ask_usage: true,
+                cache_key: None,
             },
             1,
         ),
@@ -123,6 +128,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: Some("support"),
                 ask_usage: true,
+                cache_key: None,
             },
             2,
         ),
@@ -156,7 +162,10 @@ fn describing_a_pool_of_eight_allocates_nothing() {
         limit: 1e6,
         used: 5e5,
         in_flight: 3.0,
+        latency: 0.0,
         cache_life: CACHE_LIFE,
+        lost_before: Duration::ZERO,
+        caches: true,
     };
     assert_eq!(allocations(|| router::view(&outline, known)), 0);
 }

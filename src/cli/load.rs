@@ -68,6 +68,9 @@ pub struct LoadArgs {
     /// Longest answer to ask for, in tokens.
     #[arg(long, value_name = "TOKENS", default_value_t = 128)]
     max_tokens: u32,
+    /// Put the time of sending into each head, after so many tokens: prompts that a cache can hardly hold, as in many a real system prompt.
+    #[arg(long, value_name = "TOKENS")]
+    stamp_after: Option<u32>,
     /// Longest wait for one whole answer.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
     timeout: Duration,
@@ -126,6 +129,7 @@ impl LoadArgs {
                 tail_tokens: self.tail_tokens,
                 turns: self.turns,
                 max_tokens: self.max_tokens,
+                stamp_after: self.stamp_after,
                 seed: self.seed,
             },
             concurrency: self.concurrency,

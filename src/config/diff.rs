@@ -266,12 +266,14 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         id: _,
         aliases,
         pool,
+        policy,
         failover,
         timeouts,
     } = route;
     vec![
         fact("aliases", aliases),
         plain_fact("pool", format!("`{}`", snapshot.pools[pool.0].id)),
+        plain_fact("policy", policy.as_ref().to_owned()),
         fact("failover", failover),
         fact("timeouts", timeouts),
     ]

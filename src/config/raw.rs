@@ -271,10 +271,30 @@ impl Default for RawHealth {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Defaults")]
 pub(in crate::config) struct RawDefaults {
+    /// How a deployment is chosen.
+    pub(in crate::config) policy: RawPolicy,
     /// How often and how long to try.
     pub(in crate::config) failover: RawFailover,
     /// How long to wait for each step of an attempt.
     pub(in crate::config) timeouts: RawTimeouts,
+}
+
+/// How a deployment is chosen. Rests, breakers, room and tiers hold for all of them.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Policy")]
+pub(in crate::config) enum RawPolicy {
+    /// Prompts that share a beginning stay together; hot beginnings are divided among as many deployments as they need.
+    #[default]
+    Nested,
+    /// Each deployment in turn, by weight.
+    RoundRobin,
+    /// The deployment with the fewest requests in flight for its weight.
+    LeastBusy,
+    /// By a hash of the prompt's first 1,024 tokens.
+    HeadHash,
+    /// Of two deployments the one with the lower latency times requests in flight.
+    Latency,
 }
 
 /// Bounds on the attempts made for one request. What is not set comes from `defaults`.

@@ -25,8 +25,14 @@ pub struct Known {
     pub used: f64,
     /// Requests in flight.
     pub in_flight: f64,
+    /// Smoothed seconds to the beginning of an answer; 0 where unknown.
+    pub latency: f64,
     /// How long its cache keeps what nobody asks for.
     pub cache_life: Duration,
+    /// What was sent before this time is not there any more.
+    pub lost_before: Duration,
+    /// Whether it caches at all.
+    pub caches: bool,
 }
 
 /// A pool as placement sees it, with nothing known of its deployments yet: made once a configuration.
@@ -62,7 +68,10 @@ pub fn view(outline: &View, mut known: impl FnMut(DeploymentIx) -> Known) -> Vie
         member.limit = known.limit;
         member.used = known.used;
         member.load = known.in_flight;
+        member.latency = known.latency;
         member.cache_life = known.cache_life;
+        member.lost_before = known.lost_before;
+        member.caches = known.caches;
         member.state = match known.availability {
             Availability::Ready | Availability::Probe => State::Ready,
             Availability::Resting(_) => State::Resting,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use strum::{AsRefStr, IntoStaticStr};
 
 use crate::core::ids::{ClientId, DeploymentId, PoolId, Region, ResourceId, RouteId};
+use crate::core::placement::policy::Policy;
 use crate::core::throughput;
 
 /// Position of a client in [`Snapshot::clients`].
@@ -91,6 +92,8 @@ pub struct Route {
     pub aliases: Vec<String>,
     /// Which deployments serve it.
     pub pool: PoolIx,
+    /// How a deployment is chosen.
+    pub policy: Policy,
     /// How often and how long to try.
     pub failover: Failover,
     /// How long to wait for each step of an attempt.

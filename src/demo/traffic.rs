@@ -163,6 +163,7 @@ fn plan(door: Door, style: Style, seed: u64) -> Result<Plan, DemoError> {
             tail_tokens: TAIL_TOKENS,
             turns: NonZeroU32::MIN,
             max_tokens: ANSWER_TOKENS,
+            stamp_after: None,
             seed,
         },
         concurrency: IN_FLIGHT,

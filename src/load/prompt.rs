@@ -119,6 +119,7 @@ mod tests {
             tail_tokens: 20,
             turns: NonZeroU32::MIN,
             max_tokens: 1,
+            stamp_after: None,
             seed,
         })
     }

@@ -28,6 +28,7 @@ pub(super) fn plan(base: &str) -> Plan {
             tail_tokens: 10,
             turns: NonZeroU32::MIN,
             max_tokens: 16,
+            stamp_after: None,
             seed: 1,
         },
         concurrency: NonZeroU32::new(4).unwrap(),

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 
 use crate::core::placement::plan::Reason;
 use crate::core::placement::room::Sent;
+use crate::core::placement::shard::CacheKey;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
@@ -18,8 +20,9 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::learn;
-use crate::proxy::placing;
-use crate::proxy::state::InFlight;
+use crate::proxy::observe::Observed;
+use crate::proxy::placing::Placed;
+use crate::proxy::state::{DeploymentState, InFlight};
 use crate::proxy::upstream::Exchange;
 use crate::telemetry::{clock, events};
 
@@ -78,10 +81,10 @@ impl Attempt<'_> {
         // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
         let mut in_flight = self.call.live.deployments[self.deployment.0].state.enter(start);
         context.begin_attempt(self.deployment, self.reason, start);
-        let sent = self.count(context, start);
+        let sent = self.observed(start).sending(context.placed.as_deref_mut());
         let result = tokio::select! {
             biased;
-            result = self.ask() => Ok(result),
+            result = self.ask(context.placed.as_deref_mut()) => Ok(result),
             error = downstream.gone() => Err(error),
         };
         let end = match &result {
@@ -98,9 +101,8 @@ impl Attempt<'_> {
         }
         match result {
             Ok(Ok(begun)) => {
-                if let Some(placed) = &context.placed {
-                    placing::has_begun(self.gateway, self.call.live, self.deployment, &placed.prompt.chain, now);
-                }
+                let took = now.saturating_duration_since(start);
+                self.observed(now).has_begun(context.placed.as_deref(), took);
                 Attempted::Chosen(Box::new(Chosen {
                     begun,
                     deployment: self.deployment,
@@ -112,14 +114,14 @@ impl Attempt<'_> {
         }
     }
 
-    /// Counts the attempt against the deployment's limits.
-    fn count(&self, context: &mut RequestContext, now: Instant) -> Sent {
-        let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
-        let estimate = context.placed.as_mut().map_or(0.0, |placed| {
-            placed.estimate = placing::estimate(configured, &placed.prompt, placed.expected_tokens(self.deployment));
-            placed.estimate
-        });
-        placing::sending(self.gateway, self.call.live, self.deployment, estimate, now)
+    /// The deployment, as one that is asked or has told something.
+    fn observed(&self, now: Instant) -> Observed<'_> {
+        Observed {
+            gateway: self.gateway,
+            live: self.call.live,
+            deployment: self.deployment,
+            now,
+        }
     }
 
     /// Takes from an answer's head what it says of the deployment's limits. A request that is too large for the deployment says nothing
@@ -132,20 +134,20 @@ impl Attempt<'_> {
         sent: Sent,
         now: Instant,
     ) -> Verdict {
-        let (gateway, live, deployment) = (self.gateway, self.call.live, self.deployment);
+        let observed = self.observed(now);
         match result {
-            Ok(Ok(begun)) => placing::learn_limits(gateway, live, deployment, &begun.head().headers, sent, now),
+            Ok(Ok(begun)) => observed.head(&begun.head().headers, sent),
             Ok(Err(Failed::Answer {
                 head,
                 body,
                 retry_after,
                 ..
             })) => {
-                placing::learn_limits(gateway, live, deployment, &head.headers, sent, now);
+                observed.head(&head.headers, sent);
                 if verdict.outcome == AttemptOutcome::Throttled {
                     let estimate = context.placed.as_ref().map_or(0.0, |placed| placed.estimate);
                     let kind = wire_error::read(body).throttle_kind();
-                    if placing::learn_throttle(gateway, live, deployment, kind, *retry_after, estimate, now) {
+                    if observed.throttled(kind, *retry_after, estimate) {
                         return Verdict {
                             effect: Effect::Works,
                             ..verdict
@@ -158,42 +160,58 @@ impl Attempt<'_> {
         verdict
     }
 
-    /// Asks the deployment; a second time where it refuses an option that the gateway had added. Only an answer to the second request
-    /// tells that the option was at fault: a client can word its own `stream_options` so that any deployment refuses them.
-    async fn ask(&self) -> Result<Begun, Failed> {
+    /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
+    /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
+    async fn ask(&self, placed: Option<&mut Placed>) -> Result<Begun, Failed> {
         let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
         let state = &self.call.live.deployments[self.deployment.0].state;
-        let asks_usage =
-            configured.stream_usage && body::adds_usage(self.call.request) && state.takes_stream_usage(clock::now_ms());
-        let result = self.exchange(asks_usage).await;
-        if !(asks_usage && result.as_ref().is_err_and(refuses_usage)) {
-            return result;
+        let key = placed.as_ref().filter(|_| self.call.request.prompt_cache_key.is_none());
+        let key = key.and_then(|placed| placed.key_for(self.call.live, self.deployment));
+        let mut options = Options {
+            usage: configured.stream_usage
+                && body::adds_usage(self.call.request)
+                && state.takes_stream_usage(clock::now_ms()),
+            cache_key: key,
+        };
+        let mut result = self.exchange(options).await;
+        let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
+        while let Some(option) = options.refused_by(&result) {
+            options.remove(option);
+            refused.push(option);
+            // Boxed, since it is large and seldom needed.
+            result = Box::pin(self.exchange(options)).await;
         }
-        // Boxed, since it is large and seldom needed.
-        let again = Box::pin(self.exchange(false)).await;
-        if again.is_ok() {
-            state.refused_stream_usage(clock::now_ms());
-            events::StreamUsageRefused {
-                deployment: &configured.id,
+        if result.is_ok() {
+            for option in refused {
+                option.learn(state);
+                events::OptionRefused {
+                    deployment: &configured.id,
+                    option: option.member(),
+                }
+                .emit();
             }
-            .emit();
         }
-        again
+        if let Some(placed) = placed {
+            placed.was_keyed = options.cache_key.is_some();
+        }
+        result
     }
 
     /// One exchange.
-    async fn exchange(&self, asks_usage: bool) -> Result<Begun, Failed> {
+    async fn exchange(&self, options: Options) -> Result<Begun, Failed> {
         let snapshot = &self.call.live.config.runtime.snapshot;
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
         let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
         let model = matches!(resource.api, ApiForm::V1).then_some(configured.name.as_str());
+        let cache_key = options.cache_key.map(|key| key.text());
         let pieces = body::edited(
             self.call.body,
             self.call.request,
             Edits {
                 model,
-                ask_usage: asks_usage,
+                ask_usage: options.usage,
+                cache_key: cache_key.as_deref(),
             },
         );
         let path = self.call.live.deployments[self.deployment.0].path(self.call.operation);
@@ -235,7 +253,7 @@ impl Attempt<'_> {
         })?;
         commit::begin(
             answer,
-            asks_usage,
+            options.usage,
             Patience {
                 idle: timeouts.idle,
                 until: self.deadline.into(),
@@ -245,10 +263,62 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether an upstream refused the option that the gateway had added.
-fn refuses_usage(failed: &Failed) -> bool {
-    matches!(failed, Failed::Answer { head, body, .. }
-        if head.status == 400 && wire_error::read(body).refuses_member("stream_options"))
+/// What the gateway adds to a request of its own accord.
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    usage: bool,
+    cache_key: Option<CacheKey>,
+}
+
+/// An option that a deployment may not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusable {
+    Usage,
+    CacheKey,
+}
+
+impl Options {
+    /// The option that was added and refused.
+    fn refused_by(&self, result: &Result<Begun, Failed>) -> Option<Refusable> {
+        let Err(Failed::Answer { head, body, .. }) = result else {
+            return None;
+        };
+        let added = [
+            self.usage.then_some(Refusable::Usage),
+            self.cache_key.map(|_| Refusable::CacheKey),
+        ];
+        if head.status != 400 || added == [None; 2] {
+            return None;
+        }
+        let error = wire_error::read(body);
+        let mut added = added.into_iter().flatten();
+        added.find(|option| error.refuses_member(option.member()))
+    }
+
+    fn remove(&mut self, option: Refusable) {
+        match option {
+            Refusable::Usage => self.usage = false,
+            Refusable::CacheKey => self.cache_key = None,
+        }
+    }
+}
+
+impl Refusable {
+    /// The body's member.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Usage => "stream_options",
+            Self::CacheKey => "prompt_cache_key",
+        }
+    }
+
+    /// Does without it for a while.
+    fn learn(self, state: &DeploymentState) {
+        match self {
+            Self::Usage => state.refused_stream_usage(clock::now_ms()),
+            Self::CacheKey => state.refused_cache_key(clock::now_ms()),
+        }
+    }
 }
 
 /// Turns a failed exchange into what the request makes of it. What is no error answer (a redirect) is nothing to pass on.

@@ -80,6 +80,8 @@ pub struct AttemptFacts {
     pub retry_after: Option<Duration>,
     /// Whether the provider may have billed it although its answer was not used.
     pub maybe_billed: bool,
+    /// Whether the gateway sent a `prompt_cache_key` with it.
+    pub keyed: bool,
 }
 
 /// A request's id: 128 random bits in hexadecimal.
@@ -135,6 +137,7 @@ impl RequestContext {
             took: Duration::ZERO,
             retry_after: None,
             maybe_billed: true,
+            keyed: false,
         });
     }
 
@@ -146,6 +149,7 @@ impl RequestContext {
         };
         attempt.outcome = verdict.outcome;
         attempt.maybe_billed = verdict.maybe_billed;
+        attempt.keyed = self.placed.as_ref().is_some_and(|placed| placed.was_keyed);
         match end {
             AttemptEnd::Status {
                 status, retry_after, ..

@@ -10,7 +10,7 @@ use crate::openai::target::WireOperation;
 use crate::openai::usage;
 use crate::proxy::Gateway;
 use crate::proxy::context::{AttemptFacts, RequestContext};
-use crate::proxy::placing;
+use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
 
@@ -47,7 +47,13 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
     }
     let last = context.last_attempt();
     if let (Some(last), Some(placed), Some(usage)) = (last, &context.placed, context.reported) {
-        placing::has_reported(gateway, &live, last.deployment, placed, usage, now);
+        let observed = Observed {
+            gateway,
+            live: &live,
+            deployment: last.deployment,
+            now,
+        };
+        observed.has_used(placed, usage);
     }
     RequestFinished {
         record: &record,
@@ -94,6 +100,7 @@ fn emit_attempt(
         }),
         retry_after: attempt.retry_after,
         maybe_billed_twice: attempt.maybe_billed && !is_last,
+        keyed: attempt.keyed,
     }
     .emit(&live.series);
 }

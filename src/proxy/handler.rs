@@ -7,7 +7,7 @@ use std::time::Instant;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 
-use crate::core::topology::{ClientIx, RouteIx};
+use crate::core::topology::{ClientIx, Pool, RouteIx};
 use crate::openai::request;
 use crate::openai::target::{self, Target, WireOperation};
 use crate::proxy::Gateway;
@@ -18,6 +18,7 @@ use crate::proxy::error::{self, ProxyError};
 use crate::proxy::failover::{self, Call, Stop};
 use crate::proxy::headers::Forwarded;
 use crate::proxy::placing::{self, Placed};
+use crate::proxy::prompt::Scope;
 use crate::proxy::state::Live;
 use crate::proxy::{headers, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
@@ -61,8 +62,13 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let route = &live.config.runtime.snapshot.routes[route.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
-    let prompt = prompt::read(&pool.id, &request, operation);
-    let plan = placing::plan(gateway, &live, route.pool, &prompt, Instant::now());
+    let prompt = prompt::read(
+        scope(&live, context, pool),
+        &request,
+        operation,
+        &session.req_header().headers,
+    );
+    let plan = placing::plan(gateway, &live, route, &prompt, Instant::now());
     context.placed = Some(Box::new(Placed::of(&plan, prompt)));
 
     let forwarded = Forwarded::of(&session.req_header().headers);
@@ -82,6 +88,15 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     relay::relay(gateway, &mut downstream, context, &live, route, chosen)
         .await
         .map_err(Stop::ClientGone)
+}
+
+/// Whose prompt it is.
+fn scope<'a>(live: &'a Live, context: &RequestContext, pool: &'a Pool) -> Scope<'a> {
+    let clients = &live.config.runtime.snapshot.clients;
+    Scope {
+        pool: &pool.id,
+        client: context.client.map_or("", |client| &clients[client.0].id),
+    }
 }
 
 /// What a client, now known, asks for.

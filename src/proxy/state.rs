@@ -16,8 +16,10 @@ use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
+use crate::core::placement::latency::Latency;
 use crate::core::placement::rendezvous;
 use crate::core::placement::room::Room;
+use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
 use crate::core::recovery::health::{Availability, Health, Rules};
 use crate::core::router;
@@ -30,8 +32,8 @@ use crate::proxy::resolve::HostAddress;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
-/// How long a deployment's refusal of `stream_options` is believed.
-pub const STREAM_USAGE_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
+/// How long a deployment's refusal of an option that the gateway adds is believed.
+pub const OPTION_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
 
 /// The log repeats why a deployment gives no answer after so long.
 const TOLD_AGAIN_AFTER_MS: i64 = 10_000;
@@ -50,6 +52,8 @@ pub struct Live {
     pub resources: Vec<LiveResource>,
     /// Pools as placement sees them, by `PoolIx`.
     pub outlines: Vec<View>,
+    /// Requests planned so far, by `PoolIx`.
+    pub turns: Vec<AtomicU64>,
     /// Requests running, by `RouteIx`; shared with other configurations that hold the route.
     pub routes_in_flight: Vec<Arc<AtomicU64>>,
     /// The metric series that its requests count into.
@@ -81,8 +85,8 @@ pub struct LiveResource {
 pub struct DeploymentState {
     /// Breaker and rest.
     pub health: Mutex<Health>,
-    /// Its limits and what is used of them.
-    pub room: Mutex<Room>,
+    /// What answers have told beside that.
+    pub learned: Mutex<Learned>,
     /// Attempts running now.
     pub in_flight: AtomicU64,
     /// When the gateway first knew of it, in milliseconds since the Unix epoch; 0 while unknown.
@@ -93,6 +97,19 @@ pub struct DeploymentState {
     told_at_ms: AtomicI64,
     /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
     stream_usage_refused_until_ms: AtomicI64,
+    /// The same of `prompt_cache_key`.
+    cache_key_refused_until_ms: AtomicI64,
+}
+
+/// What answers tell of a deployment.
+#[derive(Debug)]
+pub struct Learned {
+    /// Its limits and what is used of them.
+    pub room: Room,
+    /// How quickly it begins to answer.
+    pub latency: Latency,
+    /// What its cache does.
+    pub truth: Truth,
 }
 
 /// Why a configuration cannot be put to use although it passed every check.
@@ -149,7 +166,7 @@ impl Live {
             .iter()
             .map(|route| route_in_flight(&route.id, previous))
             .collect();
-        let outlines = snapshot
+        let outlines: Vec<View> = snapshot
             .pools
             .iter()
             .map(|pool| router::outline(&snapshot, pool))
@@ -161,6 +178,10 @@ impl Live {
             rules,
             deployments,
             resources,
+            turns: outlines
+                .iter()
+                .map(|_| AtomicU64::new(rand::random::<u32>().into()))
+                .collect(),
             outlines,
             routes_in_flight,
             series,
@@ -207,12 +228,17 @@ impl DeploymentState {
     pub fn new(room: Room) -> Self {
         Self {
             health: Mutex::default(),
-            room: Mutex::new(room),
+            learned: Mutex::new(Learned {
+                room,
+                latency: Latency::default(),
+                truth: Truth::default(),
+            }),
             in_flight: AtomicU64::default(),
             first_seen_ms: AtomicI64::default(),
             last_success_at_ms: AtomicI64::default(),
             told_at_ms: AtomicI64::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
+            cache_key_refused_until_ms: AtomicI64::default(),
         }
     }
 
@@ -239,10 +265,21 @@ impl DeploymentState {
                 .is_ok()
     }
 
+    /// Whether a `prompt_cache_key` may be sent to it.
+    pub fn takes_cache_key(&self, now_ms: i64) -> bool {
+        now_ms >= self.cache_key_refused_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it refused `prompt_cache_key`.
+    pub fn refused_cache_key(&self, now_ms: i64) {
+        self.cache_key_refused_until_ms
+            .store(now_ms + OPTION_REFUSED_FOR_MS, Ordering::Relaxed);
+    }
+
     /// Notes that it refused `stream_options`.
     pub fn refused_stream_usage(&self, now_ms: i64) {
         self.stream_usage_refused_until_ms
-            .store(now_ms + STREAM_USAGE_REFUSED_FOR_MS, Ordering::Relaxed);
+            .store(now_ms + OPTION_REFUSED_FOR_MS, Ordering::Relaxed);
     }
 
     /// Counts an attempt as running until the guard is dropped, and as the breaker's probe where one is due.
@@ -288,7 +325,7 @@ fn state_of(deployment: &Deployment, replicas: u32, known: Option<&Arc<Deploymen
     };
     match known {
         Some(state) => {
-            state.room.lock().configure(&room);
+            state.learned.lock().room.configure(&room);
             Arc::clone(state)
         }
         None => Arc::new(DeploymentState::new(room)),

@@ -64,9 +64,17 @@ fn deployment_view(
     now_ms: i64,
 ) -> DeploymentView {
     let replicas = f64::from(live.config.runtime.snapshot.replicas);
-    let (limit, used) = {
-        let room = known.state.room.lock();
-        (room.limit(), room.used(gateway.memory.since_start(now), replicas))
+    let since = gateway.memory.since_start(now);
+    let (limit, used, cache_life_s) = {
+        let learned = known.state.learned.lock();
+        let room = &learned.room;
+        let truth = &learned.truth;
+        let cache_life_s = if truth.caches(since) {
+            truth.cache_life().as_secs_f64()
+        } else {
+            0.0
+        };
+        (room.limit(), room.used(since, replicas), cache_life_s)
     };
     let health = known.state.health.lock().clone();
     let last_success = Some(known.state.last_success_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
@@ -78,6 +86,7 @@ fn deployment_view(
         breaker: health.state(now),
         limit_tokens_per_minute: limit.is_finite().then_some(limit as u64),
         limit_used: limit.is_finite().then(|| used / limit),
+        cache_life_s,
         cooling_until_ms: health.rests_until(now).map(to_ms),
         last_success_at_ms: last_success,
         deletion_at_ms: deployment

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use super::provider::MINUTE;
+use crate::core::placement::latency::Latency;
 use crate::core::placement::room::Room;
 
 /// One replica's knowledge of all deployments.
@@ -19,7 +20,7 @@ pub(super) struct Knowledge {
     pub(super) sent: Vec<f64>,
     sent_at: f64,
     /// Time to the first token, smoothed.
-    pub(super) latency: Vec<f64>,
+    pub(super) latency: Vec<Latency>,
     /// Until when it stays away after a refusal.
     pub(super) rests_until: Vec<f64>,
     /// What is known of each minute.
@@ -43,7 +44,7 @@ impl Knowledge {
             in_flight_tokens: vec![0; deployments],
             sent: vec![0.0; deployments],
             sent_at: 0.0,
-            latency: vec![0.0; deployments],
+            latency: vec![Latency::default(); deployments],
             rests_until: vec![0.0; deployments],
             rooms: vec![Room::new(limit); deployments],
             index: Index::new(deployments, blocks),
@@ -70,18 +71,12 @@ impl Knowledge {
         }
     }
 
-    /// A request was let in, and its answer will take from `now` to `end`.
-    pub(super) fn admitted(&mut self, deployment: usize, prompt: u32, first_token: f64, end: f64) {
+    /// A request was let in at `now`, and its answer will begin after `first_token` seconds and be over at `end`.
+    pub(super) fn admitted(&mut self, deployment: usize, prompt: u32, first_token: f64, end: f64, now: f64) {
+        self.latency[deployment].observed(first_token, Duration::from_secs_f64(now));
         self.in_flight[deployment] += 1;
         self.in_flight_tokens[deployment] += u64::from(prompt);
         self.sent[deployment] += f64::from(prompt);
-        let latency = &mut self.latency[deployment];
-        // Peak-sensitive: a slow answer counts at once, quick ones only slowly.
-        *latency = if first_token > *latency {
-            first_token
-        } else {
-            0.9 * *latency + 0.1 * first_token
-        };
         self.ends.push(Reverse((ticks(end), deployment, prompt)));
     }
 

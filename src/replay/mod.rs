@@ -5,7 +5,7 @@
 //! and how many attempts were refused. The policies that others published are here for comparison and nowhere else.
 //!
 //! In reading order: [`trace`] (what was asked), `provider` (what a deployment would do), `knowledge` (what one replica knows),
-//! [`policy`] with `published` and `nested` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`] and [`plot`].
+//! [`policy`] with `shipped` and `published` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`] and [`plot`].
 //!
 //! The provider here is not the simulator's engine: that one models a fixed minute, a hit from 1,024 tokens and machines, all at once.
 //! Comparing policies needs the plainest cache that separates them, and figures that can be checked against published ones.
@@ -13,12 +13,12 @@
 mod chance;
 mod knowledge;
 pub mod matrix;
-mod nested;
 pub mod plot;
 pub mod policy;
 mod provider;
 mod published;
 pub mod report;
+mod shipped;
 pub mod trace;
 pub mod world;
 

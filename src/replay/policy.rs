@@ -1,10 +1,11 @@
-//! The policies that can be replayed: the shipped one, plain ones, and published ones for comparison.
+//! The policies that can be replayed: the shipped ones, and published ones for comparison.
 
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
 use super::chance::Chance;
 use super::knowledge::Knowledge;
 use super::trace::Request;
+use crate::core::placement::policy;
 
 /// A policy by its name in flags, tables and JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr, EnumString, VariantArray)]
@@ -28,6 +29,40 @@ pub enum PolicyName {
     PrebleE2,
     /// `DualMap`: two rings, the better of two.
     Dualmap,
+}
+
+/// Where a policy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A route may choose it.
+    Shipped(policy::Policy),
+    /// Others published it; it is here for comparison only.
+    Published(Published),
+}
+
+/// The published policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Published {
+    LitellmPrefix,
+    SglangCacheAware,
+    PrebleE2,
+    DualMap,
+}
+
+impl PolicyName {
+    pub(super) fn source(self) -> Source {
+        match self {
+            Self::Nested => Source::Shipped(policy::Policy::Nested),
+            Self::RoundRobin => Source::Shipped(policy::Policy::RoundRobin),
+            Self::LeastBusy => Source::Shipped(policy::Policy::LeastBusy),
+            Self::Latency => Source::Shipped(policy::Policy::Latency),
+            Self::HeadHash => Source::Shipped(policy::Policy::HeadHash),
+            Self::LitellmPrefix => Source::Published(Published::LitellmPrefix),
+            Self::SglangCacheAware => Source::Published(Published::SglangCacheAware),
+            Self::PrebleE2 => Source::Published(Published::PrebleE2),
+            Self::Dualmap => Source::Published(Published::DualMap),
+        }
+    }
 }
 
 /// What a policy is asked with.

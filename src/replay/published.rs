@@ -1,86 +1,36 @@
-//! Policies that others published, and plain ones, as their authors describe them with the defaults they give. For comparison only.
+//! Policies that others published, as their authors describe them with the defaults they give. For comparison only.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::policy::{Asked, Policy, PolicyName};
+use super::policy::{Asked, Policy, Published};
 use super::provider::ring;
-use super::world::Setting;
 use crate::core::placement::rendezvous;
 
-/// The policy of a run; none for the one that is ours.
-pub(super) fn published(
-    name: PolicyName,
-    setting: &Setting,
-    seeds: &[u64],
-    block_tokens: u32,
-) -> Option<Box<dyn Policy>> {
+/// A published policy in a run.
+pub(super) fn published(policy: Published, seeds: &[u64], block_tokens: u32) -> Box<dyn Policy> {
     let seeds = seeds.to_vec();
-    let hashed = |tokens| HashedHead {
-        tokens,
-        block_tokens,
-        seeds: seeds.clone(),
-    };
-    Some(match name {
-        PolicyName::Nested => return None,
-        PolicyName::RoundRobin => Box::new(RoundRobin {
-            last: vec![None; setting.replicas],
-        }),
-        PolicyName::LeastBusy => Box::new(LeastBusy),
-        PolicyName::Latency => Box::new(Latency),
-        PolicyName::HeadHash => Box::new(HeadHash(hashed(1_024))),
-        PolicyName::LitellmPrefix => Box::new(LitellmPrefix(hashed(2_048))),
-        PolicyName::SglangCacheAware => Box::new(SglangCacheAware { block_tokens }),
-        PolicyName::PrebleE2 => Box::new(PrebleE2 { block_tokens, seeds }),
-        PolicyName::Dualmap => Box::new(DualMap::new(block_tokens, seeds)),
-    })
-}
-
-struct RoundRobin {
-    last: Vec<Option<usize>>,
-}
-
-impl Policy for RoundRobin {
-    fn choose(&mut self, asked: &mut Asked<'_>) -> Option<usize> {
-        let deployments = asked.knowledge.in_flight.len();
-        let last = self.last[asked.replica].unwrap_or_else(|| asked.chance.below(deployments));
-        let next = (last + 1) % deployments;
-        self.last[asked.replica] = Some(next);
-        Some(next)
+    match policy {
+        Published::LitellmPrefix => Box::new(LitellmPrefix { block_tokens, seeds }),
+        Published::SglangCacheAware => Box::new(SglangCacheAware { block_tokens }),
+        Published::PrebleE2 => Box::new(PrebleE2 { block_tokens, seeds }),
+        Published::DualMap => Box::new(DualMap::new(block_tokens, seeds)),
     }
 }
 
-struct LeastBusy;
-
-impl Policy for LeastBusy {
-    fn choose(&mut self, asked: &mut Asked<'_>) -> Option<usize> {
-        asked.knowledge.least_busy(asked.chance, |_| true)
-    }
-}
-
-struct Latency;
-
-impl Policy for Latency {
-    fn choose(&mut self, asked: &mut Asked<'_>) -> Option<usize> {
-        let known = asked.knowledge;
-        let first = asked.chance.below(known.in_flight.len());
-        let second = asked.chance.below(known.in_flight.len());
-        let cost = |at: usize| known.latency[at] * f64::from(known.in_flight[at] + 1);
-        Some(if cost(second) < cost(first) { second } else { first })
-    }
-}
-
-/// Rendezvous hash of a prompt's first tokens.
-struct HashedHead {
-    tokens: u32,
+/// Rendezvous hash of a prompt's first 2,048 tokens.
+struct LitellmPrefix {
     block_tokens: u32,
     seeds: Vec<u64>,
 }
 
-impl HashedHead {
-    fn order(&self, asked: &Asked<'_>) -> Vec<usize> {
-        let blocks = self.tokens.div_ceil(self.block_tokens).max(1) as usize;
+impl Policy for LitellmPrefix {
+    fn choose(&mut self, asked: &mut Asked<'_>) -> Option<usize> {
+        if asked.request.prompt < 1_024 {
+            return Some(asked.chance.below(asked.knowledge.in_flight.len()));
+        }
+        let blocks = 2_048_u32.div_ceil(self.block_tokens).max(1) as usize;
         let raw = &asked.request.raw[..blocks.min(asked.request.raw.len())];
-        ring(tuple_hash(raw), &self.seeds)
+        ring(tuple_hash(raw), &self.seeds).first().copied()
     }
 }
 
@@ -95,29 +45,6 @@ fn tuple_hash(items: &[u64]) -> u64 {
             .wrapping_mul(PRIME_1)
     });
     lanes.wrapping_add(items.len() as u64 ^ (PRIME_5 ^ 0x0035_d373))
-}
-
-struct HeadHash(HashedHead);
-
-impl Policy for HeadHash {
-    fn choose(&mut self, asked: &mut Asked<'_>) -> Option<usize> {
-        self.0.order(asked).first().copied()
-    }
-
-    fn next(&mut self, asked: &mut Asked<'_>, tried: &[bool]) -> Option<usize> {
-        self.0.order(asked).into_iter().find(|&at| !tried[at])
-    }
-}
-
-struct LitellmPrefix(HashedHead);
-
-impl Policy for LitellmPrefix {
-    fn choose(&mut self, asked: &mut Asked<'_>) -> Option<usize> {
-        if asked.request.prompt < 1_024 {
-            return Some(asked.chance.below(asked.knowledge.in_flight.len()));
-        }
-        self.0.order(asked).first().copied()
-    }
 }
 
 /// Threshold 0.3; imbalance of 64 requests and a ratio of 1.5; a miss goes to the least busy.

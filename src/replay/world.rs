@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::chance::Chance;
 use super::knowledge::{Knowledge, OUTAGE_REST};
-use super::nested::Nested;
-use super::policy::{Asked, Policy, PolicyName};
+use super::policy::{Asked, Policy, PolicyName, Source};
 pub use super::provider::Provider;
 use super::provider::{Deployment, MINUTE};
 use super::published::published;
+use super::shipped::shipped;
 use super::trace::{Request, Trace};
 use crate::core::placement::rendezvous;
 use crate::core::placement::rule::Rule;
@@ -155,8 +155,10 @@ impl<'a> World<'a> {
         let seeds: Vec<u64> = (0..setting.deployments).map(seed_of).collect();
         let limit = limit_of(trace, setting);
         let known_limit = limit.unwrap_or(f64::INFINITY);
-        let policy = published(policy, setting, &seeds, trace.block_tokens)
-            .unwrap_or_else(|| Box::new(Nested::new(rule, setting, &seeds, known_limit)));
+        let policy = match policy.source() {
+            Source::Shipped(policy) => shipped(policy, rule, setting, &seeds, known_limit),
+            Source::Published(policy) => published(policy, &seeds, trace.block_tokens),
+        };
         let blocks = if policy.remembers() { trace.distinct_blocks } else { 0 };
         Self {
             trace,
@@ -270,7 +272,7 @@ impl<'a> World<'a> {
         }
         let first_token = 0.2 + 50e-6 * f64::from(request.prompt - cached);
         let end = request.at + first_token + 0.02 * f64::from(request.output);
-        known.admitted(deployment, request.prompt, first_token, end);
+        known.admitted(deployment, request.prompt, first_token, end, request.at);
         self.tokens += u64::from(request.prompt);
         self.cached += u64::from(cached);
         let minute = self.minutes.entry((request.at / MINUTE) as u64);

@@ -177,6 +177,12 @@ pub const MAYBE_BILLED_TWICE: Definition = counter(
     "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
 );
 /// See its help.
+pub const CACHE_KEYS_SENT: Definition = counter(
+    "emberway_cache_keys_sent_total",
+    &["route", "deployment"],
+    "Attempts that were sent with a `prompt_cache_key` of the gateway's, which divides a hot prompt among a deployment's machines.",
+);
+/// See its help.
 pub const UPSTREAM_CONNECTIONS: Definition = counter(
     "emberway_upstream_connections_total",
     &["resource", "reused"],
@@ -214,6 +220,12 @@ pub const LIMIT_USED: Definition = gauge(
     "emberway_deployment_limit_used_ratio",
     &["deployment"],
     "Part of the deployment's limit that is used in its current minute, as far as this gateway knows; 1 is all of it.",
+);
+/// See its help.
+pub const CACHE_LIFE: Definition = gauge(
+    "emberway_deployment_cache_life_seconds",
+    &["deployment"],
+    "How long the deployment's cache is believed to keep what nobody asks for, as answers have taught; 0 if it is believed not to cache.",
 );
 /// See its help.
 pub const LAST_SUCCESS_AGE: Definition = gauge(
@@ -342,12 +354,14 @@ pub const ALL: &[&Definition] = &[
     &TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
+    &CACHE_KEYS_SENT,
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,
     &BREAKER_STATE,
     &COOLING,
     &LIMIT_TOKENS,
     &LIMIT_USED,
+    &CACHE_LIFE,
     &LAST_SUCCESS_AGE,
     &INACTIVITY_DELETION,
     &POOL_DEPLOYMENTS,

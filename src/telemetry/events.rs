@@ -105,6 +105,8 @@ pub struct AttemptFinished<'a> {
     pub retry_after: Option<Duration>,
     /// Whether it was given up after the whole request had been sent, for another attempt.
     pub maybe_billed_twice: bool,
+    /// Whether the gateway sent a `prompt_cache_key` with it.
+    pub keyed: bool,
 }
 
 /// Times of an attempt that gave the client its answer, from the attempt's start.
@@ -130,6 +132,9 @@ impl AttemptFinished<'_> {
         if self.maybe_billed_twice {
             counted.maybe_billed_twice.inc();
         }
+        if self.keyed {
+            counted.cache_keys_sent.inc();
+        }
         debug!(
             target: "emberway::attempt",
             request_id = self.request_id,
@@ -141,6 +146,7 @@ impl AttemptFinished<'_> {
             duration_ms = to_microsecond(self.duration),
             retry_after_s = self.retry_after.map(|after| after.as_secs_f64()),
             maybe_billed_twice = self.maybe_billed_twice,
+            keyed = self.keyed,
             "attempt"
         );
     }
@@ -244,6 +250,23 @@ impl LimitChanged<'_> {
     }
 }
 
+/// What had been sent to a deployment before is not in its cache any more.
+#[derive(Debug)]
+pub struct CacheLost<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+}
+
+impl CacheLost<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            deployment = &***self.deployment,
+            "the deployment's cache has lost what was sent before; prompts are not kept there for its sake"
+        );
+    }
+}
+
 /// A client's connection was closed at once because there were enough.
 #[derive(Debug)]
 pub struct ConnectionRefused {
@@ -307,20 +330,23 @@ impl ExchangeFailed<'_> {
     }
 }
 
-/// A deployment refused the `stream_options` that the gateway had added; it is not asked for usage for a while.
+/// A deployment refused a member of the body that the gateway had added; it is sent without for a while.
 #[derive(Debug)]
-pub struct StreamUsageRefused<'a> {
+pub struct OptionRefused<'a> {
     /// Which.
     pub deployment: &'a DeploymentId,
+    /// The member.
+    pub option: &'static str,
 }
 
-impl StreamUsageRefused<'_> {
+impl OptionRefused<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let deployment = &***self.deployment;
         warn!(
             deployment,
-            "deployment refuses `stream_options`; usage of its streams is estimated for an hour"
+            option = self.option,
+            "the deployment refuses what the gateway adds to requests; it is sent without for an hour"
         );
     }
 }

@@ -30,6 +30,7 @@ pub struct Metrics {
     pub(super) tokens: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) maybe_billed_twice: IntCounterVec,
+    pub(super) cache_keys_sent: IntCounterVec,
     pub(super) upstream_connections: IntCounterVec,
     pub(super) config_reloads: IntCounterVec,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
@@ -48,6 +49,7 @@ struct Scraped {
     cooling: GaugeVec,
     limit_tokens: IntGaugeVec,
     limit_used: GaugeVec,
+    cache_life: GaugeVec,
     placement_blocks: IntGauge,
     placement_blocks_max: IntGauge,
     placement_bytes: IntGauge,
@@ -87,6 +89,7 @@ impl Metrics {
             tokens: counter_vec(&registry, &define::TOKENS)?,
             attempts: counter_vec(&registry, &define::ATTEMPTS)?,
             maybe_billed_twice: counter_vec(&registry, &define::MAYBE_BILLED_TWICE)?,
+            cache_keys_sent: counter_vec(&registry, &define::CACHE_KEYS_SENT)?,
             upstream_connections: counter_vec(&registry, &define::UPSTREAM_CONNECTIONS)?,
             config_reloads: counter_vec(&registry, &define::CONFIG_RELOADS)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
@@ -117,6 +120,7 @@ impl Scraped {
             cooling: gauge_vec(registry, &define::COOLING)?,
             limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
             limit_used: gauge_vec(registry, &define::LIMIT_USED)?,
+            cache_life: gauge_vec(registry, &define::CACHE_LIFE)?,
             placement_blocks: int_gauge(registry, &define::PLACEMENT_BLOCKS)?,
             placement_blocks_max: int_gauge(registry, &define::PLACEMENT_BLOCKS_MAX)?,
             placement_bytes: int_gauge(registry, &define::PLACEMENT_BYTES)?,
@@ -182,6 +186,7 @@ impl Scraped {
         self.cooling.reset();
         self.limit_tokens.reset();
         self.limit_used.reset();
+        self.cache_life.reset();
         self.placement_head_homes.reset();
         self.last_success_age.reset();
         self.inactivity_deletion.reset();
@@ -197,6 +202,7 @@ impl Scraped {
             .cooling_until_ms
             .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));
         self.cooling.with_label_values(labels).set(cooling);
+        self.cache_life.with_label_values(labels).set(view.cache_life_s);
         if let Some(limit) = view.limit_tokens_per_minute {
             self.limit_tokens.with_label_values(labels).set(signed(limit));
         }

@@ -49,6 +49,7 @@ pub(super) struct AttemptSeries {
     pub(super) cached_tokens: IntCounter,
     pub(super) completion_tokens: IntCounter,
     pub(super) maybe_billed_twice: IntCounter,
+    pub(super) cache_keys_sent: IntCounter,
 }
 
 /// What is counted by resource.
@@ -130,6 +131,7 @@ impl FleetSeries {
                 cached_tokens: tokens("cached"),
                 completion_tokens: tokens("completion"),
                 maybe_billed_twice: self.metrics.maybe_billed_twice.with_label_values(labels),
+                cache_keys_sent: self.metrics.cache_keys_sent.with_label_values(labels),
             }
         })
     }

@@ -66,6 +66,8 @@ pub struct DeploymentView {
     pub limit_tokens_per_minute: Option<u64>,
     /// Part of that which is used, 1 for all of it, as far as this gateway knows.
     pub limit_used: Option<f64>,
+    /// How long its cache is believed to keep what nobody asks for, in seconds; 0 if it is believed not to cache.
+    pub cache_life_s: f64,
     /// Until when it rests after being throttled, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// When it last answered with success, in milliseconds since the Unix epoch.

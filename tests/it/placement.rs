@@ -1,6 +1,8 @@
 //! Where requests go, and what of their deployments' limits is noticed.
 
-use crate::harness::{Setup, WHOLE, World, eventually};
+use emberway::simulator::faults::{Action, Fault};
+
+use crate::harness::{Setup, V1, WHOLE, World, eventually, read};
 
 /// A question of some 4 × `words` bytes that begins with these.
 fn question(beginning: &str, words: usize) -> String {
@@ -13,7 +15,7 @@ fn tight() -> Setup {
     Setup {
         accounts: &["a", "b"],
         one_tier: true,
-        enforced: true,
+        settings: "limits: { enabled: true }",
         simulated: "capacity: 10",
         ..Setup::default()
     }
@@ -61,6 +63,26 @@ async fn a_request_that_no_limit_takes_puts_no_deployment_to_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_the_service_lowers_for_a_while_is_noticed() {
+    let world = World::start(tight()).await;
+    let limit = || async {
+        let answer = world.ask(WHOLE).await;
+        let deployment = answer.header("x-emberway-deployment").to_owned();
+        (
+            deployment.clone(),
+            world.deployment(&deployment).await["limit_tokens_per_minute"].clone(),
+        )
+    };
+    let (home, before) = limit().await;
+    assert_eq!(before, 10_000);
+    for account in ["a", "b"] {
+        let fault = Fault::new(Action::ReduceLimit { ratio: 0.5 }).on_account(account);
+        world.sim.control().add_fault(fault).expect("a fault");
+    }
+    assert_eq!(limit().await, (home, 5_000.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_learned_of_prompts_survives_a_reload() {
     let world = World::start(Setup {
         accounts: &["a", "b", "c", "d"],
@@ -81,4 +103,226 @@ async fn what_was_learned_of_prompts_survives_a_reload() {
         after.header("x-emberway-deployment"),
         before.header("x-emberway-deployment")
     );
+}
+
+/// A body whose head is hot: many turns begin with it.
+fn turn(number: usize) -> String {
+    let opener = format!("Question {number}: {}", "where is it? ".repeat(200));
+    let head = "You answer for a parcel service. ".repeat(200);
+    let messages = serde_json::json!([{"role": "system", "content": head}, {"role": "user", "content": opener}]);
+    serde_json::json!({"model": "bot", "messages": messages}).to_string()
+}
+
+/// The keys that reached the simulator, in order; none where a request had none.
+fn keys(world: &World) -> Vec<Option<String>> {
+    let bodies = world.requests().into_iter().map(|request| {
+        let body: serde_json::Value = serde_json::from_str(request.body.as_deref().unwrap()).unwrap();
+        body["prompt_cache_key"].as_str().map(str::to_owned)
+    });
+    bodies.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_head_is_given_keys_where_the_deployment_may_have_them() {
+    for (setting, expected) in [("prompt_cache_key: always", true), ("prompt_cache_key: off", false)] {
+        let world = World::start(Setup {
+            accounts: &["a"],
+            deployment: setting,
+            ..Setup::default()
+        })
+        .await;
+        for number in 0..40 {
+            assert_eq!(world.ask(turn(number)).await.status, 200);
+        }
+        let sent = keys(&world);
+        let different: std::collections::HashSet<_> = sent.iter().flatten().collect();
+        assert_eq!(different.len() > 1, expected, "{setting}: {sent:?}");
+        let counted = world
+            .metric(r#"emberway_cache_keys_sent_total{deployment="a/ft",route="bot"}"#)
+            .await;
+        assert_eq!(counted, Some(sent.iter().flatten().count() as f64));
+        assert!(sent[0].is_none(), "the first of a head is not hot");
+        if expected {
+            // A conversation keeps its key.
+            let again = world.ask(turn(39)).await;
+            assert_eq!(
+                (again.status.as_u16(), keys(&world)[40].clone()),
+                (200, sent[39].clone())
+            );
+            // A client's own key stays what it is.
+            let own = turn(39).replacen('{', r#"{"prompt_cache_key":"mine","#, 1);
+            assert_eq!(world.ask(own).await.status, 200);
+            assert_eq!(keys(&world)[41].as_deref(), Some("mine"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_does_not_know_the_key_gets_none() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        deployment: "prompt_cache_key: always",
+        ..Setup::default()
+    })
+    .await;
+    let mut number = 0;
+    while keys(&world).iter().flatten().count() == 0 {
+        assert!(number < 40, "no key was sent");
+        assert_eq!(world.ask(turn(number)).await.status, 200);
+        number += 1;
+    }
+    let unknown = serde_json::json!({"respond": {"status": 400, "body": {"error": {
+        "message": "Unrecognized request argument supplied: prompt_cache_key",
+        "type": "invalid_request_error", "param": null, "code": null,
+    }}}});
+    world.fault_times("a", 1, serde_json::from_value(unknown).unwrap());
+    let before = keys(&world).len();
+    let answer = world.ask(turn(number)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "1")
+    );
+    assert_eq!(world.ask(turn(number + 1)).await.status, 200);
+    let sent: Vec<bool> = keys(&world)[before..].iter().map(Option::is_some).collect();
+    assert_eq!(
+        sent,
+        [true, false, false],
+        "refused, sent again without, and not tried for a while"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_can_decline_affinity() {
+    let world = World::start(Setup {
+        one_tier: true,
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(world.ask(turn(0)).await.header("x-emberway-reason"), "home");
+    let declined = world
+        .post(V1, turn(0))
+        .header("x-emberway-affinity", "off")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(read(declined).await.header("x-emberway-reason"), "by_load");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_may_choose_a_plainer_policy() {
+    for (policy, reason) in [
+        ("round_robin", "turn"),
+        ("least_busy", "least_busy"),
+        ("latency", "latency"),
+        ("head_hash", "home"),
+    ] {
+        let world = World::start(Setup {
+            one_tier: true,
+            policy,
+            ..Setup::default()
+        })
+        .await;
+        let mut used = std::collections::BTreeSet::new();
+        for _ in 0..4 {
+            let answer = world.ask(turn(0)).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("x-emberway-reason")),
+                (200, reason)
+            );
+            used.insert(answer.header("x-emberway-deployment").to_owned());
+        }
+        match policy {
+            "round_robin" => assert_eq!(used.len(), 2),
+            "head_hash" => assert_eq!(used.len(), 1),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_explained_without_being_carried_out() {
+    let world = World::start(Setup {
+        accounts: &["a", "b", "c"],
+        one_tier: true,
+        ..Setup::default()
+    })
+    .await;
+    let explained = || async { world.explain(&turn(7)).await.json() };
+    let before = explained().await;
+    assert_eq!(before, explained().await, "explaining counts nothing");
+    assert_eq!(world.requests().len(), 0, "nothing was sent");
+    let asked = world.ask(turn(7)).await;
+    let first = &before["candidates"][0];
+    assert_eq!(first["deployment"], asked.header("x-emberway-deployment"));
+    assert_eq!(
+        (&first["reason"], &first["expected_tokens"]),
+        (&"home".into(), &0.into())
+    );
+    assert_eq!(before["candidates"].as_array().unwrap().len(), 3);
+    let after = explained().await;
+    assert_eq!(
+        (&after["candidates"][0]["reason"], &after["warm_tokens"]),
+        (&"warm".into(), &after["prompt_tokens"])
+    );
+    let unknown = world.explain(r#"{"model":"nobody","messages":[]}"#).await;
+    assert_eq!(
+        (unknown.status.as_u16(), unknown.code().as_str()),
+        (404, "model_not_found")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_explains_too() {
+    let world = World::start(Setup::default()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("body.json");
+    tokio::fs::write(&file, turn(1)).await.unwrap();
+    let url = format!("http://{}", world.gateway.admin_address());
+    let run = |more: &[&str]| {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_emberway"));
+        command.arg("explain").arg(&file).args(["--url", &url]).args(more);
+        command.output()
+    };
+    let shown = run(&[]).await.unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.status.success(), "{text}");
+    for part in ["route      bot, pool", "first turn", "a/ft", "b/ft", "home"] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&run(&["--json"]).await.unwrap().stdout).unwrap();
+    assert_eq!(json["route"], "bot");
+    tokio::fs::write(&file, "{").await.unwrap();
+    let refused = run(&[]).await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        message.contains("400 Bad Request: the request body is not valid JSON"),
+        "{message}"
+    );
+}
+
+impl World {
+    async fn explain(&self, body: &str) -> crate::harness::Answer {
+        let url = format!("http://{}/admin/explain", self.gateway.admin_address());
+        read(self.client.post(url).body(body.to_owned()).send().await.unwrap()).await
+    }
+}
+
+/// The simulator forgets quickly, and the gateway learns that it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_that_stops_caching_is_found_out() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        settings: "limits: { enabled: false }\nprompt_cache: { enabled: false }",
+        ..Setup::default()
+    })
+    .await;
+    let life = || async { world.deployment("a/ft").await["cache_life_s"].clone() };
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    assert_eq!(life().await, 600.0);
+    for _ in 0..20 {
+        assert_eq!(world.ask(turn(0)).await.status, 200);
+    }
+    assert_eq!(life().await, 0.0, "twenty in a row were not there");
+    assert_eq!(world.ask(turn(0)).await.header("x-emberway-reason"), "only_choice");
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::raw::{RawFailover, RawTimeouts};
+use crate::config::raw::{RawFailover, RawPolicy, RawTimeouts};
 use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
 
 /// A caller and what it may use.
@@ -213,6 +213,8 @@ pub(in crate::config) struct RawRoute {
     pub(in crate::config) aliases: Vec<ModelName>,
     /// The pool that serves it, by name.
     pub(in crate::config) pool: Name,
+    /// How a deployment is chosen. Without it as `defaults` says.
+    pub(in crate::config) policy: Option<RawPolicy>,
     /// How often and how long to try.
     #[serde(default)]
     pub(in crate::config) failover: RawFailover,

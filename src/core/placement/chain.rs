@@ -64,6 +64,12 @@ impl Chain {
         last.checked_sub(1).map_or(0, |last| self.ends[last])
     }
 
+    /// Leading blocks that end within so many tokens; the first one in any case.
+    pub fn blocks_within(&self, tokens: u32) -> usize {
+        let within = self.ends.partition_point(|&end| end <= tokens);
+        within.max(1).min(self.ends.len())
+    }
+
     /// Number of blocks.
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -261,6 +267,8 @@ mod tests {
             [0, 1, 2, 3, 9].map(|blocks| chain.tokens(blocks)),
             [0, 128, 150, 150, 150]
         );
+        assert_eq!([0, 149, 150].map(|tokens| chain.blocks_within(tokens)), [1, 1, 3]);
+        assert_eq!(Chain::default().blocks_within(9), 0);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! are touched; nothing ever sweeps the table, so no request pays for others. All memory is taken at the start.
 //!
 //! Cost of a block: a look at its set's fingerprints, which are small enough to stay in the processor's cache, and one cache miss
-//! for its entry; several blocks are looked up at a time, so that their misses overlap. No allocation.
+//! for its entry; several blocks are looked up at a time, so that their misses overlap. No allocation. Times are in [`ticks`],
+//! computed once for all blocks of a prompt.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::rendezvous;
 /// Entries of a set.
 const WAYS: usize = 16;
 /// Deployments that are remembered for a block; the least recent is replaced.
-const MARKS: usize = 4;
+pub(super) const MARKS: usize = 4;
 /// Below so many decayed tokens an entry counts as gone.
 pub const FORGOTTEN_TOKENS: f32 = 200.0;
 /// Ticks of a second: fine enough for decay, and 32 bits of them are eight years.
@@ -50,22 +51,33 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether it was sent to the deployment in the last `life` before `now`.
-    pub(super) fn is_warm(&self, tag: u32, now: Ticks, life: Ticks) -> bool {
-        let mark = self.sent.iter().find(|mark| mark.tag == tag);
-        mark.is_some_and(|mark| now.0.saturating_sub(mark.at) <= life.0)
+    /// Lets it decay to `now`; for how long it was not touched, none if so few tokens are left that it counts as gone.
+    fn age(&mut self, now: u32, ago: u32, factor: f32) -> Option<u32> {
+        self.at = self.at.max(now);
+        self.tokens *= factor;
+        self.requests *= factor;
+        if self.tokens < FORGOTTEN_TOKENS {
+            // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
+            self.tokens = 0.0;
+            return None;
+        }
+        Some(ago)
+    }
+
+    /// To whom it was sent, by [`tag`], and when; a tag of 0 is nobody.
+    pub(super) fn sent(&self) -> [(u32, u32); MARKS] {
+        self.sent.map(|mark| (mark.tag, mark.at))
     }
 
     /// It was sent to the deployment now.
-    pub(super) fn mark(&mut self, tag: u32, now: Ticks) {
-        let mut marks = self.sent.iter();
-        let mut at = marks.position(|mark| mark.tag == tag);
+    pub(super) fn mark(&mut self, tag: u32, now: u32) {
+        let mut at = self.sent.iter().position(|mark| mark.tag == tag);
         if at.is_none() {
             let ages = self.sent.iter().map(|mark| (mark.tag != 0, mark.at));
             at = ages.enumerate().min_by_key(|(_, age)| *age).map(|(at, _)| at);
         }
         if let Some(at) = at {
-            self.sent[at] = Mark { tag, at: now.0 };
+            self.sent[at] = Mark { tag, at: now };
         }
     }
 }
@@ -75,15 +87,14 @@ pub(super) fn tag(seed: u64) -> u32 {
     ((rendezvous::spread(seed) >> 32) as u32).max(1)
 }
 
-/// A time as the table keeps it, in ticks since it was made, or a length of time. Computed once for all blocks of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticks(u32);
+/// A time in the table's own unit.
+pub(super) fn ticks(time: Duration) -> u32 {
+    (time.as_secs_f64() * TICKS_PER_SECOND) as u32
+}
 
-impl Ticks {
-    /// Rounded down.
-    pub(super) fn of(time: Duration) -> Self {
-        Self((time.as_secs_f64() * TICKS_PER_SECOND) as u32)
-    }
+/// The time between two moments in ticks.
+pub(super) fn between(earlier: u32, later: u32) -> Duration {
+    Duration::from_secs_f64(f64::from(later.saturating_sub(earlier)) / TICKS_PER_SECOND)
 }
 
 /// How many blocks are looked up together.
@@ -113,7 +124,7 @@ impl Heat {
         Self {
             fingerprints: vec![[0; WAYS]; sets].into_boxed_slice(),
             entries: vec![[Entry::default(); WAYS]; sets].into_boxed_slice(),
-            half_life_ticks: Ticks::of(half_life).0.max(1) as f32,
+            half_life_ticks: ticks(half_life).max(1) as f32,
             last_decay: (0, 1.0),
             used: 0,
         }
@@ -148,9 +159,9 @@ impl Heat {
         self.at(slot, id)
     }
 
-    /// Where the entries of blocks are, if they are there. Lookups that do not wait for one another cost a fraction of
-    /// what they cost one by one, since each is two cache misses.
-    pub(super) fn find_all(&self, ids: &[BlockId]) -> [Option<Slot>; BATCH] {
+    /// Where the entries of the first [`BATCH`] blocks are, if they are there. Lookups that do not wait for one another cost a fraction
+    /// of what they cost one by one, since each is two cache misses.
+    pub(super) fn find_batch(&self, ids: &[BlockId]) -> [Option<Slot>; BATCH] {
         let mut slots = [None; BATCH];
         for (slot, &id) in slots.iter_mut().zip(ids) {
             *slot = self.find(id);
@@ -164,47 +175,50 @@ impl Heat {
         Some(Slot((set * WAYS + way) as u32))
     }
 
-    /// The entry of a slot, if it still is the block's.
+    /// The entry in a slot, if it still is the block's.
     pub(super) fn at(&mut self, slot: Slot, id: BlockId) -> Option<&mut Entry> {
         let at = slot.0 as usize;
         let entry = &mut self.entries[at / WAYS][at % WAYS];
         (entry.id == id.0).then_some(entry)
     }
 
-    /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new). `slot` is where it was
-    /// found, if it was.
-    pub(super) fn touch(&mut self, id: BlockId, slot: Option<Slot>, now: Ticks) -> (&mut Entry, Option<Ticks>) {
-        // Another block of the same batch may have taken its place, or the same one made it.
+    /// What [`Heat::touch`] would give, as a copy: the table stays as it is.
+    pub(super) fn peek(&self, id: BlockId, slot: Option<Slot>, now: u32) -> (Entry, Option<u32>) {
+        let Some(Slot(at)) = slot else {
+            return (Entry::default(), None);
+        };
+        let mut entry = self.entries[at as usize / WAYS][at as usize % WAYS];
+        debug_assert_eq!(entry.id, id.0, "nothing has changed since it was found");
+        let ago = now.saturating_sub(entry.at);
+        let untouched = entry.age(now, ago, decay(ago, self.half_life_ticks));
+        (entry, untouched)
+    }
+
+    /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new). `slot` is
+    /// where it was found, if it was.
+    pub(super) fn touch(&mut self, id: BlockId, slot: Option<Slot>, now: u32) -> (&mut Entry, Option<u32>) {
+        // A block that was made since may be in its place, or be the same.
         let slot = slot
             .filter(|&slot| self.at(slot, id).is_some())
             .or_else(|| self.find(id));
-        let Some(slot) = slot else {
+        let Some(Slot(at)) = slot else {
             return (self.make(id, now), None);
         };
-        let at = slot.0 as usize;
-        let entry = &mut self.entries[at / WAYS][at % WAYS];
-        let ago = now.0.saturating_sub(entry.at);
+        let entry = &mut self.entries[at as usize / WAYS][at as usize % WAYS];
+        let ago = now.saturating_sub(entry.at);
         if self.last_decay.0 != ago {
             self.last_decay = (ago, decay(ago, self.half_life_ticks));
         }
-        let factor = self.last_decay.1;
-        entry.at = entry.at.max(now.0);
-        entry.tokens *= factor;
-        entry.requests *= factor;
-        if entry.tokens >= FORGOTTEN_TOKENS {
-            return (entry, Some(Ticks(ago)));
-        }
-        // Homes and keys fall by their own rule when the block is asked for again, as they would have without this.
-        entry.tokens = 0.0;
-        (entry, None)
+        let untouched = entry.age(now, ago, self.last_decay.1);
+        (entry, untouched)
     }
 
     /// A new entry, in a free way or in that of the one with the fewest tokens.
-    fn make(&mut self, id: BlockId, now: Ticks) -> &mut Entry {
+    fn make(&mut self, id: BlockId, now: u32) -> &mut Entry {
         let (set, fingerprint) = self.place(id);
         let half_life = self.half_life_ticks;
         let (fingerprints, entries) = (&mut self.fingerprints[set], &mut self.entries[set]);
-        let left = |entry: &Entry| entry.tokens * decay(now.0.saturating_sub(entry.at), half_life);
+        let left = |entry: &Entry| entry.tokens * decay(now.saturating_sub(entry.at), half_life);
         let way = smallest(fingerprints, entries, left);
         if fingerprints[way] == 0 {
             self.used += 1;
@@ -213,7 +227,7 @@ impl Heat {
         let entry = &mut entries[way];
         *entry = Entry {
             id: id.0,
-            at: now.0,
+            at: now,
             ..Entry::default()
         };
         entry
@@ -227,13 +241,13 @@ fn decay(ago: u32, half_life_ticks: f32) -> f32 {
 
 fn find(fingerprints: &[u32; WAYS], entries: &[Entry; WAYS], id: BlockId, fingerprint: u32) -> Option<usize> {
     // In this form the processor compares several at once: how many ways match, and the sum of their numbers.
-    let matching = fingerprints.iter().zip(0_u32..);
-    let sum: u32 = matching
+    let ways = fingerprints.iter().zip(0_u32..);
+    let matching: u32 = ways
         .map(|(&other, way)| if other == fingerprint { 0x1_0000 + way } else { 0 })
         .sum();
-    let way = match sum >> 16 {
+    let way = match matching >> 16 {
         0 => return None,
-        1 => (sum & 0xffff) as usize,
+        1 => (matching & 0xffff) as usize,
         _ => (0..WAYS).find(|&way| fingerprints[way] == fingerprint && entries[way].id == id.0)?,
     };
     (entries[way].id == id.0).then_some(way)
@@ -261,7 +275,7 @@ mod tests {
     const HALF_LIFE: Duration = Duration::from_mins(5);
 
     fn add(heat: &mut Heat, id: u128, tokens: f32, now: Duration) -> f32 {
-        let (entry, _) = heat.touch(BlockId(id), None, Ticks::of(now));
+        let (entry, _) = heat.touch(BlockId(id), None, ticks(now));
         entry.tokens += tokens;
         entry.tokens
     }
@@ -272,10 +286,10 @@ mod tests {
         add(&mut heat, 7, 8_000.0, Duration::ZERO);
         assert!((add(&mut heat, 7, 0.0, HALF_LIFE) - 4_000.0).abs() < 1.0);
         assert!((add(&mut heat, 7, 0.0, 3 * HALF_LIFE) - 1_000.0).abs() < 1.0);
-        let (_, untouched) = heat.touch(BlockId(7), None, Ticks::of(4 * HALF_LIFE));
-        assert_eq!(untouched, Some(Ticks::of(HALF_LIFE)));
+        let (_, untouched) = heat.touch(BlockId(7), None, ticks(4 * HALF_LIFE));
+        assert_eq!(untouched, Some(ticks(HALF_LIFE)));
         assert_eq!(
-            heat.touch(BlockId(7), None, Ticks::of(9 * HALF_LIFE)).1,
+            heat.touch(BlockId(7), None, ticks(9 * HALF_LIFE)).1,
             None,
             "below 200 tokens it is gone"
         );
@@ -300,26 +314,27 @@ mod tests {
     }
 
     #[test]
-    fn marks_are_per_deployment_and_expire() {
+    fn marks_are_per_deployment_and_the_least_recent_is_replaced() {
         let mut heat = Heat::new(1_024, HALF_LIFE);
-        let minutes = |minutes| Ticks::of(Duration::from_mins(minutes));
-        let (entry, _) = heat.touch(BlockId(1), None, minutes(0));
-        entry.mark(11, minutes(0));
-        entry.mark(12, minutes(5));
-        let warm = |entry: &Entry, tag, at| entry.is_warm(tag, minutes(at), minutes(10));
-        assert_eq!(
-            [
-                warm(entry, 11, 10),
-                warm(entry, 11, 11),
-                warm(entry, 12, 11),
-                warm(entry, 13, 0)
-            ],
-            [true, false, true, false]
-        );
+        let (entry, _) = heat.touch(BlockId(1), None, ticks(Duration::ZERO));
+        entry.mark(11, ticks(Duration::ZERO));
+        entry.mark(12, ticks(Duration::from_mins(5)));
+        let sent = |entry: &Entry| -> Vec<(u32, u64)> {
+            let mut sent: Vec<_> = entry
+                .sent()
+                .into_iter()
+                .filter(|(tag, _)| *tag != 0)
+                .map(|(tag, at)| (tag, between(0, at).as_secs() / 60))
+                .collect();
+            sent.sort_unstable();
+            sent
+        };
+        assert_eq!(sent(entry), [(11, 0), (12, 5)]);
         for tag in 13..=15 {
-            entry.mark(tag, minutes(6));
+            entry.mark(tag, ticks(Duration::from_mins(6)));
         }
-        assert!(!warm(entry, 11, 6), "the least recent of five is forgotten");
-        assert!(warm(entry, 12, 6));
+        assert_eq!(sent(entry), [(12, 5), (13, 6), (14, 6), (15, 6)]);
+        entry.mark(12, ticks(Duration::from_mins(7)));
+        assert_eq!(sent(entry)[0], (12, 7));
     }
 }

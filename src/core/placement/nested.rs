@@ -47,8 +47,10 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(members: &'a [Member]) -> Self {
-        let left = (0..members.len().min(MEMBERS_MAX)).map(|at| at as u8).collect();
-        Self { members, left }
+        Self {
+            members,
+            left: all(members),
+        }
     }
 
     /// Members that are left.
@@ -61,31 +63,34 @@ impl<'a> Walk<'a> {
         let homes = usize::from(homes);
         let narrows = homes > 1 && homes < self.left.len();
         if narrows {
-            sort(id, self.members, &mut self.left);
+            sort(id.low(), self.members, &mut self.left);
             span_regions(self.members, &mut self.left, homes);
             self.left.truncate(homes);
         }
         narrows
     }
 
-    /// The order of choice for the key block: inside what is left, then outside.
-    pub(super) fn order(mut self, key: BlockId) -> Order {
+    /// The order of choice for a key, commonly the key block's: inside what is left, then outside.
+    pub(super) fn order(mut self, key: u64) -> Order {
         sort(key, self.members, &mut self.left);
-        let mut outside: Order = (0..self.members.len().min(MEMBERS_MAX))
-            .map(|at| at as u8)
-            .filter(|at| !self.left.contains(at))
-            .collect();
+        let mut outside = all(self.members);
+        outside.retain(|at| !self.left.contains(at));
         sort(key, self.members, &mut outside);
         self.left.extend(outside);
         self.left
     }
 }
 
-/// Sorts members into a block's weighted rendezvous order.
-fn sort(id: BlockId, members: &[Member], order: &mut Order) {
+/// All members, at most [`MEMBERS_MAX`].
+pub(super) fn all(members: &[Member]) -> Order {
+    (0..members.len().min(MEMBERS_MAX)).map(|at| at as u8).collect()
+}
+
+/// Sorts members into a key's weighted rendezvous order.
+pub(super) fn sort(key: u64, members: &[Member], order: &mut Order) {
     let score = |at: u8| {
         let member = &members[usize::from(at)];
-        rendezvous::weighted(rendezvous::draw(id.low(), member.seed), member.weight)
+        rendezvous::weighted(rendezvous::draw(key, member.seed), member.weight)
     };
     let mut scored: SmallVec<[(f64, u8); 16]> = order.iter().map(|&at| (score(at), at)).collect();
     scored.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -166,7 +171,7 @@ mod tests {
             let mut walk = Walk::new(&members);
             walk.narrow(id, 2);
             assert!(walk.left.contains(&7));
-            assert_eq!(walk.order(BlockId(id.0 + 1_000)).len(), 8);
+            assert_eq!(walk.order(id.low() + 1_000).len(), 8);
         }
     }
 }

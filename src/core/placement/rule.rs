@@ -24,6 +24,9 @@ pub struct Rule {
     pub blocks: usize,
 }
 
+/// Part of a limit up to which a deployment is filled where nothing is known of the prompt: what was reported is a little old.
+pub const FILL: f64 = 0.95;
+
 /// Parts of a limit up to which deployments are filled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fill {
@@ -52,12 +55,12 @@ impl Default for Rule {
             alone: Fill {
                 new: 0.7,
                 warm: 1.0,
-                other: 0.95,
+                other: FILL,
             },
             among_others: Fill {
-                new: 0.95,
+                new: FILL,
                 warm: 1.0,
-                other: 0.95,
+                other: FILL,
             },
             cacheable_tokens: 1_024,
             blocks: 262_144,

@@ -23,6 +23,7 @@ use lru::LruCache;
 use super::chain::{BlockId, Chain};
 use super::heat::{Entry, Heat};
 use super::rendezvous;
+use super::survey::Pass;
 
 /// Requests a minute that one key is given: well below the some 15 at which the provider begins to overflow.
 pub const TARGET_PER_MINUTE: f64 = 8.0;
@@ -66,7 +67,8 @@ pub(super) fn may_need_keys(entry: &Entry, per_request: f64) -> bool {
 /// requests a minute at one deployment that one of them stands for.
 pub(super) fn cache_key(
     heat: &mut Heat,
-    trials: &mut Trials,
+    trials: &Trials,
+    pass: Pass,
     chain: &Chain,
     requests: &[f32],
     per_request: f64,
@@ -80,11 +82,14 @@ pub(super) fn cache_key(
         if rate <= TARGET_PER_MINUTE && entry.keys <= 1 {
             break;
         }
-        entry.keys = keys(rate / TARGET_PER_MINUTE, entry.keys);
-        if entry.keys <= 1 {
+        let needed = keys(rate / TARGET_PER_MINUTE, entry.keys);
+        if pass == Pass::Counts {
+            entry.keys = needed;
+        }
+        if needed <= 1 {
             break;
         }
-        hot = Some((at, entry.keys));
+        hot = Some((at, needed));
     }
     let (at, keys) = hot?;
     let (hot, next) = (ids[at], ids[at + 1]);
@@ -92,11 +97,7 @@ pub(super) fn cache_key(
     let keys = if is_free { FREE_KEYS } else { keys };
     let draw = |key: u16| rendezvous::spread(rendezvous::spread(next.low()) ^ rendezvous::spread(u64::from(key) + 77));
     let key = (0..keys).max_by_key(|&key| draw(key))?;
-    let routing = (1..=ids.len())
-        .take_while(|&blocks| chain.tokens(blocks) <= ROUTING_TOKENS)
-        .count()
-        .max(1);
-    let group = ids[routing - 1];
+    let group = ids[chain.blocks_within(ROUTING_TOKENS) - 1];
     Some(CacheKey {
         value: rendezvous::spread(hot.low() ^ u64::from(key)),
         keys,
@@ -204,9 +205,8 @@ impl Trial {
 
 impl Trials {
     /// Whether keys are on for a head.
-    fn pays(&mut self, group: BlockId) -> bool {
-        let trial = self.0.get_or_insert_mut(group, Trial::default);
-        trial.on_since.is_some()
+    fn pays(&self, group: BlockId) -> bool {
+        self.0.peek(&group).is_some_and(|trial| trial.on_since.is_some())
     }
 
     /// An answer of a head that needs keys, with the tokens expected from the cache and those reported.

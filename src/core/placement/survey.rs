@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::candidates::{Choice, Past};
 use super::chain::{BlockId, Chain};
-use super::heat::{self, BATCH, Heat, Ticks};
-use super::nested::{self, Order, Walk};
+use super::heat::{self, BATCH, Heat, MARKS};
+use super::nested::{self, Walk};
 use super::rule::Rule;
 use super::shard;
+use super::truth::LIFE_MAX;
 use super::view::{Ask, Member, Tier, View};
 
 /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood.
@@ -36,10 +38,8 @@ pub(super) struct TierSurvey {
     pub(super) homes: usize,
     /// The last block that narrowed the choice, and its decayed tokens.
     pub(super) head: Option<(usize, f64)>,
-    /// Members in order of choice.
-    pub(super) order: Order,
-    /// Leading blocks that this replica sent to each member lately; 0 unless the key block is among them.
-    pub(super) matched: SmallVec<[u16; 8]>,
+    /// Members in order of choice; matched only where the key block is among what this replica sent.
+    pub(super) choice: Choice,
 }
 
 /// A tier on the way.
@@ -50,11 +50,20 @@ struct Progress<'a> {
     per_token: f64,
     key: Option<usize>,
     head: Option<(usize, f64)>,
-    tags: SmallVec<[u32; 8]>,
-    lives: SmallVec<[Ticks; 8]>,
-    matched: SmallVec<[u16; 8]>,
-    /// Whether some member matched up to here.
-    is_alive: bool,
+    watched: SmallVec<[Watched; 8]>,
+    /// Which member each mark was of in the last block: mostly it is of the same in the next.
+    seen: [usize; MARKS],
+}
+
+/// What is found about one member on the way.
+struct Watched {
+    tag: u32,
+    /// Since when what was sent there may still be there, in ticks; and since when it is believed to be.
+    known_from: u32,
+    warm_from: u32,
+    /// When the deepest of the blocks was sent, in ticks.
+    at: u32,
+    past: Past,
 }
 
 /// How many minutes' worth the counters hold: their mean life, or the time since they began.
@@ -63,22 +72,48 @@ pub(super) fn window_seconds(rule: &Rule, running: Duration) -> f64 {
     (running.as_secs_f64() + WINDOW_SECONDS_MIN).min(mean_life)
 }
 
-/// Makes the pass. `running` is the time since the counters began.
-pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Survey {
+/// Whether a pass leaves a trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// The request is counted.
+    Counts,
+    /// Only what would be found.
+    Looks,
+}
+
+/// Makes the pass. `now` is the time since the counters began.
+pub(super) fn survey(
+    rule: &Rule,
+    heat: &mut Heat,
+    pass: Pass,
+    view: &View,
+    chain: &Chain,
+    ask: &Ask,
+    now: Duration,
+) -> Survey {
     let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
-    let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
+    let mut tiers: SmallVec<[Progress<'_>; 2]> =
+        view.tiers.iter().map(|tier| Progress::new(tier, scale, now)).collect();
     let mut is_known = false;
     let mut requests = SmallVec::new();
     let mut is_hot = true;
     let per_request = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now);
-    let now = Ticks::of(now);
-    let last = chain.len().saturating_sub(1);
+    let now = heat::ticks(now);
     let mut slots = [None; BATCH];
+    let last = chain.len().saturating_sub(1);
     for (at, &id) in chain.ids().iter().enumerate() {
         if at % BATCH == 0 {
-            slots = heat.find_all(&chain.ids()[at..]);
+            slots = heat.find_batch(&chain.ids()[at..]);
         }
-        let (entry, untouched) = heat.touch(id, slots[at % BATCH], now);
+        let slot = slots[at % BATCH];
+        let mut copy;
+        let (entry, untouched) = if pass == Pass::Counts {
+            heat.touch(id, slot, now)
+        } else {
+            let (seen, untouched) = heat.peek(id, slot, now);
+            copy = seen;
+            (&mut copy, untouched)
+        };
         let counted = f64::from(entry.tokens);
         entry.tokens += ask.prompt_tokens as f32;
         is_hot = is_hot && shard::may_need_keys(entry, per_request);
@@ -104,25 +139,28 @@ pub(super) fn survey(rule: &Rule, heat: &mut Heat, view: &View, chain: &Chain, a
                 if homes <= 1 || at == last {
                     tier.key = Some(at);
                     if level == 0 {
-                        let life = tier.lives.iter().max();
-                        is_known = untouched.zip(life).is_some_and(|(untouched, &life)| untouched <= life);
+                        let life = tier.members.iter().map(|member| member.cache_life).max();
+                        is_known = untouched
+                            .zip(life)
+                            .is_some_and(|(untouched, life)| untouched <= heat::ticks(life));
                     }
                 }
             }
-            if tier.key.is_some() {
-                tier.match_block(at, entry, now);
-            }
+            tier.look_back(at, entry);
         }
     }
     Survey {
-        tiers: tiers.into_iter().map(|tier| tier.finish(chain.ids())).collect(),
+        tiers: tiers
+            .into_iter()
+            .map(|tier| tier.finish(chain.ids(), ask.session, now))
+            .collect(),
         is_known,
         requests,
     }
 }
 
 impl<'a> Progress<'a> {
-    fn new(tier: &'a Tier, scale: f64) -> Self {
+    fn new(tier: &'a Tier, scale: f64, now: Duration) -> Self {
         let members = tier.members.as_slice();
         let limits: f64 = members.iter().map(|member| member.limit).sum();
         Self {
@@ -131,38 +169,89 @@ impl<'a> Progress<'a> {
             per_token: scale * members.len() as f64 / limits.max(1.0),
             key: None,
             head: None,
-            tags: members.iter().map(|member| heat::tag(member.seed)).collect(),
-            lives: members.iter().map(|member| Ticks::of(member.cache_life)).collect(),
-            matched: members.iter().map(|_| 0).collect(),
-            is_alive: true,
+            watched: members.iter().map(|member| Watched::new(member, now)).collect(),
+            seen: [0; MARKS],
         }
     }
 
-    /// The key block or a deeper one: who was sent it? An id stands for all before it, so earlier blocks need no look.
-    fn match_block(&mut self, at: usize, entry: &heat::Entry, now: Ticks) {
-        if !self.is_alive {
-            return;
-        }
-        let is_key = self.key == Some(at);
-        self.is_alive = false;
-        for (index, matched) in self.matched.iter_mut().enumerate() {
-            let reached = is_key || usize::from(*matched) == at;
-            if reached && entry.is_warm(self.tags[index], now, self.lives[index]) {
-                *matched = (at + 1) as u16;
-                self.is_alive = true;
+    /// To whom was this block sent, and with it all before it?
+    fn look_back(&mut self, at: usize, entry: &heat::Entry) {
+        for ((tag, sent_at), seen) in entry.sent().into_iter().zip(&mut self.seen) {
+            if tag == 0 {
+                continue;
+            }
+            if self.watched.get(*seen).is_none_or(|member| member.tag != tag) {
+                let Some(found) = self.watched.iter().position(|member| member.tag == tag) else {
+                    continue;
+                };
+                *seen = found;
+            }
+            let member = &mut self.watched[*seen];
+            if sent_at >= member.known_from {
+                member.note(at, sent_at);
             }
         }
     }
 
-    fn finish(self, ids: &[BlockId]) -> TierSurvey {
+    fn finish(self, ids: &[BlockId], session: Option<u64>, now: u32) -> TierSurvey {
         let key = self.key.unwrap_or(0);
         let homes = self.walk.homes();
+        let key_id = ids.get(key).copied().unwrap_or_default();
+        // A session's name may divide a head that is divided anyhow. A cold head stays together, whoever asks.
+        let seed = session.filter(|_| self.head.is_some()).unwrap_or(key_id.low());
+        let past = |watched: &Watched| Past {
+            idle: heat::between(watched.at, now),
+            ..watched.past
+        };
         TierSurvey {
             key,
             homes: if key == 0 { 1 } else { homes },
             head: self.head,
-            order: self.walk.order(ids.get(key).copied().unwrap_or_default()),
-            matched: self.matched,
+            choice: Choice {
+                order: self.walk.order(seed),
+                matched: self.watched.iter().map(|watched| watched.matched(key)).collect(),
+                past: self.watched.iter().map(past).collect(),
+            },
+        }
+    }
+}
+
+impl Watched {
+    fn new(member: &Member, now: Duration) -> Self {
+        let lost_before = heat::ticks(member.lost_before);
+        let from = |life: Duration| heat::ticks(now.saturating_sub(life)).max(lost_before);
+        Self {
+            tag: heat::tag(member.seed),
+            known_from: from(LIFE_MAX),
+            warm_from: if member.caches {
+                from(member.cache_life)
+            } else {
+                u32::MAX
+            },
+            at: 0,
+            past: Past::default(),
+        }
+    }
+
+    /// Block `at` was sent there at this time.
+    fn note(&mut self, at: usize, sent_at: u32) {
+        let blocks = (at + 1) as u16;
+        if self.past.blocks > 0 && sent_at < self.at {
+            self.past.newer_blocks = self.past.blocks;
+        }
+        self.past.blocks = blocks;
+        self.at = sent_at;
+        if sent_at >= self.warm_from {
+            self.past.warm_blocks = blocks;
+        }
+    }
+
+    /// Leading blocks that make it warm: none unless the key block is among them.
+    fn matched(&self, key: usize) -> u16 {
+        if usize::from(self.past.warm_blocks) > key {
+            self.past.warm_blocks
+        } else {
+            0
         }
     }
 }

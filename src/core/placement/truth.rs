@@ -10,7 +10,7 @@
 //!   serves the deployment now. What was sent before is then no reason to go there. One is enough where the answers also
 //!   name another serving session than before.
 //! - **Whether it caches at all.** Where many in a row were not there, prompts are placed by load: affinity that earns
-//!   nothing is not paid for with imbalance. One hit ends that.
+//!   nothing is not paid for with imbalance. One hit ends that, and half an hour later it is tried again.
 //!
 //! Pure: `now` is an argument. A few hundred bytes a deployment; constant time.
 
@@ -21,7 +21,7 @@ use super::view::CACHE_LIFE;
 /// Upper ends of the idle times that are told apart, in minutes.
 const AGES: [u64; 14] = [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60];
 /// The longest that any cache is believed to keep what nobody asks for.
-pub const LIFE_MAX: Duration = Duration::from_mins(60);
+pub const LIFE_MAX: Duration = Duration::from_hours(1);
 /// Trials of an age before it is judged, and at which its tally is halved, so that the past fades.
 const TRIALS_MIN: f32 = 8.0;
 const TRIALS_MAX: f32 = 64.0;
@@ -33,6 +33,8 @@ const ALIVE: f32 = 0.5;
 const LOST_AFTER: u32 = 3;
 /// The same before the deployment is taken not to cache at all.
 const NO_CACHE_AFTER: u32 = 20;
+/// How long that is believed without a further trial.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_mins(30);
 
 /// What came of a beginning that had been sent before.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,6 +61,7 @@ pub struct Truth {
     /// Fresh beginnings in a row that were not there: since one was, and since everything was lost.
     missed: u32,
     missed_since_lost: u32,
+    missed_at: Duration,
     lost_before: Duration,
     session: Option<u64>,
     has_new_session: bool,
@@ -71,6 +74,7 @@ impl Default for Truth {
             life: CACHE_LIFE,
             missed: 0,
             missed_since_lost: 0,
+            missed_at: Duration::ZERO,
             lost_before: Duration::ZERO,
             session: None,
             has_new_session: false,
@@ -90,8 +94,8 @@ impl Truth {
     }
 
     /// Whether it is believed to cache at all.
-    pub fn caches(&self) -> bool {
-        self.missed < NO_CACHE_AFTER
+    pub fn caches(&self, now: Duration) -> bool {
+        self.missed < NO_CACHE_AFTER || now > self.missed_at + TRIED_AGAIN_AFTER
     }
 
     /// An answer named its serving session, as a hash.
@@ -132,6 +136,7 @@ impl Truth {
         }
         self.missed = self.missed.saturating_add(1);
         self.missed_since_lost += 1;
+        self.missed_at = now;
         let enough = if self.has_new_session { 1 } else { LOST_AFTER };
         if self.missed_since_lost < enough {
             return false;
@@ -242,11 +247,13 @@ mod tests {
     #[test]
     fn one_that_never_hits_does_not_cache_until_it_does() {
         let mut truth = Truth::default();
+        let now = Duration::from_hours(1);
         observe(&mut truth, 19, 0.0, 0);
-        assert!(truth.caches());
+        assert!(truth.caches(now));
         observe(&mut truth, 1, 0.0, 0);
-        assert!(!truth.caches());
+        assert!(!truth.caches(now));
+        assert!(truth.caches(now + Duration::from_mins(31)), "it is tried again");
         observe(&mut truth, 1, 1.0, 0);
-        assert!(truth.caches());
+        assert!(truth.caches(now));
     }
 }

@@ -20,6 +20,14 @@ pub struct View {
     pub replicas: f64,
 }
 
+impl View {
+    /// Whether any deployment of the best tier caches.
+    pub fn caches(&self) -> bool {
+        let best = self.tiers.first();
+        best.is_none_or(|tier| tier.members.iter().any(|member| member.caches))
+    }
+}
+
 /// Deployments of one priority.
 #[derive(Debug, Clone, Default)]
 pub struct Tier {
@@ -42,12 +50,18 @@ pub struct Member {
     pub limit: f64,
     /// Tokens of its current minute that are used, as far as this replica knows (see [`super::room`]).
     pub used: f64,
-    /// How busy it is, for prompts that have no home: requests in flight, or those times its latency. Lower is better.
+    /// Requests in flight there, as far as this replica knows.
     pub load: f64,
+    /// Smoothed seconds to the beginning of an answer ([`super::latency`]); 0 where unknown.
+    pub latency: f64,
     /// Whether it may be tried.
     pub state: State,
     /// How long its cache keeps what nobody asks for.
     pub cache_life: Duration,
+    /// What was sent before this time is not there any more.
+    pub lost_before: Duration,
+    /// Whether it caches at all.
+    pub caches: bool,
 }
 
 impl Member {
@@ -61,8 +75,11 @@ impl Member {
             limit,
             used: 0.0,
             load: 0.0,
+            latency: 0.0,
             state: State::Ready,
             cache_life: CACHE_LIFE,
+            lost_before: Duration::ZERO,
+            caches: true,
         }
     }
 
@@ -97,4 +114,6 @@ pub struct Ask {
     pub is_first_turn: bool,
     /// Whether its place matters: not for what no cache holds, nor for clients who want none.
     pub is_cacheable: bool,
+    /// The client's own name for what belongs together, as a hash within its scope.
+    pub session: Option<u64>,
 }

@@ -73,6 +73,7 @@ fn prompt(words: &str, tokens: usize) -> (Chain, Ask) {
         total_tokens: tokens as u32,
         is_first_turn: true,
         is_cacheable: true,
+        session: None,
     };
     (chain.finish(), ask)
 }
@@ -87,7 +88,10 @@ fn plan_of(
         limit: f64::INFINITY,
         used: 0.0,
         in_flight: 0.0,
+        latency: 0.0,
         cache_life: CACHE_LIFE,
+        lost_before: Duration::ZERO,
+        caches: true,
     });
     Placement::new(Rule::default()).plan(&view, chain, ask, Duration::ZERO)
 }

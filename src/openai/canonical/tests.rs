@@ -1,3 +1,5 @@
+//! Bodies that mean the same, bodies that do not, and what no body may do to the writer.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

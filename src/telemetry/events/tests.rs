@@ -19,6 +19,7 @@ fn snapshot() -> Snapshot {
         id: name.into(),
         aliases: Vec::new(),
         pool: PoolIx(0),
+        policy: crate::core::placement::policy::Policy::Nested,
         failover: Failover {
             max_attempts: 1,
             deadline: second,
@@ -121,6 +122,7 @@ fn attempt() -> AttemptFinished<'static> {
         answer: None,
         retry_after: None,
         maybe_billed_twice: true,
+        keyed: true,
     }
 }
 
@@ -171,6 +173,7 @@ fn attempts_count_by_outcome_and_time_only_answers() {
         outcome: "success",
         answer: Some(answer),
         maybe_billed_twice: false,
+        keyed: false,
         ..attempt()
     };
     answered.emit(&series);
@@ -183,6 +186,7 @@ fn attempts_count_by_outcome_and_time_only_answers() {
                 .to_owned(),
             r#"emberway_attempts_total{deployment="res/one",outcome="throttled",reason="home",route="legal"} 2"#
                 .to_owned(),
+            format!("emberway_cache_keys_sent_total{{{label}}} 2"),
             format!("gen_ai_client_operation_duration_seconds_sum{{{label}}} 2"),
             format!("gen_ai_client_operation_duration_seconds_count{{{label}}} 1"),
             format!("gen_ai_client_operation_time_to_first_chunk_seconds_sum{{{label}}} 0.25"),

@@ -11,6 +11,7 @@ fn deployment(name: &str) -> DeploymentView {
         breaker: BreakerState::HalfOpen,
         limit_tokens_per_minute: Some(10_000),
         limit_used: Some(0.25),
+        cache_life_s: 600.0,
         cooling_until_ms: Some(12_500),
         last_success_at_ms: None,
         deletion_at_ms: Some(9_000),
@@ -53,6 +54,7 @@ fn every_definition_is_registered_with_its_labels() {
     }
     metrics.tokens.with_label_values(&["1", "2", "3"]);
     metrics.maybe_billed_twice.with_label_values(&["1", "2"]);
+    metrics.cache_keys_sent.with_label_values(&["1", "2"]);
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     for family in [&metrics.refusals, &metrics.auth_failures, &metrics.config_reloads] {
         family.with_label_values(&["1"]);
@@ -94,6 +96,7 @@ fn a_deployment_shows_its_state_as_of_the_scrape() {
         lines(&text, "emberway_deployment_"),
         [
             r#"emberway_deployment_breaker_state{deployment="a/b"} 1"#,
+            r#"emberway_deployment_cache_life_seconds{deployment="a/b"} 600"#,
             r#"emberway_deployment_cooling_seconds{deployment="a/b"} 2.5"#,
             r#"emberway_deployment_in_flight{deployment="a/b"} 3"#,
             r#"emberway_deployment_inactivity_deletion_seconds{deployment="a/b"} -1"#,

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::placement::rendezvous;
 use crate::core::placement::rule::Fill;
-use crate::core::placement::view::Tier;
+use crate::core::placement::view::{Member, State, Tier};
 
 const LIMIT: f64 = 1e6;
 
@@ -38,6 +39,7 @@ fn ask() -> Ask {
         total_tokens: 4_200,
         is_first_turn: false,
         is_cacheable: true,
+        session: None,
     }
 }
 
@@ -239,7 +241,8 @@ fn any_member() -> impl Strategy<Value = (f64, f64, u8)> {
 }
 
 proptest! {
-    /// Nobody twice, nobody that rests, the ejected last, and equal calls on equal memories give equal plans.
+    /// Nobody twice, nobody that rests, the ejected last; equal calls on equal memories give equal plans, and one that was
+    /// explained before gives what was explained.
     #[test]
     fn every_plan_is_sound(
         members in proptest::collection::vec(any_member(), 1..12),
@@ -260,7 +263,10 @@ proptest! {
             now += Duration::from_secs(later);
             let ask = Ask { is_first_turn, ..ask() };
             let prompt = chain(head, conversation);
+            let (size, explained) = (one.size(), one.explain(&view, &prompt, &ask, now));
+            prop_assert_eq!(one.size(), size);
             let plan = one.plan(&view, &prompt, &ask, now);
+            prop_assert_eq!(&plan, &explained);
             prop_assert_eq!(&plan, &other.plan(&view, &prompt, &ask, now));
             let mut seen: Vec<_> = plan.candidates.iter().map(|candidate| candidate.deployment).collect();
             let usable = members.iter().filter(|(.., state)| *state != 1).count();

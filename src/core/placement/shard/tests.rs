@@ -32,7 +32,7 @@ impl Gateway {
         }
         let mut requests: SmallVec<[f32; 32]> = (0..head_blocks).map(|_| per_minute).collect();
         requests.push(1.0);
-        cache_key(&mut self.heat, &mut self.trials, &chain, &requests, 1.0)
+        cache_key(&mut self.heat, &self.trials, Pass::Counts, &chain, &requests, 1.0)
     }
 
     /// So many answers with this part of what was expected missing.

@@ -1,0 +1,151 @@
+//! From an order of choice to candidates: who rests, who is full, which tier, and why each stands where it stands.
+//!
+//! Every policy's order goes through this, so none of them can forget a tier, a rest or a full deployment. Those with room come
+//! first, tier by tier; then full ones, which are tried all the same; then, as a last resort, those whose breaker is open. Who
+//! rests is left out: its answer is known.
+
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::chain::Chain;
+use super::nested::Order;
+use super::plan::{Candidate, Reason};
+use super::rule::Fill;
+use super::view::{Ask, Member, State, View};
+
+/// A tier's members as a policy would have them if all had room.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// Members in order of choice.
+    pub(super) order: Order,
+    /// Leading blocks that this replica sent to each member lately, by the member's position; none where the policy does not ask.
+    pub(super) matched: SmallVec<[u16; 8]>,
+    /// What this replica sent to each member before; none where the policy does not look.
+    pub(super) past: SmallVec<[Past; 8]>,
+}
+
+/// What of a prompt a member was sent before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Past {
+    /// Leading blocks that were ever sent, as far as it may matter.
+    pub(super) blocks: u16,
+    /// Those of them that were sent later than the last of them: they tell nothing about its age.
+    pub(super) newer_blocks: u16,
+    /// Those believed to be cached.
+    pub(super) warm_blocks: u16,
+    /// For how long the last block was not asked for.
+    pub(super) idle: Duration,
+}
+
+/// What a policy asks for.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// How full deployments are filled.
+    pub(super) fill: Fill,
+    /// Whether the request has nothing to lose.
+    pub(super) is_new: bool,
+    /// Why a member stands in its place if nothing was passed over for it. Only for a home it matters what was.
+    pub(super) reason: Reason,
+}
+
+/// A candidate with its place: lower comes first.
+type Ranked = (Place, Candidate);
+
+/// Where a candidate comes: by whether it has room, its tier, its kind, the blocks it lacks, and its rank in order.
+type Place = (u8, usize, u8, u16, usize);
+
+const HAS_ROOM: u8 = 0;
+const IS_FULL: u8 = 1;
+const IS_LAST_RESORT: u8 = 2;
+
+/// The candidates of all tiers, given one choice for each of the view's tiers.
+pub(super) fn candidates<'a>(
+    terms: &Terms,
+    view: &View,
+    choices: impl IntoIterator<Item = &'a Choice>,
+    chain: &Chain,
+    ask: &Ask,
+) -> SmallVec<[Candidate; 8]> {
+    let is_only = view.tiers.iter().map(|tier| tier.members.len()).sum::<usize>() == 1;
+    let mut ranked: SmallVec<[Ranked; 8]> = SmallVec::new();
+    for (level, (tier, choice)) in view.tiers.iter().zip(choices).enumerate() {
+        let mut passed_over = None;
+        for (rank, &at) in choice.order.iter().enumerate() {
+            let member = &tier.members[usize::from(at)];
+            let blocks = choice.matched.get(usize::from(at)).copied().unwrap_or(0);
+            let past = choice.past.get(usize::from(at)).copied().unwrap_or_default();
+            let (place, reason) = rank_of(terms, member, ask, level, rank, blocks);
+            match member.state {
+                State::Resting => _ = passed_over.get_or_insert(Reason::SpillThrottled),
+                State::Ejected => _ = passed_over.get_or_insert(Reason::SpillEjected),
+                State::Ready => {}
+            }
+            let Some(place) = place else { continue };
+            let reason = match reason {
+                of_policy if of_policy == terms.reason && is_only => Reason::OnlyChoice,
+                Reason::Home => passed_over.unwrap_or(Reason::Home),
+                other => other,
+            };
+            if member.state == State::Ready && (place.0 == IS_FULL || place.2 == FULL_FOR_NEW) {
+                passed_over.get_or_insert(Reason::SpillNoRoom);
+            }
+            let candidate = Candidate {
+                deployment: member.deployment,
+                reason,
+                room: member.room(f64::from(ask.total_tokens), 1.0),
+                expected_tokens: chain.tokens(usize::from(past.warm_blocks)),
+                sent_tokens: chain.tokens(usize::from(past.blocks)),
+                newer_tokens: chain.tokens(usize::from(past.newer_blocks)),
+                idle: past.idle,
+            };
+            ranked.push((place, candidate));
+        }
+    }
+    in_order(ranked)
+}
+
+/// Kinds of candidates with room, in this order.
+const WARM: u8 = 0;
+const ROOM_FOR_NEW: u8 = 1;
+const FULL_FOR_NEW: u8 = 2;
+
+/// A member's place, none if it may not be tried, and its reason if nothing was passed over for it.
+fn rank_of(
+    terms: &Terms,
+    member: &Member,
+    ask: &Ask,
+    level: usize,
+    rank: usize,
+    blocks: u16,
+) -> (Option<Place>, Reason) {
+    let (fill, usual) = (&terms.fill, terms.reason);
+    let fits = |part: f64| member.room(f64::from(ask.total_tokens), part) >= 0.0;
+    match member.state {
+        State::Resting => (None, usual),
+        State::Ejected => (Some((IS_LAST_RESORT, level, 0, 0, rank)), Reason::LastResort),
+        State::Ready if blocks > 0 && fits(fill.warm) => {
+            (Some((HAS_ROOM, level, WARM, u16::MAX - blocks, rank)), Reason::Warm)
+        }
+        State::Ready if fits(if terms.is_new { fill.new } else { fill.other }) => {
+            (Some((HAS_ROOM, level, ROOM_FOR_NEW, 0, rank)), usual)
+        }
+        State::Ready if fits(fill.other) => (Some((HAS_ROOM, level, FULL_FOR_NEW, 0, rank)), usual),
+        State::Ready => (Some((IS_FULL, level, 0, 0, rank)), Reason::NoRoom),
+    }
+}
+
+/// The candidates by their places. Where the best tier offers none, those of lower ones say so.
+fn in_order(mut ranked: SmallVec<[Ranked; 8]>) -> SmallVec<[Candidate; 8]> {
+    ranked.sort_unstable_by_key(|(place, _)| *place);
+    let is_lower = ranked.first().is_some_and(|(place, _)| place.1 > 0);
+    let candidates = ranked.into_iter().map(|((room, level, ..), candidate)| Candidate {
+        reason: if is_lower && level > 0 && room == HAS_ROOM {
+            Reason::Tier
+        } else {
+            candidate.reason
+        },
+        ..candidate
+    });
+    candidates.collect()
+}
