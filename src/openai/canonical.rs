@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 
 use sha2::{Digest as _, Sha256};
 
-use super::json::{self, Cursor};
+use super::json::{self, Cursor, Written};
 use super::request::{PromptMember, Request};
 use super::stage::Stage;
 
@@ -157,9 +157,7 @@ impl<S: Sink> Writer<'_, S> {
                 self.is_first_turn &= !(is_answer && kind == Kind::Message);
             }
             (Kind::Plain, Some(b'"')) => {
-                self.push(&[TEXT]);
-                cursor.pass();
-                self.text(cursor);
+                self.text(TEXT, cursor);
             }
             _ => self.value(cursor, Place::Message),
         }
@@ -169,41 +167,50 @@ impl<S: Sink> Writer<'_, S> {
     /// A message, and whether an assistant spoke it.
     fn message(&mut self, cursor: &mut Cursor<'_>) -> bool {
         cursor.pass();
-        let start = *cursor;
         self.push(&[OBJECT]);
         let mut is_answer = false;
-        let role = find(start, "role").map(|mut value| {
-            let at = value.at();
-            is_answer = value.peek() == Some(b'"') && json::means({ value }.string(), "assistant");
-            self.member(b"role", &mut value, Place::Message);
-            (at, value)
+        let role = find(*cursor, "role").map(|mut found| {
+            is_answer = self.role(&mut found.value);
+            found.passed_by(cursor)
         });
-        let content = find(start, "content").map(|mut value| {
-            let at = value.at();
-            self.content(&mut value);
-            (at, value)
+        let content = find(*cursor, "content").map(|mut found| {
+            self.content(&mut found.value);
+            found.passed_by(cursor)
         });
         while let Some(key) = cursor.member() {
-            let written = [&role, &content]
-                .into_iter()
-                .flatten()
-                .find(|(at, _)| *at == cursor.at());
-            match written {
-                Some((_, end)) => *cursor = *end,
-                None => self.member(key, cursor, Place::Message),
+            let mut written = [&role, &content].into_iter().flatten();
+            match written.find(|found| found.at == cursor.at()) {
+                Some(found) => *cursor = found.value,
+                None if cursor.peek() == Some(b'n') => cursor.skip(),
+                None => {
+                    self.string(STRING, key);
+                    self.value(cursor, Place::Message);
+                }
             }
         }
         self.push(&[END]);
         is_answer
     }
 
-    /// A member, unless it is null.
-    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>, place: Place) {
+    /// A message's role, and whether it is the assistant's.
+    fn role(&mut self, value: &mut Cursor<'_>) -> bool {
+        if value.peek() != Some(b'"') {
+            self.member(ROLE, value);
+            return false;
+        }
+        let role = value.string();
+        self.push(ROLE);
+        self.string(STRING, role);
+        role.means("assistant")
+    }
+
+    /// A member of a message, whose key is written with its mark, unless it is null.
+    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>) {
         if value.peek() == Some(b'n') {
             value.skip();
         } else {
-            self.string(STRING, key);
-            self.value(value, place);
+            self.push(key);
+            self.value(value, Place::Message);
         }
     }
 
@@ -212,12 +219,12 @@ impl<S: Sink> Writer<'_, S> {
         match cursor.peek() {
             Some(b'"') => {
                 self.push(CONTENT);
-                self.push(&[TEXT]);
-                cursor.pass();
-                self.text(cursor);
+                self.push(&[ARRAY]);
+                self.text(TEXT, cursor);
             }
             Some(b'[') => {
                 self.push(CONTENT);
+                self.push(&[ARRAY]);
                 cursor.pass();
                 while cursor.element() {
                     if let Some((text, end)) = text_part(*cursor) {
@@ -228,7 +235,7 @@ impl<S: Sink> Writer<'_, S> {
                     }
                 }
             }
-            _ => return self.member(b"content", cursor, Place::Message),
+            _ => return self.member(CONTENT, cursor),
         }
         self.push(&[END]);
     }
@@ -280,26 +287,29 @@ impl<S: Sink> Writer<'_, S> {
         }
     }
 
-    /// A key or a string of which it is known how it is written.
-    fn string(&mut self, mark: u8, written: &[u8]) {
+    /// A key or a string that was passed.
+    #[inline]
+    fn string(&mut self, mark: u8, written: Written<'_>) {
         self.push(&[mark]);
-        self.text(&mut Cursor::inside(written));
+        if let Some(plain) = written.plain() {
+            self.push(plain);
+        } else {
+            let read = self.stage.push_string(written.and_more());
+            // Nothing is left of it, if the sink took all.
+            self.stage.count(written.len() - read);
+        }
     }
 
-    /// The string whose quote is passed.
-    fn text(&mut self, cursor: &mut Cursor<'_>) {
-        while !self.stage.is_full() {
-            let run = self.stage.push_run(cursor.rest());
-            cursor.pass_on(run);
-            if cursor.rest().first() != Some(&b'\\') {
-                break;
-            }
-            let (character, used) = json::character(cursor.rest());
-            self.stage.push_character(character);
-            cursor.pass_on(used);
+    /// The string that the cursor stands on.
+    fn text(&mut self, mark: u8, cursor: &mut Cursor<'_>) {
+        self.push(&[mark]);
+        cursor.pass();
+        cursor.pass_on(self.stage.push_string(cursor.rest()));
+        if self.stage.is_full() {
+            self.stage.count(cursor.string_from_inside().len());
+        } else {
+            cursor.pass();
         }
-        // Nothing is left of it, if the sink took all.
-        self.stage.count(cursor.string_from_inside().len());
     }
 
     fn written(&mut self, mark: u8, text: &[u8]) {
@@ -307,11 +317,11 @@ impl<S: Sink> Writer<'_, S> {
         self.push(text);
     }
 
-    fn attachment(&mut self, written: &[u8]) {
+    fn attachment(&mut self, written: Written<'_>) {
         let bytes = self.stage.bytes() + ATTACHMENT_BYTES;
         if !self.stage.is_full() {
             let mut hash = Sha256::new();
-            json::decode(written, |piece| {
+            json::decode(written.bytes(), |piece| {
                 hash.update(piece);
                 ControlFlow::Continue(())
             });
@@ -326,22 +336,51 @@ impl<S: Sink> Writer<'_, S> {
     }
 }
 
-/// The key of a message's content, and the array of its parts.
-const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't', ARRAY];
+/// The keys of a message that come first.
+const ROLE: &[u8] = &[STRING, b'r', b'o', b'l', b'e'];
+const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't'];
 
-/// The value of a member of an object whose brace is passed.
-fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Cursor<'a>> {
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    /// Where its value begins.
+    at: usize,
+    /// Its value; behind it, once it is written.
+    value: Cursor<'a>,
+    /// Whether it comes first of those that were looked at.
+    is_first: bool,
+}
+
+impl<'a> Found<'a> {
+    /// It is written: a cursor that stands right before it goes on.
+    fn passed_by(self, cursor: &mut Cursor<'a>) -> Self {
+        if self.is_first {
+            *cursor = self.value;
+        }
+        self
+    }
+}
+
+/// The first member of this name from here on.
+#[inline]
+fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Found<'a>> {
+    let mut is_first = true;
     while let Some(key) = cursor.member() {
-        if json::means(key, name) {
-            return Some(cursor);
+        if key.means(name) {
+            return Some(Found {
+                at: cursor.at(),
+                value: cursor,
+                is_first,
+            });
         }
         cursor.skip();
+        is_first = false;
     }
     None
 }
 
 /// The text of a part that is nothing but text, and where it ends.
-fn text_part(mut cursor: Cursor<'_>) -> Option<(&[u8], Cursor<'_>)> {
+fn text_part(mut cursor: Cursor<'_>) -> Option<(Written<'_>, Cursor<'_>)> {
     if cursor.peek() != Some(b'{') {
         return None;
     }
@@ -353,30 +392,25 @@ fn text_part(mut cursor: Cursor<'_>) -> Option<(&[u8], Cursor<'_>)> {
                 cursor.skip();
                 continue;
             }
-            Some(b'"') if json::means(key, "type") => &mut kind,
-            Some(b'"') if json::means(key, "text") => &mut text,
+            Some(b'"') if key.means("type") => &mut kind,
+            Some(b'"') if key.means("text") => &mut text,
             _ => return None,
         };
         if known.replace(cursor.string()).is_some() {
             return None;
         }
     }
-    Some((
-        text.filter(|_| kind.is_some_and(|kind| json::means(kind, "text")))?,
-        cursor,
-    ))
+    Some((text.filter(|_| kind.is_some_and(|kind| kind.means("text")))?, cursor))
 }
 
 /// Whether the member of this key, in a part, is an image, a recording or a file.
-fn holds_attachment(key: &[u8]) -> bool {
-    ["url", "image_url", "data", "file_data"]
-        .iter()
-        .any(|word| json::means(key, word))
+fn holds_attachment(key: Written<'_>) -> bool {
+    key.means("url") || key.means("image_url") || key.means("data") || key.means("file_data")
 }
 
 /// Whether the member of this key, in a definition, is a JSON schema.
-fn holds_schema(key: &[u8]) -> bool {
-    json::means(key, "parameters") || json::means(key, "schema")
+fn holds_schema(key: Written<'_>) -> bool {
+    key.means("parameters") || key.means("schema")
 }
 
 #[cfg(test)]

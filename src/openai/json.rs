@@ -14,6 +14,7 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// At the beginning of a text.
+    #[inline]
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             text: text.as_bytes(),
@@ -21,17 +22,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Inside a string that is given without its quotes.
-    pub(super) fn inside(written: &'a [u8]) -> Self {
-        Self { text: written, at: 0 }
-    }
-
     /// Where it stands, to be compared with other places in the same text.
+    #[inline]
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
     /// The next byte that is not whitespace. The cursor stands on it.
+    #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.text.get(self.at) {
@@ -42,13 +40,15 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes the byte it stands on.
+    #[inline]
     pub(super) fn pass(&mut self) {
         self.at = self.text.len().min(self.at + 1);
     }
 
-    /// Inside an object whose brace is passed: the next member's key as it is written, with the cursor on the value; none at the end,
+    /// Inside an object whose brace is passed: the next member's key, with the cursor on the value; none at the end,
     /// which is passed.
-    pub(super) fn member(&mut self) -> Option<&'a [u8]> {
+    #[inline]
+    pub(super) fn member(&mut self) -> Option<Written<'a>> {
         if self.peek() == Some(b',') {
             self.pass();
         }
@@ -65,6 +65,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Inside an array whose bracket is passed: whether there is another element, with the cursor on it; the end is passed.
+    #[inline]
     pub(super) fn element(&mut self) -> bool {
         if self.peek() == Some(b',') {
             self.pass();
@@ -79,48 +80,63 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The string that begins here, without its quotes and as it is written. It is passed.
-    pub(super) fn string(&mut self) -> &'a [u8] {
+    /// The string that begins here. It is passed.
+    #[inline]
+    pub(super) fn string(&mut self) -> Written<'a> {
         self.pass();
         self.string_from_inside()
     }
 
     /// Inside a string: what is left of the text from here on.
+    #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         &self.text[self.at..]
     }
 
     /// Passes so many bytes.
+    #[inline]
     pub(super) fn pass_on(&mut self, bytes: usize) {
         self.at = self.text.len().min(self.at + bytes);
     }
 
-    /// Inside a string, between two characters: passes what is left of it, and its quote.
-    pub(super) fn string_from_inside(&mut self) -> &'a [u8] {
-        let start = self.at;
-        // Most keys and words are short.
-        if let Some(words) = self.rest().as_chunks().0.first_chunk::<2>() {
+    /// Inside a string, between two characters: what is left of it. Its quote is passed.
+    #[inline]
+    pub(super) fn string_from_inside(&mut self) -> Written<'a> {
+        let from_inside = self.rest();
+        // Most keys and words are short and have no escape.
+        if let Some(words) = from_inside.as_chunks().0.first_chunk::<2>() {
             let length = run_length(words);
-            if self.text[start..].get(length) == Some(&b'"') {
-                self.at = start + length + 1;
-                return &self.text[start..start + length];
+            if from_inside.get(length) == Some(&b'"') {
+                self.at += length + 1;
+                return Written {
+                    from_inside,
+                    length,
+                    is_plain: true,
+                };
             }
         }
-        let mut from = start;
-        while let Some(found) = memchr::memchr(b'"', &self.text[from..]) {
+        self.long_string_from_inside()
+    }
+
+    #[inline(never)]
+    fn long_string_from_inside(&mut self) -> Written<'a> {
+        let from_inside = self.rest();
+        let mut from = 0;
+        while let Some(found) = memchr::memchr(b'"', &from_inside[from..]) {
             let quote = from + found;
-            let before = self.text[start..quote].iter().rev();
+            let before = from_inside[..quote].iter().rev();
             if before.take_while(|&&byte| byte == b'\\').count() % 2 == 0 {
-                self.at = quote + 1;
-                return &self.text[start..quote];
+                self.at += quote + 1;
+                return Written::of(from_inside, quote);
             }
             from = quote + 1;
         }
         self.at = self.text.len();
-        &self.text[start..]
+        Written::of(from_inside, from_inside.len())
     }
 
     /// The number or word that begins here. It is passed.
+    #[inline]
     pub(super) fn atom(&mut self) -> &'a [u8] {
         let rest = &self.text[self.at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\r' | b'\n');
@@ -155,22 +171,67 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether a string as it is written means this word.
-pub(super) fn means(written: &[u8], word: &str) -> bool {
-    written == word.as_bytes() || (written.contains(&b'\\') && means_by_escapes(written, word))
+/// A string as it is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written<'a> {
+    /// The text from inside the string on, as far as it goes.
+    from_inside: &'a [u8],
+    /// How long the string is.
+    length: usize,
+    /// Whether it is known to have no escapes.
+    is_plain: bool,
 }
 
-fn means_by_escapes(written: &[u8], word: &str) -> bool {
-    let mut rest = Some(word.as_bytes());
-    let left = decode(written, |piece| {
-        rest = rest.and_then(|rest| rest.strip_prefix(piece));
-        if rest.is_some() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
+impl<'a> Written<'a> {
+    fn of(from_inside: &'a [u8], length: usize) -> Self {
+        Self {
+            from_inside,
+            length,
+            is_plain: false,
         }
-    });
-    left == 0 && rest.is_some_and(<[u8]>::is_empty)
+    }
+
+    /// Its length, in bytes.
+    pub(super) fn len(self) -> usize {
+        self.length
+    }
+
+    /// It, without its quotes.
+    #[inline]
+    pub(super) fn bytes(self) -> &'a [u8] {
+        &self.from_inside[..self.length]
+    }
+
+    /// The same with what follows, for those that copy whole blocks.
+    pub(super) fn and_more(self) -> &'a [u8] {
+        self.from_inside
+    }
+
+    /// The same, if it is known to mean what is written.
+    #[inline]
+    pub(super) fn plain(self) -> Option<&'a [u8]> {
+        self.is_plain.then_some(self.bytes())
+    }
+
+    /// Whether it means this word.
+    #[inline]
+    pub(super) fn means(self, word: &str) -> bool {
+        self.bytes() == word.as_bytes() || (!self.is_plain && self.means_by_escapes(word))
+    }
+
+    #[inline(never)]
+    fn means_by_escapes(self, word: &str) -> bool {
+        let mut rest = Some(word.as_bytes());
+        let left = decode(self.bytes(), |piece| {
+            rest = rest.and_then(|rest| rest.strip_prefix(piece));
+            if rest.is_some() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        left == 0 && rest.is_some_and(<[u8]>::is_empty)
+    }
 }
 
 /// Gives a string's meaning in pieces: what stands between escapes, and the characters that escapes stand for. Returns how many bytes
@@ -302,6 +363,7 @@ pub(super) fn run_length<const WORDS: usize>(block: &[[u8; 8]; WORDS]) -> usize 
 }
 
 /// Marks the bytes of a word that are this one.
+#[inline]
 fn equal(word: u64, byte: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let differing = word ^ (ONES * u64::from(byte));
@@ -345,11 +407,15 @@ mod tests {
 
     #[test]
     fn words_are_known_however_they_are_written() {
+        let string = |written: &str| {
+            let text = format!("\"{written}\"             ");
+            Cursor::new(text.leak()).string()
+        };
         for written in ["role", r"\u0072ole", r"rol\u0065"] {
-            assert!(means(written.as_bytes(), "role"), "{written}");
+            assert!(string(written).means("role"), "{written}");
         }
         for written in ["", "rol", "roles", r"rol\u0065s", r"\u0072ol", r"\n"] {
-            assert!(!means(written.as_bytes(), "role"), "{written}");
+            assert!(!string(written).means("role"), "{written}");
         }
     }
 
@@ -402,7 +468,7 @@ mod tests {
             let mut cursor = Cursor::new(&written);
             let string = cursor.string();
             prop_assert_eq!(cursor.at(), written.len());
-            prop_assert_eq!(decoded(std::str::from_utf8(string).expect("UTF-8")), text.as_bytes());
+            prop_assert_eq!(decoded(std::str::from_utf8(string.bytes()).expect("UTF-8")), text.as_bytes());
         }
 
         #[test]

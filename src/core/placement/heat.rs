@@ -26,6 +26,10 @@ const TICKS_PER_SECOND: f64 = 16.0;
 /// Bytes of an entry: one cache line.
 pub const ENTRY_BYTES: usize = size_of::<Entry>();
 
+/// Part of the hash of an id: enough to be right at the first look but once in some thousands of lookups, and small enough that those of the
+/// whole table nearly fit into a core's own cache. 0 is none.
+type Fingerprint = u16;
+
 /// When a block was last sent to a deployment.
 #[derive(Debug, Clone, Copy, Default)]
 struct Mark {
@@ -108,7 +112,7 @@ pub(super) struct Slot(u32);
 #[derive(Debug)]
 pub(super) struct Heat {
     /// Part of the hash of each entry's id, set by set; 0 where there is none.
-    fingerprints: Box<[[u32; WAYS]]>,
+    fingerprints: Box<[[Fingerprint; WAYS]]>,
     entries: Box<[[Entry; WAYS]]>,
     half_life_ticks: f32,
     /// The last decay that was computed: the blocks of one prompt mostly share it.
@@ -142,14 +146,14 @@ impl Heat {
 
     /// Memory taken, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.capacity() * (size_of::<u32>() + ENTRY_BYTES)
+        self.capacity() * (size_of::<Fingerprint>() + ENTRY_BYTES)
     }
 
-    fn place(&self, id: BlockId) -> (usize, u32) {
+    fn place(&self, id: BlockId) -> (usize, Fingerprint) {
         let mixed = rendezvous::spread(id.low() ^ (id.0 >> 64) as u64);
         (
             (mixed as usize) & (self.entries.len() - 1),
-            ((mixed >> 32) as u32).max(1),
+            ((mixed >> 48) as Fingerprint).max(1),
         )
     }
 
@@ -159,12 +163,20 @@ impl Heat {
         self.at(slot, id)
     }
 
-    /// Where the entries of the first [`BATCH`] blocks are, if they are there. Lookups that do not wait for one another cost a fraction
-    /// of what they cost one by one, since each is two cache misses.
+    /// Where the entries of the first [`BATCH`] blocks are, if they are there. One loop asks for the fingerprints and one for the entries,
+    /// so that the many cache misses of each overlap: one by one they would cost several times as much.
     pub(super) fn find_batch(&self, ids: &[BlockId]) -> [Option<Slot>; BATCH] {
         let mut slots = [None; BATCH];
         for (slot, &id) in slots.iter_mut().zip(ids) {
-            *slot = self.find(id);
+            let (set, fingerprint) = self.place(id);
+            *slot = match matching(&self.fingerprints[set], fingerprint) {
+                (0, _) => None,
+                (1, way) => Some(Slot((set * WAYS + way) as u32)),
+                _ => self.find(id),
+            };
+        }
+        for (slot, &id) in slots.iter_mut().zip(ids) {
+            *slot = slot.filter(|&Slot(at)| self.entries[at as usize / WAYS][at as usize % WAYS].id == id.0);
         }
         slots
     }
@@ -239,22 +251,27 @@ fn decay(ago: u32, half_life_ticks: f32) -> f32 {
     (-(ago as f32) / half_life_ticks).exp2()
 }
 
-fn find(fingerprints: &[u32; WAYS], entries: &[Entry; WAYS], id: BlockId, fingerprint: u32) -> Option<usize> {
-    // In this form the processor compares several at once: how many ways match, and the sum of their numbers.
-    let ways = fingerprints.iter().zip(0_u32..);
-    let matching: u32 = ways
-        .map(|(&other, way)| if other == fingerprint { 0x1_0000 + way } else { 0 })
+fn find(
+    fingerprints: &[Fingerprint; WAYS],
+    entries: &[Entry; WAYS],
+    id: BlockId,
+    fingerprint: Fingerprint,
+) -> Option<usize> {
+    (0..WAYS).find(|&way| fingerprints[way] == fingerprint && entries[way].id == id.0)
+}
+
+/// How many ways have this fingerprint, and which, if it is one. In this form the processor compares several at once.
+fn matching(fingerprints: &[Fingerprint; WAYS], fingerprint: Fingerprint) -> (u16, usize) {
+    const ONE: u16 = 0x100;
+    let ways = fingerprints.iter().zip(0_u16..);
+    let sum: u16 = ways
+        .map(|(&other, way)| if other == fingerprint { ONE + way } else { 0 })
         .sum();
-    let way = match matching >> 16 {
-        0 => return None,
-        1 => (matching & 0xffff) as usize,
-        _ => (0..WAYS).find(|&way| fingerprints[way] == fingerprint && entries[way].id == id.0)?,
-    };
-    (entries[way].id == id.0).then_some(way)
+    (sum / ONE, usize::from(sum % ONE))
 }
 
 /// A free way, or that with the fewest tokens.
-fn smallest(fingerprints: &[u32; WAYS], entries: &[Entry; WAYS], mut left: impl FnMut(&Entry) -> f32) -> usize {
+fn smallest(fingerprints: &[Fingerprint; WAYS], entries: &[Entry; WAYS], mut left: impl FnMut(&Entry) -> f32) -> usize {
     let mut best = (0, f32::INFINITY);
     for way in 0..WAYS {
         if fingerprints[way] == 0 {
