@@ -22,6 +22,37 @@ pub(crate) fn chat_body(bytes: usize) -> String {
     body
 }
 
+/// A chat completion request of about `bytes` bytes, as one who asks about documents sends it: a system message, then turns of one to two KiB in
+/// wrapped lines with quotes, list items and accents, so that an escape comes every 70 bytes or so. Each `number` is another conversation.
+pub(crate) fn documents_body(bytes: usize, number: usize) -> String {
+    const LINES: [&str; 7] = [
+        r"The parcel left the depot on Monday and was scanned twice on its way to the north.\n",
+        r#"Its status is \"in transit\", as the page of the carrier says, and nothing after that.\n"#,
+        r"- weight: 2.4 kg, insured, to be signed for by the one who is named on the label\n",
+        r"- sender: Caf\u00e9 Zentral, Herrengasse 14, who ask to be told when it has come\n\n",
+        r"A parcel that has not moved for ten days counts as lost, and its sender is refunded.\n",
+        r"Before that the driver is asked, since many are left with neighbours or in a garage.\n",
+        r#"See also: \"What to do when nobody is at home\", and the terms of insured parcels.\n\n"#,
+    ];
+    let mut body = format!(
+        r#"{{"model":"support-bot","temperature":0.2,"messages":[{{"role":"system","content":"You answer for carrier {number}.\nBe \"brief\"."}}"#
+    );
+    let mut lines = LINES.iter().cycle();
+    for (role, turn) in ["user", "assistant"].iter().cycle().zip(12_usize..) {
+        // Writing to a string cannot fail.
+        let _ = write!(body, r#",{{"role":"{role}","content":""#);
+        for line in lines.by_ref().take(turn % 13 + 6) {
+            if body.len() + line.len() + 5 > bytes {
+                body.push_str(r#"?"}]}"#);
+                return body;
+            }
+            body.push_str(line);
+        }
+        body.push_str(r#""}"#);
+    }
+    body
+}
+
 /// A stream of `events` events as Azure sends it to a gateway that asked for usage: a token each, `"usage":null` in all
 /// but the last report.
 pub(crate) fn stream(events: usize) -> Vec<u8> {

@@ -19,8 +19,9 @@ use std::ops::ControlFlow;
 
 use sha2::{Digest as _, Sha256};
 
-use super::json::{self, Cursor};
+use super::json::{self, Cursor, Written};
 use super::request::{PromptMember, Request};
+use super::stage::Stage;
 
 /// A segment begins; a letter for its kind follows.
 const SEGMENT: u8 = 0xf5;
@@ -58,6 +59,10 @@ pub enum Part {
 
 /// Takes a prompt's canonical bytes.
 pub trait Sink {
+    /// Whether it wants to know what each segment is.
+    fn wants_parts(&self) -> bool {
+        false
+    }
     /// A segment begins.
     fn begin_segment(&mut self, _part: Part) {}
     /// Takes the next bytes.
@@ -82,9 +87,7 @@ pub struct Shape {
 pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
     let [tools, schema, prompt] = request.prompt;
     let mut writer = Writer {
-        is_full: sink.is_full(),
-        sink,
-        bytes: 0,
+        stage: Stage::new(sink),
         is_first_turn: true,
     };
     writer.list(Kind::Tool, tools);
@@ -95,7 +98,7 @@ pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
     }
     Shape {
         is_first_turn: writer.is_first_turn,
-        bytes: writer.bytes,
+        bytes: writer.stage.bytes(),
     }
 }
 
@@ -120,9 +123,7 @@ enum Place {
 }
 
 struct Writer<'a, S> {
-    sink: &'a mut S,
-    is_full: bool,
-    bytes: usize,
+    stage: Stage<'a, S>,
     is_first_turn: bool,
 }
 
@@ -167,65 +168,71 @@ impl<S: Sink> Writer<'_, S> {
             Kind::Message => b'm',
             Kind::Plain => b'p',
         };
-        let is_message = matches!(kind, Kind::Message | Kind::Plain) && cursor.peek() == Some(b'{');
-        let role = is_message.then_some(*cursor).and_then(role);
-        if !self.is_full {
-            self.sink.begin_segment(part(kind, role));
+        if self.stage.wants_parts() {
+            self.stage.begin_segment(part(kind, *cursor));
         }
         self.push(&[SEGMENT, letter]);
         match (kind, cursor.peek()) {
             (Kind::Tool | Kind::Schema, _) => self.value(cursor, Place::Definition),
             (Kind::Message | Kind::Plain, Some(b'{')) => {
-                let is_answer = self.message(cursor, role);
+                let is_answer = self.message(cursor);
                 self.is_first_turn &= !(is_answer && kind == Kind::Message);
             }
-            (Kind::Plain, Some(b'"')) => self.string(TEXT, cursor.string()),
+            (Kind::Plain, Some(b'"')) => {
+                self.text(TEXT, cursor);
+            }
             _ => self.value(cursor, Place::Message),
         }
-        if !self.is_full {
-            self.sink.end_segment();
-            self.is_full = self.sink.is_full();
-        }
+        self.stage.end_segment();
     }
 
-    /// A message, whose role stands there, and whether an assistant spoke it.
-    fn message<'m>(&mut self, cursor: &mut Cursor<'m>, role: Option<Cursor<'m>>) -> bool {
+    /// A message, and whether an assistant spoke it.
+    fn message(&mut self, cursor: &mut Cursor<'_>) -> bool {
         cursor.pass();
-        let start = *cursor;
         self.push(&[OBJECT]);
         let mut is_answer = false;
-        let role = role.map(|mut value| {
-            let at = value.at();
-            is_answer = is_word(value, "assistant");
-            self.member(b"role", &mut value, Place::Message);
-            (at, value)
+        let role = find(*cursor, "role").map(|mut found| {
+            is_answer = self.role(&mut found.value);
+            found.passed_by(cursor)
         });
-        let content = find(start, "content").map(|mut value| {
-            let at = value.at();
-            self.content(&mut value);
-            (at, value)
+        let content = find(*cursor, "content").map(|mut found| {
+            self.content(&mut found.value);
+            found.passed_by(cursor)
         });
         while let Some(key) = cursor.member() {
-            let written = [&role, &content]
-                .into_iter()
-                .flatten()
-                .find(|(at, _)| *at == cursor.at());
-            match written {
-                Some((_, end)) => *cursor = *end,
-                None => self.member(key, cursor, Place::Message),
+            let mut written = [&role, &content].into_iter().flatten();
+            match written.find(|found| found.at == cursor.at()) {
+                Some(found) => *cursor = found.value,
+                None if cursor.peek() == Some(b'n') => cursor.skip(),
+                None => {
+                    self.string(STRING, key);
+                    self.value(cursor, Place::Message);
+                }
             }
         }
         self.push(&[END]);
         is_answer
     }
 
-    /// A member, unless it is null.
-    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>, place: Place) {
+    /// A message's role, and whether it is the assistant's.
+    fn role(&mut self, value: &mut Cursor<'_>) -> bool {
+        if value.peek() != Some(b'"') {
+            self.member(ROLE, value);
+            return false;
+        }
+        let role = value.string();
+        self.push(ROLE);
+        self.string(STRING, role);
+        role.means("assistant")
+    }
+
+    /// A member of a message, whose key is written with its mark, unless it is null.
+    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>) {
         if value.peek() == Some(b'n') {
             value.skip();
         } else {
-            self.string(STRING, key);
-            self.value(value, place);
+            self.push(key);
+            self.value(value, Place::Message);
         }
     }
 
@@ -234,10 +241,12 @@ impl<S: Sink> Writer<'_, S> {
         match cursor.peek() {
             Some(b'"') => {
                 self.push(CONTENT);
-                self.string(TEXT, cursor.string());
+                self.push(&[ARRAY]);
+                self.text(TEXT, cursor);
             }
             Some(b'[') => {
                 self.push(CONTENT);
+                self.push(&[ARRAY]);
                 cursor.pass();
                 while cursor.element() {
                     if let Some((text, end)) = text_part(*cursor) {
@@ -248,7 +257,7 @@ impl<S: Sink> Writer<'_, S> {
                     }
                 }
             }
-            _ => return self.member(b"content", cursor, Place::Message),
+            _ => return self.member(CONTENT, cursor),
         }
         self.push(&[END]);
     }
@@ -300,20 +309,29 @@ impl<S: Sink> Writer<'_, S> {
         }
     }
 
-    fn string(&mut self, mark: u8, written: &[u8]) {
+    /// A key or a string that was passed.
+    #[inline]
+    fn string(&mut self, mark: u8, written: Written<'_>) {
         self.push(&[mark]);
-        let mut left = written.len();
-        if !self.is_full {
-            left = json::decode(written, |piece| {
-                self.push(piece);
-                if self.is_full {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            });
+        if let Some(plain) = written.plain() {
+            self.push(plain);
+        } else {
+            let read = self.stage.push_string(written.and_more());
+            // Nothing is left of it, if the sink took all.
+            self.stage.count(written.len() - read);
         }
-        self.bytes += left;
+    }
+
+    /// The string that the cursor stands on.
+    fn text(&mut self, mark: u8, cursor: &mut Cursor<'_>) {
+        self.push(&[mark]);
+        cursor.pass();
+        cursor.pass_on(self.stage.push_string(cursor.rest()));
+        if self.stage.is_full() {
+            self.stage.count(cursor.string_from_inside().len());
+        } else {
+            cursor.pass();
+        }
     }
 
     fn written(&mut self, mark: u8, text: &[u8]) {
@@ -321,67 +339,95 @@ impl<S: Sink> Writer<'_, S> {
         self.push(text);
     }
 
-    fn attachment(&mut self, written: &[u8]) {
-        let before = self.bytes;
-        if !self.is_full {
+    fn attachment(&mut self, written: Written<'_>) {
+        let bytes = self.stage.bytes() + ATTACHMENT_BYTES;
+        if !self.stage.is_full() {
             let mut hash = Sha256::new();
-            json::decode(written, |piece| {
+            json::decode(written.bytes(), |piece| {
                 hash.update(piece);
                 ControlFlow::Continue(())
             });
             self.push(&[DIGEST]);
             self.push(&hash.finalize());
         }
-        self.bytes = before + ATTACHMENT_BYTES;
+        self.stage.recount(bytes);
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        self.bytes += bytes.len();
-        if !self.is_full {
-            self.sink.push(bytes);
-            self.is_full = self.sink.is_full();
-        }
+        self.stage.push(bytes);
     }
 }
 
-/// The key of a message's content, and the array of its parts.
-const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't', ARRAY];
+/// The keys of a message that come first.
+const ROLE: &[u8] = &[STRING, b'r', b'o', b'l', b'e'];
+const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't'];
 
-/// Where the role of a message stands.
-fn role(mut message: Cursor<'_>) -> Option<Cursor<'_>> {
-    message.pass();
-    find(message, "role")
-}
-
-/// What a segment of this kind is, whose role stands there.
-fn part(kind: Kind, role: Option<Cursor<'_>>) -> Part {
-    let is_system = |role: Cursor<'_>| is_word(role, "system") || is_word(role, "developer");
+/// What a segment of this kind is, which begins here.
+fn part(kind: Kind, mut cursor: Cursor<'_>) -> Part {
     match kind {
-        Kind::Tool => Part::Tool,
-        Kind::Schema => Part::Schema,
-        Kind::Message if role.is_some_and(is_system) => Part::System,
-        Kind::Message | Kind::Plain => Part::Message,
+        Kind::Tool => return Part::Tool,
+        Kind::Schema => return Part::Schema,
+        Kind::Plain => return Part::Message,
+        Kind::Message => {}
+    }
+    if cursor.peek() != Some(b'{') {
+        return Part::Message;
+    }
+    cursor.pass();
+    let is_system = |mut role: Cursor<'_>| {
+        role.peek() == Some(b'"') && {
+            let role = role.string();
+            role.means("system") || role.means("developer")
+        }
+    };
+    if find(cursor, "role").is_some_and(|found| is_system(found.value)) {
+        Part::System
+    } else {
+        Part::Message
     }
 }
 
-/// Whether the string that stands there is this word.
-fn is_word(mut value: Cursor<'_>, word: &str) -> bool {
-    value.peek() == Some(b'"') && json::means(value.string(), word)
+/// A member of an object.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    /// Where its value begins.
+    at: usize,
+    /// Its value; behind it, once it is written.
+    value: Cursor<'a>,
+    /// Whether it comes first of those that were looked at.
+    is_first: bool,
 }
 
-/// The value of a member of an object whose brace is passed.
-fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Cursor<'a>> {
+impl<'a> Found<'a> {
+    /// It is written: a cursor that stands right before it goes on.
+    fn passed_by(self, cursor: &mut Cursor<'a>) -> Self {
+        if self.is_first {
+            *cursor = self.value;
+        }
+        self
+    }
+}
+
+/// The first member of this name from here on.
+#[inline]
+fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Found<'a>> {
+    let mut is_first = true;
     while let Some(key) = cursor.member() {
-        if json::means(key, name) {
-            return Some(cursor);
+        if key.means(name) {
+            return Some(Found {
+                at: cursor.at(),
+                value: cursor,
+                is_first,
+            });
         }
         cursor.skip();
+        is_first = false;
     }
     None
 }
 
 /// The text of a part that is nothing but text, and where it ends.
-fn text_part(mut cursor: Cursor<'_>) -> Option<(&[u8], Cursor<'_>)> {
+fn text_part(mut cursor: Cursor<'_>) -> Option<(Written<'_>, Cursor<'_>)> {
     if cursor.peek() != Some(b'{') {
         return None;
     }
@@ -393,30 +439,25 @@ fn text_part(mut cursor: Cursor<'_>) -> Option<(&[u8], Cursor<'_>)> {
                 cursor.skip();
                 continue;
             }
-            Some(b'"') if json::means(key, "type") => &mut kind,
-            Some(b'"') if json::means(key, "text") => &mut text,
+            Some(b'"') if key.means("type") => &mut kind,
+            Some(b'"') if key.means("text") => &mut text,
             _ => return None,
         };
         if known.replace(cursor.string()).is_some() {
             return None;
         }
     }
-    Some((
-        text.filter(|_| kind.is_some_and(|kind| json::means(kind, "text")))?,
-        cursor,
-    ))
+    Some((text.filter(|_| kind.is_some_and(|kind| kind.means("text")))?, cursor))
 }
 
 /// Whether the member of this key, in a part, is an image, a recording or a file.
-fn holds_attachment(key: &[u8]) -> bool {
-    ["url", "image_url", "data", "file_data"]
-        .iter()
-        .any(|word| json::means(key, word))
+fn holds_attachment(key: Written<'_>) -> bool {
+    key.means("url") || key.means("image_url") || key.means("data") || key.means("file_data")
 }
 
 /// Whether the member of this key, in a definition, is a JSON schema.
-fn holds_schema(key: &[u8]) -> bool {
-    json::means(key, "parameters") || json::means(key, "schema")
+fn holds_schema(key: Written<'_>) -> bool {
+    key.means("parameters") || key.means("schema")
 }
 
 #[cfg(test)]

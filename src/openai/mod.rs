@@ -11,6 +11,7 @@ pub mod error;
 mod json;
 pub mod request;
 pub mod sse;
+mod stage;
 pub mod stream;
 pub mod target;
 pub mod usage;

@@ -64,6 +64,10 @@ struct Blocks<'a> {
 }
 
 impl Sink for Blocks<'_> {
+    fn wants_parts(&self) -> bool {
+        self.sampler.is_some() || self.opener.is_none()
+    }
+
     fn begin_segment(&mut self, part: Part) {
         self.part = part;
         if let Some(sampler) = &mut self.sampler {

@@ -208,13 +208,15 @@ impl Placement {
     /// A deployment, by its [`super::rendezvous::seed`], has been sent the prompt and has begun to answer. Also for what another replica
     /// sent, where replicas share what they know. Counts the prompt's tokens: not before, since what no deployment takes is no load.
     pub fn sent(&self, chain: &Chain, prompt_tokens: u32, seed: u64, now: Duration) {
-        let tag = heat::tag(seed);
+        let (tag, now) = (heat::tag(seed), heat::ticks(now));
         let mut memory = self.memory.lock();
-        for &id in chain.ids() {
-            if let Some(entry) = memory.heat.get(id) {
-                entry.tokens += prompt_tokens as f32;
-                entry.requests += 1.0;
-                entry.mark(tag, now);
+        for ids in chain.ids().chunks(heat::BATCH) {
+            for (&id, slot) in ids.iter().zip(memory.heat.find_batch(ids)) {
+                if let Some(entry) = slot.and_then(|slot| memory.heat.at(slot, id)) {
+                    entry.tokens += prompt_tokens as f32;
+                    entry.requests += 1.0;
+                    entry.mark(tag, now);
+                }
             }
         }
     }

@@ -19,10 +19,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use lru::LruCache;
-use smallvec::SmallVec;
 
 use super::chain::{BlockId, Chain};
-use super::heat::Heat;
+use super::heat::{Entry, Heat};
 use super::rendezvous;
 use super::survey::Pass;
 
@@ -59,20 +58,26 @@ impl CacheKey {
     }
 }
 
-/// The key of a prompt. `requests` are its blocks' decayed requests and `per_request` the requests a minute at one deployment
-/// that one of them stands for.
+/// Whether a block may need several keys, where one decayed request stands for `per_request` a minute at all its homes together.
+pub(super) fn may_need_keys(entry: &Entry, per_request: f64) -> bool {
+    entry.keys > 1 || f64::from(entry.requests) * per_request > TARGET_PER_MINUTE
+}
+
+/// The key of a prompt. `requests` are the decayed requests of those of its leading blocks that may need several keys, and `per_request` the
+/// requests a minute at one deployment that one of them stands for.
 pub(super) fn cache_key(
     heat: &mut Heat,
     trials: &Trials,
     pass: Pass,
     chain: &Chain,
-    requests: &SmallVec<[f32; 32]>,
+    requests: &[f32],
     per_request: f64,
 ) -> Option<CacheKey> {
     let ids = chain.ids();
     let mut hot = None;
-    for (at, &id) in ids.iter().enumerate().take(ids.len().saturating_sub(1)) {
-        let rate = f64::from(requests[at]) * per_request;
+    let leading = ids.iter().take(ids.len().saturating_sub(1)).zip(requests);
+    for (at, (&id, &requests)) in leading.enumerate() {
+        let rate = f64::from(requests) * per_request;
         let Some(entry) = heat.get(id) else { break };
         if rate <= TARGET_PER_MINUTE && entry.keys <= 1 {
             break;

@@ -8,9 +8,10 @@ use smallvec::SmallVec;
 
 use super::candidates::{Choice, Past};
 use super::chain::{BlockId, Chain};
-use super::heat::{self, Heat};
+use super::heat::{self, BATCH, Heat, MARKS};
 use super::nested::{self, Walk};
 use super::rule::Rule;
+use super::shard;
 use super::truth::LIFE_MAX;
 use super::view::{Ask, Member, Tier, View};
 
@@ -24,7 +25,7 @@ pub(super) struct Survey {
     pub(super) tiers: SmallVec<[TierSurvey; 2]>,
     /// Whether this replica saw the best tier's key block in the last minutes.
     pub(super) is_known: bool,
-    /// Decayed requests of each block, before this one.
+    /// Decayed requests of the leading blocks that may need several keys, before this one.
     pub(super) requests: SmallVec<[f32; 32]>,
 }
 
@@ -62,6 +63,8 @@ struct Progress<'a> {
     key: Option<usize>,
     head: Option<(usize, f64)>,
     watched: SmallVec<[Watched; 8]>,
+    /// Which member each mark was of in the last block: mostly it is of the same in the next.
+    seen: [usize; MARKS],
 }
 
 /// What is found about one member on the way.
@@ -104,39 +107,44 @@ pub(super) fn survey(
     let mut tiers: SmallVec<[Progress<'_>; 2]> =
         view.tiers.iter().map(|tier| Progress::new(tier, scale, now)).collect();
     let mut is_known = false;
-    let mut requests = SmallVec::with_capacity(chain.len());
+    let mut requests = SmallVec::new();
+    let mut is_hot = true;
+    let per_request = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now);
+    let now = heat::ticks(now);
+    let mut slots = [None; BATCH];
     let last = chain.len().saturating_sub(1);
     for (at, &id) in chain.ids().iter().enumerate() {
-        let mut copy;
-        let (entry, untouched) = if pass == Pass::Counts {
-            heat.touch(id, now)
-        } else {
-            let (seen, untouched) = heat.peek(id, now);
-            copy = seen;
-            (&mut copy, untouched)
+        if at % BATCH == 0 {
+            slots = heat.find_batch(&chain.ids()[at..]);
+        }
+        let slot = slots[at % BATCH];
+        let mut copy = heat::Entry::default();
+        let (entry, untouched) = match pass {
+            Pass::Counts => heat.touch(id, slot, now),
+            Pass::Looks => heat.look(id, slot, now, &mut copy),
         };
-        let counted = f64::from(entry.tokens);
-        requests.push(entry.requests);
+        is_hot = is_hot && shard::may_need_keys(entry, per_request);
+        if is_hot {
+            if requests.len() == requests.inline_size() {
+                // Once for a long hot head, not at every doubling.
+                requests.reserve_exact(chain.len());
+            }
+            requests.push(entry.requests);
+        }
         for (level, tier) in tiers.iter_mut().enumerate() {
             if tier.key.is_none() {
                 let had = if level == 0 { entry.homes } else { 1 };
-                let one = f64::from(ask.prompt_tokens);
-                // Without any limit nobody can say what is much: homes stay as they are.
-                let homes = tier.per_token.map_or(had.max(1), |per_token| {
-                    nested::homes(rule, counted, per_token, one, had, tier.members.len())
-                });
+                let homes = tier.walk_on(rule, at, id, entry, ask, had);
                 if level == 0 {
                     entry.homes = homes;
-                }
-                tier.walk.narrow(id, homes);
-                if homes > 1 {
-                    tier.head = Some((at, counted));
                 }
                 if homes <= 1 || at == last {
                     tier.key = Some(at);
                     if level == 0 {
                         let life = tier.members.iter().map(|member| member.cache_life).max();
-                        is_known = untouched.zip(life).is_some_and(|(untouched, life)| untouched <= life);
+                        is_known = untouched
+                            .zip(life)
+                            .is_some_and(|(untouched, life)| untouched <= heat::ticks(life));
                     }
                 }
             }
@@ -163,28 +171,51 @@ impl<'a> Progress<'a> {
             key: None,
             head: None,
             watched: members.iter().map(|member| Watched::new(member, now)).collect(),
+            seen: [0; MARKS],
         }
+    }
+
+    /// Takes a block into the walk: the homes that it needs, of which it `had` some.
+    fn walk_on(&mut self, rule: &Rule, at: usize, id: BlockId, entry: &heat::Entry, ask: &Ask, had: u8) -> u8 {
+        let (counted, one) = (f64::from(entry.tokens), f64::from(ask.prompt_tokens));
+        // Without any limit nobody can say what is much: homes stay as they are.
+        let homes = self.per_token.map_or(had.max(1), |per_token| {
+            nested::homes(rule, counted, per_token, one, had, self.members.len())
+        });
+        self.walk.narrow(id, homes);
+        if homes > 1 {
+            self.head = Some((at, counted));
+        }
+        homes
     }
 
     /// To whom was this block sent, and with it all before it?
     fn look_back(&mut self, at: usize, entry: &heat::Entry) {
-        for (tag, sent_at) in entry.sent() {
-            let mut watched = self.watched.iter_mut();
-            if let Some(member) = watched.find(|member| member.tag == tag && sent_at >= member.known_from) {
+        for ((tag, sent_at), seen) in entry.sent().into_iter().zip(&mut self.seen) {
+            if tag == 0 {
+                continue;
+            }
+            if self.watched.get(*seen).is_none_or(|member| member.tag != tag) {
+                let Some(found) = self.watched.iter().position(|member| member.tag == tag) else {
+                    continue;
+                };
+                *seen = found;
+            }
+            let member = &mut self.watched[*seen];
+            if sent_at >= member.known_from {
                 member.note(at, sent_at);
             }
         }
     }
 
-    fn finish(self, ids: &[BlockId], session: Option<u64>, now: Duration) -> TierSurvey {
+    fn finish(self, ids: &[BlockId], session: Option<u64>, now: u32) -> TierSurvey {
         let key = self.key.unwrap_or(0);
         let homes = self.walk.homes();
         let key_id = ids.get(key).copied().unwrap_or_default();
         // A session's name may divide a head that is divided anyhow. A cold head stays together, whoever asks.
         let seed = session.filter(|_| self.head.is_some()).unwrap_or(key_id.low());
-        let ticks = heat::ticks(now);
         let past = |watched: &Watched| Past {
-            idle: heat::between(watched.at, ticks),
+            idle: heat::between(watched.at, now),
             ..watched.past
         };
         TierSurvey {

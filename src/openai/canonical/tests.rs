@@ -106,6 +106,21 @@ fn segments_come_in_the_providers_order() {
     );
 }
 
+/// Pieces, and the blocks in which text is looked at, end at each place of a message once.
+#[test]
+fn a_long_message_is_whole_wherever_its_pieces_end() {
+    for length in 0..1_100 {
+        let (long, rest) = ("a".repeat(length), "b".repeat(length % 40));
+        let body = messages(&format!(
+            r#"[{{"role":"user","content":"{long}\"{rest}","x":"{long}","name":"\u00e9"}}]"#
+        ));
+        let expected = format!(r#"§m{{'role'user'content[¶{long}"{rest}}}'x'{long}'name'"#);
+        let form = segments(&body).concat();
+        assert_eq!(shown(&form[..form.len() - 3]), expected, "{length}");
+        assert_eq!(form[form.len() - 3..], [0xc3, 0xa9, END]);
+    }
+}
+
 #[test]
 fn marks_are_never_text() {
     let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
