@@ -38,9 +38,9 @@ mod tests {
     fn a_new_generation_does_not_forget_the_one_before_it() {
         let mut recent = Recent::default();
         let generation = Recent::GENERATION as u64;
-        (0..generation + 1).for_each(|hash| recent.insert(hash));
-        assert!((0..generation + 1).all(|hash| recent.contains(hash)));
-        (generation + 1..2 * generation + 1).for_each(|hash| recent.insert(hash));
+        (0..=generation).for_each(|hash| recent.insert(hash));
+        assert!((0..=generation).all(|hash| recent.contains(hash)));
+        (generation + 1..=2 * generation).for_each(|hash| recent.insert(hash));
         assert!(!recent.contains(0) && recent.contains(generation));
     }
 
