@@ -81,7 +81,7 @@ fn plan_and_send(bencher: Bencher<'_, '_>, blocks: u64) {
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         let chain = next.next().expect("a cycle");
         let plan = placement.plan(&view, black_box(chain), &ask, now);
-        placement.sent(chain, view.tiers[0].members[0].seed, now);
+        placement.sent(chain, 16_384, view.tiers[0].members[0].seed, now);
         plan
     });
 }

@@ -89,6 +89,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
                 when_full,
                 keep_days,
             },
+        trace,
         shutdown: Shutdown { delay, drain },
         log: LogSettings { filter, format },
     } = old;
@@ -100,6 +101,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("usage.queue", *queue != new.usage.queue),
         ("usage.when_full", *when_full != new.usage.when_full),
         ("usage.keep_days", *keep_days != new.usage.keep_days),
+        ("trace", *trace != new.trace),
         ("shutdown.delay", *delay != new.shutdown.delay),
         ("shutdown.drain", *drain != new.shutdown.drain),
         ("log.filter", *filter != new.log.filter),

@@ -13,6 +13,7 @@ use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::misses::CachedAnswer;
 use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
+use crate::proxy::trace;
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
@@ -50,6 +51,7 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
     if let Some(reported) = context.reported {
         judge(gateway, &live, context, reported, now);
     }
+    trace::note(gateway, context, &record);
     RequestFinished {
         record: &record,
         client,
@@ -73,13 +75,16 @@ fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage,
     let (Some(last), Some(placed)) = (context.last_attempt(), &context.placed) else {
         return;
     };
+    if placed.is_spilled {
+        return;
+    }
     let observed = Observed {
         gateway,
         live,
         deployment: last.deployment,
         now,
     };
-    observed.has_used(placed, usage);
+    observed.note_used(placed, usage);
     let answer = CachedAnswer {
         at_ms: context.started_at_ms,
         client,

@@ -170,6 +170,7 @@ routes: [{name: bot, pool: ft}]
             metrics,
             usage,
             misses: MissLedger::new(&[], std::time::Instant::now()),
+            trace: None,
             when_full: WhenFull::Drop,
             activity: Arc::default(),
             memory: crate::proxy::placing::Memory::default(),

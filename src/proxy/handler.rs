@@ -74,8 +74,14 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     if let Some(sampler) = sampler {
         gateway.misses.sample(&route.id, sampler);
     }
-    let plan = placing::plan(gateway, &live, route, &prompt, Instant::now());
-    context.placed = Some(Box::new(Placed::of(&plan, prompt)));
+    let now = Instant::now();
+    let plan = placing::plan(gateway, &live, route, &prompt, now);
+    context.placed = Some(Box::new(Placed::of(
+        &plan,
+        route.policy,
+        prompt,
+        gateway.memory.since_start(now),
+    )));
 
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);

@@ -204,9 +204,9 @@ impl MissLedger {
     /// Leaves a sampled prompt.
     pub fn sample(&self, route: &RouteId, sampler: Sampler) {
         let sample = sampler.finish();
-        let mut samples = self.shared.samples.lock();
-        if samples.len() < SAMPLES_MAX {
-            samples.push((route.clone(), sample));
+        let mut waiting = self.shared.samples.lock();
+        if waiting.len() < SAMPLES_MAX {
+            waiting.push((route.clone(), sample));
         } else {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -35,6 +35,7 @@ pub mod resolve;
 pub mod server;
 pub mod state;
 pub mod tap;
+pub mod trace;
 pub mod upstream;
 pub mod view;
 
@@ -47,6 +48,7 @@ use crate::proxy::misses::MissLedger;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
+use crate::storage::trace::TraceQueue;
 use crate::telemetry::metrics::Metrics;
 
 /// What all requests share.
@@ -65,6 +67,8 @@ pub struct Gateway {
     pub usage: UsageQueue,
     /// Where answers tell what of their prompt was cached.
     pub misses: MissLedger,
+    /// Where requests leave what the trace is to have, if one is kept.
+    pub trace: Option<TraceQueue>,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.

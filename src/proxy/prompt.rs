@@ -14,7 +14,7 @@ use http::header::HeaderName;
 use sha2::{Digest as _, Sha256};
 
 use crate::core::ledger::drift::sample::{Sampler, Segment};
-use crate::core::placement::chain::{BYTES_PER_TOKEN, Chain, ChainBuilder};
+use crate::core::placement::chain::{BYTES_PER_TOKEN, BlockId, Chain, ChainBuilder};
 use crate::core::placement::view::Ask;
 use crate::openai::canonical::{self, Part, Sink};
 use crate::openai::request::Request;
@@ -38,6 +38,9 @@ pub const AFFINITY_HEADER: HeaderName = HeaderName::from_static("x-emberway-affi
 pub struct Prompt {
     /// Its blocks, within the pool's scope.
     pub chain: Chain,
+    /// The block that its first message of a user ends with, or the last one where that is deeper: equal for all turns of a conversation. None
+    /// for an empty prompt.
+    pub opener: Option<BlockId>,
     /// Its size and kind.
     pub ask: Ask,
 }
@@ -55,10 +58,14 @@ pub struct Scope<'a> {
 struct Blocks<'a> {
     chain: ChainBuilder,
     sampler: Option<&'a mut Sampler>,
+    /// The kind of the segment that has begun, and blocks up to the end of the first message that is not the system's.
+    part: Part,
+    opener: Option<usize>,
 }
 
 impl Sink for Blocks<'_> {
     fn begin_segment(&mut self, part: Part) {
+        self.part = part;
         if let Some(sampler) = &mut self.sampler {
             sampler.segment(match part {
                 Part::Tool => Segment::Tools,
@@ -78,6 +85,9 @@ impl Sink for Blocks<'_> {
 
     fn end_segment(&mut self) {
         self.chain.cut();
+        if self.part == Part::Message {
+            self.opener.get_or_insert(self.chain.blocks());
+        }
     }
 
     // The sampler reads no deeper than the chain.
@@ -101,13 +111,22 @@ pub fn read(
     let mut blocks = Blocks {
         chain: ChainBuilder::new(&name),
         sampler,
+        part: Part::Message,
+        opener: None,
     };
     let shape = canonical::write(request, &mut blocks);
     let prompt_tokens = shape.bytes.div_ceil(BYTES_PER_TOKEN) as u64;
     let output = request.output_tokens_max().unwrap_or(OUTPUT_DEFAULT);
     let is_opted_out = headers.get(AFFINITY_HEADER).is_some_and(|value| value == "off");
+    let opener = blocks.opener;
+    let chain = blocks.chain.finish();
+    let ids = chain.ids();
     Prompt {
-        chain: blocks.chain.finish(),
+        opener: opener
+            .and_then(|blocks| ids.get(blocks.checked_sub(1)?))
+            .or_else(|| ids.last())
+            .copied(),
+        chain,
         ask: Ask {
             prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX),
             total_tokens: u32::try_from(prompt_tokens.saturating_add(output)).unwrap_or(u32::MAX),
@@ -120,7 +139,8 @@ pub fn read(
 
 /// The session that the client names, as a hash within its scope. SHA-256, so that no client can choose where it lands.
 fn session(scope: Scope<'_>, headers: &HeaderMap) -> Option<u64> {
-    let name = SESSION_HEADERS.iter().find_map(|header| headers.get(header))?;
+    let named = |header: &HeaderName| headers.get(header).filter(|name| !name.is_empty());
+    let name = SESSION_HEADERS.iter().find_map(named)?;
     let mut hash = Sha256::new();
     for part in [scope.pool.as_bytes(), scope.client.as_bytes(), name.as_bytes()] {
         hash.update((part.len() as u64).to_le_bytes());
@@ -192,8 +212,28 @@ mod tests {
         assert_ne!(session("a", "x-session-id", "1"), session("b", "x-session-id", "1"));
         assert_ne!(session("a", "x-session-id", "1"), session("a", "x-session-id", "2"));
         assert_eq!(session("a", "x-other", "1"), None);
+        assert_eq!(session("a", "x-session-id", ""), None);
         assert!(prompt_of("a", BODY, &[]).ask.is_cacheable);
         assert!(!prompt_of("a", BODY, &[("x-emberway-affinity", "off")]).ask.is_cacheable);
+    }
+
+    #[test]
+    fn all_turns_of_a_conversation_have_its_opener() {
+        let opener = |messages: &str| {
+            let body = format!(r#"{{"messages":[{messages}]}}"#);
+            prompt_of("a", &body, &[]).opener.expect("a prompt")
+        };
+        let system = r#"{"role":"system","content":"be kind"}"#;
+        let asked = |text: &str| format!(r#"{system},{{"role":"user","content":"{text}"}}"#);
+        let first = opener(&asked("hello"));
+        let later = r#",{"role":"assistant","content":"hi"},{"role":"user","content":"why?"}"#;
+        assert_eq!(opener(&format!("{}{later}", asked("hello"))), first);
+        assert_ne!(opener(&asked("good day")), first);
+        assert_ne!(opener(system), first);
+        assert_eq!(prompt_of("a", "{}", &[]).opener, None);
+        // Deeper than a chain goes: the last block.
+        let deep = asked(&"a".repeat(70_000));
+        assert_eq!(opener(&format!("{deep}{later}")), opener(&deep));
     }
 
     #[test]

@@ -344,6 +344,18 @@ pub const MISSES_DROPPED: Definition = counter(
     "Misses and prompt samples lost for `emberway usage --misses` because the task that writes them was behind, or its store failed for long.",
 );
 /// See its help.
+pub const TRACE_WRITTEN: Definition = counter(
+    "emberway_trace_records_written_total",
+    &[],
+    "Requests written to the trace.",
+);
+/// See its help.
+pub const TRACE_DROPPED: Definition = counter(
+    "emberway_trace_records_dropped_total",
+    &[],
+    "Requests lost for the trace because its queue was full or its file could not be written.",
+);
+/// See its help.
 pub const LOG_LINES_DROPPED: Definition = counter(
     "emberway_log_lines_dropped_total",
     &[],
@@ -399,6 +411,8 @@ pub const ALL: &[&Definition] = &[
     &USAGE_BATCHES,
     &USAGE_WRITE_ERRORS,
     &MISSES_DROPPED,
+    &TRACE_WRITTEN,
+    &TRACE_DROPPED,
     &LOG_LINES_DROPPED,
     &BUILD_INFO,
 ];

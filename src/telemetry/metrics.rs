@@ -68,6 +68,8 @@ struct Scraped {
     usage_batches: IntCounter,
     usage_write_errors: IntCounter,
     misses_dropped: IntCounter,
+    trace_written: IntCounter,
+    trace_dropped: IntCounter,
     log_lines_dropped: IntCounter,
 }
 
@@ -142,6 +144,8 @@ impl Scraped {
             usage_batches: counter(registry, &define::USAGE_BATCHES)?,
             usage_write_errors: counter(registry, &define::USAGE_WRITE_ERRORS)?,
             misses_dropped: counter(registry, &define::MISSES_DROPPED)?,
+            trace_written: counter(registry, &define::TRACE_WRITTEN)?,
+            trace_dropped: counter(registry, &define::TRACE_DROPPED)?,
             log_lines_dropped: counter(registry, &define::LOG_LINES_DROPPED)?,
         })
     }
@@ -180,6 +184,8 @@ impl Scraped {
         raise(&self.usage_batches, view.usage.batches);
         raise(&self.usage_write_errors, view.usage.write_errors);
         raise(&self.misses_dropped, view.misses_dropped);
+        raise(&self.trace_written, view.trace.written);
+        raise(&self.trace_dropped, view.trace.dropped);
         raise(&self.log_lines_dropped, view.log_lines_dropped);
     }
 

@@ -24,6 +24,7 @@ mod failover;
 mod harness;
 mod limits;
 mod membership;
+mod misses;
 mod placement;
 mod reload;
 mod reuse;

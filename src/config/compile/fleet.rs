@@ -194,7 +194,7 @@ fn warn_of_model(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, s
         let known: Vec<_> = throughput::models().collect();
         context.warn(
             &at.key("model"),
-            format!("how many tokens a PTU of `{model}` is worth is not known, so its limit is learned from refusals"),
+            format!("how many tokens a PTU of `{model}` is worth is not known, so its room is not either: only its refusals keep requests away"),
             format!("known are {}", known.join(", ")),
         );
     }

@@ -87,6 +87,7 @@ fn every_install_setting_is_named() {
         ("usage: {queue: 1}", "usage.queue"),
         ("usage: {when_full: wait}", "usage.when_full"),
         ("usage: {keep_days: 1}", "usage.keep_days"),
+        ("trace: {path: x}", "trace"),
         ("shutdown: {delay: 1s}", "shutdown.delay"),
         ("shutdown: {drain: 1s}", "shutdown.drain"),
         ("log: {filter: debug}", "log.filter"),

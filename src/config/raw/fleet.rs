@@ -107,8 +107,8 @@ pub(in crate::config) struct RawDeployment {
     /// Units of the SKU: thousands of tokens per minute, or PTUs for provisioned ones.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(in crate::config) capacity: Option<u32>,
-    /// Base model. For provisioned deployments it tells how many tokens a minute a PTU is worth; without it their limit is learned from
-    /// refusals only.
+    /// Base model. For provisioned deployments it tells how many tokens a minute a PTU is worth; without it nothing is known of their
+    /// room, and only their own refusals keep requests away.
     #[schemars(length(min = 1, max = 128), extend("examples" = ["gpt-4.1-mini", "gpt-4o"]))]
     pub(in crate::config) model: Option<String>,
     /// Share of traffic relative to the other members of a tier. Without it the share is `capacity` (in tokens per minute, so
@@ -196,7 +196,7 @@ pub(in crate::config) struct RawPool {
     /// Name in logs and metrics.
     pub(in crate::config) name: Name,
     /// Priority tiers, best first: a tier is used when no earlier one has a usable member.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 255)))]
     pub(in crate::config) tiers: Vec<Vec<RawMember>>,
 }
 

@@ -276,6 +276,14 @@ mod tests {
             },
             Some((Cause::Expired, 3_968)),
         );
+        check(
+            Facts {
+                here: 1_024,
+                lately: 2_300,
+                ..SEEN
+            },
+            Some((Cause::Expired, 3_968)),
+        );
         // What was here was cached, so that cannot be the cause.
         check(
             Facts {

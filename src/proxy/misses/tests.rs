@@ -8,6 +8,7 @@ use crate::config::load;
 use crate::core::ledger::drift::sample::Segment;
 use crate::core::placement::chain::Chain;
 use crate::core::placement::plan::{Candidate, Plan};
+use crate::core::placement::policy::Policy;
 use crate::core::placement::view::Ask;
 use crate::proxy::prompt::Prompt;
 use crate::storage::StoreError;
@@ -83,6 +84,7 @@ type Sent = (u32, u32, u32);
 
 fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
     let candidate = Candidate {
+        cost: 0.0,
         deployment: DeploymentIx(deployment),
         reason: Reason::Home,
         room: 0.0,
@@ -106,10 +108,13 @@ fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
     };
     Placed::of(
         &plan,
+        Policy::Nested,
         Prompt {
             chain: Chain::default(),
+            opener: None,
             ask,
         },
+        Duration::ZERO,
     )
 }
 
@@ -255,7 +260,8 @@ fn ask(ledger: &MissLedger, now: Instant, system: &str) {
 async fn drift_is_found_written_told_to_requests_and_ends() {
     let world = world(&[]);
     let began = Instant::now();
-    let text: String = (0..3_000).map(|word| format!("{:x} ", word * 7_919)).collect();
+    let number = |at: u32| (at * 7_919).to_string() + " ";
+    let text: String = (0..3_000).map(number).collect();
     // Somebody must have told a price first.
     world.note(0, 128, SENT_HERE);
     let store = Arc::clone(&world.store) as Arc<dyn MissStore>;

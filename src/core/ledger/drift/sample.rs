@@ -191,9 +191,8 @@ mod tests {
 
     /// Text without repetition.
     fn prose(words: usize) -> String {
-        (0..words)
-            .map(|word| format!("word{} ", word * 7_919 % 100_003))
-            .collect()
+        let word = |at: usize| ["word", &(at * 7_919 % 100_003).to_string(), " "].concat();
+        (0..words).map(word).collect()
     }
 
     #[test]
@@ -240,7 +239,7 @@ mod tests {
         assert_eq!(dull.bytes(dull.chunks.len()) as usize, HEAD_BYTES_MAX);
         assert!(dull.chunks.len() <= HEAD_BYTES_MAX / CHUNK_BYTES_MIN);
         let mut sampler = Sampler::new(&key);
-        sampler.push(&[b'a'; HEAD_BYTES_MAX]);
+        sampler.push(&vec![b'a'; HEAD_BYTES_MAX]);
         assert!(sampler.is_full());
     }
 
