@@ -110,6 +110,17 @@ async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
     assert_data_eq!(
         place.run(&arguments).await,
         str![[r#"
+exit 0
+--- stdout
+trace  policy  deployments  replicas  limit     hit  of bound  imbalance   w50   w95  refused  failed
+own    nested  3            1         -      50.0 %   100.0 %       3.00  3.00  3.00   0.00 %  0.00 %
+own    nested  1            1         -      50.0 %   100.0 %       1.00  1.00  1.00   0.00 %  0.00 %
+
+Against what really happened:
+trace  policy  deployments  replicas  limit     hit     was  tokens saved  USD saved
+own    nested  3            1         -      50.0 %  10.0 %         +2048      +0.00
+own    nested  1            1         -      50.0 %  10.0 %         +2048      +0.00
+
 "#]]
     );
     arguments.push("--json");
