@@ -16,6 +16,7 @@ SETUP := $(TARGET)/.setup
 CLIENTS := tests/clients
 VENV := $(CLIENTS)/.venv
 FUZZ_SECONDS ?= 15
+TRACES ?= $(or $(EMBERWAY_TRACES),../shared/traces)
 IMAGE ?= emberway
 
 .PHONY: help
@@ -99,6 +100,11 @@ bench: $(SETUP)/build-tools ## the benchmarks in benches/
 bench-proxy: build-dist $(SETUP)/bench-tools ## what the gateway as shipped costs beside nginx and beside no proxy
 	$(CARGO) build --profile dist --locked --example bench-upstream
 	python3 benches/proxy/run.py --emberway $(TARGET)/dist/emberway --upstream $(TARGET)/dist/examples/bench-upstream
+
+.PHONY: figures
+figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
+	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md
+	mv $(TARGET)/placement-figures.md docs/placement-figures.md
 
 # === Set-up, each step once ===
 

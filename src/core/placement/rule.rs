@@ -5,12 +5,14 @@ use std::time::Duration;
 /// The rule's numbers. The defaults are what was measured best; replay may try others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// Half-life of the counters: long enough to average over bursts, short enough to follow a working day.
+    /// Half-life of the counters: long enough for gateways that each see a part of the traffic to agree, short enough to follow a working
+    /// day.
     pub half_life: Duration,
-    /// Share of a deployment's limit that one home of a block may take before another is added, by the only gateway.
+    /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood. Longer ones let gateways begin
+    /// to divide hot heads later, and so at moments further apart.
+    pub window_min: Duration,
+    /// Share of a deployment's limit that one home of a block may take before another is added.
     pub home_share: f64,
-    /// The same by one of several: they add homes at different moments, and each change costs hits until all agree.
-    pub home_share_among_others: f64,
     /// Homes are lowered only below this part of what they are.
     pub lower: f64,
     /// Standard errors by which a load must surely need more or fewer homes.
@@ -41,15 +43,6 @@ pub struct Fill {
 }
 
 impl Rule {
-    /// Share of a limit that a home takes, by one of so many gateways.
-    pub fn home_share(&self, replicas: f64) -> f64 {
-        if replicas > 1.0 {
-            self.home_share_among_others
-        } else {
-            self.home_share
-        }
-    }
-
     /// How full deployments are filled by one of so many gateways.
     pub fn fill(&self, replicas: f64) -> Fill {
         if replicas > 1.0 { self.among_others } else { self.alone }
@@ -59,11 +52,11 @@ impl Rule {
 impl Default for Rule {
     fn default() -> Self {
         Self {
-            half_life: Duration::from_mins(10),
-            home_share: 0.12,
-            home_share_among_others: 0.15,
+            half_life: Duration::from_mins(7),
+            window_min: Duration::from_secs(10),
+            home_share: 0.13,
             lower: 0.4,
-            certainty: 1.0,
+            certainty: 1.25,
             alone: Fill {
                 new: 0.7,
                 warm: 1.0,

@@ -13,9 +13,6 @@ use super::nested::{self, Walk};
 use super::rule::Rule;
 use super::view::{Ask, Member, Tier, View};
 
-/// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood.
-const WINDOW_SECONDS_MIN: f64 = 10.0;
-
 /// What the pass found.
 #[derive(Debug)]
 pub(super) struct Survey {
@@ -54,7 +51,7 @@ struct Progress<'a> {
 /// How many minutes' worth the counters hold: their mean life, or the time since they began.
 pub(super) fn window_seconds(rule: &Rule, running: Duration) -> f64 {
     let mean_life = rule.half_life.as_secs_f64() / std::f64::consts::LN_2;
-    (running.as_secs_f64() + WINDOW_SECONDS_MIN).min(mean_life)
+    (running + rule.window_min).as_secs_f64().min(mean_life)
 }
 
 /// Whether a pass leaves a trace.
@@ -76,7 +73,7 @@ pub(super) fn survey(
     ask: &Ask,
     now: Duration,
 ) -> Survey {
-    let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share(view.replicas);
+    let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
     let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
     let mut is_known = false;
     let mut requests = SmallVec::with_capacity(chain.len());

@@ -70,12 +70,12 @@ fn a_cold_head_has_one_home_whatever_follows() {
 fn a_hot_head_has_several_and_its_conversations_stay_each_at_one() {
     let placement = Placement::new(Rule::default());
     let view = view(&[8]);
-    for number in 0..600 {
+    for number in 0..1_200 {
         placement.plan(
             &view,
             &chain(1, number),
             &ask(),
-            minutes(10) + Duration::from_millis(500 * number),
+            minutes(10) + Duration::from_millis(250 * number),
         );
     }
     let now = minutes(15);
