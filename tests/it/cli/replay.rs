@@ -103,9 +103,9 @@ async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
         "--deployments",
         "actual,actual-2",
         "--price-input",
-        "2.5",
+        "2500",
         "--price-cached",
-        "1.25",
+        "1250",
     ]);
     assert_data_eq!(
         place.run(&arguments).await,
@@ -117,9 +117,9 @@ own    nested  3            1         -      50.0 %   100.0 %       3.00  3.00  
 own    nested  1            1         -      50.0 %   100.0 %       1.00  1.00  1.00   0.00 %  0.00 %
 
 Against what really happened:
-trace  policy  deployments  replicas  limit     hit     was  tokens saved  USD saved
-own    nested  3            1         -      50.0 %  10.0 %         +2048      +0.00
-own    nested  1            1         -      50.0 %  10.0 %         +2048      +0.00
+trace  policy  deployments  replicas  limit     was  would be  tokens saved  USD saved
+own    nested  3            1         -      10.0 %    50.0 %         +2048      +2.56
+own    nested  1            1         -      10.0 %    50.0 %         +2048      +2.56
 
 "#]]
     );
@@ -131,11 +131,11 @@ own    nested  1            1         -      50.0 %  10.0 %         +2048      +
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .expect("a row");
     assert_eq!((&row["saved_tokens"], &row["deployments"]), (&2048.into(), &3.into()));
-    assert_eq!(row["saved_usd"], 2048.0 * 1.25 / 1e6);
+    assert_eq!(row["saved_usd"], 2.56);
     place.write("made.jsonl", TRACE);
     let said = place.run(&["replay", "made.jsonl", "--json"]).await;
     assert!(
-        said.contains(r#""actual_hit":null,"saved_tokens":null,"saved_usd":null"#),
+        said.contains(r#""actual_hit":null,"replayed_hit":null,"saved_tokens":null,"saved_usd":null"#),
         "{said}"
     );
 }
