@@ -88,6 +88,18 @@ fn a_hot_head_has_several_and_its_conversations_stay_each_at_one() {
 }
 
 #[test]
+fn a_head_that_is_asked_for_often_has_keys_and_one_that_is_not_has_none() {
+    let (placement, view) = (Placement::new(Rule::default()), view(&[8]));
+    let key = |head, conversation, now| placement.plan(&view, &chain(head, conversation), &ask(), now).cache_key;
+    for number in 0..600 {
+        key(1, number % 7, minutes(10) + Duration::from_millis(500 * number));
+    }
+    let now = minutes(15);
+    assert!(key(1, 3, now).is_some_and(|key| key.keys > 1));
+    assert_eq!(key(2, 3, now), None);
+}
+
+#[test]
 fn where_it_was_sent_comes_first_until_the_cache_forgets() {
     let placement = Placement::new(Rule::default());
     let view = view(&[8]);
