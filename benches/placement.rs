@@ -113,7 +113,7 @@ fn placement(bencher: Bencher<'_, '_>, size: Size) {
         let (request, now) = next.next().expect("a cycle");
         let chain = chain(request);
         let plan = placement.plan(&view, &chain, &ASK, now);
-        placement.sent(&chain, view.tiers[0].members[0].seed, now);
+        placement.sent(&chain, 16_384, view.tiers[0].members[0].seed, now);
         plan
     });
 }
@@ -156,7 +156,7 @@ fn plan_and_send(bencher: Bencher<'_, '_>, blocks: u64) {
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         let (chain, now) = next.next().expect("a cycle");
         let plan = placement.plan(&view, black_box(chain), &ASK, now);
-        placement.sent(chain, view.tiers[0].members[0].seed, now);
+        placement.sent(chain, 16_384, view.tiers[0].members[0].seed, now);
         plan
     });
 }

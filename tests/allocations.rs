@@ -110,7 +110,7 @@ fn placing_a_prompt_allocates_nothing_for_a_block() {
             "{bytes} bytes"
         );
         assert_eq!(
-            allocations(|| placement.sent(&chain, view.tiers[0].members[0].seed, now)),
+            allocations(|| placement.sent(&chain, 16_384, view.tiers[0].members[0].seed, now)),
             0
         );
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
@@ -29,8 +29,8 @@ use crate::telemetry::metrics;
 /// connections for ever without a token.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(90);
 
-/// Largest body that is explained: the largest that clients may send by default.
-const EXPLAINED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Largest body that is explained: read in a few milliseconds, so that nobody else waits.
+const EXPLAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -47,8 +47,8 @@ pub struct Sources {
     pub token: Option<Secret>,
 }
 
-/// Explains a chat body.
-pub type Explain = dyn Fn(&[u8], &HeaderMap) -> Result<Vec<u8>, (u16, Bytes)> + Send + Sync;
+/// Explains a chat body of a client, by its name.
+pub type Explain = dyn Fn(&str, &[u8], &HeaderMap) -> Result<Vec<u8>, (u16, Bytes)> + Send + Sync;
 
 /// The gateway's state, as `/readyz` and `/status` tell it.
 #[derive(Debug, Clone, Serialize)]
@@ -220,9 +220,21 @@ async fn status(State(sources): State<Arc<Sources>>) -> Json<Status> {
     Json((sources.status)())
 }
 
-async fn explain(State(sources): State<Arc<Sources>>, headers: HeaderMap, body: Bytes) -> Response {
+/// Whose body is explained.
+#[derive(Deserialize)]
+struct ExplainQuery {
+    #[serde(default)]
+    client: String,
+}
+
+async fn explain(
+    State(sources): State<Arc<Sources>>,
+    Query(query): Query<ExplainQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match (sources.explain)(&body, &headers) {
+    match (sources.explain)(&query.client, &body, &headers) {
         Ok(explanation) => ([json], explanation).into_response(),
         Err((status, body)) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -288,7 +300,7 @@ mod tests {
         Arc::new(Sources {
             metrics: Box::new(|| Ok(String::new())),
             status: Box::new(|| panic!("nobody asks for it")),
-            explain: Box::new(|_, _| panic!("nobody asks for it")),
+            explain: Box::new(|_, _, _| panic!("nobody asks for it")),
             token: None,
         })
     }

@@ -18,6 +18,9 @@ pub struct ExplainArgs {
     /// A chat completion's body as JSON; `-` reads it from standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// The client whose body it is: names of sessions, and a `prompt_cache_key` of its own, count within it.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    client: String,
     /// The gateway's admin listener.
     #[arg(long, env = "EMBERWAY_ADMIN_URL", default_value = "http://127.0.0.1:9090")]
     url: reqwest::Url,
@@ -70,7 +73,8 @@ async fn ask(args: &ExplainArgs, body: Vec<u8>) -> anyhow::Result<String> {
         .no_proxy()
         .build()
         .context("cannot set up the HTTP client")?;
-    let url = args.url.join("/admin/explain").context("`--url` has no host")?;
+    let mut url = args.url.join("/admin/explain").context("`--url` has no host")?;
+    url.query_pairs_mut().append_pair("client", &args.client);
     let mut request = client.post(url.clone()).body(body);
     if let Some(token) = &args.token {
         request = request.bearer_auth(token);

@@ -77,6 +77,9 @@ pub struct LoadArgs {
     /// The same seed sends the same prompts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Number of the first conversation: runs of one seed with other numbers share their heads and nothing else.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    first_conversation: u64,
     /// Stop at the first failed request.
     #[arg(long)]
     fail_fast: bool,
@@ -131,6 +134,7 @@ impl LoadArgs {
                 max_tokens: self.max_tokens,
                 stamp_after: self.stamp_after,
                 seed: self.seed,
+                first_conversation: self.first_conversation,
             },
             concurrency: self.concurrency,
             rate: self.rate,

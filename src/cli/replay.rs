@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use strum::VariantArray as _;
 
-use crate::replay::matrix::{Finished, Matrix};
+use crate::replay::matrix::{Finished, Matrix, Run};
 use crate::replay::policy::PolicyName;
+use crate::replay::report::Prices;
+use crate::replay::trace::Trace;
 use crate::replay::world::{CacheKeys, Outage, Provider, Setting};
 use crate::replay::{plot, report, trace};
 
@@ -24,9 +27,9 @@ pub struct ReplayArgs {
     /// Policies; `nested` is ours.
     #[arg(long, value_delimiter = ',', default_value = "nested", value_parser = words::<PolicyName>(PolicyName::VARIANTS))]
     policy: Vec<PolicyName>,
-    /// Deployments, all alike.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "8")]
-    deployments: Vec<NonZeroUsize>,
+    /// Deployments, all alike; `actual` for as many as the trace tells, also `actual+2`, `actual-1`.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "8", value_parser = count)]
+    deployments: Vec<Count>,
     /// Gateways that share nothing; each request comes to any of them.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1")]
     replicas: Vec<NonZeroUsize>,
@@ -57,6 +60,15 @@ pub struct ReplayArgs {
     /// Tokens of a block, where a trace does not say it.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     block_tokens: Option<u32>,
+    /// Play this route's requests only, of a trace that tells routes.
+    #[arg(long, value_name = "ROUTE")]
+    route: Option<String>,
+    /// USD for a million prompt tokens that are not cached: what a run saves against a trace that tells what was cached.
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_cached")]
+    price_input: Option<f64>,
+    /// USD for a million that are cached.
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_input")]
+    price_cached: Option<f64>,
     /// Which replica gets which request, and ties.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -86,6 +98,58 @@ fn factor(text: &str) -> Result<Factor, String> {
         Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Factor(Some(factor))),
         _ => Err("a number above zero such as `1.5`, or `none`".to_owned()),
     }
+}
+
+/// How many deployments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Count {
+    /// So many.
+    Of(usize),
+    /// As many as the trace tells, and so many more.
+    Actual(isize),
+}
+
+fn count(text: &str) -> Result<Count, String> {
+    let wrong = || "a number such as `8`, or `actual`, `actual+2`, `actual-1`".to_owned();
+    let parsed = match text.strip_prefix("actual") {
+        Some("") => Some(Count::Actual(0)),
+        Some(more) if more.starts_with(['+', '-']) => more.parse().ok().map(Count::Actual),
+        Some(_) => None,
+        None => text.parse().ok().filter(|&number| number > 0).map(Count::Of),
+    };
+    parsed.ok_or_else(wrong)
+}
+
+impl Count {
+    /// The deployments for a trace.
+    fn of(self, trace: &Trace) -> anyhow::Result<usize> {
+        let count = match self {
+            Self::Of(count) => count,
+            Self::Actual(more) => {
+                let name = &trace.name;
+                let actual = trace.actual.deployments;
+                anyhow::ensure!(
+                    actual > 0,
+                    "the trace `{name}` does not tell its deployments; give `--deployments` a number"
+                );
+                let count = actual.checked_add_signed(more).filter(|&count| count > 0);
+                count.with_context(|| format!("`{name}` has {actual} deployments, so `actual{more:+}` leaves none"))?
+            }
+        };
+        anyhow::ensure!(
+            count <= DEPLOYMENTS_MAX,
+            "`{count}` deployments are too many; at most {DEPLOYMENTS_MAX}"
+        );
+        Ok(count)
+    }
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    let price = text
+        .parse()
+        .ok()
+        .filter(|price: &f64| price.is_finite() && *price >= 0.0);
+    price.ok_or_else(|| "a number of USD such as `2.5`".to_owned())
 }
 
 fn outage(text: &str) -> Result<Outage, String> {
@@ -127,20 +191,26 @@ impl ReplayArgs {
         self.machines.iter().flat_map(|&machines| hosted(machines)).collect()
     }
 
-    fn settings(&self) -> Vec<Setting> {
+    /// The settings for a trace.
+    fn settings(&self, trace: &Trace) -> anyhow::Result<Vec<Setting>> {
         let mut settings = Vec::new();
+        let counts: Vec<_> = self
+            .deployments
+            .iter()
+            .map(|count| count.of(trace))
+            .collect::<Result<_, _>>()?;
         let keys: &[CacheKeys] = if self.provider == "engine" {
             &[CacheKeys::Off]
         } else {
             &self.cache_key
         };
         for provider in self.providers() {
-            for &deployments in &self.deployments {
+            for &deployments in &counts {
                 for &Factor(limit_factor) in &self.limit_factor {
                     for &replicas in &self.replicas {
                         for &cache_keys in keys {
                             settings.push(Setting {
-                                deployments: deployments.get(),
+                                deployments,
                                 replicas: replicas.get(),
                                 limit_factor,
                                 provider,
@@ -155,7 +225,31 @@ impl ReplayArgs {
                 }
             }
         }
-        settings
+        Ok(settings)
+    }
+
+    /// Every policy in every setting with every trace.
+    fn matrix(&self) -> anyhow::Result<Matrix> {
+        let mut matrix = Matrix {
+            runs: Vec::new(),
+            prices: self
+                .price_input
+                .zip(self.price_cached)
+                .map(|(input, cached)| Prices { input, cached }),
+        };
+        for path in &self.traces {
+            let trace = Arc::new(trace::read(path, self.block_tokens, self.route.as_deref())?);
+            for setting in self.settings(&trace)? {
+                for &policy in &self.policy {
+                    matrix.runs.push(Run {
+                        trace: Arc::clone(&trace),
+                        policy,
+                        setting: setting.clone(),
+                    });
+                }
+            }
+        }
+        Ok(matrix)
     }
 }
 
@@ -164,21 +258,8 @@ impl ReplayArgs {
 /// # Errors
 /// When a trace cannot be read, or table or pictures cannot be written.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let most = args.deployments.iter().map(|count| count.get()).max().unwrap_or(0);
-    anyhow::ensure!(
-        most <= DEPLOYMENTS_MAX,
-        "`{most}` deployments are too many; at most {DEPLOYMENTS_MAX}"
-    );
-    let mut traces = Vec::with_capacity(args.traces.len());
-    for path in &args.traces {
-        traces.push(Arc::new(trace::read(path, args.block_tokens)?));
-    }
-    let matrix = Matrix {
-        traces,
-        policies: args.policy.clone(),
-        settings: args.settings(),
-    };
-    let bar = progress_bar(matrix.len(), args.no_progress)?;
+    let matrix = args.matrix()?;
+    let bar = progress_bar(matrix.runs.len(), args.no_progress)?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runs = matrix.play(args.threads.map_or(cores, NonZeroUsize::get), || bar.inc(1));
     bar.finish_and_clear();
@@ -210,6 +291,9 @@ fn print(runs: &[Finished], json: bool) -> anyhow::Result<()> {
     } else {
         let rows: Vec<_> = runs.iter().map(|run| run.row.clone()).collect();
         writeln!(stdout, "{}", report::table(&rows))?;
+        if let Some(savings) = report::savings(&rows) {
+            writeln!(stdout, "\nAgainst what really happened:\n{savings}")?;
+        }
     }
     Ok(stdout.flush()?)
 }
@@ -219,6 +303,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::replay::trace::Actual;
 
     #[derive(Debug, Parser)]
     struct Flags {
@@ -229,7 +314,15 @@ mod tests {
     fn settings(flags: &str) -> Result<Vec<Setting>, String> {
         let flags = ["replay", "t.jsonl"].into_iter().chain(flags.split_whitespace());
         let flags = Flags::try_parse_from(flags).map_err(|error| error.to_string())?;
-        Ok(flags.replay.settings())
+        let trace = Trace {
+            name: "t".to_owned(),
+            actual: Actual {
+                deployments: 3,
+                ..Actual::default()
+            },
+            ..Trace::default()
+        };
+        flags.replay.settings(&trace).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -246,6 +339,13 @@ mod tests {
     }
 
     #[test]
+    fn deployments_follow_the_trace() {
+        let all = settings("--deployments actual,actual+2,actual-1,8").unwrap();
+        let counts: Vec<_> = all.iter().map(|setting| setting.deployments).collect();
+        assert_eq!(counts, [3, 5, 2, 8]);
+    }
+
+    #[test]
     fn wrong_flags_are_named() {
         for (flags, part) in [
             ("--policy best", "possible values: nested, round_robin"),
@@ -253,6 +353,15 @@ mod tests {
             ("--replicas 0", "--replicas"),
             ("--outage 1:2", "three numbers"),
             ("--provider azure", "engine, hosted"),
+            ("--deployments 0", "a number such as `8`"),
+            ("--deployments actual2", "a number such as `8`"),
+            ("--deployments 65", "`65` deployments are too many"),
+            (
+                "--deployments actual-3",
+                "`t` has 3 deployments, so `actual-3` leaves none",
+            ),
+            ("--price-input 2", "--price-cached"),
+            ("--price-input -2 --price-cached 1", "--price-input"),
         ] {
             let message = settings(flags).unwrap_err();
             assert!(message.contains(part), "{message}");

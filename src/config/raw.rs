@@ -26,6 +26,8 @@ pub(in crate::config) struct RawConfig {
     /// Where usage records go. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) usage: RawUsage,
+    /// A trace of what comes, as lengths and hashes, for `emberway replay`. Without it there is none. Changing it needs a restart.
+    pub(in crate::config) trace: Option<RawTrace>,
     /// What is logged, and how. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) log: RawLog,
@@ -143,6 +145,41 @@ impl Default for RawUsage {
             keep_days: None,
         }
     }
+}
+
+/// A trace of what comes, as lengths and hashes, for `emberway replay`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Trace")]
+pub(in crate::config) struct RawTrace {
+    /// File of JSON lines; a relative path starts at the working directory. References such as `${env:NAME}` are resolved.
+    #[schemars(extend("examples" = ["/var/lib/emberway/trace.jsonl"]))]
+    pub(in crate::config) path: String,
+    /// Share of conversations that is written, each whole.
+    #[serde(default = "default_trace_share")]
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub(in crate::config) share: f64,
+    /// Key of all hashes in it. Gateways whose traces are to be joined need the same one. Without it a random one is made at each start.
+    pub(in crate::config) key: Option<SecretText>,
+    /// Size beyond which a file is put aside, as `path.1` and so on, and the next one begun.
+    #[serde(default = "default_trace_rotate")]
+    pub(in crate::config) rotate: SizeText,
+    /// Files that are kept aside.
+    #[serde(default = "default_trace_keep")]
+    #[schemars(range(max = 1_000))]
+    pub(in crate::config) keep: u32,
+}
+
+fn default_trace_share() -> f64 {
+    0.1
+}
+
+fn default_trace_rotate() -> SizeText {
+    SizeText::mib(100)
+}
+
+fn default_trace_keep() -> u32 {
+    10
 }
 
 /// What happens to a usage record when the queue is full.

@@ -46,6 +46,8 @@ pub fn outline(snapshot: &Snapshot, pool: &Pool) -> View {
         first.unwrap_or(0) as u32
     };
     let member = |member: &crate::core::topology::Member| Member {
+        output_weight: snapshot.deployments[member.deployment.0].output_weight(),
+        counts_cached: !snapshot.deployments[member.deployment.0].sku.is_provisioned(),
         seed: rendezvous::seed(&snapshot.deployments[member.deployment.0].id),
         region: region(member.deployment),
         weight: member.weight,

@@ -172,6 +172,21 @@ pub struct Deployment {
     pub created_at_ms: Option<i64>,
     /// Days without a successful call after which Azure deletes it; 15 for fine-tuned models.
     pub inactivity_days: Option<u32>,
+    /// What it costs, if the configuration says so.
+    pub price: Option<Price>,
+}
+
+/// What a deployment costs, in US dollars; each is finite and not negative, and none where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Price {
+    /// A million prompt tokens that were not cached.
+    pub input: Option<f64>,
+    /// A million prompt tokens that were cached; not more than `input`.
+    pub cached_input: Option<f64>,
+    /// A million completion tokens.
+    pub output: Option<f64>,
+    /// An hour of its existence.
+    pub hour: Option<f64>,
 }
 
 /// Tokens per minute of one unit of a per-token SKU.

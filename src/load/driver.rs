@@ -132,7 +132,7 @@ fn begin(plan: Plan, observer: Option<Observer>) -> Result<Run, LoadError> {
         prompts,
         client,
         started,
-        conversations: AtomicU64::new(0),
+        conversations: AtomicU64::new(plan.prompts.first_conversation),
         in_flight: AtomicU64::new(0),
         tally,
         record,

@@ -101,6 +101,8 @@ pub struct PromptShape {
     pub stamp_after: Option<u32>,
     /// Same seed, same prompts.
     pub seed: u64,
+    /// Number of the first conversation. Runs of one seed that count from different numbers share their heads and nothing else.
+    pub first_conversation: u64,
 }
 
 /// When a run ends by itself.

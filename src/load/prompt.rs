@@ -121,6 +121,7 @@ mod tests {
             max_tokens: 1,
             stamp_after: None,
             seed,
+            first_conversation: 0,
         })
     }
 

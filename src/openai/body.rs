@@ -48,7 +48,7 @@ pub fn edited(body: &Bytes, request: &Request<'_>, edits: Edits<'_>) -> Pieces {
             None => append_member(&mut appended, request.is_empty, "model", &value),
         }
     }
-    if let Some(key) = edits.cache_key.filter(|_| request.prompt_cache_key.is_none()) {
+    if let Some(key) = edits.cache_key.filter(|_| !request.has_own_cache_key()) {
         let value = json_string(key);
         if let Some(at) = &request.prompt_cache_key_at {
             list.push(Edit {
@@ -254,7 +254,13 @@ mod tests {
         };
         check(r#"{"n":1}"#, KEY, r#"{"n":1,"prompt_cache_key":"00ff"}"#);
         check(r#"{"prompt_cache_key": null}"#, KEY, r#"{"prompt_cache_key": "00ff"}"#);
-        check(r#"{"prompt_cache_key":"mine"}"#, KEY, r#"{"prompt_cache_key":"mine"}"#);
+        for own in [
+            r#"{"prompt_cache_key":"mine"}"#,
+            r#"{"prompt_cache_key":7}"#,
+            r#"{"prompt_cache_key":"\ud800"}"#,
+        ] {
+            check(own, KEY, own);
+        }
         let all = Edits {
             cache_key: Some("00ff"),
             ..BOTH

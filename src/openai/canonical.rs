@@ -44,8 +44,27 @@ const END: u8 = 0xfe;
 /// detail, at 4 bytes a token. How many tokens it really is, its base64 text does not tell.
 pub const ATTACHMENT_BYTES: usize = 765 * 4;
 
+/// What a segment is to a sink that wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A tool's definition.
+    Tool,
+    /// The response's schema.
+    Schema,
+    /// A message of the system or developer.
+    System,
+    /// Any other message, or a `prompt` or `input`.
+    Message,
+}
+
 /// Takes a prompt's canonical bytes.
 pub trait Sink {
+    /// Whether it wants to know what each segment is.
+    fn wants_parts(&self) -> bool {
+        false
+    }
+    /// A segment begins.
+    fn begin_segment(&mut self, _part: Part) {}
     /// Takes the next bytes.
     fn push(&mut self, bytes: &[u8]);
     /// The segment ends here.
@@ -149,6 +168,9 @@ impl<S: Sink> Writer<'_, S> {
             Kind::Message => b'm',
             Kind::Plain => b'p',
         };
+        if self.stage.wants_parts() {
+            self.stage.begin_segment(part(kind, *cursor));
+        }
         self.push(&[SEGMENT, letter]);
         match (kind, cursor.peek()) {
             (Kind::Tool | Kind::Schema, _) => self.value(cursor, Place::Definition),
@@ -339,6 +361,31 @@ impl<S: Sink> Writer<'_, S> {
 /// The keys of a message that come first.
 const ROLE: &[u8] = &[STRING, b'r', b'o', b'l', b'e'];
 const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't'];
+
+/// What a segment of this kind is, which begins here.
+fn part(kind: Kind, mut cursor: Cursor<'_>) -> Part {
+    match kind {
+        Kind::Tool => return Part::Tool,
+        Kind::Schema => return Part::Schema,
+        Kind::Plain => return Part::Message,
+        Kind::Message => {}
+    }
+    if cursor.peek() != Some(b'{') {
+        return Part::Message;
+    }
+    cursor.pass();
+    let is_system = |mut role: Cursor<'_>| {
+        role.peek() == Some(b'"') && {
+            let role = role.string();
+            role.means("system") || role.means("developer")
+        }
+    };
+    if find(cursor, "role").is_some_and(|found| is_system(found.value)) {
+        Part::System
+    } else {
+        Part::Message
+    }
+}
 
 /// A member of an object.
 #[derive(Debug, Clone, Copy)]

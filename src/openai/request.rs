@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub prompt_cache_key: Option<Cow<'a, str>>,
     /// Where the value of `prompt_cache_key` stands, whatever it is.
     pub prompt_cache_key_at: Option<Range<usize>>,
+    /// Whether that value is `null`.
+    pub prompt_cache_key_is_null: bool,
     /// `user`, where it is a string.
     pub user: Option<Cow<'a, str>>,
     /// Where the body's closing brace stands.
@@ -43,6 +45,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// Whether the client sent a `prompt_cache_key`, of whatever kind: that is between it and the provider.
+    pub fn has_own_cache_key(&self) -> bool {
+        self.prompt_cache_key_at.is_some() && !self.prompt_cache_key_is_null
+    }
+
     /// Most tokens of all answers together, as the provider counts them against a limit; none without a bound of the client's.
     pub fn output_tokens_max(&self) -> Option<u64> {
         self.answer_tokens_max
@@ -222,6 +229,7 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
             .unwrap_or(1)
             .max(1),
         prompt_cache_key: members.prompt_cache_key.and_then(text),
+        prompt_cache_key_is_null: raw(members.prompt_cache_key).is_none(),
         prompt_cache_key_at: members.prompt_cache_key.map(|raw| span(body, raw)),
         user: members.user.and_then(text),
         closing_at,

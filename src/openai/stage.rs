@@ -3,7 +3,7 @@
 //! A prompt comes in runs of some sixty bytes between escapes; a call, a copy and a check for each would cost more than all the rest. What is
 //! gathered is as long as a block of placement, so that a long segment's blocks are hashed where they stand.
 
-use super::canonical::Sink;
+use super::canonical::{Part, Sink};
 use super::json;
 
 /// Longest piece that is given to the sink.
@@ -37,6 +37,16 @@ impl<'a, S: Sink> Stage<'a, S> {
     /// Whether the sink takes no more.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    /// Whether the sink wants to know what each segment is, and still takes it.
+    pub(super) fn wants_parts(&self) -> bool {
+        !self.is_full && self.sink.wants_parts()
+    }
+
+    /// A segment begins. All before it has been given away.
+    pub(super) fn begin_segment(&mut self, part: Part) {
+        self.sink.begin_segment(part);
     }
 
     /// Bytes that came, taken by the sink or not.

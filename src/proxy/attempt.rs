@@ -20,10 +20,10 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::learn;
-use crate::proxy::observe::Observed;
+use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::placing::Placed;
 use crate::proxy::state::{DeploymentState, InFlight};
-use crate::proxy::upstream::Exchange;
+use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
 /// What is tried, where and why.
@@ -81,7 +81,7 @@ impl Attempt<'_> {
         // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
         let mut in_flight = self.call.live.deployments[self.deployment.0].state.enter(start);
         context.begin_attempt(self.deployment, self.reason, start);
-        let sent = self.observed(start).sending(context.placed.as_deref_mut());
+        let sent = self.observed(start).note_sending(context.placed.as_deref_mut());
         let result = tokio::select! {
             biased;
             result = self.ask(context.placed.as_deref_mut()) => Ok(result),
@@ -101,8 +101,13 @@ impl Attempt<'_> {
         }
         match result {
             Ok(Ok(begun)) => {
-                let took = now.saturating_duration_since(start);
-                self.observed(now).has_begun(context.placed.as_deref(), took);
+                let observed = self.observed(now);
+                if matches!(begun, Begun::Events { .. }) {
+                    observed.note_latency(now.saturating_duration_since(start));
+                }
+                if let Some(placed) = context.placed.as_deref().filter(|placed| !placed.is_spilled) {
+                    observed.note_begun(placed);
+                }
                 Attempted::Chosen(Box::new(Chosen {
                     begun,
                     deployment: self.deployment,
@@ -124,11 +129,11 @@ impl Attempt<'_> {
         }
     }
 
-    /// Takes from an answer's head what it says of the deployment's limits. A request that is too large for the deployment says nothing
-    /// about others: it must not put the deployment to rest.
+    /// Learns from an attempt's end what it says of the deployment's limits. A request that is too large for the deployment says nothing
+    /// about others: its verdict is that the deployment works.
     fn learn_limits(
         &self,
-        context: &RequestContext,
+        context: &mut RequestContext,
         result: &Result<Result<Begun, Failed>, Box<pingora::Error>>,
         verdict: Verdict,
         sent: Sent,
@@ -136,18 +141,23 @@ impl Attempt<'_> {
     ) -> Verdict {
         let observed = self.observed(now);
         match result {
-            Ok(Ok(begun)) => observed.head(&begun.head().headers, sent),
+            Ok(Ok(begun)) => {
+                let is_own = observed.note_head(&begun.head().headers, sent);
+                if let Some(placed) = context.placed.as_deref_mut() {
+                    placed.is_spilled = !is_own;
+                }
+            }
             Ok(Err(Failed::Answer {
                 head,
                 body,
                 retry_after,
                 ..
             })) => {
-                observed.head(&head.headers, sent);
+                observed.note_refused(sent);
+                observed.note_head(&head.headers, sent);
                 if verdict.outcome == AttemptOutcome::Throttled {
-                    let estimate = context.placed.as_ref().map_or(0.0, |placed| placed.estimate);
                     let kind = wire_error::read(body).throttle_kind();
-                    if observed.throttled(kind, *retry_after, estimate) {
+                    if observed.note_throttled(kind, *retry_after, sent) == Throttling::NeverFits {
                         return Verdict {
                             effect: Effect::Works,
                             ..verdict
@@ -155,6 +165,7 @@ impl Attempt<'_> {
                     }
                 }
             }
+            Ok(Err(Failed::Open(OpenError::Unreachable(_)))) => observed.note_refused(sent),
             Ok(Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. })) | Err(_) => {}
         }
         verdict
@@ -162,10 +173,10 @@ impl Attempt<'_> {
 
     /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
     /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
-    async fn ask(&self, placed: Option<&mut Placed>) -> Result<Begun, Failed> {
+    async fn ask(&self, mut placed: Option<&mut Placed>) -> Result<Begun, Failed> {
         let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
         let state = &self.call.live.deployments[self.deployment.0].state;
-        let key = placed.as_ref().filter(|_| self.call.request.prompt_cache_key.is_none());
+        let key = placed.as_ref().filter(|_| !self.call.request.has_own_cache_key());
         let key = key.and_then(|placed| placed.key_for(self.call.live, self.deployment));
         let mut options = Options {
             usage: configured.stream_usage
@@ -173,11 +184,13 @@ impl Attempt<'_> {
                 && state.takes_stream_usage(clock::now_ms()),
             cache_key: key,
         };
+        note_keyed(&mut placed, options);
         let mut result = self.exchange(options).await;
         let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
         while let Some(option) = options.refused_by(&result) {
             options.remove(option);
             refused.push(option);
+            note_keyed(&mut placed, options);
             // Boxed, since it is large and seldom needed.
             result = Box::pin(self.exchange(options)).await;
         }
@@ -190,9 +203,6 @@ impl Attempt<'_> {
                 }
                 .emit();
             }
-        }
-        if let Some(placed) = placed {
-            placed.was_keyed = options.cache_key.is_some();
         }
         result
     }
@@ -260,6 +270,13 @@ impl Attempt<'_> {
             },
         )
         .await
+    }
+}
+
+/// Notes before it is sent whether a key goes along: the client may leave meanwhile.
+fn note_keyed(placed: &mut Option<&mut Placed>, options: Options) {
+    if let Some(placed) = placed {
+        placed.was_keyed = options.cache_key.is_some();
     }
 }
 

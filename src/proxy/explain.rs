@@ -43,7 +43,7 @@ pub struct Explanation {
     pub homes: usize,
     /// Tokens believed to be cached at one deployment at least.
     pub warm_tokens: u32,
-    /// The `prompt_cache_key` that a hot head gets.
+    /// The `prompt_cache_key` that a hot head gets where the deployment may have one and the client sent none.
     pub cache_key: Option<KeyShown>,
     /// Whom a request would be sent to, in this order.
     pub candidates: Vec<CandidateShown>,
@@ -117,23 +117,26 @@ impl From<ProxyError> for Refused {
     }
 }
 
-/// Explains what would become of a chat body. `headers` are those of the request for the explanation; sessions and a declined affinity
+/// Explains what would become of a chat body of a client's, by its name, which matters for its hints only. `headers` are those of the request for the explanation; sessions and a declined affinity
 /// are read from them as from a client's.
 ///
 /// # Errors
 /// As the client would be refused.
-pub fn explain(gateway: &Gateway, body: &[u8], headers: &HeaderMap, now: Instant) -> Result<Explanation, Refused> {
+pub fn explain(
+    gateway: &Gateway,
+    client: &str,
+    body: &[u8],
+    headers: &HeaderMap,
+    now: Instant,
+) -> Result<Explanation, Refused> {
     let live = gateway.live.load_full();
     let snapshot = &live.config.runtime.snapshot;
     let request = request::parse(body).map_err(ProxyError::from)?;
     let route = find_route(&live, request.model.as_deref())?;
     let route = &snapshot.routes[route.0];
     let pool = &snapshot.pools[route.pool.0];
-    let scope = Scope {
-        pool: &pool.id,
-        client: "",
-    };
-    let prompt = prompt::read(scope, &request, WireOperation::Chat, headers);
+    let scope = Scope { pool: &pool.id, client };
+    let prompt = prompt::read(scope, &request, WireOperation::Chat, headers, None);
     let view = placing::view(gateway, &live, route.pool, now);
     let plan = placing::explain(gateway, &live, route, &view, &prompt, now);
     Ok(Explanation {
@@ -148,11 +151,14 @@ pub fn explain(gateway: &Gateway, body: &[u8], headers: &HeaderMap, now: Instant
         key_block: plan.key.map(|(at, _)| at),
         homes: plan.homes,
         warm_tokens: plan.warm_tokens,
-        cache_key: plan.cache_key.map(|key| KeyShown {
-            value: key.text(),
-            keys: key.keys,
-            pays: key.pays,
-        }),
+        cache_key: plan
+            .cache_key
+            .filter(|_| !request.has_own_cache_key())
+            .map(|key| KeyShown {
+                value: key.text(),
+                keys: key.keys,
+                pays: key.pays,
+            }),
         candidates: candidates(&live, &view, &plan),
         left_out: left_out(&live, route.pool, &view),
     })

@@ -62,14 +62,26 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let route = &live.config.runtime.snapshot.routes[route.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
+    let scope = scope(&live, context, pool);
+    let mut sampler = gateway.misses.sampler(&route.id, Instant::now());
     let prompt = prompt::read(
-        scope(&live, context, pool),
+        scope,
         &request,
         operation,
         &session.req_header().headers,
+        sampler.as_mut(),
     );
-    let plan = placing::plan(gateway, &live, route, &prompt, Instant::now());
-    context.placed = Some(Box::new(Placed::of(&plan, prompt)));
+    if let Some(sampler) = sampler {
+        gateway.misses.sample(&route.id, sampler);
+    }
+    let now = Instant::now();
+    let plan = placing::plan(gateway, &live, route, &prompt, now);
+    context.placed = Some(Box::new(Placed::of(
+        &plan,
+        route.policy,
+        prompt,
+        gateway.memory.since_start(now),
+    )));
 
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);

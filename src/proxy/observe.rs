@@ -4,29 +4,30 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::HeaderName;
+use parking_lot::MutexGuard;
 
 use crate::core::placement::plan::Candidate;
 use crate::core::placement::rendezvous;
 use crate::core::placement::room::{Sent, Throttle};
 use crate::core::placement::truth::Trial;
+use crate::core::provider::{CACHEABLE_TOKENS, ROUTING_TOKENS, STEP_TOKENS};
 use crate::core::topology::{Deployment, DeploymentIx};
 use crate::openai::azure::{self, RateLimits};
 use crate::openai::error::ThrottleKind;
 use crate::openai::usage::Usage;
 use crate::proxy::Gateway;
 use crate::proxy::placing::Placed;
-use crate::proxy::state::Live;
+use crate::proxy::prompt::Prompt;
+use crate::proxy::state::{Learned, Live};
 use crate::telemetry::events;
 
-/// Hits grow in steps of so many tokens.
-const HIT_STEP: u32 = 128;
 /// Fewer tokens are no trial of what a cache keeps: what is estimated of a prompt's parts is not exact enough.
 const TRIAL_TOKENS_MIN: u32 = 512;
-/// The provider caches no shorter prompt.
-const CACHEABLE_TOKENS: u32 = 1_024;
 /// Who asks for so much rest says that the request never fits: Azure names a day.
 const NEVER_FITS_REST: Duration = Duration::from_hours(1);
 
+/// Set where a provisioned deployment's request was answered by another one.
+const SPILLED_FROM: HeaderName = HeaderName::from_static("x-ms-spillover-from-deployment");
 const SESSION: HeaderName = HeaderName::from_static("azureml-model-session");
 
 /// A deployment that is asked, or has told something.
@@ -51,35 +52,40 @@ impl Observed<'_> {
         self.gateway.memory.since_start(self.now)
     }
 
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.live.deployments[self.deployment.0].state.learned.lock()
+    }
+
     /// A request is sent there.
-    pub fn sending(&self, placed: Option<&mut Placed>) -> Sent {
-        let estimate = placed.map_or(0.0, |placed| {
-            placed.estimate = self.estimate(placed);
-            placed.estimate
-        });
-        let mut learned = self.live.deployments[self.deployment.0].state.learned.lock();
-        learned.room.sent(estimate, self.since_start())
-    }
-
-    /// What a request counts against the limit, in tokens: for provisioned deployments what is cached counts nothing.
-    fn estimate(&self, placed: &Placed) -> f64 {
-        let (configured, ask) = (self.configured(), &placed.prompt.ask);
-        if !configured.sku.is_provisioned() {
-            return f64::from(ask.total_tokens);
+    pub fn note_sending(&self, placed: Option<&mut Placed>) -> Sent {
+        let cost = |placed: &Placed| {
+            let planned = placed.candidate(self.deployment);
+            planned.map_or(f64::from(placed.prompt.ask.total_tokens), |candidate| candidate.cost)
+        };
+        let cost = placed.as_deref().map_or(0.0, cost);
+        let sent = self.learned().room.sent(cost, self.since_start());
+        if let Some(placed) = placed {
+            placed.sent = Some(sent);
+            placed.is_spilled = false;
         }
-        let expected = placed
-            .candidate(self.deployment)
-            .map_or(0, |candidate| candidate.expected_tokens);
-        let output = f64::from(ask.total_tokens.saturating_sub(ask.prompt_tokens));
-        f64::from(ask.prompt_tokens.saturating_sub(expected)) + configured.output_weight() * output
+        sent
     }
 
-    /// An answer's head has come: what it says of limits and of who serves.
-    pub fn head(&self, headers: &HeaderMap, sent: Sent) {
+    /// It was not taken: it counts nothing.
+    pub fn note_refused(&self, sent: Sent) {
+        self.learned().room.returned(sent, self.since_start());
+    }
+
+    /// An answer's head has come: what it says of limits and of who serves. False if it is of another deployment, which Azure
+    /// spilled the request over to: it then says nothing of this one.
+    pub fn note_head(&self, headers: &HeaderMap, sent: Sent) -> bool {
+        if headers.contains_key(SPILLED_FROM) {
+            return false;
+        }
         let limits = azure::rate_limits(|name| headers.get(name)?.to_str().ok());
         let mut changed = None;
         {
-            let mut learned = self.live.deployments[self.deployment.0].state.learned.lock();
+            let mut learned = self.learned();
             if let RateLimits {
                 tokens: Some((limit, remaining)),
                 ..
@@ -91,7 +97,9 @@ impl Observed<'_> {
                 }
             }
             if let Some((limit, remaining)) = limits.requests {
-                learned.room.reported_requests(limit, remaining, self.since_start());
+                learned
+                    .room
+                    .reported_requests(limit, remaining, sent, self.since_start());
             }
             if let Some(session) = headers.get(SESSION).and_then(|value| value.to_str().ok()) {
                 learned.truth.served_by(rendezvous::seed(session));
@@ -106,57 +114,58 @@ impl Observed<'_> {
             }
             .emit();
         }
+        true
     }
 
-    /// A request was throttled. True if it alone is more than the deployment takes in a minute, so that the refusal says nothing about
-    /// others.
-    pub fn throttled(&self, kind: ThrottleKind, rest: Option<Duration>, estimate: f64) -> bool {
+    /// A request was throttled.
+    pub fn note_throttled(&self, kind: ThrottleKind, rest: Option<Duration>, sent: Sent) -> Throttling {
         let what = match kind {
             _ if self.configured().sku.is_provisioned() => Throttle::Tokens,
             ThrottleKind::Tokens => Throttle::Tokens,
             ThrottleKind::Requests => Throttle::Requests,
             ThrottleKind::Other => Throttle::Other,
         };
-        let mut learned = self.live.deployments[self.deployment.0].state.learned.lock();
+        let mut learned = self.learned();
         // The provider reckons in its own way: within a half it may be either.
-        if rest.is_some_and(|rest| rest >= NEVER_FITS_REST) && estimate > learned.room.limit() / 2.0 {
-            return true;
+        if rest.is_some_and(|rest| rest >= NEVER_FITS_REST) && sent.tokens() > learned.room.limit() / 2.0 {
+            return Throttling::NeverFits;
         }
-        learned
-            .room
-            .refused(what, self.live.rules.rest(rest), self.since_start());
-        false
+        let rest = self.live.rules.rest(rest);
+        learned.room.refused(what, rest, self.since_start());
+        Throttling::Rests
     }
 
-    /// It has begun to answer after this time: from now on the prompt is in its cache.
-    pub fn has_begun(&self, placed: Option<&Placed>, took: Duration) {
-        let live = &self.live.deployments[self.deployment.0];
-        let since = self.since_start();
-        live.state.learned.lock().latency.observed(took.as_secs_f64(), since);
-        if let Some(placed) = placed {
-            self.gateway
-                .memory
-                .placement
-                .sent(&placed.prompt.chain, live.seed, since);
+    /// A stream's first output has come after this time.
+    pub fn note_latency(&self, took: Duration) {
+        self.learned().latency.observed(took.as_secs_f64(), self.since_start());
+    }
+
+    /// It has begun to answer: from now on the prompt is in its cache.
+    pub fn note_begun(&self, placed: &Placed) {
+        let seed = self.live.deployments[self.deployment.0].seed;
+        let placement = &self.gateway.memory.placement;
+        if placed.is_counted {
+            let Prompt { chain, ask, .. } = &placed.prompt;
+            placement.sent(chain, ask.prompt_tokens, seed, self.since_start());
         }
     }
 
-    /// The answer has told what it used: compares it with what was expected. Tokens that were expected to be cached, as the provider
-    /// counts tokens.
-    pub fn has_used(&self, placed: &Placed, usage: Usage) -> u32 {
+    /// The answer has told what it used: compares it with what was expected.
+    pub fn note_used(&self, placed: &Placed, usage: Usage) {
         let since = self.since_start();
         let configured = self.configured();
         let candidate = placed.candidate(self.deployment);
         let scale = Scale::of(placed, usage);
-        let expected = candidate.map_or(0, |candidate| scale.tokens(candidate.expected_tokens));
         let cached = u32::try_from(usage.cached).unwrap_or(u32::MAX);
-        let trial = candidate.and_then(|candidate| trial(candidate, scale, cached));
+        // A hot head overflows its machine, and is moved among machines by its keys: what it misses is no sign of a loss.
+        let judged = candidate.filter(|_| placed.cache_key.is_none());
+        let trial = judged.and_then(|candidate| trial(candidate, placed, scale, cached));
         let was_lost = {
-            let mut learned = self.live.deployments[self.deployment.0].state.learned.lock();
-            if configured.sku.is_provisioned() {
+            let mut learned = self.learned();
+            if let Some(sent) = placed.sent {
                 let output = configured.output_weight() * usage.completion as f64;
                 let used = usage.prompt.saturating_sub(usage.cached) as f64 + output;
-                learned.room.settled(placed.estimate, used, since);
+                learned.room.settled(sent, used, since);
             }
             trial.is_some_and(|trial| learned.truth.observed(trial, since))
         };
@@ -168,10 +177,19 @@ impl Observed<'_> {
         }
         if let Some(key) = &placed.cache_key {
             let placement = &self.gateway.memory.placement;
+            let expected = candidate.map_or(0, |candidate| scale.tokens(candidate.expected_tokens));
             placement.observed(key, placed.was_keyed, expected, cached, since);
         }
-        expected
     }
+}
+
+/// What a 429 means for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttling {
+    /// The deployment asks for rest.
+    Rests,
+    /// The request alone is more than the deployment takes in a minute: others may fit.
+    NeverFits,
 }
 
 /// From tokens that were estimated by bytes to the provider's own.
@@ -185,22 +203,24 @@ impl Scale {
 
     /// Rounded down to the step in which hits grow.
     fn tokens(self, estimated: u32) -> u32 {
-        (f64::from(estimated) * self.0) as u32 / HIT_STEP * HIT_STEP
+        (f64::from(estimated) * self.0) as u32 / STEP_TOKENS * STEP_TOKENS
     }
 }
 
 /// What an answer says of the part of the prompt that was sent longest ago.
-fn trial(candidate: &Candidate, scale: Scale, cached: u32) -> Option<Trial> {
-    let (sent, newer) = (
-        scale.tokens(candidate.sent_tokens),
-        scale.tokens(candidate.newer_tokens),
-    );
-    if sent < CACHEABLE_TOKENS || sent - newer.min(sent) < TRIAL_TOKENS_MIN {
+fn trial(candidate: &Candidate, placed: &Placed, scale: Scale, cached: u32) -> Option<Trial> {
+    let sent = scale.tokens(candidate.sent_tokens);
+    let newer = scale.tokens(candidate.newer_tokens).min(sent);
+    if sent < CACHEABLE_TOKENS || sent - newer < TRIAL_TOKENS_MIN {
         return None;
     }
+    let chain = &placed.prompt.chain;
+    let routing = chain.blocks_within(ROUTING_TOKENS).saturating_sub(1);
     Some(Trial {
         sent: sent - newer,
         cached: cached.saturating_sub(newer),
         idle: candidate.idle,
+        planned_at: placed.planned_at,
+        head: chain.ids().get(routing).map_or(0, |id| id.low()),
     })
 }

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
-use crate::core::placement::plain;
+use crate::core::placement::plain::{self, Plain};
 use crate::core::placement::plan::{Candidate, Placement, Plan};
+use crate::core::placement::policy::Policy;
+use crate::core::placement::room::Sent;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::shard::CacheKey;
 use crate::core::placement::view::View;
@@ -50,21 +52,36 @@ pub struct Placed {
     pub cache_key: Option<CacheKey>,
     /// Who was planned, with what was expected there.
     pub candidates: SmallVec<[Candidate; 8]>,
+    /// Prompt tokens that were believed to be cached at one deployment at least.
+    pub warm_tokens: u32,
+    /// Prompt tokens that had been sent to one of them in the last hour.
+    pub sent_tokens: u32,
+    /// Whether its blocks are counted: not where placement does not look at them.
+    pub is_counted: bool,
     /// Whether the last attempt was sent with the key.
     pub was_keyed: bool,
-    /// What the last attempt was reckoned to count against the deployment's limit, in tokens.
-    pub estimate: f64,
+    /// When it was planned, since the gateway's start.
+    pub planned_at: Duration,
+    /// The last attempt, as the deployment's limits count it.
+    pub sent: Option<Sent>,
+    /// Whether the last answer came from another deployment that Azure spilled over to: it says nothing of the one that was asked.
+    pub is_spilled: bool,
 }
 
 impl Placed {
     /// Of a plan.
-    pub fn of(plan: &Plan, prompt: Prompt) -> Self {
+    pub fn of(plan: &Plan, policy: Policy, prompt: Prompt, planned_at: Duration) -> Self {
         Self {
             prompt,
             cache_key: plan.cache_key,
             candidates: plan.candidates.clone(),
+            warm_tokens: plan.warm_tokens,
+            sent_tokens: plan.sent_tokens,
+            is_counted: policy == Policy::Nested && plan.key.is_some(),
             was_keyed: false,
-            estimate: 0.0,
+            planned_at,
+            sent: None,
+            is_spilled: false,
         }
     }
 
@@ -91,12 +108,14 @@ impl Placed {
 /// Plans a request by its route's policy, and counts it.
 pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now: Instant) -> Plan {
     let view = view(gateway, live, route.pool, now);
-    let Prompt { chain, ask } = prompt;
+    let Prompt { chain, ask, .. } = prompt;
     match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);
             gateway.memory.placement.plan(&view, chain, ask, since)
         }
+        // A head's hash is affinity too.
+        Some(Plain::HeadHash) if !ask.is_cacheable => plain::plan(Plain::LeastBusy, &view, chain, ask, 0),
         Some(policy) => {
             let turn = live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed);
             plain::plan(policy, &view, chain, ask, turn)
@@ -106,7 +125,7 @@ pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now:
 
 /// The plan that a request would have now, without counting it.
 pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, prompt: &Prompt, now: Instant) -> Plan {
-    let Prompt { chain, ask } = prompt;
+    let Prompt { chain, ask, .. } = prompt;
     match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);

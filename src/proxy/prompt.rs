@@ -13,9 +13,10 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use sha2::{Digest as _, Sha256};
 
-use crate::core::placement::chain::{BYTES_PER_TOKEN, Chain, ChainBuilder};
+use crate::core::ledger::drift::sample::{Sampler, Segment};
+use crate::core::placement::chain::{BYTES_PER_TOKEN, BlockId, Chain, ChainBuilder};
 use crate::core::placement::view::Ask;
-use crate::openai::canonical::{self, Sink};
+use crate::openai::canonical::{self, Part, Sink};
 use crate::openai::request::Request;
 use crate::openai::target::WireOperation;
 
@@ -37,6 +38,9 @@ pub const AFFINITY_HEADER: HeaderName = HeaderName::from_static("x-emberway-affi
 pub struct Prompt {
     /// Its blocks, within the pool's scope.
     pub chain: Chain,
+    /// The block that its first message of a user ends with, or the last one where that is deeper: equal for all turns of a conversation. None
+    /// for an empty prompt.
+    pub opener: Option<BlockId>,
     /// Its size and kind.
     pub ask: Ask,
 }
@@ -50,35 +54,83 @@ pub struct Scope<'a> {
     pub client: &'a str,
 }
 
-struct Blocks(ChainBuilder);
+/// Who takes a prompt's canonical bytes: the chain, and the sampler where there is one.
+struct Blocks<'a> {
+    chain: ChainBuilder,
+    sampler: Option<&'a mut Sampler>,
+    /// The kind of the segment that has begun, and blocks up to the end of the first message that is not the system's.
+    part: Part,
+    opener: Option<usize>,
+}
 
-impl Sink for Blocks {
+impl Sink for Blocks<'_> {
+    fn wants_parts(&self) -> bool {
+        self.sampler.is_some() || self.opener.is_none()
+    }
+
+    fn begin_segment(&mut self, part: Part) {
+        self.part = part;
+        if let Some(sampler) = &mut self.sampler {
+            sampler.segment(match part {
+                Part::Tool => Segment::Tools,
+                Part::Schema => Segment::Format,
+                Part::System => Segment::System,
+                Part::Message => Segment::Message,
+            });
+        }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
-        self.0.push(bytes);
+        self.chain.push(bytes);
+        if let Some(sampler) = &mut self.sampler {
+            sampler.push(bytes);
+        }
     }
 
     fn end_segment(&mut self) {
-        self.0.cut();
+        self.chain.cut();
+        if self.part == Part::Message {
+            self.opener.get_or_insert(self.chain.blocks());
+        }
     }
 
+    // The sampler reads no deeper than the chain.
     fn is_full(&self) -> bool {
-        self.0.is_full()
+        self.chain.is_full()
     }
 }
 
-/// Reads a prompt. Linear in its length, up to the depth that placement looks at.
-pub fn read(scope: Scope<'_>, request: &Request<'_>, operation: WireOperation, headers: &HeaderMap) -> Prompt {
+/// Reads a prompt, and lets a sampler read along. Linear in its length, up to the depth that placement looks at.
+pub fn read(
+    scope: Scope<'_>,
+    request: &Request<'_>,
+    operation: WireOperation,
+    headers: &HeaderMap,
+    sampler: Option<&mut Sampler>,
+) -> Prompt {
     let own_key = request.prompt_cache_key.as_deref();
     let name = own_key.map_or(Cow::Borrowed(scope.pool), |key| {
         Cow::Owned([scope.pool, "\0", scope.client, "\0", key].concat())
     });
-    let mut blocks = Blocks(ChainBuilder::new(&name));
+    let mut blocks = Blocks {
+        chain: ChainBuilder::new(&name),
+        sampler,
+        part: Part::Message,
+        opener: None,
+    };
     let shape = canonical::write(request, &mut blocks);
     let prompt_tokens = shape.bytes.div_ceil(BYTES_PER_TOKEN) as u64;
     let output = request.output_tokens_max().unwrap_or(OUTPUT_DEFAULT);
     let is_opted_out = headers.get(AFFINITY_HEADER).is_some_and(|value| value == "off");
+    let opener = blocks.opener;
+    let chain = blocks.chain.finish();
+    let ids = chain.ids();
     Prompt {
-        chain: blocks.0.finish(),
+        opener: opener
+            .and_then(|blocks| ids.get(blocks.checked_sub(1)?))
+            .or_else(|| ids.last())
+            .copied(),
+        chain,
         ask: Ask {
             prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX),
             total_tokens: u32::try_from(prompt_tokens.saturating_add(output)).unwrap_or(u32::MAX),
@@ -91,7 +143,8 @@ pub fn read(scope: Scope<'_>, request: &Request<'_>, operation: WireOperation, h
 
 /// The session that the client names, as a hash within its scope. SHA-256, so that no client can choose where it lands.
 fn session(scope: Scope<'_>, headers: &HeaderMap) -> Option<u64> {
-    let name = SESSION_HEADERS.iter().find_map(|header| headers.get(header))?;
+    let named = |header: &HeaderName| headers.get(header).filter(|name| !name.is_empty());
+    let name = SESSION_HEADERS.iter().find_map(named)?;
     let mut hash = Sha256::new();
     for part in [scope.pool.as_bytes(), scope.client.as_bytes(), name.as_bytes()] {
         hash.update((part.len() as u64).to_le_bytes());
@@ -105,10 +158,12 @@ fn session(scope: Scope<'_>, headers: &HeaderMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::RandomState;
+
     use super::*;
     use crate::openai::request;
 
-    fn read_with(client: &str, body: &str, headers: &[(&'static str, &str)]) -> Prompt {
+    fn prompt_of(client: &str, body: &str, headers: &[(&'static str, &str)]) -> Prompt {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a value"));
@@ -119,6 +174,7 @@ mod tests {
             &request::parse(body.as_bytes()).expect("valid"),
             WireOperation::Chat,
             &map,
+            None,
         )
     }
 
@@ -126,24 +182,24 @@ mod tests {
 
     #[test]
     fn the_providers_estimate_is_prompt_and_bound() {
-        let ask = read_with("a", BODY, &[]).ask;
+        let ask = prompt_of("a", BODY, &[]).ask;
         assert_eq!(ask.total_tokens, ask.prompt_tokens + 200);
-        let unbounded = read_with("a", r#"{"messages":[]}"#, &[]).ask;
+        let unbounded = prompt_of("a", r#"{"messages":[]}"#, &[]).ask;
         assert_eq!(unbounded.total_tokens, unbounded.prompt_tokens + 16);
         let absurd = BODY.replace("100", "4294967295");
-        assert_eq!(read_with("a", &absurd, &[]).ask.total_tokens, u32::MAX);
+        assert_eq!(prompt_of("a", &absurd, &[]).ask.total_tokens, u32::MAX);
     }
 
     #[test]
     fn prompts_with_a_key_of_their_own_share_nothing_with_others() {
         let with = |client, key: &str| {
             let body = BODY.replace("\"n\"", &format!("\"prompt_cache_key\":{key},\"n\""));
-            read_with(client, &body, &[]).chain
+            prompt_of(client, &body, &[]).chain
         };
-        let plain = read_with("a", BODY, &[]).chain;
+        let plain = prompt_of("a", BODY, &[]).chain;
         assert_eq!(
             plain,
-            read_with("b", BODY, &[]).chain,
+            prompt_of("b", BODY, &[]).chain,
             "without a key all clients share"
         );
         assert_eq!(plain, with("a", "null"));
@@ -155,12 +211,66 @@ mod tests {
 
     #[test]
     fn sessions_are_each_clients_own_and_affinity_can_be_declined() {
-        let session = |client, name, value| read_with(client, BODY, &[(name, value)]).ask.session;
+        let session = |client, name, value| prompt_of(client, BODY, &[(name, value)]).ask.session;
         assert_eq!(session("a", "x-session-id", "1"), session("a", "x-bf-session-id", "1"));
         assert_ne!(session("a", "x-session-id", "1"), session("b", "x-session-id", "1"));
         assert_ne!(session("a", "x-session-id", "1"), session("a", "x-session-id", "2"));
         assert_eq!(session("a", "x-other", "1"), None);
-        assert!(read_with("a", BODY, &[]).ask.is_cacheable);
-        assert!(!read_with("a", BODY, &[("x-emberway-affinity", "off")]).ask.is_cacheable);
+        assert_eq!(session("a", "x-session-id", ""), None);
+        assert!(prompt_of("a", BODY, &[]).ask.is_cacheable);
+        assert!(!prompt_of("a", BODY, &[("x-emberway-affinity", "off")]).ask.is_cacheable);
+    }
+
+    #[test]
+    fn all_turns_of_a_conversation_have_its_opener() {
+        let opener = |messages: &str| {
+            let body = format!(r#"{{"messages":[{messages}]}}"#);
+            prompt_of("a", &body, &[]).opener.expect("a prompt")
+        };
+        let system = r#"{"role":"system","content":"be kind"}"#;
+        let asked = |text: &str| format!(r#"{system},{{"role":"user","content":"{text}"}}"#);
+        let first = opener(&asked("hello"));
+        let later = r#",{"role":"assistant","content":"hi"},{"role":"user","content":"why?"}"#;
+        assert_eq!(opener(&format!("{}{later}", asked("hello"))), first);
+        assert_ne!(opener(&asked("good day")), first);
+        assert_ne!(opener(system), first);
+        assert_eq!(prompt_of("a", "{}", &[]).opener, None);
+        // Deeper than a chain goes: the last block.
+        let deep = asked(&"a".repeat(70_000));
+        assert_eq!(opener(&format!("{deep}{later}")), opener(&deep));
+    }
+
+    #[test]
+    fn a_sampler_reads_the_head_with_its_segments() {
+        let read_along = |body: &str| {
+            let mut sampler = Sampler::new(&RandomState::new());
+            let scope = Scope {
+                pool: "pool",
+                client: "a",
+            };
+            let request = request::parse(body.as_bytes()).expect("valid");
+            let plain = read(scope, &request, WireOperation::Chat, &HeaderMap::new(), None);
+            let prompt = read(
+                scope,
+                &request,
+                WireOperation::Chat,
+                &HeaderMap::new(),
+                Some(&mut sampler),
+            );
+            assert_eq!(prompt.chain, plain.chain);
+            sampler.finish().segments()
+        };
+        assert_eq!(
+            read_along(
+                r#"{"messages":[{"content":"a","role":"system"},{"role":"developer","content":"b"},{"role":"user","content":"c"}],
+                    "tools":[{"type":"function"}],"response_format":{"type":"text"}}"#
+            ),
+            [Segment::Tools, Segment::Format, Segment::System, Segment::System]
+        );
+        assert_eq!(read_along(r#"{"prompt":"once upon a time"}"#), [Segment::Message]);
+        assert_eq!(
+            read_along(r#"{"messages":[{"role":"user","content":"a"},{"role":"system","content":"b"}]}"#),
+            [Segment::Message]
+        );
     }
 }

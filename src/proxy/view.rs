@@ -10,7 +10,8 @@ use crate::core::topology::{Deployment, Pool};
 use crate::proxy::Gateway;
 use crate::proxy::state::{Live, LiveDeployment};
 use crate::storage::queue::UsageStats;
-use crate::telemetry::view::{DeploymentView, FleetView, PlacementView, PoolView, RouteView, UsageView};
+use crate::storage::trace::TraceStats;
+use crate::telemetry::view::{DeploymentView, FleetView, PlacementView, PoolView, RouteView, TraceView, UsageView};
 
 /// Describes the gateway as it is now. Linear in routes, pools and deployments; takes each deployment's lock for a moment.
 pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
@@ -38,6 +39,11 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
         client_connections: gateway.clients.open() as u64,
         client_connections_refused: gateway.clients.refused(),
         usage: usage_view(gateway.usage.stats()),
+        misses_dropped: gateway.misses.dropped(),
+        trace: gateway
+            .trace
+            .as_ref()
+            .map_or_else(TraceView::default, |trace| trace_view(trace.stats())),
         ..FleetView::default()
     }
 }
@@ -118,6 +124,13 @@ fn usage_view(stats: &UsageStats) -> UsageView {
         dropped: stats.dropped.load(Ordering::Relaxed),
         batches: stats.batches.load(Ordering::Relaxed),
         write_errors: stats.write_errors.load(Ordering::Relaxed),
+    }
+}
+
+fn trace_view(stats: &TraceStats) -> TraceView {
+    TraceView {
+        written: stats.written.load(Ordering::Relaxed),
+        dropped: stats.dropped.load(Ordering::Relaxed),
     }
 }
 

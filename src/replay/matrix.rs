@@ -7,28 +7,29 @@ use std::thread;
 use parking_lot::Mutex;
 
 use super::policy::PolicyName;
-use super::report::Row;
+use super::report::{Prices, Row};
 use super::trace::Trace;
 use super::world::{self, Outcome, Provider, Setting};
 use crate::core::placement::rule::Rule;
 
-/// What to run.
-#[derive(Debug, Clone)]
+/// What to run, and what is paid.
+#[derive(Debug, Clone, Default)]
 pub struct Matrix {
-    /// Each trace.
-    pub traces: Vec<Arc<Trace>>,
-    /// Each policy.
-    pub policies: Vec<PolicyName>,
-    /// Each setting.
-    pub settings: Vec<Setting>,
+    /// In the order of the table.
+    pub runs: Vec<Run>,
+    /// What prompt tokens cost.
+    pub prices: Option<Prices>,
 }
 
 /// A run to make.
 #[derive(Debug, Clone)]
-struct Run {
-    trace: Arc<Trace>,
-    policy: PolicyName,
-    setting: Setting,
+pub struct Run {
+    /// What was asked.
+    pub trace: Arc<Trace>,
+    /// Who decides.
+    pub policy: PolicyName,
+    /// In which world.
+    pub setting: Setting,
 }
 
 /// A run that was made.
@@ -41,36 +42,9 @@ pub struct Finished {
 }
 
 impl Matrix {
-    /// How many runs it has.
-    pub fn len(&self) -> usize {
-        self.traces.len() * self.settings.len() * self.policies.len()
-    }
-
-    /// Whether there is nothing to run.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// In the order of the table: by trace, then setting, then policy.
-    fn runs(&self) -> Vec<Run> {
-        let mut runs = Vec::with_capacity(self.len());
-        for trace in &self.traces {
-            for setting in &self.settings {
-                for &policy in &self.policies {
-                    runs.push(Run {
-                        trace: Arc::clone(trace),
-                        policy,
-                        setting: setting.clone(),
-                    });
-                }
-            }
-        }
-        runs
-    }
-
     /// Makes all runs on `threads` threads and tells `finished` of each as it ends.
     pub fn play(&self, threads: usize, finished: impl Fn() + Sync) -> Vec<Finished> {
-        let runs = self.runs();
+        let runs = &self.runs;
         let bounds = Bounds::default();
         let next = AtomicUsize::new(0);
         let done: Mutex<Vec<Option<Finished>>> = Mutex::new(vec![None; runs.len()]);
@@ -78,7 +52,7 @@ impl Matrix {
             for _ in 0..threads.clamp(1, runs.len().max(1)) {
                 scope.spawn(|| {
                     while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&at| at < runs.len()) {
-                        let played = play(&runs[at], &bounds);
+                        let played = play(&runs[at], &bounds, self.prices);
                         done.lock()[at] = Some(played);
                         finished();
                     }
@@ -119,11 +93,11 @@ fn rule_for(setting: &Setting) -> Rule {
     }
 }
 
-fn play(run: &Run, bounds: &Bounds) -> Finished {
+fn play(run: &Run, bounds: &Bounds, prices: Option<Prices>) -> Finished {
     let bound = bounds.of(&run.trace, &run.setting);
     let outcome: Outcome = world::run(&run.trace, run.policy, &rule_for(&run.setting), &run.setting);
     Finished {
-        row: Row::of(&run.trace, run.policy, &run.setting, &outcome, bound),
+        row: Row::of(&run.trace, run.policy, &run.setting, &outcome, bound, prices),
         minutes: outcome.minutes.into_iter().collect(),
     }
 }

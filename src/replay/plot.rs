@@ -1,6 +1,9 @@
 //! Pictures of runs, as SVG: the hit ratio against replicas, and each deployment's load over the trace's time.
+//!
+//! Lines are named at their ends, in their colours, so that nothing is covered and no legend must be looked up. The colours are told apart
+//! by colour-blind readers too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,22 @@ use super::matrix::Finished;
 
 /// Size of a picture, in pixels.
 const SIZE: (u32, u32) = (900, 480);
+/// Room for names at the right, and between two of them.
+const NAMES_WIDTH: u32 = 150;
+const NAMES_APART: i32 = 15;
+
+const OURS: RGBColor = RGBColor(0, 114, 178);
+const OTHERS: [RGBColor; 8] = [
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(90, 90, 90),
+    RGBColor(86, 180, 233),
+    RGBColor(140, 86, 75),
+    RGBColor(150, 150, 0),
+];
+const FAINT: RGBColor = RGBColor(205, 205, 205);
 
 /// Why a picture could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -43,76 +62,123 @@ pub fn draw(runs: &[Finished], folder: &Path) -> Result<Vec<PathBuf>, PlotError>
         source,
     })?;
     let mut paths = Vec::new();
-    for (name, curves) in hit_curves(runs) {
+    for picture in hits(runs) {
         let path = folder.join(format!("hit-{}.svg", paths.len() + 1));
-        let picture = Picture {
-            title: &name,
-            x: "replicas",
-            y: "share of the bound, %",
-            curves,
-            y_from: None,
-        };
         write(&path, &picture)?;
         paths.push(path);
     }
     for (number, run) in runs.iter().enumerate() {
         let path = folder.join(format!("load-{}.svg", number + 1));
-        let row = &run.row;
-        let name = format!(
-            "{}, {}, {} replicas, {}",
-            row.trace,
-            row.policy,
-            row.replicas,
-            row.setting()
-        );
-        let picture = Picture {
-            title: &name,
-            x: "minute",
-            y: "prompt tokens a minute, thousands",
-            curves: load_curves(run),
-            y_from: Some(0.0),
-        };
-        write(&path, &picture)?;
+        write(&path, &load(run))?;
         paths.push(path);
     }
     Ok(paths)
 }
 
-type Curves = BTreeMap<String, Vec<(f64, f64)>>;
-
-/// For each trace and setting one picture, in it one curve a policy.
-fn hit_curves(runs: &[Finished]) -> BTreeMap<String, Curves> {
-    let mut pictures: BTreeMap<String, Curves> = BTreeMap::new();
-    for Finished { row, .. } in runs {
-        let picture = pictures.entry(format!("{}, {}", row.trace, row.setting())).or_default();
-        let curve = picture.entry(row.policy.to_owned()).or_default();
-        curve.push((row.replicas as f64, row.hit_of_bound * 100.0));
-        curve.sort_by(|a, b| a.0.total_cmp(&b.0));
-    }
-    pictures
-}
-
-fn load_curves(run: &Finished) -> Curves {
-    let mut curves = Curves::new();
-    for (minute, tokens) in &run.minutes {
-        for (deployment, tokens) in tokens.iter().enumerate() {
-            let curve = curves.entry(format!("deployment {}", deployment + 1)).or_default();
-            curve.push((*minute as f64, *tokens as f64 / 1e3));
-        }
-    }
-    curves
-}
-
-struct Picture<'a> {
-    title: &'a str,
-    x: &'a str,
-    y: &'a str,
-    curves: Curves,
+struct Picture {
+    title: String,
+    x: &'static str,
+    y: &'static str,
+    /// Names of the whole numbers of x; numbers are their own names where there are none.
+    x_names: Vec<String>,
     /// Where the y axis begins; none to begin a little below the lowest value.
     y_from: Option<f64>,
+    /// In order of drawing: later ones cover earlier ones.
+    curves: Vec<Curve>,
 }
 
-fn write(path: &Path, picture: &Picture<'_>) -> Result<(), PlotError> {
+struct Curve {
+    /// Written at its end; empty for nothing.
+    name: String,
+    colour: RGBColor,
+    width: u32,
+    points: Vec<(f64, f64)>,
+}
+
+/// For each trace and setting one picture, in it one curve a policy, ours on top.
+fn hits(runs: &[Finished]) -> Vec<Picture> {
+    type Policies<'a> = Vec<(&'a str, BTreeMap<usize, f64>)>;
+    let mut pictures: BTreeMap<String, Policies<'_>> = BTreeMap::new();
+    for Finished { row, .. } in runs {
+        let policies = pictures.entry(format!("{}, {}", row.trace, row.setting())).or_default();
+        let at = policies
+            .iter()
+            .position(|(policy, _)| *policy == row.policy)
+            .unwrap_or_else(|| {
+                policies.push((row.policy, BTreeMap::new()));
+                policies.len() - 1
+            });
+        policies[at].1.insert(row.replicas, row.hit_of_bound * 100.0);
+    }
+    let picture = |(title, mut policies): (String, Policies<'_>)| {
+        let replicas: BTreeSet<usize> = policies.iter().flat_map(|(_, hits)| hits.keys().copied()).collect();
+        policies.sort_by_key(|(policy, _)| *policy == "nested");
+        let curves = policies.into_iter().enumerate().map(|(number, (policy, hits))| {
+            let is_ours = policy == "nested";
+            let place = |count| replicas.range(..count).count() as f64;
+            Curve {
+                name: policy.to_owned(),
+                colour: if is_ours { OURS } else { OTHERS[number % OTHERS.len()] },
+                width: if is_ours { 3 } else { 2 },
+                points: hits.into_iter().map(|(count, hit)| (place(count), hit)).collect(),
+            }
+        });
+        Picture {
+            title,
+            x: "gateways that share nothing",
+            y: "cached tokens, % of the bound",
+            curves: curves.collect(),
+            x_names: replicas.iter().map(usize::to_string).collect(),
+            y_from: None,
+        }
+    };
+    pictures.into_iter().map(picture).collect()
+}
+
+/// Every deployment's load, and of each minute the busiest, the mean and the least busy. The trace's last minute is not whole, so it is left
+/// out unless it is the only one.
+fn load(run: &Finished) -> Picture {
+    let row = &run.row;
+    let minutes = match run.minutes.as_slice() {
+        [whole @ .., _] if !whole.is_empty() => whole,
+        all => all,
+    };
+    let curve = |name: &str, colour, width, of: &dyn Fn(&[u64]) -> f64| Curve {
+        name: name.to_owned(),
+        colour,
+        width,
+        points: minutes
+            .iter()
+            .map(|(minute, tokens)| (*minute as f64, of(tokens) / 1e3))
+            .collect(),
+    };
+    let mut curves: Vec<_> = (0..row.deployments)
+        .map(|at| curve("", FAINT, 1, &|tokens| tokens[at] as f64))
+        .collect();
+    let most = |tokens: &[u64]| tokens.iter().max().copied().unwrap_or(0) as f64;
+    let least = |tokens: &[u64]| tokens.iter().min().copied().unwrap_or(0) as f64;
+    let mean = |tokens: &[u64]| tokens.iter().sum::<u64>() as f64 / tokens.len().max(1) as f64;
+    curves.push(curve("least busy", OTHERS[1], 2, &least));
+    curves.push(curve("busiest", OTHERS[0], 2, &most));
+    curves.push(curve("mean", OURS, 3, &mean));
+    let gateways = if row.replicas == 1 { "gateway" } else { "gateways" };
+    Picture {
+        title: format!(
+            "{}, {}, {} {gateways}, {}",
+            row.trace,
+            row.policy,
+            row.replicas,
+            row.setting()
+        ),
+        x: "minute of the trace",
+        y: "prompt tokens a minute and deployment, thousands",
+        x_names: Vec::new(),
+        y_from: Some(0.0),
+        curves,
+    }
+}
+
+fn write(path: &Path, picture: &Picture) -> Result<(), PlotError> {
     let mut text = String::new();
     paint(&mut text, picture).map_err(|error| PlotError::Draw {
         path: path.to_owned(),
@@ -124,8 +190,8 @@ fn write(path: &Path, picture: &Picture<'_>) -> Result<(), PlotError> {
     })
 }
 
-fn paint(text: &mut String, picture: &Picture<'_>) -> Result<(), Box<dyn std::error::Error>> {
-    let points = || picture.curves.values().flatten();
+fn paint(text: &mut String, picture: &Picture) -> Result<(), Box<dyn std::error::Error>> {
+    let points = || picture.curves.iter().flat_map(|curve| &curve.points);
     let range = |of: fn(&(f64, f64)) -> f64| {
         points().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), point| {
             (low.min(of(point)), high.max(of(point)))
@@ -139,33 +205,79 @@ fn paint(text: &mut String, picture: &Picture<'_>) -> Result<(), Box<dyn std::er
     let root = SVGBackend::with_string(text, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
-        .caption(picture.title, ("sans-serif", 15))
+        .caption(&picture.title, ("sans-serif", 16))
         .margin(10)
-        .x_label_area_size(36)
-        .y_label_area_size(56)
+        .margin_right(NAMES_WIDTH)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
         .build_cartesian_2d(
-            x.0..x.1.max(x.0 + 1.0),
+            x.0 - 0.1..x.1.max(x.0 + 1.0),
             picture.y_from.unwrap_or(y.0 - margin)..y.1 + margin,
         )?;
+    let x_name = |at: &f64| {
+        let is_whole = (at - at.round()).abs() < 1e-6;
+        let name = picture.x_names.get(at.round() as usize);
+        match name {
+            Some(name) if is_whole => name.clone(),
+            None if is_whole && picture.x_names.is_empty() => format!("{at:.0}"),
+            _ => String::new(),
+        }
+    };
     chart
         .configure_mesh()
         .x_desc(picture.x)
         .y_desc(picture.y)
+        .x_labels(if picture.x_names.is_empty() {
+            10
+        } else {
+            picture.x_names.len()
+        })
+        .x_label_formatter(&x_name)
+        .y_label_formatter(&|value| format!("{value:.0}"))
+        .disable_x_mesh()
         .light_line_style(WHITE)
+        .bold_line_style(RGBColor(230, 230, 230))
+        .label_style(("sans-serif", 13))
         .draw()?;
-    for (number, (name, curve)) in picture.curves.iter().enumerate() {
-        let colour = Palette99::pick(number).to_rgba();
-        chart
-            .draw_series(LineSeries::new(curve.iter().copied(), colour.stroke_width(2)))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour.stroke_width(2)));
+    let mut ends = Vec::new();
+    for curve in &picture.curves {
+        let style = curve.colour.stroke_width(curve.width);
+        chart.draw_series(LineSeries::new(curve.points.iter().copied(), style))?;
+        if !picture.x_names.is_empty() {
+            let dots = curve
+                .points
+                .iter()
+                .map(|&point| Circle::new(point, 3, curve.colour.filled()));
+            chart.draw_series(dots)?;
+        }
+        if let Some(last) = curve.points.last().filter(|_| !curve.name.is_empty()) {
+            ends.push((chart.backend_coord(last), curve));
+        }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK)
-        .draw()?;
+    name_ends(&root, ends)?;
     root.present()?;
+    Ok(())
+}
+
+/// Writes the curves' names beside their ends, apart from each other and inside the picture.
+fn name_ends(
+    root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    mut ends: Vec<((i32, i32), &Curve)>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    ends.sort_by_key(|((_, y), _)| *y);
+    let mut lowest_free = 0;
+    for ((_, y), _) in &mut ends {
+        *y = (*y).max(lowest_free);
+        lowest_free = *y + NAMES_APART;
+    }
+    let mut highest_free = SIZE.1 as i32 - 2 * NAMES_APART;
+    for ((_, y), _) in ends.iter_mut().rev() {
+        *y = (*y).min(highest_free);
+        highest_free = *y - NAMES_APART;
+    }
+    for ((x, y), curve) in ends {
+        let style = ("sans-serif", 13).into_font().color(&curve.colour);
+        root.draw(&Text::new(curve.name.clone(), (x + 8, y - 7), style))?;
+    }
     Ok(())
 }

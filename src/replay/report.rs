@@ -7,6 +7,15 @@ use super::trace::Trace;
 use super::world::{CacheKeys, Outcome, Provider, Setting};
 use crate::columns::columns;
 
+/// What a million prompt tokens cost, in USD.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    /// Of those that are not cached.
+    pub input: f64,
+    /// Of those that are.
+    pub cached: f64,
+}
+
 /// A run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
@@ -46,11 +55,26 @@ pub struct Row {
     pub refused: f64,
     /// Requests that nobody took, per request.
     pub failed: f64,
+    /// Cached ÷ prompt tokens as it really was, over the requests that tell it; null where none does.
+    pub actual_hit: Option<f64>,
+    /// Prompt tokens found cached beyond those that really were, over the same requests; less than zero where fewer are.
+    pub saved_tokens: Option<i64>,
+    /// What these are worth, in USD; null without prices.
+    pub saved_usd: Option<f64>,
 }
 
 impl Row {
     /// Of a run.
-    pub fn of(trace: &Trace, policy: PolicyName, setting: &Setting, outcome: &Outcome, bound: f64) -> Self {
+    pub fn of(
+        trace: &Trace,
+        policy: PolicyName,
+        setting: &Setting,
+        outcome: &Outcome,
+        bound: f64,
+        prices: Option<Prices>,
+    ) -> Self {
+        let actual = trace.actual;
+        let worth = |(tokens, prices): (i64, Prices)| tokens as f64 * (prices.input - prices.cached) / 1e6;
         let (provider, machines, requests_per_minute) = match setting.provider {
             Provider::Engine => ("engine", None, None),
             Provider::Hosted {
@@ -82,7 +106,34 @@ impl Row {
             w95: outcome.w95,
             refused: outcome.refused,
             failed: outcome.failed,
+            actual_hit: (actual.prompt_tokens > 0).then(|| actual.cached_tokens as f64 / actual.prompt_tokens as f64),
+            saved_tokens: outcome.saved,
+            saved_usd: outcome.saved.zip(prices).map(worth),
         }
+    }
+
+    /// The cells of [`run_header`].
+    fn run_cells(&self, is_hosted: bool) -> Vec<String> {
+        let limit = self
+            .limit_factor
+            .map_or_else(|| "-".to_owned(), |factor| format!("x{factor}"));
+        let mut cells = vec![
+            self.trace.clone(),
+            self.policy.to_owned(),
+            self.deployments.to_string(),
+            self.replicas.to_string(),
+            limit,
+        ];
+        if is_hosted {
+            let number = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+            let hosted = [
+                number(self.machines),
+                number(self.requests_per_minute),
+                self.cache_key.clone(),
+            ];
+            cells.extend(hosted);
+        }
+        cells
     }
 
     /// What the run was, in words: for plots.
@@ -108,42 +159,58 @@ impl Row {
     }
 }
 
-/// The table of runs. Percentages; `of bound` is what to compare policies by.
-pub fn table(rows: &[Row]) -> String {
-    let is_hosted = rows.iter().any(|row| row.provider == "hosted");
+/// What tells runs apart: a hosted provider has more of it.
+fn run_header(is_hosted: bool) -> Vec<&'static str> {
     let mut header = vec!["trace", "policy", "deployments", "replicas", "limit"];
     if is_hosted {
         header.extend(["machines", "a minute", "key"]);
     }
+    header
+}
+
+fn is_hosted(rows: &[Row]) -> bool {
+    rows.iter().any(|row| row.provider == "hosted")
+}
+
+/// The table of runs. Percentages; `of bound` is what to compare policies by.
+pub fn table(rows: &[Row]) -> String {
+    let is_hosted = is_hosted(rows);
+    let mut header = run_header(is_hosted);
+    let numbers_from = header.len();
     header.extend(["hit", "of bound", "imbalance", "w50", "w95", "refused", "failed"]);
-    let numbers_from = header.iter().position(|name| *name == "hit").unwrap_or(0);
     let cells = rows.iter().map(|row| {
-        let limit = row
-            .limit_factor
-            .map_or_else(|| "-".to_owned(), |factor| format!("x{factor}"));
-        let mut cells = vec![
-            row.trace.clone(),
-            row.policy.to_owned(),
-            row.deployments.to_string(),
-            row.replicas.to_string(),
-            limit,
-        ];
-        if is_hosted {
-            let number = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-            cells.extend([
-                number(row.machines),
-                number(row.requests_per_minute),
-                row.cache_key.clone(),
-            ]);
-        }
-        let percent = |part: f64| format!("{:.2} %", part * 100.0);
-        cells.extend([
-            format!("{:.1} %", row.hit * 100.0),
-            format!("{:.1} %", row.hit_of_bound * 100.0),
-        ]);
+        let mut cells = row.run_cells(is_hosted);
+        cells.extend([percent(row.hit), percent(row.hit_of_bound)]);
         cells.extend([row.imbalance, row.w50, row.w95].map(|value| format!("{value:.2}")));
-        cells.extend([percent(row.refused), percent(row.failed)]);
+        cells.extend([row.refused, row.failed].map(|part| format!("{:.2} %", part * 100.0)));
         cells
     });
     columns(&header, numbers_from, cells.collect())
+}
+
+/// What each run would have saved against what really happened; none where no trace tells that.
+pub fn savings(rows: &[Row]) -> Option<String> {
+    let (is_hosted, has_money) = (is_hosted(rows), rows.iter().any(|row| row.saved_usd.is_some()));
+    let mut header = run_header(is_hosted);
+    let numbers_from = header.len();
+    header.extend(["hit", "was", "tokens saved"]);
+    if has_money {
+        header.push("USD saved");
+    }
+    let cells = rows.iter().filter_map(|row| {
+        let (was, saved) = row.actual_hit.zip(row.saved_tokens)?;
+        let mut cells = row.run_cells(is_hosted);
+        cells.extend([percent(row.hit), percent(was), format!("{saved:+}")]);
+        if has_money {
+            cells.push(row.saved_usd.map_or_else(|| "-".to_owned(), |usd| format!("{usd:+.2}")));
+        }
+        Some(cells)
+    });
+    let cells: Vec<_> = cells.collect();
+    (!cells.is_empty()).then(|| columns(&header, numbers_from, cells))
+}
+
+/// With one digit: what differs by less is chance.
+fn percent(part: f64) -> String {
+    format!("{:.1} %", part * 100.0)
 }

@@ -122,7 +122,7 @@ impl Policy for Nested {
         let now = Duration::from_secs_f64(asked.request.at);
         let placement = &self.replicas[asked.replica];
         let seed = self.view.tiers[0].members[deployment].seed;
-        placement.sent(&asked.request.chain, seed, now);
+        placement.sent(&asked.request.chain, asked.request.prompt, seed, now);
         let mut candidates = self.plan.candidates.iter();
         if let Some(key) = &self.plan.cache_key
             && let Some(candidate) = candidates.find(|candidate| candidate.deployment.0 == deployment)

@@ -3,14 +3,15 @@
 //! Formats, told apart by what is in the file, each also compressed (`.gz`):
 //!
 //! - one JSON object a request: `timestamp` (ms), `input_length`, `output_length`, `hash_ids` or `hash_runs` (`[[7,3]]` is 7, 8, 9), and
-//!   perhaps `session`, `head_blocks`, `block_size`, `is_first_turn`;
+//!   perhaps `session`, `head_blocks`, `block_size`, `is_first_turn`; where it was written by a gateway also `route`, and what really
+//!   happened: `deployment`, `cached_tokens`;
 //! - one JSON object a conversation: `id`, `block_size`, `requests`, each with `t` (s), `in`, `out`, `runs`; conversations are laid over one
 //!   another in one hour, each beginning at a time of its own, and share no blocks;
 //! - CSV of `TIMESTAMP,ContextTokens,GeneratedTokens`: no prompt shares anything with another.
 //!
 //! Where no block size is given it is the smallest power of two that holds the mean block.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use flate2::read::MultiGzDecoder;
 use crate::core::placement::chain::{BlockId, Chain};
 
 mod lines;
+
+use lines::Reading;
 
 /// Tokens of a prompt that placement looks at.
 const DEPTH_TOKENS: u32 = 16_384;
@@ -43,6 +46,8 @@ pub struct Request {
     pub chain: Chain,
     /// Whether it begins a conversation.
     pub is_first_turn: bool,
+    /// Prompt tokens that were really found cached, where the trace tells it.
+    pub cached: Option<u32>,
 }
 
 impl Request {
@@ -63,6 +68,21 @@ pub struct Trace {
     pub requests: Vec<Request>,
     /// Blocks that differ.
     pub distinct_blocks: usize,
+    /// What really happened, where the trace tells it.
+    pub actual: Actual,
+}
+
+/// What really happened to a trace's requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Actual {
+    /// Deployments that answered; 0 where the trace tells none.
+    pub deployments: usize,
+    /// Requests that tell how many of their prompt tokens were cached.
+    pub requests: usize,
+    /// Prompt tokens of those.
+    pub prompt_tokens: u64,
+    /// Of them, cached.
+    pub cached_tokens: u64,
 }
 
 impl Trace {
@@ -104,6 +124,16 @@ pub enum TraceError {
         /// Which.
         path: PathBuf,
     },
+    /// The file holds no request of the route that was asked for.
+    #[error("`{path}` holds no request of the route `{route}`; {known}")]
+    Route {
+        /// Which file.
+        path: PathBuf,
+        /// The route.
+        route: String,
+        /// Which routes it has.
+        known: String,
+    },
 }
 
 /// A request as read, before blocks are numbered.
@@ -116,13 +146,15 @@ pub(super) struct Raw {
     session: Option<u64>,
     head: usize,
     is_first_turn: Option<bool>,
+    deployment: Option<String>,
+    cached: Option<u32>,
 }
 
-/// Reads a trace. `block_tokens` where the file does not say it and it should not be guessed.
+/// Reads a trace: all of it, or one route's requests. `block_tokens` where the file does not say it and it should not be guessed.
 ///
 /// # Errors
-/// When the file cannot be read, holds no request, or a line is of no known format.
-pub fn read(path: &Path, block_tokens: Option<u32>) -> Result<Trace, TraceError> {
+/// When the file cannot be read, holds no request (of the route), or a line is of no known format.
+pub fn read(path: &Path, block_tokens: Option<u32>, route: Option<&str>) -> Result<Trace, TraceError> {
     let failed = |source| TraceError::Read {
         path: path.to_owned(),
         source,
@@ -140,22 +172,46 @@ pub fn read(path: &Path, block_tokens: Option<u32>) -> Result<Trace, TraceError>
     } else {
         Box::new(BufReader::new(file))
     };
-    let (mut raw, mut said) = (Vec::new(), None);
+    let mut reading = Reading {
+        route,
+        ..Reading::default()
+    };
     for (number, line) in text.lines().enumerate() {
         let line = line.map_err(failed)?;
-        let size = lines::parse(&line, number == 0, &mut raw).map_err(|what| TraceError::Line {
+        reading.line(&line, number == 0).map_err(|what| TraceError::Line {
             path: path.to_owned(),
             line: number + 1,
             what,
         })?;
-        said = said.or(size);
     }
+    let Reading {
+        requests: raw,
+        other_routes,
+        ..
+    } = reading;
     if raw.is_empty() {
-        return Err(TraceError::Empty { path: path.to_owned() });
+        return Err(nothing(path, route, &other_routes));
     }
     let name = name.split('.').next().unwrap_or_default().to_owned();
-    let block_tokens = block_tokens.or(said).unwrap_or_else(|| guessed(&raw));
+    let block_tokens = block_tokens.or(reading.block_tokens).unwrap_or_else(|| guessed(&raw));
     Ok(of(name, block_tokens, raw))
+}
+
+fn nothing(path: &Path, route: Option<&str>, other_routes: &BTreeSet<String>) -> TraceError {
+    let path = path.to_owned();
+    let Some(route) = route else {
+        return TraceError::Empty { path };
+    };
+    let names: Vec<_> = other_routes.iter().map(|name| format!("`{name}`")).collect();
+    TraceError::Route {
+        path,
+        route: route.to_owned(),
+        known: if names.is_empty() {
+            "its requests tell no route".to_owned()
+        } else {
+            format!("it has {}", names.join(", "))
+        },
+    }
 }
 
 /// The smallest power of two that holds a block's share of the prompts, since all blocks but a prompt's last are full.
@@ -174,7 +230,14 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
     let mut numbers: HashMap<u64, u32> = HashMap::new();
     let (mut sessions, mut openers) = (HashSet::new(), HashSet::new());
     let mut requests = Vec::with_capacity(raw.len());
+    let (mut actual, mut deployments) = (Actual::default(), HashSet::new());
     for request in raw {
+        deployments.extend(request.deployment);
+        if let Some(cached) = request.cached {
+            actual.requests += 1;
+            actual.prompt_tokens += u64::from(request.prompt);
+            actual.cached_tokens += u64::from(cached);
+        }
         let blocks = request.ids.iter().map(|&id| {
             let next = numbers.len() as u32;
             *numbers.entry(id).or_insert(next)
@@ -201,13 +264,16 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
             chain: Chain::of(ids.zip(ends)),
             raw: request.ids.into_boxed_slice(),
             is_first_turn: request.is_first_turn.unwrap_or(begins),
+            cached: request.cached,
         });
     }
+    actual.deployments = deployments.len();
     Trace {
         name,
         block_tokens,
         requests,
         distinct_blocks: numbers.len(),
+        actual,
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Outcome {
     pub minutes: BTreeMap<u64, Vec<u64>>,
     /// Where each request went; none where nobody took it.
     pub placed: Vec<Option<u8>>,
+    /// Cached tokens beyond what was really cached, over the requests that were let in and tell it; none where none does.
+    pub saved: Option<i64>,
 }
 
 /// A deployment's number in rendezvous hashing.
@@ -148,6 +150,7 @@ struct World<'a> {
     cached: u64,
     minutes: BTreeMap<u64, Vec<u64>>,
     placed: Vec<Option<u8>>,
+    saved: Option<i64>,
 }
 
 impl<'a> World<'a> {
@@ -178,6 +181,7 @@ impl<'a> World<'a> {
             cached: 0,
             minutes: BTreeMap::new(),
             placed: Vec::with_capacity(trace.requests.len()),
+            saved: None,
         }
     }
 
@@ -275,6 +279,9 @@ impl<'a> World<'a> {
         known.admitted(deployment, request.prompt, first_token, end, request.at);
         self.tokens += u64::from(request.prompt);
         self.cached += u64::from(cached);
+        if let Some(really) = request.cached {
+            *self.saved.get_or_insert(0) += i64::from(cached) - i64::from(really);
+        }
         let minute = self.minutes.entry((request.at / MINUTE) as u64);
         minute.or_insert_with(|| vec![0; self.deployments.len()])[deployment] += u64::from(request.prompt);
     }
@@ -299,6 +306,7 @@ impl<'a> World<'a> {
             failed: self.failed as f64 / requests,
             minutes: self.minutes,
             placed: self.placed,
+            saved: self.saved,
         }
     }
 }

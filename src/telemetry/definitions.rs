@@ -165,6 +165,18 @@ pub const TOKENS: Definition = counter(
      `completion`.",
 );
 /// See its help.
+pub const CACHE_EXPECTED_TOKENS: Definition = counter(
+    "emberway_cache_expected_tokens_total",
+    &["route", "deployment"],
+    "Prompt tokens of answers that could have been cached, since this gateway had sent them to some deployment in the last hour.",
+);
+/// See its help.
+pub const CACHE_MISSED_TOKENS: Definition = counter(
+    "emberway_cache_missed_tokens_total",
+    &["route", "deployment", "cause"],
+    "Prompt tokens that could have been cached and were reported as not, by cause.",
+);
+/// See its help.
 pub const ATTEMPTS: Definition = counter(
     "emberway_attempts_total",
     &["route", "deployment", "outcome", "reason"],
@@ -326,6 +338,24 @@ pub const USAGE_WRITE_ERRORS: Definition = counter(
     "Writes to the usage store that failed; each is tried again.",
 );
 /// See its help.
+pub const MISSES_DROPPED: Definition = counter(
+    "emberway_cache_misses_dropped_total",
+    &[],
+    "Misses and prompt samples lost for `emberway usage --misses` because the task that writes them was behind, or its store failed for long.",
+);
+/// See its help.
+pub const TRACE_WRITTEN: Definition = counter(
+    "emberway_trace_records_written_total",
+    &[],
+    "Requests written to the trace.",
+);
+/// See its help.
+pub const TRACE_DROPPED: Definition = counter(
+    "emberway_trace_records_dropped_total",
+    &[],
+    "Requests lost for the trace because its queue was full or its file could not be written.",
+);
+/// See its help.
 pub const LOG_LINES_DROPPED: Definition = counter(
     "emberway_log_lines_dropped_total",
     &[],
@@ -352,6 +382,8 @@ pub const ALL: &[&Definition] = &[
     &OPERATION_DURATION,
     &TIME_TO_FIRST_CHUNK,
     &TOKENS,
+    &CACHE_EXPECTED_TOKENS,
+    &CACHE_MISSED_TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
     &CACHE_KEYS_SENT,
@@ -378,6 +410,9 @@ pub const ALL: &[&Definition] = &[
     &USAGE_DROPPED,
     &USAGE_BATCHES,
     &USAGE_WRITE_ERRORS,
+    &MISSES_DROPPED,
+    &TRACE_WRITTEN,
+    &TRACE_DROPPED,
     &LOG_LINES_DROPPED,
     &BUILD_INFO,
 ];

@@ -12,6 +12,7 @@ use strum::{AsRefStr, IntoStaticStr, VariantArray};
 use tracing::{debug, info, trace, warn};
 
 use crate::core::ids::DeploymentId;
+use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
 use crate::core::recovery::health::BreakerState;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
@@ -149,6 +150,32 @@ impl AttemptFinished<'_> {
             keyed = self.keyed,
             "attempt"
         );
+    }
+}
+
+/// An answer told how much of its prompt was cached.
+#[derive(Debug)]
+pub struct CacheJudged {
+    /// What was asked for.
+    pub route: RouteIx,
+    /// Who answered.
+    pub deployment: DeploymentIx,
+    /// Prompt tokens that could have been cached, since they were sent before.
+    pub expected: u64,
+    /// What was missed of them, and why; none when it was all there.
+    pub miss: Option<Miss>,
+}
+
+impl CacheJudged {
+    /// Counts it.
+    pub fn emit(&self, series: &FleetSeries) {
+        let counted = series.attempts(self.route, self.deployment);
+        counted.expected_tokens.inc_by(self.expected);
+        if let Some(miss) = self.miss {
+            let cause: &'static str = miss.cause.into();
+            counted.missed_tokens.add([cause], miss.tokens);
+            trace!(cause, tokens = miss.tokens, "prompt not cached");
+        }
     }
 }
 

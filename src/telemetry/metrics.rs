@@ -28,6 +28,8 @@ pub struct Metrics {
     pub(super) operation_duration: HistogramVec,
     pub(super) time_to_first_chunk: HistogramVec,
     pub(super) tokens: IntCounterVec,
+    pub(super) cache_expected: IntCounterVec,
+    pub(super) cache_missed: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) maybe_billed_twice: IntCounterVec,
     pub(super) cache_keys_sent: IntCounterVec,
@@ -65,6 +67,9 @@ struct Scraped {
     usage_dropped: IntCounter,
     usage_batches: IntCounter,
     usage_write_errors: IntCounter,
+    misses_dropped: IntCounter,
+    trace_written: IntCounter,
+    trace_dropped: IntCounter,
     log_lines_dropped: IntCounter,
 }
 
@@ -87,6 +92,8 @@ impl Metrics {
             operation_duration: histogram_vec(&registry, &define::OPERATION_DURATION)?,
             time_to_first_chunk: histogram_vec(&registry, &define::TIME_TO_FIRST_CHUNK)?,
             tokens: counter_vec(&registry, &define::TOKENS)?,
+            cache_expected: counter_vec(&registry, &define::CACHE_EXPECTED_TOKENS)?,
+            cache_missed: counter_vec(&registry, &define::CACHE_MISSED_TOKENS)?,
             attempts: counter_vec(&registry, &define::ATTEMPTS)?,
             maybe_billed_twice: counter_vec(&registry, &define::MAYBE_BILLED_TWICE)?,
             cache_keys_sent: counter_vec(&registry, &define::CACHE_KEYS_SENT)?,
@@ -136,6 +143,9 @@ impl Scraped {
             usage_dropped: counter(registry, &define::USAGE_DROPPED)?,
             usage_batches: counter(registry, &define::USAGE_BATCHES)?,
             usage_write_errors: counter(registry, &define::USAGE_WRITE_ERRORS)?,
+            misses_dropped: counter(registry, &define::MISSES_DROPPED)?,
+            trace_written: counter(registry, &define::TRACE_WRITTEN)?,
+            trace_dropped: counter(registry, &define::TRACE_DROPPED)?,
             log_lines_dropped: counter(registry, &define::LOG_LINES_DROPPED)?,
         })
     }
@@ -173,6 +183,9 @@ impl Scraped {
         raise(&self.usage_dropped, view.usage.dropped);
         raise(&self.usage_batches, view.usage.batches);
         raise(&self.usage_write_errors, view.usage.write_errors);
+        raise(&self.misses_dropped, view.misses_dropped);
+        raise(&self.trace_written, view.trace.written);
+        raise(&self.trace_dropped, view.trace.dropped);
         raise(&self.log_lines_dropped, view.log_lines_dropped);
     }
 

@@ -25,6 +25,10 @@ pub struct FleetView {
     pub client_connections_refused: u64,
     /// The usage queue's counters.
     pub usage: UsageView,
+    /// Misses and samples lost before they were written.
+    pub misses_dropped: u64,
+    /// The trace's counters.
+    pub trace: TraceView,
     /// How many configurations have been taken into use.
     pub config_generation: u64,
     /// Whether the file on disk was refused and an older configuration is in use.
@@ -87,6 +91,15 @@ pub struct PlacementView {
     pub bytes: u64,
     /// The hottest heads by the first digits of their digest, with their homes.
     pub heads: Vec<(String, u64)>,
+}
+
+/// The trace's counters since the process started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TraceView {
+    /// Records written.
+    pub written: u64,
+    /// Records lost.
+    pub dropped: u64,
 }
 
 /// The usage queue's counters since the process started.

@@ -2,7 +2,7 @@
 
 use emberway::simulator::faults::{Action, Fault};
 
-use crate::harness::{Setup, V1, WHOLE, World, eventually, read};
+use crate::harness::{Setup, V1, WHOLE, World, eventually, read, respond};
 
 /// A question of some 4 × `words` bytes that begins with these.
 fn question(beginning: &str, words: usize) -> String {
@@ -308,7 +308,11 @@ impl World {
     }
 }
 
-/// The simulator forgets quickly, and the gateway learns that it does.
+/// A head of its own for each number, which is asked for too seldom to be hot.
+fn cold(number: usize) -> String {
+    turn(0).replace("You answer", &format!("As assistant {number} you answer"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_that_stops_caching_is_found_out() {
     let world = World::start(Setup {
@@ -320,9 +324,60 @@ async fn a_deployment_that_stops_caching_is_found_out() {
     let life = || async { world.deployment("a/ft").await["cache_life_s"].clone() };
     assert_eq!(world.ask(turn(0)).await.status, 200);
     assert_eq!(life().await, 600.0);
-    for _ in 0..20 {
-        assert_eq!(world.ask(turn(0)).await.status, 200);
+    for number in 0..20 {
+        for _ in 0..2 {
+            assert_eq!(world.ask(cold(number)).await.status, 200);
+        }
     }
     assert_eq!(life().await, 0.0, "twenty in a row were not there");
     assert_eq!(world.ask(turn(0)).await.header("x-emberway-reason"), "only_choice");
+}
+
+/// What a provisioned deployment costs: nothing of what is cached, and nothing of what it refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_client_fills_a_deployment_with_what_it_only_asks_for() {
+    let world = World::start(Setup {
+        deployment: "model: gpt-4.1-mini",
+        ..Setup::default()
+    })
+    .await;
+    let used = || async { world.deployment("a/ft").await["limit_used"].as_f64().unwrap() };
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    let before = used().await;
+    let greedy = turn(1).replacen('{', r#"{"max_tokens":4294967295,"temperature":9,"#, 1);
+    for _ in 0..3 {
+        world.fault_times(
+            "a",
+            1,
+            respond(400, serde_json::json!({"error": {"code": "invalid"}}), &[]),
+        );
+        assert_eq!(world.ask(greedy.clone()).await.status, 400);
+    }
+    // Refused requests count as requests, so three of the minute's 6,000 are gone.
+    assert!(used().await <= before + 0.001, "{} after {before}", used().await);
+    assert_eq!(world.ask(turn(0)).await.header("x-emberway-deployment"), "a/ft");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_spilled_over_says_nothing_of_the_deployment_that_was_asked() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    let limit = || async { world.deployment("a/ft").await["limit_tokens_per_minute"].clone() };
+    let before = limit().await;
+    let spilled = [
+        ("x-ms-spillover-from-deployment", "ft"),
+        ("x-ratelimit-limit-tokens", "10"),
+        ("x-ratelimit-remaining-tokens", "0"),
+    ];
+    let body = serde_json::json!({"choices": [], "usage": {"prompt_tokens": 2_000, "completion_tokens": 1}});
+    world.fault_times("a", 1, respond(200, body.clone(), &spilled));
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    assert_eq!(limit().await, before);
+    world.fault_times("a", 1, respond(200, body, &spilled[1..]));
+    assert_eq!(world.ask(turn(0)).await.status, 200);
+    assert_eq!(limit().await, 10, "the same without that header is its own");
 }

@@ -8,13 +8,15 @@ use crate::config::compile::endpoint;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::{
-    DEFAULT_API_VERSION, RawApi, RawCacheKeys, RawCredential, RawDeployment, RawMember, RawPool, RawResource, RawSku,
+    DEFAULT_API_VERSION, RawApi, RawCacheKeys, RawCredential, RawDeployment, RawMember, RawPool, RawPrice, RawResource,
+    RawSku,
 };
 use crate::config::secrets::Secret;
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
 use crate::core::throughput;
 use crate::core::topology::{
-    ApiForm, CacheKeys, Deployment, DeploymentIx, Member, Pool, PoolIx, Resource, ResourceIx, Route, Sku, TOKENS_A_UNIT,
+    ApiForm, CacheKeys, Deployment, DeploymentIx, Member, Pool, PoolIx, Price, Resource, ResourceIx, Route, Sku,
+    TOKENS_A_UNIT,
 };
 
 /// Everything upstream of a route.
@@ -162,6 +164,7 @@ fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, 
         parsed.ok().map(jiff::Timestamp::as_millisecond)
     });
     warn_of_model(context, raw, at, sku);
+    let price = raw.price.map(|raw| compile_price(context, raw, &at.key("price")));
     fleet.weights.push(own_weight(raw, sku));
     fleet.places.push(at.clone());
     fleet.deployments.push(Deployment {
@@ -179,6 +182,7 @@ fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, 
         stream_usage: raw.stream_usage,
         created_at_ms,
         inactivity_days: Some(raw.inactivity_days).filter(|days| *days > 0),
+        price,
     });
 }
 
@@ -190,9 +194,27 @@ fn warn_of_model(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, s
         let known: Vec<_> = throughput::models().collect();
         context.warn(
             &at.key("model"),
-            format!("how many tokens a PTU of `{model}` is worth is not known, so its limit is learned from refusals"),
+            format!("how many tokens a PTU of `{model}` is worth is not known, so its room is not either: only its refusals keep requests away"),
             format!("known are {}", known.join(", ")),
         );
+    }
+}
+
+fn compile_price(context: &mut Context<'_>, raw: RawPrice, at: &Pointer) -> Price {
+    if let (Some(input), Some(cached)) = (raw.input, raw.cached_input)
+        && cached > input
+    {
+        context.error(
+            &at.key("cached_input"),
+            format!("`{cached}` is more than `input`"),
+            "what is found cached costs less, or the same".to_owned(),
+        );
+    }
+    Price {
+        input: raw.input,
+        cached_input: raw.cached_input,
+        output: raw.output,
+        hour: raw.hour,
     }
 }
 

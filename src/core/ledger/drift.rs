@@ -10,7 +10,7 @@
 //!    comes before;
 //! 3. that would have been worth something: the provider caches from 1,024 tokens on.
 //!
-//! A route drifts when half of its last samples did, the older and the newer ones alike: of many tenants each is new once, and while
+//! A route drifts when half of its last samples did, and half of the newer ones among them: of many tenants each is new once, and while
 //! they come for the first time their heads would look like drift. (Where hundreds of tenants share all but their name, and each comes
 //! rarely, it *is* drift: the name belongs at the end.)
 //!
@@ -156,7 +156,7 @@ impl RouteMemory {
             let drifted = self.verdicts.range(from..to).flatten().count();
             drifted as f64 / (to - from) as f64
         };
-        if share(0, seen / 2) < SHARE_MIN || share(seen / 2, seen) < SHARE_MIN {
+        if share(0, seen) < SHARE_MIN || share(seen / 2, seen) < SHARE_MIN {
             return None;
         }
         let mut partings: Vec<Parting> = self.verdicts.iter().flatten().copied().collect();

@@ -1,19 +1,20 @@
 //! Why was less of a prompt found cached than could have been? One cause for each answer that fell short.
 //!
-//! What could have been cached is the longest beginning of the prompt that this gateway sent before, to anybody, however long ago, in
+//! What could have been cached is the longest beginning of the prompt that this gateway sent before, to anybody, in
 //! the provider's steps of 128 tokens and from 1,024 on. What answers report less than that is *missed*. It falls into three parts: what
 //! the answering deployment itself was sent within its cache's life (*overflow*), what only another one was (*moved*), and
 //! what nobody was within it (*expired*). The largest part names the cause of all of it, so that sums by cause are sums of requests.
 //!
-//! Pure arithmetic on plain values: placement tells what was sent (`core::placement::seen`), the answer what was cached.
+//! Pure arithmetic on plain values: placement tells what was sent, the answer what was cached.
 
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
-/// The provider caches nothing shorter.
-pub const CACHEABLE_TOKENS: u64 = 1_024;
-/// Steps in which what is cached grows.
-pub const STEP_TOKENS: u64 = 128;
+use crate::core::provider;
+
+const CACHEABLE_TOKENS: u64 = provider::CACHEABLE_TOKENS as u64;
+const STEP_TOKENS: u64 = provider::STEP_TOKENS as u64;
+
 /// Four bytes are a token only on average: a shortfall of less than this part of what is expected proves nothing.
 const SLACK: f64 = 1.0 / 8.0;
 /// How far a prompt may agree beyond or short of a route's drift to be one that drifted: two blocks of the chain.
@@ -71,7 +72,7 @@ pub struct Facts {
     pub here: u64,
     /// The same, to any deployment.
     pub lately: u64,
-    /// The same, however long ago.
+    /// The same, for as long as it is remembered.
     pub ever: u64,
     /// Why it went where it went.
     pub moved: Moved,
@@ -272,6 +273,14 @@ mod tests {
             Facts {
                 here: 1_024,
                 lately: 1_500,
+                ..SEEN
+            },
+            Some((Cause::Expired, 3_968)),
+        );
+        check(
+            Facts {
+                here: 1_024,
+                lately: 2_300,
                 ..SEEN
             },
             Some((Cause::Expired, 3_968)),

@@ -75,7 +75,9 @@ pub(super) fn candidates<'a>(
             let member = &tier.members[usize::from(at)];
             let blocks = choice.matched.get(usize::from(at)).copied().unwrap_or(0);
             let past = choice.past.get(usize::from(at)).copied().unwrap_or_default();
-            let (place, reason) = rank_of(terms, member, ask, level, rank, blocks);
+            let expected_tokens = chain.tokens(usize::from(past.warm_blocks));
+            let cost = member.cost(ask, expected_tokens);
+            let (place, reason) = rank_of(terms, member, cost, level, rank, blocks);
             match member.state {
                 State::Resting => _ = passed_over.get_or_insert(Reason::SpillThrottled),
                 State::Ejected => _ = passed_over.get_or_insert(Reason::SpillEjected),
@@ -93,8 +95,9 @@ pub(super) fn candidates<'a>(
             let candidate = Candidate {
                 deployment: member.deployment,
                 reason,
-                room: member.room(f64::from(ask.total_tokens), 1.0),
-                expected_tokens: chain.tokens(usize::from(past.warm_blocks)),
+                room: member.room(cost, 1.0),
+                cost,
+                expected_tokens,
                 sent_tokens: chain.tokens(usize::from(past.blocks)),
                 newer_tokens: chain.tokens(usize::from(past.newer_blocks)),
                 idle: past.idle,
@@ -114,13 +117,13 @@ const FULL_FOR_NEW: u8 = 2;
 fn rank_of(
     terms: &Terms,
     member: &Member,
-    ask: &Ask,
+    cost: f64,
     level: usize,
     rank: usize,
     blocks: u16,
 ) -> (Option<Place>, Reason) {
     let (fill, usual) = (&terms.fill, terms.reason);
-    let fits = |part: f64| member.room(f64::from(ask.total_tokens), part) >= 0.0;
+    let fits = |part: f64| member.room(cost, part) >= 0.0;
     match member.state {
         State::Resting => (None, usual),
         State::Ejected => (Some((IS_LAST_RESORT, level, 0, 0, rank)), Reason::LastResort),

@@ -166,8 +166,8 @@ impl ChainBuilder {
         }
         if self.chain.ids.len() == self.chain.ids.inline_size() {
             // Once for a long prompt, not at every doubling.
-            self.chain.ids.reserve_exact(DEPTH_BYTES / BLOCK_BYTES);
-            self.chain.ends.reserve_exact(DEPTH_BYTES / BLOCK_BYTES);
+            self.chain.ids.reserve_exact(BLOCKS_MAX);
+            self.chain.ends.reserve_exact(BLOCKS_MAX);
         }
         let id = self
             .state
@@ -177,6 +177,11 @@ impl ChainBuilder {
         self.chain.ids.push(BlockId(id));
         self.chain.ends.push((self.read / BYTES_PER_TOKEN) as u32);
         self.filled = 0;
+    }
+
+    /// Blocks so far, without the one that is open.
+    pub fn blocks(&self) -> usize {
+        self.chain.len()
     }
 
     /// Takes in what is left of a short block, and its length.

@@ -206,6 +206,19 @@ impl Heat {
         (entry, untouched)
     }
 
+    /// The same, with the copy in a place of the caller's.
+    pub(super) fn look<'a>(
+        &self,
+        id: BlockId,
+        slot: Option<Slot>,
+        now: u32,
+        copy: &'a mut Entry,
+    ) -> (&'a mut Entry, Option<u32>) {
+        let (seen, untouched) = self.peek(id, slot, now);
+        *copy = seen;
+        (copy, untouched)
+    }
+
     /// The entry, made where there is none and decayed to `now`, and for how long nobody touched it (none if it is new). `slot` is
     /// where it was found, if it was.
     pub(super) fn touch(&mut self, id: BlockId, slot: Option<Slot>, now: u32) -> (&mut Entry, Option<u32>) {

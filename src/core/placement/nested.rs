@@ -58,16 +58,14 @@ impl<'a> Walk<'a> {
         self.left.len()
     }
 
-    /// A block that needs `homes`: keeps that many of what is left. Whether that left any out.
-    pub(super) fn narrow(&mut self, id: BlockId, homes: u8) -> bool {
+    /// A block that needs `homes`: keeps that many of what is left.
+    pub(super) fn narrow(&mut self, id: BlockId, homes: u8) {
         let homes = usize::from(homes);
-        let narrows = homes > 1 && homes < self.left.len();
-        if narrows {
+        if homes > 1 && homes < self.left.len() {
             sort(id.low(), self.members, &mut self.left);
             span_regions(self.members, &mut self.left, homes);
             self.left.truncate(homes);
         }
-        narrows
     }
 
     /// The order of choice for a key, commonly the key block's: inside what is left, then outside.
@@ -132,6 +130,8 @@ mod tests {
             let got = homes(&rule, counted, 1e-5, 1_000.0, had, 8);
             assert_eq!(got, expected, "{counted} tokens with {had}");
         };
+        let most = homes(&rule, 5e9, 1e-5, 1.0, 1, MEMBERS_MAX);
+        assert_eq!(usize::from(most), MEMBERS_MAX);
         check(0.0, 0, 1);
         check(1.05e5, 1, 1); // 1.05 homes, give or take 0.1
         check(1.5e5, 1, 2);

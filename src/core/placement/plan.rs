@@ -74,6 +74,8 @@ pub struct Candidate {
     pub reason: Reason,
     /// Tokens left of its limit once this request is in; negative if it does not fit.
     pub room: f64,
+    /// What the request counts against its limit, in tokens.
+    pub cost: f64,
     /// Prompt tokens that this replica believes to be cached there.
     pub expected_tokens: u32,
     /// Prompt tokens that this replica sent there in the last hour, believed to be cached or not.
@@ -140,7 +142,7 @@ impl Placement {
         }
     }
 
-    /// Plans a request and counts it.
+    /// Plans a request and makes room for its blocks in the table; [`Placement::sent`] counts it.
     pub fn plan(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
         self.pass(Pass::Counts, view, chain, ask, now)
     }
@@ -152,7 +154,7 @@ impl Placement {
 
     fn pass(&self, pass: Pass, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
         let fill = self.rule.fill(view.replicas);
-        if !ask.is_cacheable || !view.caches() {
+        if !ask.is_cacheable {
             return plain::short(view, chain, ask, Reason::ByLoad, fill.other);
         }
         if chain.is_empty() || ask.prompt_tokens < self.rule.cacheable_tokens {
@@ -176,10 +178,19 @@ impl Placement {
             hot.note(head, now);
         }
         drop(memory);
+        let mut survey = survey;
+        let caches = view.caches();
+        if !caches {
+            // No hit is to be had, so nothing is paid for one. What was sent is looked up all the same: the first hit ends this.
+            for (tier, found) in view.tiers.iter().zip(&mut survey.tiers) {
+                found.choice.order = plain::less_busy(&tier.members, chain.ids()[found.key].low(), ask, fill.other);
+                found.choice.matched.clear();
+            }
+        }
         let terms = Terms {
             fill,
             is_new: ask.is_first_turn || !survey.is_known,
-            reason: Reason::Home,
+            reason: if caches { Reason::Home } else { Reason::ByLoad },
         };
         let earlier = || survey.tiers.iter().flat_map(|tier| &tier.choice.past);
         let most = |blocks: fn(&Past) -> u16| chain.tokens(earlier().map(blocks).max().unwrap_or(0).into());
@@ -195,13 +206,15 @@ impl Placement {
     }
 
     /// A deployment, by its [`super::rendezvous::seed`], has been sent the prompt and has begun to answer. Also for what another replica
-    /// sent, where replicas share what they know.
-    pub fn sent(&self, chain: &Chain, seed: u64, now: Duration) {
+    /// sent, where replicas share what they know. Counts the prompt's tokens: not before, since what no deployment takes is no load.
+    pub fn sent(&self, chain: &Chain, prompt_tokens: u32, seed: u64, now: Duration) {
         let (tag, now) = (heat::tag(seed), heat::ticks(now));
         let mut memory = self.memory.lock();
         for ids in chain.ids().chunks(heat::BATCH) {
             for (&id, slot) in ids.iter().zip(memory.heat.find_batch(ids)) {
                 if let Some(entry) = slot.and_then(|slot| memory.heat.at(slot, id)) {
+                    entry.tokens += prompt_tokens as f32;
+                    entry.requests += 1.0;
                     entry.mark(tag, now);
                 }
             }

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// What a limit is counted over.
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// How full a bucket is ever believed to be, in limits: what it takes to fill it twice is gone in two minutes.
+const BUCKET_MAX: f64 = 2.0;
+
 /// What is known of one deployment's limit and its use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Room {
@@ -27,10 +30,11 @@ pub struct Room {
     /// Minute: sent since the report or, without one, in the last minute (decayed). Bucket: its level.
     sent: f64,
     sent_at: Duration,
-    /// All that was ever sent.
+    /// All that was ever sent, and how many requests.
     total: f64,
-    /// How much of that the last report counts.
-    covered: f64,
+    number: u64,
+    /// The last request that the last report counts.
+    covered: u64,
     requests: Requests,
 }
 
@@ -49,12 +53,26 @@ struct Requests {
     limit: f64,
     used: f64,
     at: Duration,
-    since: f64,
+    /// The last request that the report counts.
+    covered: u64,
 }
 
-/// How much had been sent once a request was: tells which requests a report counts.
+/// A request that was sent: tells which ones a report counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sent(f64);
+pub struct Sent {
+    number: u64,
+    /// All that had been sent once it was.
+    total: f64,
+    /// What it counts itself.
+    tokens: f64,
+}
+
+impl Sent {
+    /// What it counts, in tokens.
+    pub fn tokens(self) -> f64 {
+        self.tokens
+    }
+}
 
 /// What a 429 was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +96,8 @@ impl Room {
             sent: 0.0,
             sent_at: Duration::ZERO,
             total: 0.0,
-            covered: 0.0,
+            number: 0,
+            covered: 0,
             requests: Requests::default(),
         }
     }
@@ -98,6 +117,9 @@ impl Room {
             self.configured = other.configured;
             self.limit = other.limit;
         }
+        if !self.sent.is_finite() {
+            self.sent = 0.0;
+        }
     }
 
     /// The limit in force, in tokens a minute.
@@ -110,65 +132,91 @@ impl Room {
         self.configured
     }
 
-    /// This replica sends a request of this estimate.
+    /// This replica sends a request of this estimate. One request counts as no more than the whole limit, whatever its client claims.
     pub fn sent(&mut self, tokens: f64, now: Duration) -> Sent {
-        self.sent = self.decayed(now) + tokens * self.own_share();
-        self.sent_at = now;
+        let tokens = tokens.min(self.limit);
+        self.add(tokens, now);
         self.total += tokens;
-        self.requests.since += 1.0;
-        Sent(self.total)
+        self.number += 1;
+        Sent {
+            number: self.number,
+            total: self.total,
+            tokens,
+        }
     }
 
-    /// A request that was sent with the estimate `estimated` has really used `used`: a bucket is put right, a minute never is.
-    pub fn settled(&mut self, estimated: f64, used: f64, now: Duration) {
+    /// A request that was sent has really used so much: a bucket is put right, a minute never is.
+    pub fn settled(&mut self, sent: Sent, used: f64, now: Duration) {
         if matches!(self.kind, Kind::Bucket { .. }) {
-            self.sent = (self.decayed(now) + (used - estimated) * self.own_share()).max(0.0);
-            self.sent_at = now;
+            self.add(used.min(self.limit) - sent.tokens, now);
         }
+    }
+
+    /// A request that was sent was not taken: it counts nothing.
+    pub fn returned(&mut self, sent: Sent, now: Duration) {
+        self.total -= sent.tokens;
+        // What a report has counted since is its own word.
+        if sent.number > self.covered || matches!(self.kind, Kind::Bucket { .. }) {
+            self.add(-sent.tokens, now);
+        }
+    }
+
+    fn add(&mut self, tokens: f64, now: Duration) {
+        let level = self.decayed(now) + tokens * self.own_share();
+        let most = match self.kind {
+            Kind::Minute => f64::INFINITY,
+            Kind::Bucket { .. } => BUCKET_MAX * self.limit,
+        };
+        self.sent = level.clamp(0.0, most);
+        self.sent_at = now;
     }
 
     /// A deployment told limit and remaining tokens of its minute, in answer to the request that was `sent`. All up to that is counted, what
     /// was sent later is added. A report that is older than the last one tells nothing. True when the limit is another than before.
+    /// Provisioned deployments report nothing: what comes with their answers is about another one.
     pub fn reported(&mut self, limit: f64, remaining: f64, sent: Sent, now: Duration) -> bool {
+        if matches!(self.kind, Kind::Bucket { .. }) || sent.number < self.covered {
+            return false;
+        }
         let is_another = (limit - self.limit).abs() > self.limit.min(limit) * 0.01;
         self.limit = limit;
-        if sent.0 >= self.covered {
-            self.covered = sent.0;
-            self.report = Some((now, (limit - remaining).max(0.0)));
-            self.sent = self.total - sent.0;
-            self.sent_at = now;
-        }
+        self.covered = sent.number;
+        self.report = Some((now, (limit - remaining).max(0.0)));
+        self.sent = (self.total - sent.total).max(0.0);
+        self.sent_at = now;
         is_another
     }
 
     /// The same of requests.
-    pub fn reported_requests(&mut self, limit: f64, remaining: f64, now: Duration) {
-        self.requests = Requests {
-            limit,
-            used: (limit - remaining).max(0.0),
-            at: now,
-            since: 0.0,
-        };
+    pub fn reported_requests(&mut self, limit: f64, remaining: f64, sent: Sent, now: Duration) {
+        if sent.number >= self.requests.covered {
+            self.requests = Requests {
+                limit,
+                used: (limit - remaining).max(0.0),
+                at: now,
+                covered: sent.number,
+            };
+        }
     }
 
     /// A deployment refused a request and asks for so much rest.
     pub fn refused(&mut self, what: Throttle, rest: Duration, now: Duration) {
         match (what, self.kind) {
-            (Throttle::Tokens, Kind::Bucket { .. }) => {
+            (Throttle::Tokens, Kind::Bucket { .. }) if self.limit.is_finite() => {
                 let above = self.limit * rest.min(MINUTE).as_secs_f64() / MINUTE.as_secs_f64();
                 self.sent = self.decayed(now).max(self.limit + above);
                 self.sent_at = now;
             }
             (Throttle::Tokens, Kind::Minute) if self.limit.is_finite() => {
                 self.report = Some((now, self.limit));
-                self.covered = self.total;
+                self.covered = self.number;
                 self.sent = 0.0;
                 self.sent_at = now;
             }
             (Throttle::Requests, _) => {
                 self.requests.used = self.requests.limit;
                 self.requests.at = now;
-                self.requests.since = 0.0;
+                self.requests.covered = self.number;
             }
             (Throttle::Tokens | Throttle::Other, _) => {}
         }
@@ -183,7 +231,7 @@ impl Room {
             (Kind::Minute, Some((at, used))) if now < at + MINUTE => used * left(at, now) + own,
             (Kind::Minute, _) => own * replicas,
         };
-        let requests = self.requests.share(now);
+        let requests = self.requests.share(self.number, now);
         if requests > 0.0 && self.limit.is_finite() {
             tokens.max(requests * self.limit)
         } else {
@@ -213,11 +261,12 @@ impl Room {
 
 impl Requests {
     /// The part of the limit that is used; 0 where nothing is known.
-    fn share(&self, now: Duration) -> f64 {
+    fn share(&self, number: u64, now: Duration) -> f64 {
         if self.limit <= 0.0 || now >= self.at + MINUTE {
             return 0.0;
         }
-        (self.used * left(self.at, now) + self.since) / self.limit
+        let since = number.saturating_sub(self.covered) as f64;
+        (self.used * left(self.at, now) + since) / self.limit
     }
 }
 
@@ -286,7 +335,10 @@ mod tests {
     #[test]
     fn requests_a_minute_fill_it_too() {
         let mut room = Room::new(1_000.0);
-        room.reported_requests(10.0, 4.0, seconds(0));
+        let first = room.sent(0.0, seconds(0));
+        let second = room.sent(0.0, seconds(0));
+        room.reported_requests(10.0, 4.0, second, seconds(0));
+        room.reported_requests(10.0, 9.0, first, seconds(0));
         is(room.used(seconds(0), 1.0), 600.0);
         room.sent(50.0, seconds(30));
         is(room.used(seconds(30), 1.0), 400.0);
@@ -309,15 +361,42 @@ mod tests {
     #[test]
     fn a_bucket_drains_is_put_right_and_learns_from_a_refusal() {
         let mut room = Room::provisioned(600.0, 2.0);
-        room.sent(100.0, seconds(0));
+        let sent = room.sent(100.0, seconds(0));
         is(room.used(seconds(0), 2.0), 200.0);
         is(room.used(seconds(10), 2.0), 100.0);
-        room.settled(100.0, 60.0, seconds(10));
+        room.settled(sent, 60.0, seconds(10));
         is(room.used(seconds(10), 2.0), 20.0);
         room.refused(Throttle::Tokens, seconds(6), seconds(10));
         is(room.used(seconds(10), 2.0), 660.0);
         is(room.used(seconds(16), 2.0), 600.0);
         is(room.used(seconds(200), 2.0), 0.0);
+    }
+
+    #[test]
+    fn what_was_not_taken_counts_nothing_and_no_request_counts_for_ever() {
+        for mut room in [Room::new(600.0), Room::provisioned(600.0, 1.0)] {
+            let taken = room.sent(50.0, seconds(0));
+            let refused = room.sent(4e9, seconds(0));
+            room.returned(refused, seconds(0));
+            is(room.used(seconds(0), 1.0), 50.0);
+            room.settled(taken, 4e9, seconds(0));
+            room.sent(4e9, seconds(0));
+            assert!(room.used(seconds(0), 1.0) <= 1_200.0, "{room:?}");
+            is(room.used(seconds(121), 1.0), 0.0);
+        }
+    }
+
+    #[test]
+    fn a_bucket_without_a_known_rate_learns_nothing_that_a_later_one_would_suffer_from() {
+        let mut room = Room::provisioned(f64::INFINITY, 1.0);
+        room.sent(100.0, seconds(0));
+        room.refused(Throttle::Tokens, seconds(6), seconds(0));
+        room.configure(&Room::provisioned(600.0, 1.0));
+        assert!(room.used(seconds(1), 1.0) <= 600.0, "{room:?}");
+        // A report with its answer is about the deployment that it spilled over to.
+        let sent = room.sent(0.0, seconds(1));
+        assert!(!room.reported(10.0, 0.0, sent, seconds(1)));
+        is(room.limit(), 600.0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One pass over a prompt's blocks: counts them, walks every tier, and finds where the prompt is warm.
+//! One pass over a prompt's blocks: looks their counters up, walks every tier, and finds where the prompt is warm.
 //!
 //! Everything that needs the table happens here, so that its lock is held for one pass and no more.
 
@@ -36,18 +36,30 @@ pub(super) struct TierSurvey {
     pub(super) key: usize,
     /// Homes that the key block is chosen among.
     pub(super) homes: usize,
-    /// The last block that narrowed the choice, and its decayed tokens.
+    /// The last block that needs several homes, and its decayed tokens.
     pub(super) head: Option<(usize, f64)>,
     /// Members in order of choice; matched only where the key block is among what this replica sent.
     pub(super) choice: Choice,
+}
+
+/// The mean of the limits that are known: one that is not counts as the others.
+fn mean_limit(members: &[Member]) -> Option<f64> {
+    let known = || {
+        members
+            .iter()
+            .map(|member| member.limit)
+            .filter(|limit| limit.is_finite())
+    };
+    let count = known().count();
+    (count > 0).then(|| known().sum::<f64>() / count as f64)
 }
 
 /// A tier on the way.
 struct Progress<'a> {
     members: &'a [Member],
     walk: Walk<'a>,
-    /// Homes that one decayed token needs.
-    per_token: f64,
+    /// Homes that one decayed token needs; none where no limit is known.
+    per_token: Option<f64>,
     key: Option<usize>,
     head: Option<(usize, f64)>,
     watched: SmallVec<[Watched; 8]>,
@@ -106,16 +118,11 @@ pub(super) fn survey(
             slots = heat.find_batch(&chain.ids()[at..]);
         }
         let slot = slots[at % BATCH];
-        let mut copy;
-        let (entry, untouched) = if pass == Pass::Counts {
-            heat.touch(id, slot, now)
-        } else {
-            let (seen, untouched) = heat.peek(id, slot, now);
-            copy = seen;
-            (&mut copy, untouched)
+        let mut copy = heat::Entry::default();
+        let (entry, untouched) = match pass {
+            Pass::Counts => heat.touch(id, slot, now),
+            Pass::Looks => heat.look(id, slot, now, &mut copy),
         };
-        let counted = f64::from(entry.tokens);
-        entry.tokens += ask.prompt_tokens as f32;
         is_hot = is_hot && shard::may_need_keys(entry, per_request);
         if is_hot {
             if requests.len() == requests.inline_size() {
@@ -124,17 +131,12 @@ pub(super) fn survey(
             }
             requests.push(entry.requests);
         }
-        entry.requests += 1.0;
         for (level, tier) in tiers.iter_mut().enumerate() {
             if tier.key.is_none() {
                 let had = if level == 0 { entry.homes } else { 1 };
-                let one = f64::from(ask.prompt_tokens);
-                let homes = nested::homes(rule, counted, tier.per_token, one, had, tier.members.len());
+                let homes = tier.walk_on(rule, at, id, entry, ask, had);
                 if level == 0 {
                     entry.homes = homes;
-                }
-                if tier.walk.narrow(id, homes) {
-                    tier.head = Some((at, counted));
                 }
                 if homes <= 1 || at == last {
                     tier.key = Some(at);
@@ -162,16 +164,29 @@ pub(super) fn survey(
 impl<'a> Progress<'a> {
     fn new(tier: &'a Tier, scale: f64, now: Duration) -> Self {
         let members = tier.members.as_slice();
-        let limits: f64 = members.iter().map(|member| member.limit).sum();
         Self {
             members,
             walk: Walk::new(members),
-            per_token: scale * members.len() as f64 / limits.max(1.0),
+            per_token: mean_limit(members).map(|limit| scale / limit.max(1.0)),
             key: None,
             head: None,
             watched: members.iter().map(|member| Watched::new(member, now)).collect(),
             seen: [0; MARKS],
         }
+    }
+
+    /// Takes a block into the walk: the homes that it needs, of which it `had` some.
+    fn walk_on(&mut self, rule: &Rule, at: usize, id: BlockId, entry: &heat::Entry, ask: &Ask, had: u8) -> u8 {
+        let (counted, one) = (f64::from(entry.tokens), f64::from(ask.prompt_tokens));
+        // Without any limit nobody can say what is much: homes stay as they are.
+        let homes = self.per_token.map_or(had.max(1), |per_token| {
+            nested::homes(rule, counted, per_token, one, had, self.members.len())
+        });
+        self.walk.narrow(id, homes);
+        if homes > 1 {
+            self.head = Some((at, counted));
+        }
+        homes
     }
 
     /// To whom was this block sent, and with it all before it?

@@ -6,15 +6,17 @@
 //! - **How long it keeps what nobody asks for.** Trials are tallied by how long the beginning had lain idle. The life ends
 //!   where trials find less than half of what fresh ones find. Ten minutes until enough trials say otherwise, an hour at most, as the provider
 //!   documents.
-//! - **Whether it has lost everything.** A few fresh beginnings in a row that are not there mean that another pool of machines
-//!   serves the deployment now. What was sent before is then no reason to go there. One is enough where the answers also
-//!   name another serving session than before.
+//! - **Whether it has lost everything.** Some fresh beginnings in a row that are not there, of different heads, mean that another pool of
+//!   machines serves the deployment now. What was sent before is then no reason to go there. Fewer are enough where the answers
+//!   also name a serving session that was not seen before.
 //! - **Whether it caches at all.** Where many in a row were not there, prompts are placed by load: affinity that earns
 //!   nothing is not paid for with imbalance. One hit ends that, and half an hour later it is tried again.
 //!
 //! Pure: `now` is an argument. A few hundred bytes a deployment; constant time.
 
 use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use super::view::CACHE_LIFE;
 
@@ -29,8 +31,13 @@ const TRIALS_MAX: f32 = 64.0;
 const FRESH_AGES: usize = 2;
 /// Part of what is found of fresh beginnings, below which an age is beyond the cache's life.
 const ALIVE: f32 = 0.5;
-/// Fresh beginnings in a row that are not there before everything sent is taken to be lost.
-const LOST_AFTER: u32 = 3;
+/// Evidence from which on everything sent is taken to be lost, and the same where a new session serves: a miss in a row counts
+/// [`OTHER_HEAD`] if it is of another head than the one before it, else 1.
+const LOST_FROM: u32 = 6;
+const LOST_FROM_NEW_SESSION: u32 = 3;
+const OTHER_HEAD: u32 = 2;
+/// Serving sessions that are remembered: one for each machine, as far as is known.
+const SESSIONS_MAX: usize = 16;
 /// The same before the deployment is taken not to cache at all.
 const NO_CACHE_AFTER: u32 = 20;
 /// How long that is believed without a further trial.
@@ -43,8 +50,12 @@ pub struct Trial {
     pub sent: u32,
     /// Tokens that the answer reports as cached.
     pub cached: u32,
-    /// How long they had lain idle.
+    /// How long they had lain idle when the request was planned.
     pub idle: Duration,
+    /// When that was.
+    pub planned_at: Duration,
+    /// What tells heads apart.
+    pub head: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -58,12 +69,14 @@ struct Tally {
 pub struct Truth {
     ages: [Tally; AGES.len()],
     life: Duration,
-    /// Fresh beginnings in a row that were not there: since one was, and since everything was lost.
+    /// Fresh beginnings in a row that were not there.
     missed: u32,
-    missed_since_lost: u32,
+    /// What they say of a loss, since the last one, and the head of the last of them.
+    evidence: u32,
+    missed_head: u64,
     missed_at: Duration,
     lost_before: Duration,
-    session: Option<u64>,
+    sessions: SmallVec<[u64; 4]>,
     has_new_session: bool,
 }
 
@@ -73,10 +86,11 @@ impl Default for Truth {
             ages: Default::default(),
             life: CACHE_LIFE,
             missed: 0,
-            missed_since_lost: 0,
+            evidence: 0,
+            missed_head: 0,
             missed_at: Duration::ZERO,
             lost_before: Duration::ZERO,
-            session: None,
+            sessions: SmallVec::new(),
             has_new_session: false,
         }
     }
@@ -100,14 +114,21 @@ impl Truth {
 
     /// An answer named its serving session, as a hash.
     pub fn served_by(&mut self, session: u64) {
-        let before = self.session.replace(session);
-        self.has_new_session |= before.is_some_and(|before| before != session);
+        if self.sessions.contains(&session) {
+            return;
+        }
+        self.has_new_session |= !self.sessions.is_empty();
+        if self.sessions.len() == SESSIONS_MAX {
+            self.sessions.remove(0);
+        }
+        self.sessions.push(session);
     }
 
     /// An answer told what was cached. The caller leaves out beginnings that are too short to be cached. True if everything that had
     /// been sent is taken to be lost from now on.
     pub fn observed(&mut self, trial: Trial, now: Duration) -> bool {
-        if trial.sent == 0 {
+        // What was sent before the loss is known to be lost: requests that were planned before it say nothing new.
+        if trial.sent == 0 || trial.planned_at.saturating_sub(trial.idle) < self.lost_before {
             return false;
         }
         let part = (trial.cached as f32 / trial.sent as f32).min(1.0);
@@ -121,27 +142,33 @@ impl Truth {
             tally.found += part;
             self.life = self.learned_life();
         }
-        self.judge(part >= ALIVE, trial.idle, now)
+        self.judge(part >= ALIVE, &trial, now)
     }
 
-    fn judge(&mut self, is_hit: bool, idle: Duration, now: Duration) -> bool {
+    fn judge(&mut self, is_hit: bool, trial: &Trial, now: Duration) -> bool {
         if is_hit {
             self.missed = 0;
-            self.missed_since_lost = 0;
+            self.evidence = 0;
             self.has_new_session = false;
             return false;
         }
-        if idle > self.life / 2 {
+        if trial.idle > self.life / 2 {
             return false;
         }
         self.missed = self.missed.saturating_add(1);
-        self.missed_since_lost += 1;
         self.missed_at = now;
-        let enough = if self.has_new_session { 1 } else { LOST_AFTER };
-        if self.missed_since_lost < enough {
+        let is_other = self.evidence == 0 || trial.head != self.missed_head;
+        self.evidence += if is_other { OTHER_HEAD } else { 1 };
+        self.missed_head = trial.head;
+        let enough = if self.has_new_session {
+            LOST_FROM_NEW_SESSION
+        } else {
+            LOST_FROM
+        };
+        if self.evidence < enough {
             return false;
         }
-        self.missed_since_lost = 0;
+        self.evidence = 0;
         self.has_new_session = false;
         self.lost_before = now;
         true
@@ -177,6 +204,15 @@ mod tests {
             sent: 2_000,
             cached: (2_000.0 * found) as u32,
             idle: Duration::from_mins(minutes),
+            planned_at: Duration::from_hours(2),
+            head: 1,
+        }
+    }
+
+    fn of_head(head: u64, found: f32) -> Trial {
+        Trial {
+            head,
+            ..trial(found, 0)
         }
     }
 
@@ -225,17 +261,55 @@ mod tests {
     }
 
     #[test]
-    fn three_misses_in_a_row_lose_everything_and_one_does_where_the_session_changed() {
+    fn misses_in_a_row_lose_everything_the_sooner_the_more_heads_miss() {
+        let now = Duration::from_mins(9);
+        let lost = |heads: &[(u64, f32)]| {
+            let mut truth = Truth::default();
+            let mut each = heads
+                .iter()
+                .map(|&(head, found)| truth.observed(of_head(head, found), now));
+            each.position(|lost| lost)
+        };
+        assert_eq!(lost(&[(1, 0.0), (2, 0.0), (3, 0.0)]), Some(2));
+        assert_eq!(
+            lost(&[(1, 0.0), (2, 0.0), (1, 1.0), (3, 0.0), (4, 0.0)]),
+            None,
+            "a hit between"
+        );
+        assert_eq!(lost(&[(1, 0.0); 5]), Some(4), "one head alone may overflow its machine");
+    }
+
+    #[test]
+    fn a_session_never_seen_makes_a_loss_likelier_and_one_of_several_does_not() {
         let now = Duration::from_mins(9);
         let mut truth = Truth::default();
-        let lost = [0.0, 0.0, 1.0, 0.0, 0.0, 0.0].map(|found| truth.observed(trial(found, 0), now));
-        assert_eq!(lost, [false, false, false, false, false, true]);
+        for session in [1, 2, 1, 2] {
+            truth.served_by(session);
+        }
+        truth.observed(of_head(1, 1.0), now);
+        for session in [1, 2, 1] {
+            truth.served_by(session);
+        }
+        let two = [of_head(1, 0.0), of_head(2, 0.0)];
+        assert_eq!(two.map(|trial| truth.observed(trial, now)), [false, false]);
+        truth.observed(of_head(1, 1.0), now);
+        truth.served_by(3);
+        assert_eq!(two.map(|trial| truth.observed(trial, now)), [false, true]);
         assert_eq!(truth.lost_before(), now);
-        truth.served_by(1);
-        assert!(!truth.observed(trial(0.0, 0), now), "the first session is no change");
-        truth.served_by(2);
-        assert!(truth.observed(trial(0.0, 0), now));
-        assert!(!truth.observed(trial(0.0, 0), now), "told once");
+    }
+
+    #[test]
+    fn requests_planned_before_a_loss_do_not_count_it_again() {
+        let now = Duration::from_hours(3);
+        let mut truth = Truth::default();
+        for head in 1..=3 {
+            truth.observed(of_head(head, 0.0), now);
+        }
+        assert_eq!((truth.lost_before(), truth.missed), (now, 3));
+        for head in 4..=30 {
+            assert!(!truth.observed(of_head(head, 0.0), now + Duration::from_secs(1)));
+        }
+        assert_eq!(truth.missed, 3);
     }
 
     #[test]

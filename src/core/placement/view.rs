@@ -8,7 +8,7 @@ use super::rendezvous;
 use crate::core::topology::DeploymentIx;
 
 /// Most deployments of a tier that placement can tell apart; what is beyond is left out of the plan.
-pub const MEMBERS_MAX: usize = 256;
+pub const MEMBERS_MAX: usize = 255;
 
 /// The deployments that may serve a request, best tier first. Everything that may not is left out before: affinity only ever
 /// reorders what policy allows.
@@ -56,6 +56,10 @@ pub struct Member {
     pub latency: f64,
     /// Whether it may be tried.
     pub state: State,
+    /// Input tokens that one output token counts as against the limit.
+    pub output_weight: f64,
+    /// Whether prompt tokens that are cached count against the limit.
+    pub counts_cached: bool,
     /// How long its cache keeps what nobody asks for.
     pub cache_life: Duration,
     /// What was sent before this time is not there any more.
@@ -77,10 +81,19 @@ impl Member {
             load: 0.0,
             latency: 0.0,
             state: State::Ready,
+            output_weight: 1.0,
+            counts_cached: true,
             cache_life: CACHE_LIFE,
             lost_before: Duration::ZERO,
             caches: true,
         }
+    }
+
+    /// What a request counts against the limit, in tokens, if so many of its prompt's are cached.
+    pub fn cost(&self, ask: &Ask, cached: u32) -> f64 {
+        let output = f64::from(ask.total_tokens.saturating_sub(ask.prompt_tokens));
+        let counted = if self.counts_cached { 0 } else { cached };
+        f64::from(ask.prompt_tokens.saturating_sub(counted)) + self.output_weight * output
     }
 
     /// Tokens that are left below `fill` of its limit once a request of this estimate is in; negative if it does not fit.

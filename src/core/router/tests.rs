@@ -57,6 +57,7 @@ fn fleet(tiers: &[usize]) -> (Snapshot, Pool) {
                 stream_usage: true,
                 created_at_ms: None,
                 inactivity_days: None,
+                price: None,
             });
         }
         pool.tiers.push(tier);

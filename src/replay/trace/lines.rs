@@ -1,5 +1,7 @@
 //! The lines of the trace formats.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::DateTime;
 use serde::Deserialize;
 
@@ -22,6 +24,9 @@ struct RequestLine {
     head_blocks: Option<usize>,
     block_size: Option<u32>,
     is_first_turn: Option<bool>,
+    route: Option<String>,
+    deployment: Option<String>,
+    cached_tokens: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -40,30 +45,66 @@ struct Turn {
     runs: Vec<(u64, u64)>,
 }
 
-/// Adds a line's requests and tells the block size, if the line does.
-pub(super) fn parse(line: &str, is_first: bool, into: &mut Vec<Raw>) -> Result<Option<u32>, String> {
-    let line = line.trim();
-    if line.is_empty() || is_first && line.starts_with("TIMESTAMP,") {
-        return Ok(None);
-    }
-    if !line.starts_with('{') {
-        into.push(plain(line, into.len())?);
-        return Ok(Some(PLAIN_BLOCK_TOKENS));
-    }
-    if let Ok(request) = serde_json::from_str::<RequestLine>(line) {
-        let size = request.block_size;
-        into.push(one(request)?);
-        return Ok(size);
-    }
-    match serde_json::from_str::<ConversationLine>(line) {
-        Ok(conversation) => {
-            let size = conversation.block_size;
-            lay_over(&conversation, into)?;
-            Ok(Some(size))
+/// Requests on the way from a file.
+#[derive(Debug, Default)]
+pub(super) struct Reading<'a> {
+    pub(super) requests: Vec<Raw>,
+    /// Only requests of this route are taken.
+    pub(super) route: Option<&'a str>,
+    /// Other routes that were seen, the first [`ROUTES_MAX`].
+    pub(super) other_routes: BTreeSet<String>,
+    pub(super) block_tokens: Option<u32>,
+}
+
+/// Routes that are remembered for a message.
+const ROUTES_MAX: usize = 8;
+
+impl Reading<'_> {
+    /// Takes a line.
+    pub(super) fn line(&mut self, line: &str, is_first: bool) -> Result<(), String> {
+        let line = line.trim();
+        if line.is_empty() || is_first && line.starts_with("TIMESTAMP,") {
+            return Ok(());
         }
-        Err(_) => serde_json::from_str::<RequestLine>(line)
-            .map(|_| None)
-            .map_err(|error| error.to_string()),
+        let size = if line.starts_with('{') {
+            self.object(line)?
+        } else {
+            let request = plain(line, self.requests.len())?;
+            if self.route.is_none() {
+                self.requests.push(request);
+            }
+            PLAIN_BLOCK_TOKENS
+        };
+        self.block_tokens = self.block_tokens.or(Some(size).filter(|&size| size > 0));
+        Ok(())
+    }
+
+    /// A request or a conversation; its block size, 0 where it does not tell it.
+    fn object(&mut self, line: &str) -> Result<u32, String> {
+        match serde_json::from_str::<RequestLine>(line) {
+            Ok(request) => {
+                let size = request.block_size.unwrap_or(0);
+                if self.takes(request.route.as_deref()) {
+                    self.requests.push(one(request)?);
+                }
+                Ok(size)
+            }
+            Err(error) => {
+                let conversation = serde_json::from_str::<ConversationLine>(line).map_err(|_| error.to_string())?;
+                if self.takes(None) {
+                    lay_over(&conversation, &mut self.requests)?;
+                }
+                Ok(conversation.block_size)
+            }
+        }
+    }
+
+    fn takes(&mut self, route: Option<&str>) -> bool {
+        let takes = self.route.is_none_or(|wanted| route == Some(wanted));
+        if let Some(other) = route.filter(|_| !takes && self.other_routes.len() < ROUTES_MAX) {
+            self.other_routes.insert(other.to_owned());
+        }
+        takes
     }
 }
 
@@ -95,6 +136,8 @@ fn one(line: RequestLine) -> Result<Raw, String> {
         session: line.session,
         head: line.head_blocks.unwrap_or(1),
         is_first_turn: line.is_first_turn,
+        deployment: line.deployment,
+        cached: line.cached_tokens,
     })
 }
 
@@ -113,6 +156,7 @@ fn lay_over(conversation: &ConversationLine, into: &mut Vec<Raw>) -> Result<(), 
             session: Some(name),
             head: 1,
             is_first_turn: Some(number == 0),
+            ..Raw::default()
         });
     }
     Ok(())
@@ -138,5 +182,6 @@ fn plain(line: &str, number: usize) -> Result<Raw, String> {
         session: None,
         head: 1,
         is_first_turn: Some(true),
+        ..Raw::default()
     })
 }

@@ -15,7 +15,7 @@ fn read_text(name: &str, text: &str) -> Result<Trace, TraceError> {
     } else {
         file.write_all(text.as_bytes()).unwrap();
     }
-    read(&path, None)
+    read(&path, None, None)
 }
 
 const REQUESTS: &str = r#"{"timestamp":0,"input_length":1000,"output_length":10,"hash_ids":[7,8]}
@@ -85,6 +85,45 @@ fn a_wrong_line_is_named() {
         let message = read_text("wrong.jsonl", text).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
-    let missing = read(Path::new("/no/such/trace"), None).unwrap_err();
+    let missing = read(Path::new("/no/such/trace"), None, None).unwrap_err();
     assert_eq!(missing.to_string(), "cannot read the trace `/no/such/trace`");
+}
+
+#[test]
+fn what_really_happened_is_read_and_a_route_can_be_picked() {
+    let text = r#"{"timestamp":0,"input_length":1000,"output_length":10,"hash_ids":[7,8],"route":"a","deployment":"x","cached_tokens":512,"status":200}
+{"timestamp":5,"input_length":1000,"output_length":10,"hash_ids":[7,9],"route":"a","deployment":"y"}
+{"timestamp":9,"input_length":300,"output_length":10,"hash_ids":[5],"route":"b","deployment":"z","cached_tokens":0,"block_size":512}
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.jsonl");
+    std::fs::write(&path, text).unwrap();
+    let actual = |route| read(&path, None, route).map(|trace| (trace.requests.len(), trace.actual));
+    let told = |deployments, requests, prompt_tokens, cached_tokens| Actual {
+        deployments,
+        requests,
+        prompt_tokens,
+        cached_tokens,
+    };
+    assert_eq!(actual(None).unwrap(), (3, told(3, 2, 1_300, 512)));
+    assert_eq!(actual(Some("a")).unwrap(), (2, told(2, 1, 1_000, 512)));
+    let cached: Vec<_> = read(&path, None, None)
+        .unwrap()
+        .requests
+        .iter()
+        .map(|request| request.cached)
+        .collect();
+    assert_eq!(cached, [Some(512), None, Some(0)]);
+    let message = actual(Some("c")).unwrap_err().to_string();
+    assert!(
+        message.ends_with("holds no request of the route `c`; it has `a`, `b`"),
+        "{message}"
+    );
+    std::fs::write(&path, REQUESTS).unwrap();
+    let message = actual(Some("a")).unwrap_err().to_string();
+    assert!(
+        message.ends_with("of the route `a`; its requests tell no route"),
+        "{message}"
+    );
+    assert_eq!(actual(None).unwrap().1, Actual::default());
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::process::{ConfigRefused, ConfigReloaded};
 use super::*;
+use crate::core::ledger::misses::Cause;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
 use crate::core::topology::{
     ApiForm, CacheKeys, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot,
@@ -43,6 +44,7 @@ fn snapshot() -> Snapshot {
         stream_usage: true,
         created_at_ms: None,
         inactivity_days: None,
+        price: None,
     };
     let endpoint = Endpoint {
         tls: true,
@@ -196,6 +198,32 @@ fn attempts_count_by_outcome_and_time_only_answers() {
 }
 
 #[test]
+fn missed_tokens_count_by_cause() {
+    let series = series();
+    let judged = |miss| CacheJudged {
+        route: RouteIx(1),
+        deployment: DeploymentIx(0),
+        expected: 2_048,
+        miss,
+    };
+    let miss = |cause, tokens| Some(Miss { cause, tokens });
+    judged(miss(Cause::Overflow, 2_048)).emit(&series);
+    judged(miss(Cause::Overflow, 512)).emit(&series);
+    judged(miss(Cause::Expired, 128)).emit(&series);
+    judged(None).emit(&series);
+    let label = r#"deployment="res/one",route="legal""#;
+    assert_eq!(
+        counted(&series),
+        [
+            format!("emberway_cache_expected_tokens_total{{{label}}} 8192"),
+            r#"emberway_cache_missed_tokens_total{cause="expired",deployment="res/one",route="legal"} 128"#.to_owned(),
+            r#"emberway_cache_missed_tokens_total{cause="overflow",deployment="res/one",route="legal"} 2560"#
+                .to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn a_new_snapshot_goes_on_with_the_same_counters() {
     let before = series();
     request(&record()).emit(&before);
@@ -254,7 +282,18 @@ fn counting_a_known_request_allocates_nothing() {
     let record = record();
     request(&record).emit(&series);
     attempt().emit(&series);
+    let judged = CacheJudged {
+        route: RouteIx(1),
+        deployment: DeploymentIx(0),
+        expected: 1,
+        miss: Some(Miss {
+            cause: Cause::Cold,
+            tokens: 1,
+        }),
+    };
+    judged.emit(&series);
     let allocations = allocation_counter::measure(|| {
+        judged.emit(&series);
         request(&record).emit(&series);
         attempt().emit(&series);
     });

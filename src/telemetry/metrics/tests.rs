@@ -52,9 +52,16 @@ fn every_definition_is_registered_with_its_labels() {
     for family in [&metrics.requests, &metrics.attempts] {
         family.with_label_values(&["1", "2", "3", "4"]);
     }
-    metrics.tokens.with_label_values(&["1", "2", "3"]);
-    metrics.maybe_billed_twice.with_label_values(&["1", "2"]);
-    metrics.cache_keys_sent.with_label_values(&["1", "2"]);
+    for family in [&metrics.tokens, &metrics.cache_missed] {
+        family.with_label_values(&["1", "2", "3"]);
+    }
+    for family in [
+        &metrics.maybe_billed_twice,
+        &metrics.cache_expected,
+        &metrics.cache_keys_sent,
+    ] {
+        family.with_label_values(&["1", "2"]);
+    }
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     for family in [&metrics.refusals, &metrics.auth_failures, &metrics.config_reloads] {
         family.with_label_values(&["1"]);

@@ -86,6 +86,60 @@ async fn each_run_is_a_json_object() {
     }
 }
 
+/// The same as a gateway wrote it: three deployments took turns, and one head was cached.
+const OWN: &str = r#"{"timestamp":0,"input_length":1024,"output_length":10,"hash_ids":[1,2],"route":"chat","deployment":"a","cached_tokens":0}
+{"timestamp":1000,"input_length":1024,"output_length":10,"hash_ids":[1,3],"route":"chat","deployment":"b","cached_tokens":0}
+{"timestamp":2000,"input_length":1536,"output_length":10,"hash_ids":[1,2,4],"route":"chat","deployment":"c","cached_tokens":0}
+{"timestamp":60000,"input_length":1536,"output_length":10,"hash_ids":[1,3,5],"route":"chat","deployment":"a","cached_tokens":512}
+{"timestamp":61000,"input_length":1536,"output_length":10,"hash_ids":[1,3,5],"route":"other","deployment":"a","cached_tokens":1536}
+"#;
+
+#[tokio::test]
+async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
+    let place = Place::new();
+    place.write("own.jsonl", OWN);
+    let mut arguments = vec!["replay", "own.jsonl", "--route", "chat", "--limit-factor", "none"];
+    arguments.extend([
+        "--deployments",
+        "actual,actual-2",
+        "--price-input",
+        "2.5",
+        "--price-cached",
+        "1.25",
+    ]);
+    assert_data_eq!(
+        place.run(&arguments).await,
+        str![[r#"
+exit 0
+--- stdout
+trace  policy  deployments  replicas  limit     hit  of bound  imbalance   w50   w95  refused  failed
+own    nested  3            1         -      50.0 %   100.0 %       3.00  3.00  3.00   0.00 %  0.00 %
+own    nested  1            1         -      50.0 %   100.0 %       1.00  1.00  1.00   0.00 %  0.00 %
+
+Against what really happened:
+trace  policy  deployments  replicas  limit     hit     was  tokens saved  USD saved
+own    nested  3            1         -      50.0 %  10.0 %         +2048      +0.00
+own    nested  1            1         -      50.0 %  10.0 %         +2048      +0.00
+
+"#]]
+    );
+    arguments.push("--json");
+    let said = place.run(&arguments).await;
+    let row: serde_json::Value = said
+        .lines()
+        .find(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .expect("a row");
+    assert_eq!((&row["saved_tokens"], &row["deployments"]), (&2048.into(), &3.into()));
+    assert_eq!(row["saved_usd"], 2048.0 * 1.25 / 1e6);
+    place.write("made.jsonl", TRACE);
+    let said = place.run(&["replay", "made.jsonl", "--json"]).await;
+    assert!(
+        said.contains(r#""actual_hit":null,"saved_tokens":null,"saved_usd":null"#),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_trace_is_refused() {
     let place = Place::new();

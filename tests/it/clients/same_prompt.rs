@@ -61,7 +61,7 @@ fn chain(body: &[u8]) -> Chain {
         pool: "pool",
         client: "client",
     };
-    prompt::read(scope, &request, WireOperation::Chat, &HeaderMap::new()).chain
+    prompt::read(scope, &request, WireOperation::Chat, &HeaderMap::new(), None).chain
 }
 
 /// The prompt as somebody might write it for curl: indented, in ASCII, with slashes escaped.

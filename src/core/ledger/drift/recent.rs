@@ -35,6 +35,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_new_generation_does_not_forget_the_one_before_it() {
+        let mut recent = Recent::default();
+        let generation = Recent::GENERATION as u64;
+        (0..=generation).for_each(|hash| recent.insert(hash));
+        assert!((0..=generation).all(|hash| recent.contains(hash)));
+        (generation + 1..=2 * generation).for_each(|hash| recent.insert(hash));
+        assert!(!recent.contains(0) && recent.contains(generation));
+    }
+
+    #[test]
     fn what_is_asked_for_stays_and_the_rest_goes() {
         let mut recent = Recent::default();
         for hash in 0..10 * Recent::GENERATION as u64 {

@@ -61,6 +61,11 @@ pub(super) struct Chunk {
 }
 
 impl Sample {
+    /// The segments that its chunks are in, one after the other; short ones are one chunk each.
+    pub fn segments(&self) -> Vec<Segment> {
+        self.chunks.iter().map(|chunk| chunk.segment).collect()
+    }
+
     /// Bytes up to the end of the first `chunks` chunks.
     pub(super) fn bytes(&self, chunks: usize) -> u32 {
         chunks.checked_sub(1).map_or(0, |last| self.chunks[last].end)
@@ -186,9 +191,8 @@ mod tests {
 
     /// Text without repetition.
     fn prose(words: usize) -> String {
-        (0..words)
-            .map(|word| format!("word{} ", word * 7_919 % 100_003))
-            .collect()
+        let word = |at: usize| ["word", &(at * 7_919 % 100_003).to_string(), " "].concat();
+        (0..words).map(word).collect()
     }
 
     #[test]
@@ -235,7 +239,7 @@ mod tests {
         assert_eq!(dull.bytes(dull.chunks.len()) as usize, HEAD_BYTES_MAX);
         assert!(dull.chunks.len() <= HEAD_BYTES_MAX / CHUNK_BYTES_MIN);
         let mut sampler = Sampler::new(&key);
-        sampler.push(&[b'a'; HEAD_BYTES_MAX]);
+        sampler.push(&vec![b'a'; HEAD_BYTES_MAX]);
         assert!(sampler.is_full());
     }
 
