@@ -367,4 +367,35 @@ mod tests {
         entry.mark(12, ticks(Duration::from_mins(7)));
         assert_eq!(sent(entry)[0], (12, 7));
     }
+
+    #[test]
+    fn a_slot_that_another_block_took_is_not_the_blocks_any_more() {
+        let mut heat = Heat::new(WAYS, HALF_LIFE);
+        for id in 1..=WAYS as u128 {
+            add(&mut heat, id, 1_000.0 * id as f32, Duration::ZERO);
+        }
+        let [slot, ..] = heat.find_batch(&[BlockId(1)]);
+        let slot = slot.expect("it is there");
+        add(&mut heat, 99, 500.0, Duration::ZERO);
+        assert!(heat.at(slot, BlockId(1)).is_none(), "it had the fewest tokens");
+        let (entry, untouched) = heat.touch(BlockId(1), Some(slot), 0);
+        assert_eq!((entry.id, entry.tokens, untouched), (1, 0.0, None));
+    }
+
+    #[test]
+    fn blocks_that_look_alike_at_first_are_told_apart() {
+        let mut heat = Heat::new(WAYS, HALF_LIFE);
+        let mut seen = std::collections::HashMap::new();
+        let pair = (1..100_000).find_map(|id| Some((seen.insert(heat.place(BlockId(id)), id)?, id)));
+        let (first, second) = pair.expect("two of one fingerprint");
+        let ids = [first, second].map(BlockId);
+        add(&mut heat, first, 1_000.0, Duration::ZERO);
+        assert!(heat.find_batch(&ids)[1].is_none());
+        add(&mut heat, second, 1_000.0, Duration::ZERO);
+        let slots = heat.find_batch(&ids);
+        for (slot, id) in slots.into_iter().zip(ids) {
+            assert!(heat.at(slot.expect("it is there"), id).is_some());
+        }
+        assert_eq!(heat.len(), 2);
+    }
 }

@@ -167,6 +167,7 @@ fn what_clients_write_differently_for_one_meaning_is_alike() {
 fn what_means_something_else_is_different() {
     different(&[
         &messages(r#"[{"role":"user","content":"x"}]"#),
+        &messages(r#"[{"role":"user","content":"y"}]"#),
         &messages(r#"[{"role":"user","content":["x"]}]"#),
         &messages(r#"[{"role":"user","content":""}]"#),
         &messages(r#"[{"role":"user","content":[]}]"#),

@@ -102,6 +102,15 @@ fn a_hot_head_has_several_and_its_conversations_stay_each_at_one() {
 }
 
 #[test]
+fn a_head_that_is_asked_for_often_has_keys_and_one_that_is_not_has_none() {
+    let (placement, view) = (Placement::new(Rule::default()), view(&[8]));
+    heat_up(&placement, &view, 1);
+    let key = |head| placement.plan(&view, &chain(head, 3), &ask(), minutes(15)).cache_key;
+    assert!(key(1).is_some_and(|key| key.keys > 1));
+    assert_eq!(key(2), None);
+}
+
+#[test]
 fn what_no_deployment_takes_heats_nothing() {
     let placement = Placement::new(Rule::default());
     let view = view(&[8]);
