@@ -16,6 +16,7 @@ SETUP := $(TARGET)/.setup
 CLIENTS := tests/clients
 VENV := $(CLIENTS)/.venv
 FUZZ_SECONDS ?= 15
+TRACES ?= $(or $(EMBERWAY_TRACES),../shared/traces)
 IMAGE ?= emberway
 
 .PHONY: help
@@ -103,6 +104,11 @@ bench-proxy: build-dist $(SETUP)/bench-tools ## what the gateway as shipped cost
 .PHONY: bench-placement
 bench-placement: build-release $(SETUP)/python3 ## what two gateways find cached in a simulated fleet, nested and by turns
 	python3 benches/placement/live.py --emberway $(TARGET)/release/emberway
+
+.PHONY: figures
+figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
+	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md
+	mv $(TARGET)/placement-figures.md docs/placement-figures.md
 
 # === Set-up, each step once ===
 

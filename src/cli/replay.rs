@@ -54,6 +54,9 @@ pub struct ReplayArgs {
     /// Regions that the deployments are in, in turn.
     #[arg(long, value_name = "N", default_value = "1")]
     regions: NonZeroUsize,
+    /// Let placement not know the regions, to see what homes that span them save in an outage.
+    #[arg(long)]
+    no_spanning: bool,
     /// A region that fails, as `REGION:FROM:UNTIL`, from 0 and in seconds of the trace; its caches are lost.
     #[arg(long, value_name = "OUTAGE", value_parser = outage)]
     outage: Option<Outage>,
@@ -217,6 +220,7 @@ impl ReplayArgs {
                                 idle_seconds: self.idle.as_secs_f64(),
                                 cache_keys,
                                 regions: self.regions.get(),
+                                spans_regions: !self.no_spanning,
                                 outage: self.outage,
                                 seed: self.seed,
                             });

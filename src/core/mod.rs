@@ -6,6 +6,7 @@
 pub mod ids;
 pub mod ledger;
 pub mod placement;
+pub mod provider;
 pub mod recovery;
 pub mod router;
 pub mod throughput;

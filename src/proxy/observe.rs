@@ -10,6 +10,7 @@ use crate::core::placement::plan::Candidate;
 use crate::core::placement::rendezvous;
 use crate::core::placement::room::{Sent, Throttle};
 use crate::core::placement::truth::Trial;
+use crate::core::provider::{CACHEABLE_TOKENS, ROUTING_TOKENS, STEP_TOKENS};
 use crate::core::topology::{Deployment, DeploymentIx};
 use crate::openai::azure::{self, RateLimits};
 use crate::openai::error::ThrottleKind;
@@ -20,14 +21,8 @@ use crate::proxy::prompt::Prompt;
 use crate::proxy::state::{Learned, Live};
 use crate::telemetry::events;
 
-/// Hits grow in steps of so many tokens.
-const HIT_STEP: u32 = 128;
 /// Fewer tokens are no trial of what a cache keeps: what is estimated of a prompt's parts is not exact enough.
 const TRIAL_TOKENS_MIN: u32 = 512;
-/// The provider caches no shorter prompt.
-const CACHEABLE_TOKENS: u32 = 1_024;
-/// By so many tokens the provider chooses a machine, as it says.
-const ROUTING_TOKENS: u32 = 256;
 /// Who asks for so much rest says that the request never fits: Azure names a day.
 const NEVER_FITS_REST: Duration = Duration::from_hours(1);
 
@@ -208,7 +203,7 @@ impl Scale {
 
     /// Rounded down to the step in which hits grow.
     fn tokens(self, estimated: u32) -> u32 {
-        (f64::from(estimated) * self.0) as u32 / HIT_STEP * HIT_STEP
+        (f64::from(estimated) * self.0) as u32 / STEP_TOKENS * STEP_TOKENS
     }
 }
 

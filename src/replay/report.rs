@@ -57,6 +57,8 @@ pub struct Row {
     pub failed: f64,
     /// Cached ÷ prompt tokens as it really was, over the requests that tell it; null where none does.
     pub actual_hit: Option<f64>,
+    /// The same over the same requests as it would have been; those that nobody took count as they really were.
+    pub replayed_hit: Option<f64>,
     /// Prompt tokens found cached beyond those that really were, over the same requests; less than zero where fewer are.
     pub saved_tokens: Option<i64>,
     /// What these are worth, in USD; null without prices.
@@ -74,6 +76,7 @@ impl Row {
         prices: Option<Prices>,
     ) -> Self {
         let actual = trace.actual;
+        let of_prompt = |cached: f64| (actual.prompt_tokens > 0).then(|| cached / actual.prompt_tokens as f64);
         let worth = |(tokens, prices): (i64, Prices)| tokens as f64 * (prices.input - prices.cached) / 1e6;
         let (provider, machines, requests_per_minute) = match setting.provider {
             Provider::Engine => ("engine", None, None),
@@ -106,7 +109,10 @@ impl Row {
             w95: outcome.w95,
             refused: outcome.refused,
             failed: outcome.failed,
-            actual_hit: (actual.prompt_tokens > 0).then(|| actual.cached_tokens as f64 / actual.prompt_tokens as f64),
+            actual_hit: of_prompt(actual.cached_tokens as f64),
+            replayed_hit: outcome
+                .saved
+                .and_then(|saved| of_prompt(actual.cached_tokens as f64 + saved as f64)),
             saved_tokens: outcome.saved,
             saved_usd: outcome.saved.zip(prices).map(worth),
         }
@@ -193,14 +199,14 @@ pub fn savings(rows: &[Row]) -> Option<String> {
     let (is_hosted, has_money) = (is_hosted(rows), rows.iter().any(|row| row.saved_usd.is_some()));
     let mut header = run_header(is_hosted);
     let numbers_from = header.len();
-    header.extend(["hit", "was", "tokens saved"]);
+    header.extend(["was", "would be", "tokens saved"]);
     if has_money {
         header.push("USD saved");
     }
     let cells = rows.iter().filter_map(|row| {
-        let (was, saved) = row.actual_hit.zip(row.saved_tokens)?;
+        let ((was, would_be), saved) = row.actual_hit.zip(row.replayed_hit).zip(row.saved_tokens)?;
         let mut cells = row.run_cells(is_hosted);
-        cells.extend([percent(row.hit), percent(was), format!("{saved:+}")]);
+        cells.extend([percent(was), percent(would_be), format!("{saved:+}")]);
         if has_money {
             cells.push(row.saved_usd.map_or_else(|| "-".to_owned(), |usd| format!("{usd:+.2}")));
         }

@@ -37,7 +37,11 @@ pub(super) fn shipped(
 fn view(setting: &Setting, seeds: &[u64], limit: f64) -> View {
     let member = |(at, &seed): (usize, &u64)| Member {
         seed,
-        region: (at % setting.regions.max(1)) as u32,
+        region: if setting.spans_regions {
+            (at % setting.regions.max(1)) as u32
+        } else {
+            0
+        },
         cache_life: Duration::from_secs_f64(setting.idle_seconds),
         ..Member::named(DeploymentIx(at), "", limit)
     };

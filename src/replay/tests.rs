@@ -5,6 +5,7 @@ mod gateways;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::policy::PolicyName;
 use super::trace::{self, Trace};
@@ -61,6 +62,9 @@ fn decisions_are_those_of_the_reference() {
         other: 0.95,
     };
     let rule = Rule {
+        half_life: Duration::from_mins(5),
+        window_min: Duration::from_secs(15),
+        home_share: 0.12,
         certainty: 1.0,
         alone: even,
         ..engine_rule()

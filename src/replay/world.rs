@@ -53,6 +53,8 @@ pub struct Setting {
     pub cache_keys: CacheKeys,
     /// Regions that the deployments are spread over, in turn.
     pub regions: usize,
+    /// Whether placement knows the regions, so that a head's homes span them.
+    pub spans_regions: bool,
     /// A region that fails.
     pub outage: Option<Outage>,
     /// Chance.
@@ -69,6 +71,7 @@ impl Default for Setting {
             idle_seconds: 600.0,
             cache_keys: CacheKeys::Off,
             regions: 1,
+            spans_regions: true,
             outage: None,
             seed: 1,
         }

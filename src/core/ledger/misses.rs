@@ -10,10 +10,11 @@
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
-/// The provider caches nothing shorter.
-pub const CACHEABLE_TOKENS: u64 = 1_024;
-/// Steps in which what is cached grows.
-pub const STEP_TOKENS: u64 = 128;
+use crate::core::provider;
+
+const CACHEABLE_TOKENS: u64 = provider::CACHEABLE_TOKENS as u64;
+const STEP_TOKENS: u64 = provider::STEP_TOKENS as u64;
+
 /// Four bytes are a token only on average: a shortfall of less than this part of what is expected proves nothing.
 const SLACK: f64 = 1.0 / 8.0;
 /// How far a prompt may agree beyond or short of a route's drift to be one that drifted: two blocks of the chain.

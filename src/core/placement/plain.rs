@@ -14,6 +14,7 @@ use super::nested::{self, Order};
 use super::plan::{Plan, Reason};
 use super::rule::{FILL, Fill};
 use super::view::{Ask, Member, State, View};
+use crate::core::provider::CACHEABLE_TOKENS;
 
 /// A policy that remembers nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum Plain {
 }
 
 /// The tokens that [`Plain::HeadHash`] looks at: two prompts that differ earlier share nothing in the provider's cache.
-pub const HEAD_TOKENS: u32 = 1_024;
+pub const HEAD_TOKENS: u32 = CACHEABLE_TOKENS;
 
 /// Plans a request. `turn` differs from call to call; [`Plain::RoundRobin`] needs it to count up by one.
 pub fn plan(policy: Plain, view: &View, chain: &Chain, ask: &Ask, turn: u64) -> Plan {

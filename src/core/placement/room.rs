@@ -1,7 +1,8 @@
 //! How much of a deployment's limit is used, as far as one replica can know.
 //!
 //! **Per-token deployments.** Their rate-limit headers tell what is left at one moment, for all replicas together. From then on the
-//! report ages: its minute passes, and what this replica sent since is added. Without any report, this replica's own sends of
+//! report ages: its minute passes, and what this replica sent since is added. Where there are other replicas it ages towards part of what
+//! was usual lately, since they keep sending. Without any report, this replica's own sends of
 //! the last minute count, times the replicas. The limit is the configured capacity until headers tell it, and what they
 //! tell then: a lower one is the service's own reduction. Requests a minute are kept in the same way; a deployment is as full as the
 //! fuller of the two says.
@@ -15,6 +16,12 @@ use std::time::Duration;
 /// What a limit is counted over.
 const MINUTE: Duration = Duration::from_mins(1);
 
+/// Time in which older reports lose half of their weight in what is usual.
+const USUAL_HALF_LIFE: Duration = Duration::from_mins(2);
+/// Part of what is usual that a report ages towards. More is refused less and finds less cached: what seems full is left by conversations
+/// that would have been let in (ADR 11).
+const USUAL_PART: f64 = 0.3;
+
 /// How full a bucket is ever believed to be, in limits: what it takes to fill it twice is gone in two minutes.
 const BUCKET_MAX: f64 = 2.0;
 
@@ -27,6 +34,8 @@ pub struct Room {
     kind: Kind,
     /// When the last report came and what it said was used.
     report: Option<(Duration, f64)>,
+    /// What reports said was used, smoothed.
+    usual: f64,
     /// Minute: sent since the report or, without one, in the last minute (decayed). Bucket: its level.
     sent: f64,
     sent_at: Duration,
@@ -93,6 +102,7 @@ impl Room {
             limit,
             kind: Kind::Minute,
             report: None,
+            usual: 0.0,
             sent: 0.0,
             sent_at: Duration::ZERO,
             total: 0.0,
@@ -181,7 +191,15 @@ impl Room {
         let is_another = (limit - self.limit).abs() > self.limit.min(limit) * 0.01;
         self.limit = limit;
         self.covered = sent.number;
-        self.report = Some((now, (limit - remaining).max(0.0)));
+        let used = (limit - remaining).max(0.0);
+        self.usual = match self.report {
+            Some((at, _)) => {
+                let ago = now.saturating_sub(at).as_secs_f64() / USUAL_HALF_LIFE.as_secs_f64();
+                used + (self.usual - used) * (-ago).exp2()
+            }
+            None => used,
+        };
+        self.report = Some((now, used));
         self.sent = (self.total - sent.total).max(0.0);
         self.sent_at = now;
         is_another
@@ -228,7 +246,11 @@ impl Room {
         let own = self.decayed(now);
         let tokens = match (self.kind, self.report) {
             (Kind::Bucket { .. }, _) => own,
-            (Kind::Minute, Some((at, used))) if now < at + MINUTE => used * left(at, now) + own,
+            (Kind::Minute, Some((at, used))) if now < at + MINUTE => {
+                let left = left(at, now);
+                let towards = if replicas > 1.0 { USUAL_PART * self.usual } else { 0.0 };
+                used * left + towards * (1.0 - left) + own
+            }
             (Kind::Minute, _) => own * replicas,
         };
         let requests = self.requests.share(self.number, now);
@@ -293,12 +315,12 @@ mod tests {
         let mut room = Room::new(100.0);
         let sent = room.sent(5.0, seconds(9));
         assert!(room.reported(80.0, 20.0, sent, seconds(10)), "a limit that was lowered");
-        assert_eq!((room.limit(), room.used(seconds(10), 4.0)), (80.0, 60.0));
-        is(room.used(seconds(40), 4.0), 30.0);
+        assert_eq!((room.limit(), room.used(seconds(10), 1.0)), (80.0, 60.0));
+        is(room.used(seconds(40), 1.0), 30.0);
         let sent = room.sent(10.0, seconds(40));
-        is(room.used(seconds(40), 4.0), 40.0);
+        is(room.used(seconds(40), 1.0), 40.0);
         assert!(!room.reported(80.0, 80.0, sent, seconds(41)));
-        is(room.used(seconds(41), 4.0), 0.0);
+        is(room.used(seconds(41), 1.0), 0.0);
     }
 
     #[test]
@@ -313,6 +335,23 @@ mod tests {
         // The first one's connection was slow: its report is older than what is known.
         room.reported(100.0, 90.0, first, seconds(2));
         is(room.used(seconds(1), 1.0), 30.0);
+    }
+
+    #[test]
+    fn among_others_a_report_ages_towards_part_of_what_is_usual() {
+        let mut room = Room::new(100.0);
+        let mut report = |remaining, at| {
+            let sent = room.sent(0.0, at);
+            room.reported(100.0, remaining, sent, at);
+            room.clone()
+        };
+        let room = report(40.0, seconds(0));
+        is(room.used(seconds(0), 4.0), 60.0);
+        is(room.used(seconds(30), 4.0), 30.0 + 0.5 * USUAL_PART * 60.0);
+        let room = report(80.0, seconds(120));
+        // Half of 60 and half of 20 is usual now.
+        is(room.used(seconds(150), 4.0), 10.0 + 0.5 * USUAL_PART * 40.0);
+        is(room.used(seconds(150), 1.0), 10.0);
     }
 
     #[test]

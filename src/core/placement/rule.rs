@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use crate::core::provider::CACHEABLE_TOKENS;
+
 /// The rule's numbers. The defaults are what was measured best; replay may try others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// Half-life of the counters: long enough to average over bursts, short enough to follow a working day.
+    /// Half-life of the counters: long enough for gateways that each see a part of the traffic to agree, short enough to follow a working
+    /// day.
     pub half_life: Duration,
+    /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood. Longer ones let gateways begin
+    /// to divide hot heads later, and so at moments further apart.
+    pub window_min: Duration,
     /// Share of a deployment's limit that one home of a block may take before another is added.
     pub home_share: f64,
     /// Homes are lowered only below this part of what they are.
@@ -48,10 +54,11 @@ impl Rule {
 impl Default for Rule {
     fn default() -> Self {
         Self {
-            half_life: Duration::from_mins(5),
-            home_share: 0.12,
+            half_life: Duration::from_mins(7),
+            window_min: Duration::from_secs(10),
+            home_share: 0.13,
             lower: 0.4,
-            certainty: 1.5,
+            certainty: 1.25,
             alone: Fill {
                 new: 0.7,
                 warm: 1.0,
@@ -62,7 +69,7 @@ impl Default for Rule {
                 warm: 1.0,
                 other: FILL,
             },
-            cacheable_tokens: 1_024,
+            cacheable_tokens: CACHEABLE_TOKENS,
             blocks: 262_144,
         }
     }

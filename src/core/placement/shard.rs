@@ -24,6 +24,7 @@ use super::chain::{BlockId, Chain};
 use super::heat::{Entry, Heat};
 use super::rendezvous;
 use super::survey::Pass;
+use crate::core::provider::{CACHEABLE_TOKENS, ROUTING_TOKENS};
 
 /// Requests a minute that one key is given: well below the some 15 at which the provider begins to overflow.
 pub const TARGET_PER_MINUTE: f64 = 8.0;
@@ -31,12 +32,8 @@ pub const TARGET_PER_MINUTE: f64 = 8.0;
 const LOWER: f64 = 0.35;
 /// Most keys of a head at one deployment: more than 16,000 requests a minute.
 const KEYS_MAX: u16 = 2_048;
-/// The provider caches nothing shorter: a shared head below that is worth nothing by itself, so dividing it costs nothing.
-const CACHEABLE_TOKENS: u32 = 1_024;
 /// Keys of such a head, however hot it is: what never changes never moves a conversation.
 const FREE_KEYS: u16 = 64;
-/// Tokens of the prefix that the provider hashes to pick a machine.
-const ROUTING_TOKENS: u32 = 256;
 
 /// A key for a hot head, and whether sending it pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,9 +15,6 @@ use super::shard;
 use super::truth::LIFE_MAX;
 use super::view::{Ask, Member, Tier, View};
 
-/// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood.
-const WINDOW_SECONDS_MIN: f64 = 15.0;
-
 /// What the pass found.
 #[derive(Debug)]
 pub(super) struct Survey {
@@ -81,7 +78,7 @@ struct Watched {
 /// How many minutes' worth the counters hold: their mean life, or the time since they began.
 pub(super) fn window_seconds(rule: &Rule, running: Duration) -> f64 {
     let mean_life = rule.half_life.as_secs_f64() / std::f64::consts::LN_2;
-    (running.as_secs_f64() + WINDOW_SECONDS_MIN).min(mean_life)
+    (running + rule.window_min).as_secs_f64().min(mean_life)
 }
 
 /// Whether a pass leaves a trace.

@@ -109,7 +109,7 @@ fn ask(request: &Request) -> Ask {
     }
 }
 
-/// Of the requests whose prefix is warm somewhere, the share that all gateways would place alike.
+/// Of the requests whose prefix is warm somewhere, the share that all four gateways would place alike: each has seen its own quarter.
 fn agreement(trace: &Trace, limit_factor: f64) -> f64 {
     let mut gateways = Gateways::new(trace, limit_factor);
     let mut all_traffic = Deployment::new(Provider::Engine, 0);

@@ -103,13 +103,24 @@ async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
         "--deployments",
         "actual,actual-2",
         "--price-input",
-        "2.5",
+        "2500",
         "--price-cached",
-        "1.25",
+        "1250",
     ]);
     assert_data_eq!(
         place.run(&arguments).await,
         str![[r#"
+exit 0
+--- stdout
+trace  policy  deployments  replicas  limit     hit  of bound  imbalance   w50   w95  refused  failed
+own    nested  3            1         -      50.0 %   100.0 %       3.00  3.00  3.00   0.00 %  0.00 %
+own    nested  1            1         -      50.0 %   100.0 %       1.00  1.00  1.00   0.00 %  0.00 %
+
+Against what really happened:
+trace  policy  deployments  replicas  limit     was  would be  tokens saved  USD saved
+own    nested  3            1         -      10.0 %    50.0 %         +2048      +2.56
+own    nested  1            1         -      10.0 %    50.0 %         +2048      +2.56
+
 "#]]
     );
     arguments.push("--json");
@@ -120,11 +131,11 @@ async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .expect("a row");
     assert_eq!((&row["saved_tokens"], &row["deployments"]), (&2048.into(), &3.into()));
-    assert_eq!(row["saved_usd"], 2048.0 * 1.25 / 1e6);
+    assert_eq!(row["saved_usd"], 2.56);
     place.write("made.jsonl", TRACE);
     let said = place.run(&["replay", "made.jsonl", "--json"]).await;
     assert!(
-        said.contains(r#""actual_hit":null,"saved_tokens":null,"saved_usd":null"#),
+        said.contains(r#""actual_hit":null,"replayed_hit":null,"saved_tokens":null,"saved_usd":null"#),
         "{said}"
     );
 }
