@@ -3,9 +3,9 @@
 
 A simulated fleet of eight deployments in four regions, whose caches forget after ten idle seconds; two gateways with
 one configuration in front of it; a load process for each, with the same 40 heads of 4,000 tokens and conversations of
-its own. Once with nested placement and once by turns, each on a fleet that has cached nothing yet. Then what was asked
-is played through `emberway replay`, which shares no provider model with the simulator, and what it predicts is held
-against what the answers reported.
+its own. Once with nested placement and once by turns, each on a fleet that has cached nothing yet. Then the traces
+that the gateways wrote are played through `emberway replay`, which shares no provider model with the simulator, and
+what it predicts is held against what the answers reported.
 
     cargo build --release --bin emberway
     python3 benches/placement/live.py --emberway target/release/emberway
@@ -16,7 +16,6 @@ missed, with 2 when the measurement itself is not valid: a request failed or was
 
 import argparse
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -50,9 +49,11 @@ CONCURRENCY = 21
 CONVERSATIONS_MAX = 1_000_000
 # Replay does not know which gateway a request came to, so it draws; the mean of so many draws is what it says.
 REPLAY_SEEDS = 8
-BLOCK_TOKENS, BYTES_PER_TOKEN = 128, 4
 MODEL = "bot"
 KEY, UPSTREAM_KEY = "bench-key-0123456789abcdef", "upstream-key-0123456789abcdef"
+TRACE_KEY = (
+    "trace-key-0123456789abcdef0123456789abcdef"  # The same for all gateways, so that their traces can be joined.
+)
 # The bounds that the project holds itself to.
 SHARE_RATIO_MIN = 1.5
 FIRST_TOKEN_RATIO_MAX = 1.0
@@ -116,10 +117,8 @@ class Live:
             fleet = self.start_fleet(directory, stack)
             gateways = [self.start_gateway(number, fleet, policy, directory, stack) for number in range(len(GATEWAYS))]
             answers = self.load(gateways, directory)
-            trace = directory / "trace.jsonl"
-            write_trace(asked(fleet["control_url"]), trace)
-        result = figures(answers)
-        return result, trace
+        # The gateways have ended, so their traces are whole.
+        return figures(answers), joined_trace(directory, len(answers))
 
     def start_fleet(self, directory, stack):
         scenario = directory / "scenario.yaml"
@@ -139,9 +138,11 @@ class Live:
         config = home / "emberway.yaml"
         # The gateway watches its configuration's directory; the usage store's writes are not to wake it.
         usage = directory / f"usage-{number}.db"
-        config.write_text(json.dumps(configuration(address, admin, usage, fleet, policy)))
+        trace = directory / trace_name(number)
+        config.write_text(json.dumps(configuration(address, admin, usage, trace, fleet, policy)))
         command = [self.emberway, "run", "--config", config]
-        server = Server(f"gateway-{number}", command, directory, {"BENCH_KEY": KEY, "UPSTREAM_KEY": UPSTREAM_KEY})
+        keys = {"BENCH_KEY": KEY, "UPSTREAM_KEY": UPSTREAM_KEY, "TRACE_KEY": TRACE_KEY}
+        server = Server(f"gateway-{number}", command, directory, keys)
         stack.callback(server.stop)
         server.wait_ready(f"http://{admin}/readyz")
         return f"http://{address}"
@@ -233,9 +234,6 @@ def scenario_of(seed):
     ]
     return {
         "seed": seed,
-        # What arrived is what replay is given. Prompts of this load are made up.
-        "recorded_requests": 100_000,
-        "record_bodies": True,
         "engine": {"decode_tokens_per_s": DECODE_TOKENS_PER_S},
         "prompt_cache": {
             "machines": MACHINES,
@@ -250,8 +248,8 @@ def scenario_of(seed):
     }
 
 
-def configuration(address, admin, usage, fleet, policy):
-    """A gateway's configuration; all gateways have the same but for their addresses and usage stores."""
+def configuration(address, admin, usage, trace, fleet, policy):
+    """A gateway's configuration; all gateways have the same but for their addresses and files."""
     resources = [
         {
             "name": account["name"],
@@ -267,6 +265,8 @@ def configuration(address, admin, usage, fleet, policy):
         "listeners": [{"address": address}],
         "admin": {"address": admin},
         "usage": {"path": str(usage)},
+        "trace": {"path": str(trace), "share": 1, "key": "${env:TRACE_KEY}"},
+        "shutdown": {"delay": "0s"},
         "replicas": len(GATEWAYS),
         "defaults": {"policy": policy},
         "clients": [{"name": "bench", "keys": ["${env:BENCH_KEY}"], "debug_headers": True}],
@@ -276,50 +276,20 @@ def configuration(address, admin, usage, fleet, policy):
     }
 
 
-def asked(control_url):
-    """Every request that reached the fleet, in order."""
-    requests = json.loads(fetch(f"{control_url}/control/requests", timeout=60))
-    for request in requests:
-        if request["outcome"]["status"] != 200 or request["outcome"]["ending"] != "complete":
-            raise Invalid(f"the fleet did not answer request {request['number']}: {request['outcome']}")
-    return requests
+def trace_name(number):
+    return f"trace-{number}.jsonl"
 
 
-def write_trace(requests, path):
-    """What replay is given: when each request came, its lengths and its blocks, in the format of docs/placement.md."""
-    with open(path, "w") as trace:
-        for request in requests:
-            messages = json.loads(request["body"])["messages"]
-            prompt = prompt_of(messages)
-            outcome = request["outcome"]
-            if math.ceil(len(prompt) / BYTES_PER_TOKEN) != outcome["prompt_tokens"]:
-                raise Invalid(
-                    f"a prompt of {len(prompt)} bytes is not the {outcome['prompt_tokens']} tokens of the fleet"
-                )
-            line = {
-                "timestamp": request["at_ms"],
-                "input_length": outcome["prompt_tokens"],
-                "output_length": outcome["output_tokens"],
-                "block_size": BLOCK_TOKENS,
-                "hash_ids": block_ids(prompt),
-                "is_first_turn": all(message["role"] != "assistant" for message in messages),
-            }
-            trace.write(json.dumps(line) + "\n")
-
-
-def prompt_of(messages):
-    """The bytes that are cached, in the order in which the fleet caches them."""
-    return b"".join(f"{message['role']}\n{message['content']}\n".encode() for message in messages)
-
-
-def block_ids(prompt):
-    """One id a block, each of all that the prompt holds up to its end."""
-    size = BLOCK_TOKENS * BYTES_PER_TOKEN
-    ids, chain = [], hashlib.sha256()
-    for start in range(0, len(prompt), size):
-        chain.update(prompt[start : start + size])
-        ids.append(int.from_bytes(chain.digest()[:8], "big"))
-    return ids
+def joined_trace(directory, requests):
+    """What the gateways wrote down of what they were asked, in one file; replay puts it in order."""
+    lines = []
+    for number in range(len(GATEWAYS)):
+        lines += (directory / trace_name(number)).read_text().splitlines()
+    if len(lines) != requests:
+        raise Invalid(f"the gateways traced {len(lines)} of {requests} requests")
+    joined = directory / "trace.jsonl"
+    joined.write_text("\n".join(lines) + "\n")
+    return joined
 
 
 def figures(answers):
