@@ -23,16 +23,16 @@ pub(crate) fn chat_body(bytes: usize) -> String {
 }
 
 /// A chat completion request of about `bytes` bytes, as one who asks about documents sends it: a system message, then turns of one to two KiB in
-/// wrapped lines with quotes, list items and accents, so that an escape comes every 70 bytes or so. Each `number` is another conversation.
+/// wrapped lines with quotes, list items and accents, so that an escape comes every 65 bytes or so. Each `number` is another conversation.
 pub(crate) fn documents_body(bytes: usize, number: usize) -> String {
     const LINES: [&str; 7] = [
-        r"The parcel left the depot on Monday and was scanned twice on its way to the north.\n",
-        r#"Its status is \"in transit\", as the page of the carrier says, and nothing after that.\n"#,
-        r"- weight: 2.4 kg, insured, to be signed for by the one who is named on the label\n",
-        r"- sender: Caf\u00e9 Zentral, Herrengasse 14, who ask to be told when it has come\n\n",
-        r"A parcel that has not moved for ten days counts as lost, and its sender is refunded.\n",
-        r"Before that the driver is asked, since many are left with neighbours or in a garage.\n",
-        r#"See also: \"What to do when nobody is at home\", and the terms of insured parcels.\n\n"#,
+        r"The parcel left the depot on Monday and was scanned twice on its way north, in Uelzen and in Celle.\n",
+        r#"Its status is \"in transit\", as the page of the carrier says, and nothing has come after that line.\n"#,
+        r"- weight: 2.4 kg, insured, to be signed for by the one who is named on the label, and by nobody else\n",
+        r"- sender: Caf\u00e9 Zentral, Herrengasse 14, who ask to be told by mail on the day when it has come\n\n",
+        r"A parcel that has not moved for ten days counts as lost, and its sender is refunded, postage too.\n",
+        r"Before that the driver is asked, since many are left with neighbours or in a garage without a word.\n",
+        r"See also what to do when nobody is at home, and the terms of insured parcels in their latest form.\n",
     ];
     let mut body = format!(
         r#"{{"model":"support-bot","temperature":0.2,"messages":[{{"role":"system","content":"You answer for carrier {number}.\nBe \"brief\"."}}"#
