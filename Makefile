@@ -21,7 +21,7 @@ IMAGE ?= emberway
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # === Show and build ===
 
@@ -101,6 +101,10 @@ bench-proxy: build-dist $(SETUP)/bench-tools ## what the gateway as shipped cost
 	$(CARGO) build --profile dist --locked --example bench-upstream
 	python3 benches/proxy/run.py --emberway $(TARGET)/dist/emberway --upstream $(TARGET)/dist/examples/bench-upstream
 
+.PHONY: bench-placement
+bench-placement: build-release $(SETUP)/python3 ## what two gateways find cached in a simulated fleet, nested and by turns
+	python3 benches/placement/live.py --emberway $(TARGET)/release/emberway
+
 .PHONY: figures
 figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
 	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md
@@ -122,6 +126,10 @@ $(SETUP)/build-tools: scripts/need.sh | $(SETUP)
 
 $(SETUP)/bench-tools: scripts/need.sh | $(SETUP)
 	@scripts/need.sh 'command -v nginx || test -x /usr/sbin/nginx=nginx-light' 'command -v wrk=wrk' 'command -v python3=python3'
+	touch $@
+
+$(SETUP)/python3: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v python3=python3'
 	touch $@
 
 $(SETUP)/venv-tools: scripts/need.sh | $(SETUP)

@@ -1,9 +1,6 @@
-//! Made inputs, shared by the benchmarks and `tests/allocations.rs`: bodies, streams and pools as they look in service.
+//! Made inputs, shared by the benchmarks and `tests/allocations.rs`: bodies and streams as they look in service.
 
 use std::fmt::Write as _;
-
-use emberway::core::ids::{DeploymentId, PoolId};
-use emberway::core::topology::{Deployment, DeploymentIx, Member, Pool, ResourceIx, Sku, Snapshot};
 
 /// A streamed chat completion request of `bytes` bytes at least, in turns of about half a KiB with a few escapes.
 pub(crate) fn chat_body(bytes: usize) -> String {
@@ -22,6 +19,37 @@ pub(crate) fn chat_body(bytes: usize) -> String {
         body.push_str(r#"Caf\u00e9\n"}"#);
     }
     body.push_str("]}");
+    body
+}
+
+/// A chat completion request of about `bytes` bytes, as one who asks about documents sends it: a system message, then turns of one to two KiB in
+/// wrapped lines with quotes, list items and accents, so that an escape comes every 70 bytes or so. Each `number` is another conversation.
+pub(crate) fn documents_body(bytes: usize, number: usize) -> String {
+    const LINES: [&str; 7] = [
+        r"The parcel left the depot on Monday and was scanned twice on its way to the north.\n",
+        r#"Its status is \"in transit\", as the page of the carrier says, and nothing after that.\n"#,
+        r"- weight: 2.4 kg, insured, to be signed for by the one who is named on the label\n",
+        r"- sender: Caf\u00e9 Zentral, Herrengasse 14, who ask to be told when it has come\n\n",
+        r"A parcel that has not moved for ten days counts as lost, and its sender is refunded.\n",
+        r"Before that the driver is asked, since many are left with neighbours or in a garage.\n",
+        r#"See also: \"What to do when nobody is at home\", and the terms of insured parcels.\n\n"#,
+    ];
+    let mut body = format!(
+        r#"{{"model":"support-bot","temperature":0.2,"messages":[{{"role":"system","content":"You answer for carrier {number}.\nBe \"brief\"."}}"#
+    );
+    let mut lines = LINES.iter().cycle();
+    for (role, turn) in ["user", "assistant"].iter().cycle().zip(12_usize..) {
+        // Writing to a string cannot fail.
+        let _ = write!(body, r#",{{"role":"{role}","content":""#);
+        for line in lines.by_ref().take(turn % 13 + 6) {
+            if body.len() + line.len() + 5 > bytes {
+                body.push_str(r#"?"}]}"#);
+                return body;
+            }
+            body.push_str(line);
+        }
+        body.push_str(r#""}"#);
+    }
     body
 }
 
@@ -45,31 +73,4 @@ pub(crate) fn stream(events: usize) -> Vec<u8> {
     text.push_str(r#"data: {"choices":[],"created":1764000000,"id":"chatcmpl-0123456789","model":"gpt-4.1-2025-04-14","object":"chat.completion.chunk","usage":{"completion_tokens":198,"prompt_tokens":2048,"prompt_tokens_details":{"cached_tokens":1920},"total_tokens":2246}}"#);
     text.push_str("\n\ndata: [DONE]\n\n");
     text.into_bytes()
-}
-
-/// A pool of one tier with equal members.
-pub(crate) fn pool(members: usize) -> (Snapshot, Pool) {
-    let mut snapshot = Snapshot::default();
-    let mut tier = Vec::new();
-    for number in 0..members {
-        tier.push(Member {
-            deployment: DeploymentIx(number),
-            weight: 1.0,
-        });
-        snapshot.deployments.push(Deployment {
-            id: DeploymentId::from(format!("contoso-swedencentral-{number}/support")),
-            name: "support".to_owned(),
-            resource: ResourceIx(0),
-            sku: Sku::Standard,
-            capacity: None,
-            stream_usage: true,
-            created_at_ms: None,
-            inactivity_days: None,
-        });
-    }
-    let pool = Pool {
-        id: PoolId::from("support"),
-        tiers: vec![tier],
-    };
-    (snapshot, pool)
 }

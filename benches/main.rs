@@ -11,8 +11,6 @@
 
 mod inputs;
 mod placement;
-mod plan;
-mod prefix;
 mod request;
 mod sizes;
 mod sse;

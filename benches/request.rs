@@ -14,6 +14,7 @@ use crate::sizes::{CALLS, SIZES, Size};
 const EDITS: Edits<'_> = Edits {
     model: Some("support-2025-11"),
     ask_usage: true,
+    cache_key: None,
 };
 
 #[divan::bench(args = SIZES, sample_size = CALLS)]

@@ -13,17 +13,20 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::admin::{self, ConfigStatus, DeploymentStatus, PoolStatus, Sources, Status};
-use crate::config::checked::Checked;
-use crate::config::secrets::Variables;
+use crate::config::checked::{Checked, TraceSettings};
+use crate::config::secrets::{Secret, Variables};
 use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
+use crate::proxy::misses::{MissLedger, MissWriter};
 use crate::proxy::state::Live;
-use crate::proxy::{Gateway, listen, view};
+use crate::proxy::{Gateway, explain, listen, view};
+use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
-use crate::storage::writer::{QueueSettings, StoreChange, usage_queue};
+use crate::storage::trace::{self, TraceOptions, TraceQueue, TraceWriter};
+use crate::storage::writer::{QueueSettings, StoreChange, UsageWriter, usage_queue};
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::process;
@@ -64,6 +67,8 @@ pub struct Running {
     accepting: JoinSet<()>,
     admin: JoinHandle<()>,
     writer: JoinHandle<()>,
+    miss_writer: JoinHandle<()>,
+    trace_writer: Option<TraceWriter>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
@@ -95,34 +100,10 @@ pub async fn start(
     let addresses = bound.iter().map(|bound| bound.address).collect();
     let admin_address = admin_listener
         .local_addr()
-        .context("cannot read the admin listener's address")?;
+        .context("the admin listener has no address")?;
 
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
-    let settings = QueueSettings {
-        capacity: install.usage.queue,
-        keep_days: install.usage.keep_days,
-    };
-    let (usage, writer) = usage_queue(
-        settings,
-        Arc::clone(&store) as Arc<dyn UsageStore>,
-        clock::now_ms,
-        Box::new(tell),
-    );
-    let metrics = Arc::new(Metrics::new()?);
-    let live = Live::build(Arc::clone(&checked), &metrics, None)?;
-    seed(&live, &store.deployments().await?, clock::now_ms());
-    store.note_deployments(&seen(&live)).await?;
-    let gateway = Arc::new(Gateway {
-        live: ArcSwap::from_pointee(live),
-        clients: Arc::new(ClientConnections::default()),
-        connections: Connections::start(IDLE_CONNECTIONS_MAX),
-        budget: ByteBudget::new(checked.runtime.limits.held_bytes),
-        metrics,
-        usage,
-        when_full: install.usage.when_full,
-        activity: Arc::new(Activity::default()),
-    });
-
+    let (gateway, writers) = build(&checked, &store).await?;
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),
         reload: ArcSwapOption::empty(),
@@ -135,11 +116,14 @@ pub async fn start(
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
+    let miss_writer = tokio::spawn(writers.misses.run(admin_stopped.clone()));
     let sources = Arc::new(admin_sources(&gateway, &state, install.admin.token));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
-        writer: tokio::spawn(writer.run()),
+        writer: tokio::spawn(writers.usage.run()),
+        miss_writer,
+        trace_writer: writers.trace,
         gateway,
         addresses,
         admin_address,
@@ -200,12 +184,82 @@ impl Running {
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
         }
+        // It writes what is left once and ends; what that cannot write in time is no record of a request.
+        let _ = tokio::time::timeout(FLUSH_MAX, self.miss_writer).await;
+        if let Some(trace_writer) = self.trace_writer.take()
+            && !trace_writer.finish(FLUSH_MAX).await
+        {
+            process::TraceCutOff.emit();
+        }
         self.writer.abort();
         self.admin.abort();
         self.store.close().await?;
         tracing::info!("drained");
         Ok(flushed?)
     }
+}
+
+/// What empties the queues of a gateway, not running yet.
+struct Writers {
+    usage: UsageWriter,
+    misses: MissWriter,
+    trace: Option<TraceWriter>,
+}
+
+/// Builds what all requests share, with what the store remembers.
+async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Result<(Arc<Gateway>, Writers)> {
+    let install = &checked.install;
+    let (capacity, keep_days) = (install.usage.queue, install.usage.keep_days);
+    let (usage, writer) = usage_queue(
+        QueueSettings { capacity, keep_days },
+        Arc::clone(store) as Arc<dyn UsageStore>,
+        clock::now_ms,
+        Box::new(tell),
+    );
+    let metrics = Arc::new(Metrics::new()?);
+    let live = Live::build(Arc::clone(checked), &metrics, None)?;
+    let known = store.deployments().await?;
+    seed(&live, &known, clock::now_ms());
+    let misses = MissLedger::new(&known, Instant::now());
+    let miss_writer = MissWriter::new(&misses, Arc::clone(store) as Arc<dyn MissStore>, clock::now_ms);
+    store.note_deployments(&seen(&live)).await?;
+    let (trace, trace_writer) = start_trace(install.trace.as_ref())?.unzip();
+    let gateway = Gateway {
+        live: ArcSwap::from_pointee(live),
+        clients: Arc::new(ClientConnections::default()),
+        connections: Connections::start(IDLE_CONNECTIONS_MAX),
+        budget: ByteBudget::new(checked.runtime.limits.held_bytes),
+        metrics,
+        usage,
+        misses,
+        trace,
+        when_full: install.usage.when_full,
+        activity: Arc::new(Activity::default()),
+        memory: crate::proxy::placing::Memory::default(),
+    };
+    let writers = Writers {
+        usage: writer,
+        misses: miss_writer,
+        trace: trace_writer,
+    };
+    Ok((Arc::new(gateway), writers))
+}
+
+/// Begins the trace, if one is to be kept.
+fn start_trace(settings: Option<&TraceSettings>) -> anyhow::Result<Option<(TraceQueue, TraceWriter)>> {
+    let Some(settings) = settings else { return Ok(None) };
+    let options = TraceOptions {
+        path: settings.path.clone(),
+        share: settings.share,
+        key: settings.key.as_ref().map_or_else(rand::random, Secret::digest),
+        rotate_bytes: settings.rotate_bytes as u64,
+        keep: settings.keep,
+    };
+    let path = settings.path.display();
+    let observer = Box::new(|error: Option<&std::io::Error>| process::TraceChanged { error }.emit());
+    let started = trace::start(options, observer)
+        .with_context(|| format!("cannot write the trace `{path}`; its folder must exist and be writable"))?;
+    Ok(Some(started))
 }
 
 /// Tells of changes of the usage store.
@@ -321,12 +375,8 @@ fn count_reloads(gateway: &Arc<Gateway>, watch: &ConfigWatch, path: PathBuf) {
 }
 
 /// What the admin listener reads.
-fn admin_sources(
-    gateway: &Arc<Gateway>,
-    state: &Arc<ProcessState>,
-    token: Option<crate::config::secrets::Secret>,
-) -> Sources {
-    let (for_metrics, for_status) = (Arc::clone(gateway), Arc::clone(gateway));
+fn admin_sources(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, token: Option<Secret>) -> Sources {
+    let [for_metrics, for_status, for_explain] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
     Sources {
         metrics: Box::new(move || {
@@ -338,6 +388,13 @@ fn admin_sources(
                 .map_err(|error| error.to_string())
         }),
         status: Box::new(move || status(&for_status, &status_state)),
+        explain: Box::new(move |client, body, headers| {
+            match explain::explain(&for_explain, client, body, headers, Instant::now()) {
+                // Structs of strings and numbers always serialise.
+                Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
+                Err(refused) => Err((refused.status, refused.body)),
+            }
+        }),
         token,
     }
 }
@@ -377,6 +434,9 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 name: deployment.deployment.to_string(),
                 in_flight: deployment.in_flight,
                 breaker: deployment.breaker.into(),
+                limit_tokens_per_minute: deployment.limit_tokens_per_minute,
+                limit_used: deployment.limit_used,
+                cache_life_s: deployment.cache_life_s,
                 cooling_until_ms: deployment.cooling_until_ms,
                 last_success_at_ms: deployment.last_success_at_ms,
                 deletion_at_ms: deployment.deletion_at_ms,

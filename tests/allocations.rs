@@ -8,20 +8,20 @@
 mod inputs;
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
 use emberway::config::checked::ClientKey;
 use emberway::core::placement::chain::ChainBuilder;
-use emberway::core::placement::head::{self, HeadKey};
 use emberway::core::placement::plan::Placement;
 use emberway::core::placement::rule::Rule;
-use emberway::core::placement::view::{Ask, Member, Tier, View};
+use emberway::core::placement::view::{Ask, CACHE_LIFE, Member, Tier, View};
 use emberway::core::recovery::health::Availability;
-use emberway::core::router;
+use emberway::core::router::{self, Known};
 use emberway::core::topology::{ClientIx, DeploymentIx};
 use emberway::openai::body::{self, Edits};
+use emberway::openai::canonical::{self, Sink};
 use emberway::openai::request;
 use emberway::openai::sse::Scanner;
 use emberway::openai::stream::{self, Stripped};
@@ -30,10 +30,22 @@ use emberway::proxy::tap::StreamTap;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
-const HEAD: HeadKey = HeadKey {
-    hash: 7,
-    is_short: false,
-};
+/// A prompt's canonical form, cut into blocks.
+struct Blocks(ChainBuilder);
+
+impl Sink for Blocks {
+    fn push(&mut self, bytes: &[u8]) {
+        self.0.push(bytes);
+    }
+
+    fn end_segment(&mut self) {
+        self.0.cut();
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+}
 
 /// How often `run` allocates; its result is dropped inside.
 fn allocations<T>(run: impl FnOnce() -> T) -> u64 {
@@ -62,7 +74,7 @@ fn reading_a_body_takes_one_stack_of_brackets() {
     );
 }
 
-/// The ids and their ends for a long prompt's chain, and its blocks' counts for the plan: none a block, and none for a short one.
+/// The ids and their ends for a long prompt's chain: none a block, none for a short one, and none for the plan.
 #[test]
 fn placing_a_prompt_allocates_nothing_for_a_block() {
     let member = |at: usize| Member::named(DeploymentIx(at), &format!("a/{at}"), 1e6);
@@ -77,27 +89,63 @@ fn placing_a_prompt_allocates_nothing_for_a_block() {
         prompt_tokens: 16_384,
         total_tokens: 16_500,
         is_first_turn: false,
+        is_cacheable: true,
+        session: None,
     };
     let placement = Placement::new(Rule::default());
-    let now = std::time::Duration::from_mins(1);
-    for (bytes, for_chain, for_plan) in [(2 << 10, 0, 0), (32 << 10, 2, 1), (64 << 10, 2, 1)] {
-        let text = vec![b'a'; bytes];
+    let now = Duration::from_mins(1);
+    for (bytes, for_chain) in [(2 << 10, 0), (32 << 10, 2), (64 << 10, 2), (1 << 20, 2)] {
+        let body = inputs::documents_body(bytes, 1);
+        let request = request::parse(body.as_bytes()).expect("valid");
         let chain = || {
-            let mut builder = ChainBuilder::new("support");
-            builder.push(&text);
-            builder.finish()
+            let mut blocks = Blocks(ChainBuilder::new("support"));
+            canonical::write(&request, &mut blocks);
+            blocks.0.finish()
         };
         assert_eq!(allocations(chain), for_chain, "{bytes} bytes");
         let chain = chain();
         assert_eq!(
             allocations(|| placement.plan(&view, &chain, &ask, now)),
-            for_plan,
+            0,
             "{bytes} bytes"
         );
         assert_eq!(
-            allocations(|| placement.sent(&chain, view.tiers[0].members[0].seed, now)),
+            allocations(|| placement.sent(&chain, 16_384, view.tiers[0].members[0].seed, now)),
             0
         );
+    }
+}
+
+/// Tools, images, escaped keys, content in parts, brackets without end: every way through the canonical form.
+#[test]
+fn the_canonical_form_allocates_nothing() {
+    struct Measured(usize);
+
+    impl Sink for Measured {
+        fn push(&mut self, bytes: &[u8]) {
+            self.0 += bytes.len();
+        }
+
+        fn end_segment(&mut self) {}
+
+        fn is_full(&self) -> bool {
+            self.0 > 4_096
+        }
+    }
+
+    let image = format!(r"data:image\/png;base64,{}", "iVBORw0KGgo\\/".repeat(1_000));
+    for body in [
+        inputs::chat_body(64 << 10),
+        r#"{"prompt":["\ud83d\ude00","\ud83d",[1,2],{"a":null}]}"#.to_owned(),
+        format!(
+            r#"{{"tools":[{{"type":"function","function":{{"parameters":{{"a":[1,null]}}}}}}],"messages":[{{"cont\u0065nt":[
+                {{"type":"image_url","image_url":{{"url":"{image}"}}}},{{"type":"text","text":"\n"}}],"r\u006fle":"user"}},{}1{}]}}"#,
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        ),
+    ] {
+        let request = request::parse(body.as_bytes()).expect("valid");
+        assert_eq!(allocations(|| canonical::write(&request, &mut Measured(0))), 0);
     }
 }
 
@@ -108,6 +156,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: None,
                 ask_usage: false,
+                cache_key: None,
             },
             0,
         ),
@@ -115,6 +164,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: Some("support"),
                 ask_usage: false,
+                cache_key: None,
             },
             1,
         ),
@@ -122,6 +172,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: None,
                 ask_usage: true,
+                cache_key: None,
             },
             1,
         ),
@@ -129,6 +180,7 @@ fn editing_a_body_does_not_depend_on_its_size() {
             Edits {
                 model: Some("support"),
                 ask_usage: true,
+                cache_key: None,
             },
             2,
         ),
@@ -148,30 +200,26 @@ fn editing_a_body_does_not_depend_on_its_size() {
 }
 
 #[test]
-fn the_head_key_allocates_nothing() {
-    let body = inputs::chat_body(64 << 10);
-    let request = request::parse(body.as_bytes()).expect("valid");
-    assert_eq!(allocations(|| head::key("support", &request.prompt)), 0);
-}
-
-#[test]
-fn planning_for_eight_deployments_allocates_nothing() {
-    let (snapshot, pool) = inputs::pool(8);
-    let now = Instant::now();
-    let half = |deployment: DeploymentIx| match deployment.0 {
-        0..4 => Availability::Ready,
-        _ => Availability::Ejected(now),
+fn describing_a_pool_of_eight_allocates_nothing() {
+    let member = |at: usize| Member::named(DeploymentIx(at), &format!("a/{at}"), 1e6);
+    let outline = View {
+        tiers: std::iter::once(Tier {
+            members: (0..8).map(member).collect(),
+        })
+        .collect(),
+        replicas: 1.0,
     };
-    assert_eq!(
-        allocations(|| router::plan(&snapshot, &pool, HEAD, |_| Availability::Ready)),
-        0
-    );
-    assert_eq!(allocations(|| router::plan(&snapshot, &pool, HEAD, half)), 0);
-    assert_eq!(
-        allocations(|| router::plan(&snapshot, &pool, HEAD, |_| Availability::Ejected(now))),
-        0
-    );
-    assert_eq!(allocations(|| router::soonest_recovery(&pool, half)), 0);
+    let known = |_: DeploymentIx| Known {
+        availability: Availability::Ready,
+        limit: 1e6,
+        used: 5e5,
+        in_flight: 3.0,
+        latency: 0.0,
+        cache_life: CACHE_LIFE,
+        lost_before: Duration::ZERO,
+        caches: true,
+    };
+    assert_eq!(allocations(|| router::view(&outline, known)), 0);
 }
 
 #[test]

@@ -27,7 +27,14 @@ pub(crate) fn check(input: &[u8]) {
     );
     for model in [None, Some(MODEL)] {
         for ask_usage in [false, true] {
-            check_edits(&original, &before, Edits { model, ask_usage });
+            for cache_key in [None, Some("00ff")] {
+                let edits = Edits {
+                    model,
+                    ask_usage,
+                    cache_key,
+                };
+                check_edits(&original, &before, edits);
+            }
         }
     }
 }
@@ -37,7 +44,8 @@ fn check_edits(original: &Bytes, before: &Request<'_>, edits: Edits<'_>) {
     let edited = pieces.concat();
     assert_eq!(body::length(&pieces), edited.len());
     let asks = edits.ask_usage && body::adds_usage(before);
-    if edits.model.is_none() && !asks {
+    let adds_key = edits.cache_key.is_some() && before.prompt_cache_key.is_none();
+    if edits.model.is_none() && !asks && !adds_key {
         assert_eq!(edited, &original[..], "nothing was to be edited");
         return;
     }
@@ -48,20 +56,25 @@ fn check_edits(original: &Bytes, before: &Request<'_>, edits: Edits<'_>) {
     assert_eq!(after.model.as_deref(), edits.model.or(before.model.as_deref()));
     assert_eq!(after.stream, before.stream);
     assert_eq!(after.prompt, before.prompt);
+    let key = before.prompt_cache_key.as_deref().or(edits.cache_key);
+    assert_eq!(after.prompt_cache_key.as_deref(), key);
     if asks {
         assert_eq!(after.stream_options, StreamOptions::UsageAsked);
     }
-    check_members(original, &edited, edits.model.is_some(), asks);
+    check_members(original, &edited, edits.model.is_some(), asks, adds_key);
 }
 
 /// Whether only what was to be edited differs.
-fn check_members(original: &[u8], edited: &[u8], sets_model: bool, asks: bool) {
+fn check_members(original: &[u8], edited: &[u8], sets_model: bool, asks: bool, adds_key: bool) {
     let (Some(before), Some(after)) = (Members::of(original), Members::of(edited)) else {
         unreadable(edited, "not an object");
     };
     let mut changed = Vec::new();
     if sets_model {
         changed.push("model");
+    }
+    if adds_key {
+        changed.push("prompt_cache_key");
     }
     if asks {
         changed.push("stream_options");

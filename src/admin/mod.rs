@@ -6,16 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
@@ -28,6 +29,9 @@ use crate::telemetry::metrics;
 /// connections for ever without a token.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(90);
 
+/// Largest body that is explained: read in a few milliseconds, so that nobody else waits.
+const EXPLAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How long to wait after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,9 +41,14 @@ pub struct Sources {
     pub metrics: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// The state in words.
     pub status: Box<dyn Fn() -> Status + Send + Sync>,
+    /// What would become of a chat body, by its bytes and headers: JSON, or a status with an error body.
+    pub explain: Box<Explain>,
     /// Asked of everything but the health endpoints.
     pub token: Option<Secret>,
 }
+
+/// Explains a chat body of a client, by its name.
+pub type Explain = dyn Fn(&str, &[u8], &HeaderMap) -> Result<Vec<u8>, (u16, Bytes)> + Send + Sync;
 
 /// The gateway's state, as `/readyz` and `/status` tell it.
 #[derive(Debug, Clone, Serialize)]
@@ -91,6 +100,12 @@ pub struct DeploymentStatus {
     pub in_flight: u64,
     /// Its circuit breaker.
     pub breaker: &'static str,
+    /// Tokens a minute that it takes; none where that is not known.
+    pub limit_tokens_per_minute: Option<u64>,
+    /// Part of that which is used, as far as this gateway knows; more than 1 where it is overdrawn.
+    pub limit_used: Option<f64>,
+    /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not to cache.
+    pub cache_life_s: f64,
     /// Until when it rests after a 429, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// When it last answered with success, in milliseconds since the Unix epoch.
@@ -135,6 +150,10 @@ fn router(sources: Arc<Sources>) -> axum::Router {
     let guarded = axum::Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route(
+            "/admin/explain",
+            post(explain).layer(DefaultBodyLimit::max(EXPLAINED_BYTES_MAX)),
+        )
         .route_layer(middleware::from_fn_with_state(Arc::clone(&sources), ask_token));
     axum::Router::new()
         .route("/livez", get(alive))
@@ -201,6 +220,29 @@ async fn status(State(sources): State<Arc<Sources>>) -> Json<Status> {
     Json((sources.status)())
 }
 
+/// Whose body is explained.
+#[derive(Deserialize)]
+struct ExplainQuery {
+    #[serde(default)]
+    client: String,
+}
+
+async fn explain(
+    State(sources): State<Arc<Sources>>,
+    Query(query): Query<ExplainQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match (sources.explain)(&query.client, &body, &headers) {
+        Ok(explanation) => ([json], explanation).into_response(),
+        Err((status, body)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+            (status, [json], body).into_response()
+        }
+    }
+}
+
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     match (sources.metrics)() {
         Ok(text) => (
@@ -213,7 +255,7 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
 }
 
 async fn not_served() -> Response {
-    let message = "not served here; served are: GET /livez, /readyz, /healthz, /metrics, /status";
+    let message = "not served here; served are: GET /livez, /readyz, /healthz, /metrics, /status, POST /admin/explain";
     refusal(StatusCode::NOT_FOUND, message, "not_served")
 }
 
@@ -258,6 +300,7 @@ mod tests {
         Arc::new(Sources {
             metrics: Box::new(|| Ok(String::new())),
             status: Box::new(|| panic!("nobody asks for it")),
+            explain: Box::new(|_, _, _| panic!("nobody asks for it")),
             token: None,
         })
     }

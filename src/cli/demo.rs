@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{healthcheck, output};
+use crate::demo::traffic::HEAD_TOKENS;
 use crate::demo::{self, LOAD_SECONDS, Options, handout};
 use crate::telemetry::logging::{self, LogFormat};
 
@@ -30,6 +31,10 @@ pub struct DemoArgs {
     /// Seconds of load; some ten more pass in all.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(load_seconds()))]
     seconds: u16,
+    /// Put the time of sending into each prompt's beginning, after so many tokens, as careless applications do: nothing behind it is cached,
+    /// and the gateway says where it stands.
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(0..=i64::from(HEAD_TOKENS)))]
+    stamp_after: Option<u32>,
     /// Listen on ports at random instead of 8080, 9090 and 9100 to 9103. Without it a port that is taken is replaced by the first
     /// free one a multiple of 100 above it.
     #[arg(long)]
@@ -64,6 +69,7 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         env_file_taken: is_taken.then_some(wanted),
         report: args.report,
         load: Duration::from_secs(u64::from(args.seconds)),
+        stamp_after: args.stamp_after,
         free_ports: args.free_ports,
     };
     runtime.block_on(give(options))

@@ -68,12 +68,18 @@ pub struct LoadArgs {
     /// Longest answer to ask for, in tokens.
     #[arg(long, value_name = "TOKENS", default_value_t = 128)]
     max_tokens: u32,
+    /// Put the time of sending into each head, after so many tokens: prompts that a cache can hardly hold, as in many a real system prompt.
+    #[arg(long, value_name = "TOKENS")]
+    stamp_after: Option<u32>,
     /// Longest wait for one whole answer.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
     timeout: Duration,
     /// The same seed sends the same prompts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Number of the first conversation: runs of one seed with other numbers share their heads and nothing else.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    first_conversation: u64,
     /// Stop at the first failed request.
     #[arg(long)]
     fail_fast: bool,
@@ -126,7 +132,9 @@ impl LoadArgs {
                 tail_tokens: self.tail_tokens,
                 turns: self.turns,
                 max_tokens: self.max_tokens,
+                stamp_after: self.stamp_after,
                 seed: self.seed,
+                first_conversation: self.first_conversation,
             },
             concurrency: self.concurrency,
             rate: self.rate,

@@ -6,6 +6,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod healthcheck;
 pub mod load;
 pub mod output;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Ask a running gateway whether it lives: for container and exec probes.
     Healthcheck(healthcheck::HealthcheckArgs),
+    /// Ask a running gateway where a chat body would go, and why; nothing is sent there.
+    Explain(explain::ExplainArgs),
     /// Run the Azure OpenAI simulator.
     Simulate(simulate::SimulateArgs),
     /// Send load to an endpoint and print what came back.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Healthcheck(args) => healthcheck::run(args),
+        Command::Explain(args) => explain::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Load(args) => load::run(*args),
         Command::Replay(args) => replay::run(&args),

@@ -20,10 +20,13 @@ use crate::columns::columns;
 use crate::config;
 use crate::config::errors::ConfigErrors;
 use crate::core::ledger::idle::DAY_MS;
+use crate::storage::miss_report::read_misses;
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
 use crate::storage::sqlite::{connect_reader, read_deployments};
 use crate::storage::{DeploymentTotals, StoreError};
 use crate::telemetry::clock;
+
+mod misses;
 
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,9 @@ pub struct UsageArgs {
     /// Print deployments instead: when each was created, last answered, and when Azure may delete it.
     #[arg(long, conflicts_with_all = ["by", "since", "until"])]
     deployments: bool,
+    /// Print instead why prompts were not found cached, what that cost, and where a route's prompts change too early.
+    #[arg(long, conflicts_with_all = ["by", "deployments"])]
+    misses: bool,
     /// Days without a successful call after which Azure may delete a deployment.
     #[arg(long, value_name = "DAYS", default_value_t = 15, requires = "deployments")]
     inactivity_days: u32,
@@ -70,6 +76,7 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         since,
         until,
         deployments,
+        misses,
         inactivity_days,
         json: as_json,
     } = args;
@@ -98,6 +105,9 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
             } else {
                 deployment_table(&lines)
             }
+        } else if misses {
+            let report = read_misses(&mut connection, range).await?;
+            if as_json { json(&report)? } else { misses::text(&report) }
         } else {
             let report = read_report(&mut connection, by, range).await?;
             if as_json { json(&report)? } else { report_table(&report) }

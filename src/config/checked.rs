@@ -32,6 +32,8 @@ pub struct Install {
     pub admin: AdminListener,
     /// Where usage records go.
     pub usage: UsageSettings,
+    /// The trace that is kept, if one is.
+    pub trace: Option<TraceSettings>,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// What is logged, and how.
@@ -78,6 +80,21 @@ pub struct UsageSettings {
     pub when_full: WhenFull,
     /// Days that records are kept; none keeps them for ever.
     pub keep_days: Option<u32>,
+}
+
+/// A trace of what comes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceSettings {
+    /// The file that is written.
+    pub path: PathBuf,
+    /// Share of conversations, above 0 and at most 1.
+    pub share: f64,
+    /// Key of all hashes; random without.
+    pub key: Option<Secret>,
+    /// Size of a file, in bytes, beyond which the next is begun.
+    pub rotate_bytes: usize,
+    /// Older files that are kept.
+    pub keep: u32,
 }
 
 /// What happens to a usage record when the queue is full.

@@ -11,7 +11,7 @@ use crate::config::checked::{
 };
 use crate::config::secrets::Secret;
 use crate::core::topology::{
-    ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Resource, Route, RouteAccess, Snapshot,
+    ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Price, Resource, Route, RouteAccess, Snapshot,
 };
 
 /// One difference between two configurations.
@@ -89,6 +89,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
                 when_full,
                 keep_days,
             },
+        trace,
         shutdown: Shutdown { delay, drain },
         log: LogSettings { filter, format },
     } = old;
@@ -100,6 +101,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("usage.queue", *queue != new.usage.queue),
         ("usage.when_full", *when_full != new.usage.when_full),
         ("usage.keep_days", *keep_days != new.usage.keep_days),
+        ("trace", *trace != new.trace),
         ("shutdown.delay", *delay != new.shutdown.delay),
         ("shutdown.drain", *drain != new.shutdown.drain),
         ("log.filter", *filter != new.log.filter),
@@ -176,10 +178,12 @@ fn facts(runtime: &Runtime) -> Facts {
         deployments,
         resources,
         route_by_model: _, // names and aliases of `routes`
+        replicas,
     } = &**snapshot;
     let mut facts = Facts::new();
     facts.insert("limits".to_owned(), limit_facts(limits));
     facts.insert("health".to_owned(), health_facts(health));
+    facts.insert("gateways".to_owned(), vec![fact("replicas", replicas)]);
     for (position, client) in clients.iter().enumerate() {
         let keys = client_keys.iter().filter(|key| key.client == ClientIx(position));
         let mut digests: Vec<_> = keys.map(|key| key.digest).collect();
@@ -264,12 +268,14 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         id: _,
         aliases,
         pool,
+        policy,
         failover,
         timeouts,
     } = route;
     vec![
         fact("aliases", aliases),
         plain_fact("pool", format!("`{}`", snapshot.pools[pool.0].id)),
+        plain_fact("policy", policy.as_ref().to_owned()),
         fact("failover", failover),
         fact("timeouts", timeouts),
     ]
@@ -292,18 +298,44 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
         resource: _,
         sku,
         capacity,
+        model,
+        cache_keys,
         stream_usage,
         created_at_ms,
         inactivity_days,
+        price,
     } = deployment;
     let created_at = created_at_ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     vec![
         fact("sku", sku),
         optional_fact("capacity", *capacity),
+        optional_fact("model", model.as_deref()),
+        plain_fact("prompt_cache_key", cache_keys.as_ref().to_owned()),
         fact("stream_usage", stream_usage),
         optional_fact("created_at", created_at),
         optional_fact("inactivity_days", *inactivity_days),
+        optional_fact("price", price.as_ref().map(price_text)),
     ]
+}
+
+/// A price as the file has it.
+fn price_text(price: &Price) -> String {
+    let Price {
+        input,
+        cached_input,
+        output,
+        hour,
+    } = price;
+    let members = [
+        ("input", input),
+        ("cached_input", cached_input),
+        ("output", output),
+        ("hour", hour),
+    ];
+    let known = members
+        .iter()
+        .filter_map(|(name, price)| price.map(|price| format!("{name}: {price}")));
+    format!("{{{}}}", known.collect::<Vec<_>>().join(", "))
 }
 
 fn resource_facts(resource: &Resource, credential: &Credential) -> Vec<Fact> {

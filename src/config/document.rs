@@ -41,6 +41,8 @@ impl Document {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_nodes: NODES_MAX },
+            // YAML 1.2: `off` and `no` are words.
+            strict_booleans: true,
         };
         let node: Node =
             serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_problem(&error, text))?;

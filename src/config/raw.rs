@@ -26,6 +26,8 @@ pub(in crate::config) struct RawConfig {
     /// Where usage records go. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) usage: RawUsage,
+    /// A trace of what comes, as lengths and hashes, for `emberway replay`. Without it there is none. Changing it needs a restart.
+    pub(in crate::config) trace: Option<RawTrace>,
     /// What is logged, and how. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) log: RawLog,
@@ -41,6 +43,11 @@ pub(in crate::config) struct RawConfig {
     /// Failover and timeouts of the routes that do not set their own, field by field.
     #[serde(default)]
     pub(in crate::config) defaults: RawDefaults,
+    /// Gateways that run with this configuration and share the traffic, this one included. They do not talk to each other; each
+    /// multiplies the load that it sees. A number that is wrong by less than two does little harm.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub(in crate::config) replicas: u32,
     /// Who may call.
     #[schemars(length(min = 1, max = 10_000))]
     pub(in crate::config) clients: Vec<RawClient>,
@@ -53,6 +60,10 @@ pub(in crate::config) struct RawConfig {
     /// Model names that clients ask for.
     #[schemars(length(min = 1, max = 1_024))]
     pub(in crate::config) routes: Vec<RawRoute>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// An address that clients connect to.
@@ -134,6 +145,41 @@ impl Default for RawUsage {
             keep_days: None,
         }
     }
+}
+
+/// A trace of what comes, as lengths and hashes, for `emberway replay`.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Trace")]
+pub(in crate::config) struct RawTrace {
+    /// File of JSON lines; a relative path starts at the working directory. References such as `${env:NAME}` are resolved.
+    #[schemars(extend("examples" = ["/var/lib/emberway/trace.jsonl"]))]
+    pub(in crate::config) path: String,
+    /// Share of conversations that is written, each whole.
+    #[serde(default = "default_trace_share")]
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub(in crate::config) share: f64,
+    /// Key of all hashes in it. Gateways whose traces are to be joined need the same one. Without it a random one is made at each start.
+    pub(in crate::config) key: Option<SecretText>,
+    /// Size beyond which a file is put aside, as `path.1` and so on, and the next one begun.
+    #[serde(default = "default_trace_rotate")]
+    pub(in crate::config) rotate: SizeText,
+    /// Files that are kept aside.
+    #[serde(default = "default_trace_keep")]
+    #[schemars(range(max = 1_000))]
+    pub(in crate::config) keep: u32,
+}
+
+fn default_trace_share() -> f64 {
+    0.1
+}
+
+fn default_trace_rotate() -> SizeText {
+    SizeText::mib(100)
+}
+
+fn default_trace_keep() -> u32 {
+    10
 }
 
 /// What happens to a usage record when the queue is full.
@@ -262,10 +308,30 @@ impl Default for RawHealth {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Defaults")]
 pub(in crate::config) struct RawDefaults {
+    /// How a deployment is chosen.
+    pub(in crate::config) policy: RawPolicy,
     /// How often and how long to try.
     pub(in crate::config) failover: RawFailover,
     /// How long to wait for each step of an attempt.
     pub(in crate::config) timeouts: RawTimeouts,
+}
+
+/// How a deployment is chosen. Rests, breakers, room and tiers hold for all of them.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Policy")]
+pub(in crate::config) enum RawPolicy {
+    /// Prompts that share a beginning stay together; hot beginnings are divided among as many deployments as they need.
+    #[default]
+    Nested,
+    /// Each deployment in turn, by weight.
+    RoundRobin,
+    /// The deployment with the fewest requests in flight for its weight.
+    LeastBusy,
+    /// By a hash of the prompt's first 1,024 tokens.
+    HeadHash,
+    /// Of two deployments the one with the lower latency times requests in flight.
+    Latency,
 }
 
 /// Bounds on the attempts made for one request. What is not set comes from `defaults`.

@@ -296,7 +296,12 @@ fn describe(schema: &Value, kind: &ValidationErrorKind, found: &Value) -> (Strin
         ValidationErrorKind::MaxItems { limit } => (format!("the list has more than {limit} items"), None),
         ValidationErrorKind::MinProperties { .. } | ValidationErrorKind::MaxProperties { .. } => {
             let names: Vec<String> = field_names(schema).map(|name| format!("`{name}`")).collect();
-            (format!("give exactly one of {}", names.join(", ")), examples)
+            let number = if schema.get("maxProperties").is_some() {
+                "exactly"
+            } else {
+                "at least"
+            };
+            (format!("give {number} one of {}", names.join(", ")), examples)
         }
         ValidationErrorKind::Minimum { limit } => (format!("{shown} is too small"), Some(format!("{limit} or more"))),
         ValidationErrorKind::ExclusiveMinimum { limit } => {

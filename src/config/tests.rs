@@ -1,6 +1,7 @@
 //! Whole files through [`super::load`]: what is accepted, what is refused, and how it is said.
 
 mod mistakes;
+mod prices;
 mod repository;
 
 use std::path::Path;

@@ -6,6 +6,8 @@
 pub mod ids;
 pub mod ledger;
 pub mod placement;
+pub mod provider;
 pub mod recovery;
 pub mod router;
+pub mod throughput;
 pub mod topology;

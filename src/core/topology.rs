@@ -8,7 +8,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use strum::{AsRefStr, IntoStaticStr};
+
 use crate::core::ids::{ClientId, DeploymentId, PoolId, Region, ResourceId, RouteId};
+use crate::core::placement::policy::Policy;
+use crate::core::throughput;
 
 /// Position of a client in [`Snapshot::clients`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +49,8 @@ pub struct Snapshot {
     pub resources: Vec<Resource>,
     /// Model names (route names and their aliases) to routes.
     pub route_by_model: HashMap<Box<str>, RouteIx>,
+    /// Gateways with this configuration that share the traffic, this one included; at least 1. Counting live ones would set it.
+    pub replicas: u32,
 }
 
 /// A caller and what it may use.
@@ -86,6 +92,8 @@ pub struct Route {
     pub aliases: Vec<String>,
     /// Which deployments serve it.
     pub pool: PoolIx,
+    /// How a deployment is chosen.
+    pub policy: Policy,
     /// How often and how long to try.
     pub failover: Failover,
     /// How long to wait for each step of an attempt.
@@ -154,12 +162,69 @@ pub struct Deployment {
     pub sku: Sku,
     /// Units of the SKU: 1 is 1,000 tokens per minute, or 1 PTU for provisioned ones.
     pub capacity: Option<u32>,
+    /// Its base model, if the configuration says so.
+    pub model: Option<String>,
+    /// Whether the gateway may send it a `prompt_cache_key`.
+    pub cache_keys: CacheKeys,
     /// Whether usage is asked of streams whose client did not ask.
     pub stream_usage: bool,
     /// When Azure created it, in milliseconds since the Unix epoch, if the configuration says so.
     pub created_at_ms: Option<i64>,
     /// Days without a successful call after which Azure deletes it; 15 for fine-tuned models.
     pub inactivity_days: Option<u32>,
+    /// What it costs, if the configuration says so.
+    pub price: Option<Price>,
+}
+
+/// What a deployment costs, in US dollars; each is finite and not negative, and none where it is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Price {
+    /// A million prompt tokens that were not cached.
+    pub input: Option<f64>,
+    /// A million prompt tokens that were cached; not more than `input`.
+    pub cached_input: Option<f64>,
+    /// A million completion tokens.
+    pub output: Option<f64>,
+    /// An hour of its existence.
+    pub hour: Option<f64>,
+}
+
+/// Tokens per minute of one unit of a per-token SKU.
+pub const TOKENS_A_UNIT: f64 = 1_000.0;
+
+impl Deployment {
+    /// Tokens per minute that it takes, as configured: for provisioned ones in input tokens, by the model's figures. None where the
+    /// configuration does not say enough.
+    pub fn tokens_per_minute(&self) -> Option<f64> {
+        let units = f64::from(self.capacity?);
+        if self.sku.is_provisioned() {
+            let unit = throughput::of_model(self.model.as_deref()?)?;
+            return Some(units * unit.input_per_minute);
+        }
+        Some(units * TOKENS_A_UNIT)
+    }
+
+    /// Input tokens that one output token counts as against its limit.
+    pub fn output_weight(&self) -> f64 {
+        if !self.sku.is_provisioned() {
+            return 1.0;
+        }
+        let unit = self.model.as_deref().and_then(throughput::of_model);
+        unit.map_or(1.0, |unit| unit.output_weight)
+    }
+}
+
+/// Whether the gateway sends a `prompt_cache_key` where the client sent none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, AsRefStr, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum CacheKeys {
+    /// Never.
+    Off,
+    /// Where reported cached tokens say that it pays.
+    #[default]
+    Auto,
+    /// Wherever a head is hot enough to need it.
+    Always,
 }
 
 /// Azure's deployment types.

@@ -15,9 +15,9 @@ use serde_json::json;
 use crate::demo::books::{self, Books};
 use crate::demo::figures::{Figures, by_deployment, by_head};
 use crate::demo::ledger::{Act, Ledger, Seen};
-use crate::demo::traffic::{self, CUT_STREAMS, HEAD_TOKENS};
+use crate::demo::traffic::{self, CUT_STREAMS, HEAD_TOKENS, Part};
 use crate::demo::turns::Turns;
-use crate::demo::verdict::{self, Verdict};
+use crate::demo::verdict::{self, Drifted, Verdict};
 use crate::demo::world::{Route, World};
 use crate::demo::{DemoError, Options, tables};
 use crate::load::plan::Extent;
@@ -92,6 +92,14 @@ impl<'a> Stage<'a> {
         self.options.load * parts / PARTS
     }
 
+    fn part(&self, number: u64, stream_share: f64) -> Part {
+        Part {
+            number,
+            stream_share,
+            stamp_after: self.options.stamp_after,
+        }
+    }
+
     fn introduce(&mut self) -> Result<(), DemoError> {
         let places = &self.world.places;
         let row = |what: &str, url: &str, says: &str| vec![what.to_owned(), url.to_owned(), says.to_owned()];
@@ -149,9 +157,10 @@ impl<'a> Stage<'a> {
             seconds(length)
         ))?;
         self.ledger.enter(Act::Cache);
-        let turns = Turns::start(&self.world.places, CACHE_PART, CACHE_STREAMS, length).await?;
+        let part = self.part(CACHE_PART, CACHE_STREAMS);
+        let turns = Turns::start(&self.world.places, part, length).await?;
         let extent = Extent::Duration(length);
-        let runs = traffic::both_routes(&self.world.places, &self.ledger, CACHE_PART, CACHE_STREAMS, extent)?;
+        let runs = traffic::both_routes(&self.world.places, &self.ledger, part, extent)?;
         finish(runs).await?;
         self.by_turns = turns.finish().await?;
         self.tell_cache()
@@ -200,7 +209,12 @@ impl<'a> Stage<'a> {
         ))?;
         let control = self.world.simulator().control();
         self.ledger.enter(Act::Before);
-        let runs = traffic::both_routes(&self.world.places, &self.ledger, 2, 0.0, Extent::UntilStopped)?;
+        let runs = traffic::both_routes(
+            &self.world.places,
+            &self.ledger,
+            self.part(2, 0.0),
+            Extent::UntilStopped,
+        )?;
         tokio::time::sleep(self.parts(BEFORE_PARTS)).await;
 
         let running = running(self.world, |_request| true);
@@ -294,7 +308,9 @@ impl<'a> Stage<'a> {
         let total = Figures::of(&seen);
         let driver = Books::of_driver(&total);
         let store = books::read(&self.world.places.usage, driver.requests).await?;
-        let verdict = Verdict::of(&seen, DEAD, store);
+        let drifts = books::drifts(&self.world.places.usage).await?;
+        let drifts = drifts.iter().map(Drifted::of).collect::<Vec<_>>();
+        let verdict = Verdict::of(&seen, DEAD, store, &drifts, self.options.stamp_after);
         let rows = driver.lines().into_iter().zip(store.lines());
         let rows =
             rows.map(|((name, driver), (_, store))| vec![name.to_owned(), driver.to_string(), store.to_string()]);

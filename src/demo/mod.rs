@@ -62,6 +62,8 @@ pub struct Options {
     pub report: Option<PathBuf>,
     /// How long to send load, without the waits between; within [`LOAD_SECONDS`].
     pub load: Duration,
+    /// After how many tokens of each prompt's beginning a time stands, if one does.
+    pub stamp_after: Option<u32>,
     /// Whether to take ports at random instead of the usual ones.
     pub free_ports: bool,
 }

@@ -10,6 +10,7 @@ fn options(directory: &std::path::Path) -> Options {
         env_file: directory.join("demo.env"),
         env_file_taken: None,
         report: Some(directory.join("report.json")),
+        stamp_after: None,
         load: Duration::from_secs(u64::from(*LOAD_SECONDS.start())),
         free_ports: true,
     }

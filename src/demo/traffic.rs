@@ -66,24 +66,23 @@ pub struct Door<'a> {
     pub model: &'a str,
 }
 
-/// Starts load on both routes through the gateway for one part of the demo; `part` keeps the prompts of different parts apart.
+/// What is sent in one part of the demo.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Keeps the prompts of different parts apart.
+    pub number: u64,
+    /// Share of streams, 0 to 1.
+    pub stream_share: f64,
+    /// After how many tokens of each prompt's beginning a time stands, if one does.
+    pub stamp_after: Option<u32>,
+}
+
+/// Starts load on both routes through the gateway for one part of the demo.
 ///
 /// # Errors
 /// When the driver cannot start.
-pub fn both_routes(
-    places: &Places,
-    ledger: &Arc<Ledger>,
-    part: u64,
-    stream_share: f64,
-    extent: Extent,
-) -> Result<Vec<Run>, DemoError> {
-    shared_among(
-        &|route| vec![gateway(places, route)],
-        ledger,
-        part,
-        stream_share,
-        extent,
-    )
+pub fn both_routes(places: &Places, ledger: &Arc<Ledger>, part: Part, extent: Extent) -> Result<Vec<Run>, DemoError> {
+    shared_among(&|route| vec![gateway(places, route)], ledger, part, extent)
 }
 
 /// Starts load on both routes, the requests of each prompt shared evenly among the doors that `doors` gives for its route. Calls
@@ -94,8 +93,7 @@ pub fn both_routes(
 pub fn shared_among<'a>(
     doors: &dyn Fn(&'static str) -> Vec<Door<'a>>,
     ledger: &Arc<Ledger>,
-    part: u64,
-    stream_share: f64,
+    part: Part,
     extent: Extent,
 ) -> Result<Vec<Run>, DemoError> {
     let mut runs = Vec::new();
@@ -105,12 +103,13 @@ pub fn shared_among<'a>(
     for (index, (share, number)) in heads.enumerate() {
         let doors = doors(share.route);
         for &door in &doors {
-            let plan = Plan {
+            let mut plan = Plan {
                 rate: Some(share.rate / doors.len() as f64),
                 extent,
-                stream_share,
-                ..plan(door, share.style, part * 1_000 + index as u64)?
+                stream_share: part.stream_share,
+                ..plan(door, share.style, part.number * 1_000 + index as u64)?
             };
+            plan.prompts.stamp_after = part.stamp_after;
             let head = Head {
                 route: share.route.to_owned(),
                 number,
@@ -163,7 +162,9 @@ fn plan(door: Door, style: Style, seed: u64) -> Result<Plan, DemoError> {
             tail_tokens: TAIL_TOKENS,
             turns: NonZeroU32::MIN,
             max_tokens: ANSWER_TOKENS,
+            stamp_after: None,
             seed,
+            first_conversation: 0,
         },
         concurrency: IN_FLIGHT,
         rate: None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::demo::DemoError;
 use crate::demo::ledger::{Ledger, Seen};
-use crate::demo::traffic::{self, Door};
+use crate::demo::traffic::{self, Door, Part};
 use crate::demo::world::Places;
 use crate::load::Run;
 use crate::load::plan::Extent;
@@ -30,7 +30,7 @@ impl Turns {
     ///
     /// # Errors
     /// When the fleet or the driver cannot start.
-    pub async fn start(places: &Places, part: u64, stream_share: f64, length: Duration) -> Result<Self, DemoError> {
+    pub async fn start(places: &Places, part: Part, length: Duration) -> Result<Self, DemoError> {
         let mut scenario = Scenario::demo()?;
         // Its accounts never go down, so any port will do.
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -58,7 +58,7 @@ impl Turns {
             doors.collect()
         };
         let ledger = Arc::new(Ledger::new());
-        let runs = traffic::shared_among(&doors, &ledger, part, stream_share, Extent::Duration(length))?;
+        let runs = traffic::shared_among(&doors, &ledger, part, Extent::Duration(length))?;
         Ok(Self { fleet, runs, ledger })
     }
 

@@ -1,11 +1,12 @@
 //! A conversation: a shared head, then user messages and the answers to them, sent whole each time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::plan::{PromptShape, Style, Target};
-use super::prompt::Prompts;
+use super::prompt::{CHARS_PER_TOKEN, Prompts};
 
 /// One conversation in progress.
 #[derive(Debug)]
@@ -53,14 +54,21 @@ impl Conversation {
         }
     }
 
-    /// The request body of the present turn.
+    /// The request body of the present turn, sent so many seconds after the run's start.
     ///
     /// # Errors
     /// None in practice: strings and numbers always serialize.
-    pub(super) fn body(&self, target: &Target, shape: &PromptShape, stream: bool) -> serde_json::Result<Vec<u8>> {
+    pub(super) fn body(
+        &self,
+        target: &Target,
+        shape: &PromptShape,
+        stream: bool,
+        seconds: u64,
+    ) -> serde_json::Result<Vec<u8>> {
+        let head = stamped(&self.head, shape.stamp_after, seconds);
         let system = (shape.head_tokens > 0).then_some(Message {
             role: "system",
-            content: &self.head,
+            content: &head,
         });
         let talk = self.history.iter().zip(["user", "assistant"].into_iter().cycle());
         // Dated versions refuse fields they do not know, newer models refuse the old name.
@@ -93,6 +101,19 @@ impl Conversation {
     }
 }
 
+/// The head with a time in it, after so many tokens.
+fn stamped(head: &str, after: Option<u32>, seconds: u64) -> Cow<'_, str> {
+    let Some(after) = after else {
+        return Cow::Borrowed(head);
+    };
+    // Heads are plain words, of one byte a character.
+    let (before, behind) = head.split_at(head.len().min(after as usize * CHARS_PER_TOKEN));
+    let (hours, minutes, seconds) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    Cow::Owned(format!(
+        "{before} [it is {hours:02}:{minutes:02}:{seconds:02}] {behind}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -105,7 +126,7 @@ mod tests {
         plan.prompts.turns = NonZeroU32::new(2).unwrap();
         let prompts = Prompts::new(&plan.prompts);
         let body = |talk: &Conversation| -> serde_json::Value {
-            serde_json::from_slice(&talk.body(&plan.target, &plan.prompts, true).unwrap()).unwrap()
+            serde_json::from_slice(&talk.body(&plan.target, &plan.prompts, true, 0).unwrap()).unwrap()
         };
         let talk = Conversation::new(&prompts, 5);
         let first = body(&talk);
@@ -124,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_changes_with_the_second_and_leaves_what_is_before_it() {
+        let at = |seconds| stamped("0123456789abcdef", Some(2), seconds).into_owned();
+        assert_eq!(at(3_661), "01234567 [it is 01:01:01] 89abcdef");
+        assert_ne!(at(1), at(2));
+        assert_eq!(stamped("0123", Some(9), 0), "0123 [it is 00:00:00] ");
+        assert_eq!(stamped("0123", None, 7), "0123");
+    }
+
+    #[test]
     fn the_limit_has_the_name_that_the_style_knows() {
         let mut plan = crate::load::tests::plan("http://h:1");
         let talk = Conversation::new(&Prompts::new(&plan.prompts), 0);
@@ -132,7 +162,7 @@ mod tests {
             (Style::Classic, "max_tokens", "max_completion_tokens"),
         ] {
             plan.target.style = style;
-            let body = talk.body(&plan.target, &plan.prompts, false).unwrap();
+            let body = talk.body(&plan.target, &plan.prompts, false, 0).unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(body[present], 16);
             assert_eq!((body.get(absent), body.get("stream")), (None, None));

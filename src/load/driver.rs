@@ -132,7 +132,7 @@ fn begin(plan: Plan, observer: Option<Observer>) -> Result<Run, LoadError> {
         prompts,
         client,
         started,
-        conversations: AtomicU64::new(0),
+        conversations: AtomicU64::new(plan.prompts.first_conversation),
         in_flight: AtomicU64::new(0),
         tally,
         record,
@@ -281,7 +281,8 @@ async fn work(shared: Arc<Shared>) -> Result<(), LoadError> {
 async fn ask(shared: &Shared, slot: &Slot, talk: Conversation) -> Result<(Option<Conversation>, bool), LoadError> {
     let plan = &shared.plan;
     let streamed = is_stream(slot.number, plan.stream_share);
-    let body = talk.body(&plan.target, &plan.prompts, streamed)?;
+    let seconds = shared.started.elapsed().as_secs();
+    let body = talk.body(&plan.target, &plan.prompts, streamed, seconds)?;
     let answer = shared
         .client
         .ask(body, streamed, Pace::intended(slot, Instant::now()))

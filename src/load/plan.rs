@@ -97,8 +97,12 @@ pub struct PromptShape {
     pub turns: NonZeroU32,
     /// Limit on the answer that is asked for, in tokens.
     pub max_tokens: u32,
+    /// After how many tokens of each head the time of sending stands, to the second, if it does: what follows can hardly be cached.
+    pub stamp_after: Option<u32>,
     /// Same seed, same prompts.
     pub seed: u64,
+    /// Number of the first conversation. Runs of one seed that count from different numbers share their heads and nothing else.
+    pub first_conversation: u64,
 }
 
 /// When a run ends by itself.

@@ -119,7 +119,9 @@ mod tests {
             tail_tokens: 20,
             turns: NonZeroU32::MIN,
             max_tokens: 1,
+            stamp_after: None,
             seed,
+            first_conversation: 0,
         })
     }
 

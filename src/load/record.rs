@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -27,6 +28,10 @@ struct Line<'a> {
     failure: Option<FailureKind>,
     /// Whether it came after a 2xx head.
     begun: bool,
+    /// From the intended start to the end.
+    latency_ms: f64,
+    /// From the intended start to the first output token; none where no stream brought one.
+    first_token_ms: Option<f64>,
     /// None when no usage was reported.
     tokens: Option<Tokens>,
 }
@@ -48,9 +53,16 @@ impl Record {
             streamed: finished.streamed,
             failure: finished.failure.as_ref().map(|failure| failure.kind),
             begun: finished.failure.as_ref().is_none_or(|failure| failure.begun),
+            latency_ms: milliseconds(finished.latency),
+            first_token_ms: finished.first_token.map(milliseconds),
             tokens: finished.tokens,
         })?;
         line.push(b'\n');
         self.0.lock().write_all(&line)
     }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
 }

@@ -1,5 +1,6 @@
 //! The driver against a fake endpoint: every way for a request to end, and every way for a run to.
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -28,7 +29,9 @@ pub(super) fn plan(base: &str) -> Plan {
             tail_tokens: 10,
             turns: NonZeroU32::MIN,
             max_tokens: 16,
+            stamp_after: None,
             seed: 1,
+            first_conversation: 0,
         },
         concurrency: NonZeroU32::new(4).unwrap(),
         rate: None,
@@ -267,7 +270,27 @@ async fn the_record_has_one_line_a_request() {
             serde_json::json!({"prompt": 100, "cached": 60, "completion": 7})
         );
         assert!(line["finished_at_ms"].as_i64().unwrap() > 1_700_000_000_000);
+        let (latency, first_token) = (line["latency_ms"].as_f64().unwrap(), line["first_token_ms"].as_f64());
+        assert!(latency > 0.0, "{line}");
+        assert_eq!(first_token.is_some(), line["streamed"].as_bool().unwrap(), "{line}");
+        assert!(first_token.is_none_or(|first_token| first_token <= latency), "{line}");
     }
+}
+
+#[tokio::test]
+async fn runs_that_count_from_different_numbers_share_heads_only() {
+    let (address, seen) = fake::serve().await;
+    for first_conversation in [0, 1_000] {
+        let mut plan = plan(&format!("http://{address}"));
+        plan.prompts.first_conversation = first_conversation;
+        assert!(run(plan, |_snapshot| {}).await.unwrap().all_ok());
+    }
+    let bodies = seen.bodies.lock();
+    let texts = |message: usize| -> HashSet<String> {
+        let text = |body: &serde_json::Value| body["messages"][message]["content"].as_str().unwrap().to_owned();
+        bodies.iter().map(text).collect()
+    };
+    assert_eq!((bodies.len(), texts(0).len(), texts(1).len()), (20, 2, 20));
 }
 
 #[tokio::test]

@@ -43,6 +43,29 @@ pub fn retry_after(retry_after_ms: Option<&[u8]>, retry_after: Option<&[u8]>, no
     httpdate::parse_http_date(&value).ok()?.duration_since(now).ok()
 }
 
+/// What an answer's headers say of the deployment's limits: limit and what remains of it, for each where both are there.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RateLimits {
+    /// Tokens a minute.
+    pub tokens: Option<(f64, f64)>,
+    /// Requests a minute.
+    pub requests: Option<(f64, f64)>,
+}
+
+/// Reads the `x-ratelimit-*` headers. Provisioned deployments have none, and what cannot be read is absent; absence never means
+/// that there is no limit.
+pub fn rate_limits<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> RateLimits {
+    let number = |name| get(name)?.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+    let pair = |limit, remaining| {
+        let limit = number(limit).filter(|&limit| limit > 0.0)?;
+        Some((limit, number(remaining)?.clamp(0.0, limit)))
+    };
+    RateLimits {
+        tokens: pair("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"),
+        requests: pair("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +77,31 @@ mod tests {
             "/openai/deployments/a%20b%2Fc/chat/completions?api-version=2024-10-21"
         );
         assert_eq!(v1_path("/sim", WireOperation::Embeddings), "/sim/openai/v1/embeddings");
+    }
+
+    #[test]
+    fn rate_limits_are_pairs_or_absent() {
+        let read = |headers: &[(&'static str, &'static str)]| {
+            rate_limits(|name| {
+                headers
+                    .iter()
+                    .find(|(other, _)| *other == name)
+                    .map(|(_, value)| *value)
+            })
+        };
+        let all = [
+            ("x-ratelimit-limit-tokens", "50000"),
+            ("x-ratelimit-remaining-tokens", " 60000 "),
+            ("x-ratelimit-limit-requests", "50"),
+            ("x-ratelimit-remaining-requests", "-1"),
+        ];
+        let limits = read(&all);
+        assert_eq!(limits.tokens, Some((50_000.0, 50_000.0)));
+        assert_eq!(limits.requests, Some((50.0, 0.0)));
+        assert_eq!(read(&all[1..]).tokens, None);
+        assert_eq!(read(&[("x-ratelimit-limit-requests", "many")]), RateLimits::default());
+        let zero = [("x-ratelimit-limit-tokens", "0"), ("x-ratelimit-remaining-tokens", "0")];
+        assert_eq!(read(&zero).tokens, None);
     }
 
     #[test]

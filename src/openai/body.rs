@@ -1,4 +1,4 @@
-//! What is sent upstream: the client's bytes, with at most two small edits.
+//! What is sent upstream: the client's bytes, with at most three small edits.
 //!
 //! Edits never re-serialise: they replace or insert a few bytes and leave all others as they came, so number forms,
 //! member order, escapes and whitespace survive, and with them the provider's prompt cache. Small bodies are copied
@@ -15,7 +15,7 @@ use crate::openai::request::{Request, StreamOptions};
 const COPY_BYTES_MAX: usize = 16 * 1024;
 
 /// The pieces of an upstream body, in order.
-pub type Pieces = SmallVec<[Bytes; 5]>;
+pub type Pieces = SmallVec<[Bytes; 7]>;
 
 /// Which edits an upstream needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Edits<'a> {
     pub model: Option<&'a str>,
     /// Whether to ask for usage in the stream.
     pub ask_usage: bool,
+    /// The `prompt_cache_key` to send; never where the client sent its own.
+    pub cache_key: Option<&'a str>,
 }
 
 /// One replacement of a range of the original by other bytes; an empty range inserts.
@@ -34,7 +36,7 @@ struct Edit {
 
 /// Applies the edits. The pieces joined are the new body; with no edit they are the original itself.
 pub fn edited(body: &Bytes, request: &Request<'_>, edits: Edits<'_>) -> Pieces {
-    let mut list: SmallVec<[Edit; 2]> = SmallVec::new();
+    let mut list: SmallVec<[Edit; 3]> = SmallVec::new();
     let mut appended = BytesMut::new();
     if let Some(model) = edits.model {
         let value = json_string(model);
@@ -44,6 +46,18 @@ pub fn edited(body: &Bytes, request: &Request<'_>, edits: Edits<'_>) -> Pieces {
                 with: value,
             }),
             None => append_member(&mut appended, request.is_empty, "model", &value),
+        }
+    }
+    if let Some(key) = edits.cache_key.filter(|_| !request.has_own_cache_key()) {
+        let value = json_string(key);
+        if let Some(at) = &request.prompt_cache_key_at {
+            list.push(Edit {
+                at: at.clone(),
+                with: value,
+            });
+        } else {
+            let is_first = request.is_empty && appended.is_empty();
+            append_member(&mut appended, is_first, "prompt_cache_key", &value);
         }
     }
     if edits.ask_usage && request.stream {
@@ -65,7 +79,7 @@ pub fn adds_usage(request: &Request<'_>) -> bool {
 }
 
 /// Notes the edit that makes the stream carry usage.
-fn ask_usage(request: &Request<'_>, list: &mut SmallVec<[Edit; 2]>, appended: &mut BytesMut) {
+fn ask_usage(request: &Request<'_>, list: &mut SmallVec<[Edit; 3]>, appended: &mut BytesMut) {
     const OPTION: &[u8] = br#"{"include_usage":true}"#;
     match &request.stream_options {
         StreamOptions::UsageAsked => {}
@@ -128,7 +142,7 @@ fn json_string(text: &str) -> Bytes {
 }
 
 /// Cuts the original at the edits, which are in order and do not overlap.
-fn apply(body: &Bytes, edits: SmallVec<[Edit; 2]>) -> Pieces {
+fn apply(body: &Bytes, edits: SmallVec<[Edit; 3]>) -> Pieces {
     if edits.is_empty() {
         return smallvec![body.clone()];
     }
@@ -177,14 +191,17 @@ mod tests {
     const MODEL: Edits<'_> = Edits {
         model: Some("d\"1"),
         ask_usage: false,
+        cache_key: None,
     };
     const USAGE: Edits<'_> = Edits {
         model: None,
         ask_usage: true,
+        cache_key: None,
     };
     const BOTH: Edits<'_> = Edits {
         model: Some("d"),
         ask_usage: true,
+        cache_key: None,
     };
 
     #[test]
@@ -229,6 +246,34 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_key_is_added_and_a_clients_own_stays() {
+        const KEY: Edits<'_> = Edits {
+            model: None,
+            ask_usage: false,
+            cache_key: Some("00ff"),
+        };
+        check(r#"{"n":1}"#, KEY, r#"{"n":1,"prompt_cache_key":"00ff"}"#);
+        check(r#"{"prompt_cache_key": null}"#, KEY, r#"{"prompt_cache_key": "00ff"}"#);
+        for own in [
+            r#"{"prompt_cache_key":"mine"}"#,
+            r#"{"prompt_cache_key":7}"#,
+            r#"{"prompt_cache_key":"\ud800"}"#,
+        ] {
+            check(own, KEY, own);
+        }
+        let all = Edits {
+            cache_key: Some("00ff"),
+            ..BOTH
+        };
+        check(
+            r#"{"stream":true}"#,
+            all,
+            r#"{"stream":true,"model":"d","prompt_cache_key":"00ff","stream_options":{"include_usage":true}}"#,
+        );
+        check("{ }", KEY, r#"{ "prompt_cache_key":"00ff"}"#);
+    }
+
+    #[test]
     fn both_edits_in_either_order() {
         check(
             r#"{"stream_options":null,"model":"x","stream":true}"#,
@@ -253,6 +298,7 @@ mod tests {
             Edits {
                 model: Some("d"),
                 ask_usage: false,
+                cache_key: None,
             },
         );
         let range = body.as_ptr() as usize..body.as_ptr() as usize + body.len();

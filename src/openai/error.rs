@@ -103,9 +103,61 @@ impl UpstreamError {
     }
 }
 
+/// What a 429 is about, by its wording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThrottleKind {
+    /// Tokens a minute.
+    Tokens,
+    /// Requests a minute.
+    Requests,
+    /// Shared capacity, or a wording that is not known.
+    Other,
+}
+
+impl UpstreamError {
+    /// What this 429 is about. Azure words it "token rate limit" or "call rate limit", by times "Rate limit is exceeded" for the second.
+    pub fn throttle_kind(&self) -> ThrottleKind {
+        let message = self.message.as_deref().unwrap_or("").to_ascii_lowercase();
+        if message.contains("token rate limit") {
+            ThrottleKind::Tokens
+        } else if message.contains("call rate limit") || message.starts_with("rate limit is exceeded") {
+            ThrottleKind::Requests
+        } else {
+            ThrottleKind::Other
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_429_says_what_it_is_about() {
+        let kind = |message: &str| {
+            let message = Some(message.to_owned());
+            let error = UpstreamError {
+                message,
+                ..UpstreamError::default()
+            };
+            error.throttle_kind()
+        };
+        let tokens = "Your requests to support for gpt-4.1-mini in Sweden Central have exceeded the token rate limit for your current \
+            AIServices S0 pricing tier. Please retry after 12 seconds.";
+        assert_eq!(kind(tokens), ThrottleKind::Tokens);
+        assert_eq!(
+            kind("Requests to the API have exceeded call rate limit of your current OpenAI S0 pricing tier."),
+            ThrottleKind::Requests
+        );
+        assert_eq!(
+            kind("Rate limit is exceeded. Try again in 3 seconds."),
+            ThrottleKind::Requests
+        );
+        assert_eq!(
+            kind("The system is currently experiencing high demand and cannot process your request."),
+            ThrottleKind::Other
+        );
+    }
 
     #[test]
     fn writes_the_envelope() {

@@ -6,9 +6,12 @@
 pub mod azure;
 pub mod bearer;
 pub mod body;
+pub mod canonical;
 pub mod error;
+mod json;
 pub mod request;
 pub mod sse;
+mod stage;
 pub mod stream;
 pub mod target;
 pub mod usage;

@@ -21,12 +21,51 @@ pub struct Request<'a> {
     pub stream: bool,
     /// What `stream_options` says.
     pub stream_options: StreamOptions,
-    /// The prompt in the provider's cache order: tools, response format, then messages, prompt or input; raw JSON.
+    /// The prompt in the provider's cache order: tools, response format, then messages, prompt or input; raw JSON, empty where there
+    /// is none.
     pub prompt: [&'a str; 3],
+    /// Which member the last of these is.
+    pub prompt_member: PromptMember,
+    /// Most tokens of one answer, if the client set a bound that is a whole number.
+    pub answer_tokens_max: Option<u32>,
+    /// Answers that are made, at least 1: `n`, or `best_of` where it is more.
+    pub answers: u32,
+    /// The client's own `prompt_cache_key`, where it is a string.
+    pub prompt_cache_key: Option<Cow<'a, str>>,
+    /// Where the value of `prompt_cache_key` stands, whatever it is.
+    pub prompt_cache_key_at: Option<Range<usize>>,
+    /// Whether that value is `null`.
+    pub prompt_cache_key_is_null: bool,
+    /// `user`, where it is a string.
+    pub user: Option<Cow<'a, str>>,
     /// Where the body's closing brace stands.
     pub closing_at: usize,
     /// Whether the body has no members at all.
     pub is_empty: bool,
+}
+
+impl Request<'_> {
+    /// Whether the client sent a `prompt_cache_key`, of whatever kind: that is between it and the provider.
+    pub fn has_own_cache_key(&self) -> bool {
+        self.prompt_cache_key_at.is_some() && !self.prompt_cache_key_is_null
+    }
+
+    /// Most tokens of all answers together, as the provider counts them against a limit; none without a bound of the client's.
+    pub fn output_tokens_max(&self) -> Option<u64> {
+        self.answer_tokens_max
+            .map(|one| u64::from(one) * u64::from(self.answers))
+    }
+}
+
+/// The member of a body that holds what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptMember {
+    /// `messages`, or no such member.
+    Messages,
+    /// `prompt`.
+    Prompt,
+    /// `input`.
+    Input,
 }
 
 /// The state of `stream_options` in a body.
@@ -114,7 +153,23 @@ struct Members<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     tools: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
+    functions: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
     response_format: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    max_completion_tokens: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    max_tokens: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    max_output_tokens: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    n: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    best_of: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    prompt_cache_key: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    user: Option<&'a RawValue>,
 }
 
 /// The one stream option that matters here.
@@ -151,20 +206,32 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
         Some(_) => return Err(wrong_type("stream", "true or false")),
     };
     let closing_at = memchr::memrchr(b'}', body).unwrap_or(0);
+    let (prompt_member, prompt) = prompt(&members);
+    let bounds = [
+        members.max_completion_tokens,
+        members.max_tokens,
+        members.max_output_tokens,
+    ];
     Ok(Request {
         model,
         model_at: members.model.map(|raw| span(body, raw)),
         stream,
         stream_options: stream_options(body, members.stream_options)?,
         prompt: [
-            members.tools.map_or("", RawValue::get),
-            members.response_format.map_or("", RawValue::get),
-            members
-                .messages
-                .or(members.prompt)
-                .or(members.input)
-                .map_or("", RawValue::get),
+            raw(members.tools).or(raw(members.functions)).unwrap_or(""),
+            raw(members.response_format).unwrap_or(""),
+            prompt,
         ],
+        prompt_member,
+        answer_tokens_max: bounds.into_iter().find_map(whole_number),
+        answers: whole_number(members.n)
+            .max(whole_number(members.best_of))
+            .unwrap_or(1)
+            .max(1),
+        prompt_cache_key: members.prompt_cache_key.and_then(text),
+        prompt_cache_key_is_null: raw(members.prompt_cache_key).is_none(),
+        prompt_cache_key_at: members.prompt_cache_key.map(|raw| span(body, raw)),
+        user: members.user.and_then(text),
         closing_at,
         is_empty: preceding(body, closing_at) == Some(b'{'),
     })
@@ -172,6 +239,36 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
 
 fn wrong_type(member: &'static str, expected: &'static str) -> RequestError {
     RequestError::WrongType { member, expected }
+}
+
+/// What is asked, and by which member.
+fn prompt<'a>(members: &Members<'a>) -> (PromptMember, &'a str) {
+    let all = [
+        (PromptMember::Messages, members.messages),
+        (PromptMember::Prompt, members.prompt),
+        (PromptMember::Input, members.input),
+    ];
+    let mut asked = all
+        .into_iter()
+        .filter_map(|(member, value)| Some((member, raw(value)?)));
+    asked.next().unwrap_or((PromptMember::Messages, ""))
+}
+
+/// A member's JSON; `null` counts as absent.
+fn raw(member: Option<&RawValue>) -> Option<&str> {
+    member.map(RawValue::get).filter(|&text| text != "null")
+}
+
+/// A number that may serve for an estimate. Anything else is for the provider to refuse.
+fn whole_number(member: Option<&RawValue>) -> Option<u32> {
+    raw(member)?.parse().ok()
+}
+
+/// A string's text; none for other values, and for what is no text (half a surrogate pair).
+fn text(member: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<BorrowedText<'_>>(member.get())
+        .ok()
+        .map(|text| text.0)
 }
 
 /// A string borrowed from the input unless it holds escapes.
@@ -261,6 +358,67 @@ mod tests {
         for broken in ["", "{\"model\":", "{\"a\":1}}", "{a:1}"] {
             assert!(matches!(refused(broken), RequestError::NotJson(_)), "{broken}");
         }
+    }
+
+    #[test]
+    fn the_prompt_is_the_first_member_that_is_not_null() {
+        let asked = |body: &str| {
+            let request = parse(body.as_bytes()).expect("valid");
+            (request.prompt_member, request.prompt.map(str::to_owned))
+        };
+        let check = |body: &str, member, prompt: [&str; 3]| {
+            assert_eq!(asked(body), (member, prompt.map(str::to_owned)), "{body}");
+        };
+        check(r#"{"messages":[],"input":1}"#, PromptMember::Messages, ["", "", "[]"]);
+        check(
+            r#"{"prompt":"a","messages":null}"#,
+            PromptMember::Prompt,
+            ["", "", r#""a""#],
+        );
+        check(r#"{"input":["a"]}"#, PromptMember::Input, ["", "", r#"["a"]"#]);
+        check("{}", PromptMember::Messages, ["", "", ""]);
+        check(
+            r#"{"tools":null,"functions":[{}],"response_format":null}"#,
+            PromptMember::Messages,
+            ["[{}]", "", ""],
+        );
+    }
+
+    #[test]
+    fn the_most_output_is_the_bound_for_each_answer() {
+        let most = |body: &str| parse(body.as_bytes()).expect("valid").output_tokens_max();
+        assert_eq!(most(r#"{"n":3}"#), None);
+        assert_eq!(most(r#"{"max_tokens":100}"#), Some(100));
+        assert_eq!(most(r#"{"max_tokens":null,"max_completion_tokens":7,"n":3}"#), Some(21));
+        assert_eq!(most(r#"{"max_output_tokens":7,"n":2,"best_of":5}"#), Some(35));
+        assert_eq!(
+            most(r#"{"max_tokens":4294967295,"n":4294967295}"#),
+            Some(18_446_744_065_119_617_025)
+        );
+        for strange in ["1.5", "-1", "1e3", "\"9\"", "true", "99999999999"] {
+            let body = format!(r#"{{"max_tokens":{strange},"n":{strange}}}"#);
+            assert_eq!(most(&body), None, "{body}");
+        }
+        assert_eq!(most(r#"{"max_tokens":5,"n":0}"#), Some(5));
+    }
+
+    #[test]
+    fn the_clients_own_cache_key_and_user() {
+        let body = r#"{"prompt_cache_key": "caf\u00e9" ,"user":"u-1"}"#;
+        let request = parse(body.as_bytes()).expect("valid");
+        assert_eq!(request.prompt_cache_key.as_deref(), Some("café"));
+        assert_eq!(&body[request.prompt_cache_key_at.expect("there")], r#""caf\u00e9""#);
+        assert_eq!(request.user.as_deref(), Some("u-1"));
+        for (value, length) in [("null", 4), ("7", 1), (r#""\ud800""#, 8)] {
+            let body = format!(r#"{{"prompt_cache_key":{value},"user":{value}}}"#);
+            let request = parse(body.as_bytes()).expect("valid");
+            assert_eq!(
+                (request.prompt_cache_key.as_deref(), request.user.as_deref()),
+                (None, None)
+            );
+            assert_eq!(request.prompt_cache_key_at, Some(20..20 + length), "{body}");
+        }
+        assert_eq!(parse(b"{}").expect("valid").prompt_cache_key_at, None);
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 
+use crate::core::placement::plan::Reason;
+use crate::core::placement::room::Sent;
+use crate::core::placement::shard::CacheKey;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
-use crate::core::router::Reason;
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
 use crate::openai::error as wire_error;
@@ -17,8 +20,10 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::learn;
-use crate::proxy::state::InFlight;
-use crate::proxy::upstream::Exchange;
+use crate::proxy::observe::{Observed, Throttling};
+use crate::proxy::placing::Placed;
+use crate::proxy::state::{DeploymentState, InFlight};
+use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
 /// What is tried, where and why.
@@ -76,9 +81,10 @@ impl Attempt<'_> {
         // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
         let mut in_flight = self.call.live.deployments[self.deployment.0].state.enter(start);
         context.begin_attempt(self.deployment, self.reason, start);
+        let sent = self.observed(start).note_sending(context.placed.as_deref_mut());
         let result = tokio::select! {
             biased;
-            result = self.ask() => Ok(result),
+            result = self.ask(context.placed.as_deref_mut()) => Ok(result),
             error = downstream.gone() => Err(error),
         };
         let end = match &result {
@@ -86,59 +92,136 @@ impl Attempt<'_> {
             Ok(Err(failed)) => failed.end(),
             Err(_) => AttemptEnd::ClientGone,
         };
-        let verdict = classify(end);
-        context.end_attempt(end, verdict, Instant::now());
+        let now = Instant::now();
+        let verdict = self.learn_limits(context, &result, classify(end), sent, now);
+        context.end_attempt(end, verdict, now);
         if verdict.effect != Effect::Nothing {
             learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
             in_flight.has_taught();
         }
         match result {
-            Ok(Ok(begun)) => Attempted::Chosen(Box::new(Chosen {
-                begun,
-                deployment: self.deployment,
-                in_flight,
-            })),
+            Ok(Ok(begun)) => {
+                let observed = self.observed(now);
+                if matches!(begun, Begun::Events { .. }) {
+                    observed.note_latency(now.saturating_duration_since(start));
+                }
+                if let Some(placed) = context.placed.as_deref().filter(|placed| !placed.is_spilled) {
+                    observed.note_begun(placed);
+                }
+                Attempted::Chosen(Box::new(Chosen {
+                    begun,
+                    deployment: self.deployment,
+                    in_flight,
+                }))
+            }
             Ok(Err(failed)) => failure(failed, verdict),
             Err(error) => Attempted::ClientGone(error),
         }
     }
 
-    /// Asks the deployment; a second time where it refuses an option that the gateway had added. Only an answer to the second request
-    /// tells that the option was at fault: a client can word its own `stream_options` so that any deployment refuses them.
-    async fn ask(&self) -> Result<Begun, Failed> {
+    /// The deployment, as one that is asked or has told something.
+    fn observed(&self, now: Instant) -> Observed<'_> {
+        Observed {
+            gateway: self.gateway,
+            live: self.call.live,
+            deployment: self.deployment,
+            now,
+        }
+    }
+
+    /// Learns from an attempt's end what it says of the deployment's limits. A request that is too large for the deployment says nothing
+    /// about others: its verdict is that the deployment works.
+    fn learn_limits(
+        &self,
+        context: &mut RequestContext,
+        result: &Result<Result<Begun, Failed>, Box<pingora::Error>>,
+        verdict: Verdict,
+        sent: Sent,
+        now: Instant,
+    ) -> Verdict {
+        let observed = self.observed(now);
+        match result {
+            Ok(Ok(begun)) => {
+                let is_own = observed.note_head(&begun.head().headers, sent);
+                if let Some(placed) = context.placed.as_deref_mut() {
+                    placed.is_spilled = !is_own;
+                }
+            }
+            Ok(Err(Failed::Answer {
+                head,
+                body,
+                retry_after,
+                ..
+            })) => {
+                observed.note_refused(sent);
+                observed.note_head(&head.headers, sent);
+                if verdict.outcome == AttemptOutcome::Throttled {
+                    let kind = wire_error::read(body).throttle_kind();
+                    if observed.note_throttled(kind, *retry_after, sent) == Throttling::NeverFits {
+                        return Verdict {
+                            effect: Effect::Works,
+                            ..verdict
+                        };
+                    }
+                }
+            }
+            Ok(Err(Failed::Open(OpenError::Unreachable(_)))) => observed.note_refused(sent),
+            Ok(Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. })) | Err(_) => {}
+        }
+        verdict
+    }
+
+    /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
+    /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
+    async fn ask(&self, mut placed: Option<&mut Placed>) -> Result<Begun, Failed> {
         let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
         let state = &self.call.live.deployments[self.deployment.0].state;
-        let asks_usage =
-            configured.stream_usage && body::adds_usage(self.call.request) && state.takes_stream_usage(clock::now_ms());
-        let result = self.exchange(asks_usage).await;
-        if !(asks_usage && result.as_ref().is_err_and(refuses_usage)) {
-            return result;
+        let key = placed.as_ref().filter(|_| !self.call.request.has_own_cache_key());
+        let key = key.and_then(|placed| placed.key_for(self.call.live, self.deployment));
+        let mut options = Options {
+            usage: configured.stream_usage
+                && body::adds_usage(self.call.request)
+                && state.takes_stream_usage(clock::now_ms()),
+            cache_key: key,
+        };
+        note_keyed(&mut placed, options);
+        let mut result = self.exchange(options).await;
+        let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
+        while let Some(option) = options.refused_by(&result) {
+            options.remove(option);
+            refused.push(option);
+            note_keyed(&mut placed, options);
+            // Boxed, since it is large and seldom needed.
+            result = Box::pin(self.exchange(options)).await;
         }
-        // Boxed, since it is large and seldom needed.
-        let again = Box::pin(self.exchange(false)).await;
-        if again.is_ok() {
-            state.refused_stream_usage(clock::now_ms());
-            events::StreamUsageRefused {
-                deployment: &configured.id,
+        if result.is_ok() {
+            for option in refused {
+                option.learn(state);
+                events::OptionRefused {
+                    deployment: &configured.id,
+                    option: option.member(),
+                }
+                .emit();
             }
-            .emit();
         }
-        again
+        result
     }
 
     /// One exchange.
-    async fn exchange(&self, asks_usage: bool) -> Result<Begun, Failed> {
+    async fn exchange(&self, options: Options) -> Result<Begun, Failed> {
         let snapshot = &self.call.live.config.runtime.snapshot;
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
         let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
         let model = matches!(resource.api, ApiForm::V1).then_some(configured.name.as_str());
+        let cache_key = options.cache_key.map(|key| key.text());
         let pieces = body::edited(
             self.call.body,
             self.call.request,
             Edits {
                 model,
-                ask_usage: asks_usage,
+                ask_usage: options.usage,
+                cache_key: cache_key.as_deref(),
             },
         );
         let path = self.call.live.deployments[self.deployment.0].path(self.call.operation);
@@ -180,7 +263,7 @@ impl Attempt<'_> {
         })?;
         commit::begin(
             answer,
-            asks_usage,
+            options.usage,
             Patience {
                 idle: timeouts.idle,
                 until: self.deadline.into(),
@@ -190,10 +273,69 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether an upstream refused the option that the gateway had added.
-fn refuses_usage(failed: &Failed) -> bool {
-    matches!(failed, Failed::Answer { head, body, .. }
-        if head.status == 400 && wire_error::read(body).refuses_member("stream_options"))
+/// Notes before it is sent whether a key goes along: the client may leave meanwhile.
+fn note_keyed(placed: &mut Option<&mut Placed>, options: Options) {
+    if let Some(placed) = placed {
+        placed.was_keyed = options.cache_key.is_some();
+    }
+}
+
+/// What the gateway adds to a request of its own accord.
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    usage: bool,
+    cache_key: Option<CacheKey>,
+}
+
+/// An option that a deployment may not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusable {
+    Usage,
+    CacheKey,
+}
+
+impl Options {
+    /// The option that was added and refused.
+    fn refused_by(&self, result: &Result<Begun, Failed>) -> Option<Refusable> {
+        let Err(Failed::Answer { head, body, .. }) = result else {
+            return None;
+        };
+        let added = [
+            self.usage.then_some(Refusable::Usage),
+            self.cache_key.map(|_| Refusable::CacheKey),
+        ];
+        if head.status != 400 || added == [None; 2] {
+            return None;
+        }
+        let error = wire_error::read(body);
+        let mut added = added.into_iter().flatten();
+        added.find(|option| error.refuses_member(option.member()))
+    }
+
+    fn remove(&mut self, option: Refusable) {
+        match option {
+            Refusable::Usage => self.usage = false,
+            Refusable::CacheKey => self.cache_key = None,
+        }
+    }
+}
+
+impl Refusable {
+    /// The body's member.
+    fn member(self) -> &'static str {
+        match self {
+            Self::Usage => "stream_options",
+            Self::CacheKey => "prompt_cache_key",
+        }
+    }
+
+    /// Does without it for a while.
+    fn learn(self, state: &DeploymentState) {
+        match self {
+            Self::Usage => state.refused_stream_usage(clock::now_ms()),
+            Self::CacheKey => state.refused_cache_key(clock::now_ms()),
+        }
+    }
 }
 
 /// Turns a failed exchange into what the request makes of it. What is no error answer (a redirect) is nothing to pass on.

@@ -130,10 +130,15 @@ impl Begun {
         }
     }
 
+    /// The head to pass on.
+    pub fn head(&self) -> &ResponseHeader {
+        let (Self::Whole { head, .. } | Self::Long { head, .. } | Self::Events { head, .. }) = self;
+        head
+    }
+
     /// The status to pass on.
     pub fn status(&self) -> u16 {
-        let (Self::Whole { head, .. } | Self::Long { head, .. } | Self::Events { head, .. }) = self;
-        head.status.as_u16()
+        self.head().status.as_u16()
     }
 }
 

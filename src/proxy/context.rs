@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::core::ledger::usage::RequestOutcome;
+use crate::core::placement::plan::Reason;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Verdict};
-use crate::core::router::Reason;
 use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::Usage;
 use crate::proxy::error::RefusalReason;
+use crate::proxy::placing::Placed;
 use crate::proxy::state::Live;
 
 /// The facts of a request.
@@ -31,6 +32,8 @@ pub struct RequestContext {
     pub route: Option<RouteIx>,
     /// Which operation.
     pub operation: Option<WireOperation>,
+    /// Where it was placed, and why.
+    pub placed: Option<Box<Placed>>,
     /// Attempts, in order.
     pub attempts: SmallVec<[AttemptFacts; 2]>,
     /// Why the gateway refused, if it did.
@@ -77,6 +80,8 @@ pub struct AttemptFacts {
     pub retry_after: Option<Duration>,
     /// Whether the provider may have billed it although its answer was not used.
     pub maybe_billed: bool,
+    /// Whether the gateway sent a `prompt_cache_key` with it.
+    pub keyed: bool,
 }
 
 /// A request's id: 128 random bits in hexadecimal.
@@ -95,6 +100,7 @@ impl RequestContext {
             client: None,
             route: None,
             operation: None,
+            placed: None,
             attempts: SmallVec::new(),
             refusal: None,
             outcome: RequestOutcome::ClientGone,
@@ -131,6 +137,7 @@ impl RequestContext {
             took: Duration::ZERO,
             retry_after: None,
             maybe_billed: true,
+            keyed: false,
         });
     }
 
@@ -142,6 +149,7 @@ impl RequestContext {
         };
         attempt.outcome = verdict.outcome;
         attempt.maybe_billed = verdict.maybe_billed;
+        attempt.keyed = self.placed.as_ref().is_some_and(|placed| placed.was_keyed);
         match end {
             AttemptEnd::Status {
                 status, retry_after, ..

@@ -7,15 +7,18 @@ use crate::core::ledger::usage::{Operation, UsageRecord, UsageSource};
 use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::target::WireOperation;
-use crate::openai::usage;
+use crate::openai::usage::{self, Usage};
 use crate::proxy::Gateway;
 use crate::proxy::context::{AttemptFacts, RequestContext};
+use crate::proxy::misses::CachedAnswer;
+use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
+use crate::proxy::trace;
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
 pub async fn finish_waiting(gateway: &Gateway, context: &mut RequestContext) {
-    let Some(record) = take(context) else { return };
+    let Some(record) = take(gateway, context) else { return };
     match gateway.when_full {
         WhenFull::Wait => gateway.usage.record_or_wait(record).await,
         WhenFull::Drop => drop(gateway.usage.record(record)),
@@ -24,14 +27,14 @@ pub async fn finish_waiting(gateway: &Gateway, context: &mut RequestContext) {
 
 /// Hands the facts over without waiting; does nothing the second time.
 pub fn finish(gateway: &Gateway, context: &mut RequestContext) {
-    if let Some(record) = take(context) {
+    if let Some(record) = take(gateway, context) {
         gateway.usage.record(record);
     }
 }
 
 /// Emits the events and makes the record, once. A request that never got as far as a route has no record: nobody can be
 /// charged for it, and its refusal has been counted.
-fn take(context: &mut RequestContext) -> Option<UsageRecord> {
+fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> {
     if !context.finish() {
         return None;
     }
@@ -45,6 +48,10 @@ fn take(context: &mut RequestContext) -> Option<UsageRecord> {
         emit_attempt(&live, context, route, attempt, index, is_answer, now);
     }
     let last = context.last_attempt();
+    if let Some(reported) = context.reported {
+        judge(gateway, &live, context, reported, now);
+    }
+    trace::note(gateway, context, &record);
     RequestFinished {
         record: &record,
         client,
@@ -58,6 +65,36 @@ fn take(context: &mut RequestContext) -> Option<UsageRecord> {
     }
     .emit(&live.series);
     Some(record)
+}
+
+/// Sets what the answer reports as cached against what was expected.
+fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage, now: Instant) {
+    let (Some(client), Some(route)) = (context.client, context.route) else {
+        return;
+    };
+    let (Some(last), Some(placed)) = (context.last_attempt(), &context.placed) else {
+        return;
+    };
+    if placed.is_spilled {
+        return;
+    }
+    let observed = Observed {
+        gateway,
+        live,
+        deployment: last.deployment,
+        now,
+    };
+    observed.note_used(placed, usage);
+    let answer = CachedAnswer {
+        at_ms: context.started_at_ms,
+        client,
+        route,
+        deployment: last.deployment,
+        reason: last.reason,
+        placed,
+        usage,
+    };
+    gateway.misses.note(live, &answer);
 }
 
 fn emit_attempt(
@@ -90,6 +127,7 @@ fn emit_attempt(
         }),
         retry_after: attempt.retry_after,
         maybe_billed_twice: attempt.maybe_billed && !is_last,
+        keyed: attempt.keyed,
     }
     .emit(&live.series);
 }
@@ -132,18 +170,18 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
 
 /// The tokens a request used, and how sure that is. An answer that began and brought no report is estimated: the prompt by its
 /// length, the output by its events, of which Azure sends about one a token.
-fn usage_of(context: &RequestContext) -> (UsageSource, usage::Usage) {
+fn usage_of(context: &RequestContext) -> (UsageSource, Usage) {
     if let Some(reported) = context.reported {
         return (UsageSource::Reported, reported);
     }
     let has_answer = (200..300).contains(&context.status);
     if !has_answer {
-        return (UsageSource::None, usage::Usage::default());
+        return (UsageSource::None, Usage::default());
     }
     let prompt = usage::estimate_tokens(context.prompt_bytes);
     (
         UsageSource::Estimated,
-        usage::Usage {
+        Usage {
             prompt,
             cached: 0,
             completion: context.output_events,

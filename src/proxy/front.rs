@@ -135,6 +135,7 @@ mod tests {
     use crate::proxy::activity::Activity;
     use crate::proxy::body::ByteBudget;
     use crate::proxy::connections::Connections;
+    use crate::proxy::misses::MissLedger;
     use crate::proxy::state::Live;
     use crate::storage::sqlite::SqliteStore;
     use crate::storage::writer::{QueueSettings, usage_queue};
@@ -168,8 +169,11 @@ routes: [{name: bot, pool: ft}]
             budget: ByteBudget::new(1),
             metrics,
             usage,
+            misses: MissLedger::new(&[], std::time::Instant::now()),
+            trace: None,
             when_full: WhenFull::Drop,
             activity: Arc::default(),
+            memory: crate::proxy::placing::Memory::default(),
         })
     }
 

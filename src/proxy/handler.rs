@@ -7,9 +7,7 @@ use std::time::Instant;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 
-use crate::core::placement::head;
-use crate::core::router;
-use crate::core::topology::{ClientIx, RouteIx};
+use crate::core::topology::{ClientIx, Pool, RouteIx};
 use crate::openai::request;
 use crate::openai::target::{self, Target, WireOperation};
 use crate::proxy::Gateway;
@@ -19,8 +17,10 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::error::{self, ProxyError};
 use crate::proxy::failover::{self, Call, Stop};
 use crate::proxy::headers::Forwarded;
+use crate::proxy::placing::{self, Placed};
+use crate::proxy::prompt::Scope;
 use crate::proxy::state::Live;
-use crate::proxy::{headers, relay, reply};
+use crate::proxy::{headers, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
 
 /// Answers a request.
@@ -62,11 +62,26 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let route = &live.config.runtime.snapshot.routes[route.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
-    let key = head::key(&pool.id, &request.prompt);
+    let scope = scope(&live, context, pool);
+    let mut sampler = gateway.misses.sampler(&route.id, Instant::now());
+    let prompt = prompt::read(
+        scope,
+        &request,
+        operation,
+        &session.req_header().headers,
+        sampler.as_mut(),
+    );
+    if let Some(sampler) = sampler {
+        gateway.misses.sample(&route.id, sampler);
+    }
     let now = Instant::now();
-    let plan = router::plan(&live.config.runtime.snapshot, pool, key, |deployment| {
-        live.availability(deployment, now)
-    });
+    let plan = placing::plan(gateway, &live, route, &prompt, now);
+    context.placed = Some(Box::new(Placed::of(
+        &plan,
+        route.policy,
+        prompt,
+        gateway.memory.since_start(now),
+    )));
 
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);
@@ -85,6 +100,15 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     relay::relay(gateway, &mut downstream, context, &live, route, chosen)
         .await
         .map_err(Stop::ClientGone)
+}
+
+/// Whose prompt it is.
+fn scope<'a>(live: &'a Live, context: &RequestContext, pool: &'a Pool) -> Scope<'a> {
+    let clients = &live.config.runtime.snapshot.clients;
+    Scope {
+        pool: &pool.id,
+        client: context.client.map_or("", |client| &clients[client.0].id),
+    }
 }
 
 /// What a client, now known, asks for.

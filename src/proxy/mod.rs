@@ -16,6 +16,7 @@ pub mod connections;
 pub mod context;
 pub mod downstream;
 pub mod error;
+pub mod explain;
 pub mod failover;
 pub mod fallback;
 pub mod finish;
@@ -24,12 +25,17 @@ pub mod handler;
 pub mod headers;
 pub mod learn;
 pub mod listen;
+pub mod misses;
+pub mod observe;
+pub mod placing;
+pub mod prompt;
 pub mod relay;
 pub mod reply;
 pub mod resolve;
 pub mod server;
 pub mod state;
 pub mod tap;
+pub mod trace;
 pub mod upstream;
 pub mod view;
 
@@ -38,8 +44,11 @@ use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
+use crate::proxy::misses::MissLedger;
+use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
+use crate::storage::trace::TraceQueue;
 use crate::telemetry::metrics::Metrics;
 
 /// What all requests share.
@@ -56,8 +65,14 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where usage records go.
     pub usage: UsageQueue,
+    /// Where answers tell what of their prompt was cached.
+    pub misses: MissLedger,
+    /// Where requests leave what the trace is to have, if one is kept.
+    pub trace: Option<TraceQueue>,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.
     pub activity: Arc<Activity>,
+    /// What is remembered of prompts, whatever the configuration.
+    pub memory: Memory,
 }

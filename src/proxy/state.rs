@@ -16,7 +16,13 @@ use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
+use crate::core::placement::latency::Latency;
+use crate::core::placement::rendezvous;
+use crate::core::placement::room::Room;
+use crate::core::placement::truth::Truth;
+use crate::core::placement::view::View;
 use crate::core::recovery::health::{Availability, Health, Rules};
+use crate::core::router;
 use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resource};
 use crate::openai::azure;
 use crate::openai::target::WireOperation;
@@ -26,8 +32,8 @@ use crate::proxy::resolve::HostAddress;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
-/// How long a deployment's refusal of `stream_options` is believed.
-pub const STREAM_USAGE_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
+/// How long a deployment's refusal of an option that the gateway adds is believed.
+pub const OPTION_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
 
 /// The log repeats why a deployment gives no answer after so long.
 const TOLD_AGAIN_AFTER_MS: i64 = 10_000;
@@ -44,6 +50,10 @@ pub struct Live {
     pub deployments: Vec<LiveDeployment>,
     /// By `ResourceIx`.
     pub resources: Vec<LiveResource>,
+    /// Pools as placement sees them, by `PoolIx`.
+    pub outlines: Vec<View>,
+    /// Requests planned so far, by `PoolIx`.
+    pub turns: Vec<AtomicU64>,
     /// Requests running, by `RouteIx`; shared with other configurations that hold the route.
     pub routes_in_flight: Vec<Arc<AtomicU64>>,
     /// The metric series that its requests count into.
@@ -54,6 +64,8 @@ pub struct Live {
 pub struct LiveDeployment {
     /// What is known of it, shared with other configurations that hold it.
     pub state: Arc<DeploymentState>,
+    /// Its number in placement.
+    pub seed: u64,
     paths: [String; 3],
 }
 
@@ -69,10 +81,12 @@ pub struct LiveResource {
 }
 
 /// What is known of a deployment across configurations.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeploymentState {
     /// Breaker and rest.
     pub health: Mutex<Health>,
+    /// What answers have told beside that.
+    pub learned: Mutex<Learned>,
     /// Attempts running now.
     pub in_flight: AtomicU64,
     /// When the gateway first knew of it, in milliseconds since the Unix epoch; 0 while unknown.
@@ -83,6 +97,19 @@ pub struct DeploymentState {
     told_at_ms: AtomicI64,
     /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
     stream_usage_refused_until_ms: AtomicI64,
+    /// The same of `prompt_cache_key`.
+    cache_key_refused_until_ms: AtomicI64,
+}
+
+/// What answers tell of a deployment.
+#[derive(Debug)]
+pub struct Learned {
+    /// Its limits and what is used of them.
+    pub room: Room,
+    /// How quickly it begins to answer.
+    pub latency: Latency,
+    /// What its cache does.
+    pub truth: Truth,
 }
 
 /// Why a configuration cannot be put to use although it passed every check.
@@ -115,9 +142,8 @@ impl Live {
             .deployments
             .iter()
             .map(|deployment| LiveDeployment {
-                state: known
-                    .get(&deployment.id)
-                    .map_or_else(Arc::default, |state| Arc::clone(state)),
+                state: state_of(deployment, snapshot.replicas, known.get(&deployment.id).copied()),
+                seed: rendezvous::seed(&deployment.id),
                 paths: paths(deployment, &snapshot.resources[deployment.resource.0]),
             })
             .collect();
@@ -140,6 +166,11 @@ impl Live {
             .iter()
             .map(|route| route_in_flight(&route.id, previous))
             .collect();
+        let outlines: Vec<View> = snapshot
+            .pools
+            .iter()
+            .map(|pool| router::outline(&snapshot, pool))
+            .collect();
         let series = FleetSeries::new(Arc::clone(metrics), &snapshot);
         Ok(Self {
             config,
@@ -147,6 +178,11 @@ impl Live {
             rules,
             deployments,
             resources,
+            turns: outlines
+                .iter()
+                .map(|_| AtomicU64::new(rand::random::<u32>().into()))
+                .collect(),
+            outlines,
             routes_in_flight,
             series,
         })
@@ -188,6 +224,24 @@ impl LiveResource {
 }
 
 impl DeploymentState {
+    /// Nothing known but limits.
+    pub fn new(room: Room) -> Self {
+        Self {
+            health: Mutex::default(),
+            learned: Mutex::new(Learned {
+                room,
+                latency: Latency::default(),
+                truth: Truth::default(),
+            }),
+            in_flight: AtomicU64::default(),
+            first_seen_ms: AtomicI64::default(),
+            last_success_at_ms: AtomicI64::default(),
+            told_at_ms: AtomicI64::default(),
+            stream_usage_refused_until_ms: AtomicI64::default(),
+            cache_key_refused_until_ms: AtomicI64::default(),
+        }
+    }
+
     /// Notes when the gateway first knew of it; does nothing where that is known.
     pub fn note_first_seen(&self, at_ms: i64) {
         // Fails for a deployment that was known before, as it should.
@@ -211,10 +265,21 @@ impl DeploymentState {
                 .is_ok()
     }
 
+    /// Whether a `prompt_cache_key` may be sent to it.
+    pub fn takes_cache_key(&self, now_ms: i64) -> bool {
+        now_ms >= self.cache_key_refused_until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it refused `prompt_cache_key`.
+    pub fn refused_cache_key(&self, now_ms: i64) {
+        self.cache_key_refused_until_ms
+            .store(now_ms + OPTION_REFUSED_FOR_MS, Ordering::Relaxed);
+    }
+
     /// Notes that it refused `stream_options`.
     pub fn refused_stream_usage(&self, now_ms: i64) {
         self.stream_usage_refused_until_ms
-            .store(now_ms + STREAM_USAGE_REFUSED_FOR_MS, Ordering::Relaxed);
+            .store(now_ms + OPTION_REFUSED_FOR_MS, Ordering::Relaxed);
     }
 
     /// Counts an attempt as running until the guard is dropped, and as the breaker's probe where one is due.
@@ -247,6 +312,23 @@ impl Drop for InFlight {
         if self.is_probe {
             self.state.health.lock().give_back_probe(Instant::now());
         }
+    }
+}
+
+/// What is known of a deployment: what the previous configuration knew, under the limits of this one.
+fn state_of(deployment: &Deployment, replicas: u32, known: Option<&Arc<DeploymentState>>) -> Arc<DeploymentState> {
+    let limit = deployment.tokens_per_minute().unwrap_or(f64::INFINITY);
+    let room = if deployment.sku.is_provisioned() {
+        Room::provisioned(limit, f64::from(replicas))
+    } else {
+        Room::new(limit)
+    };
+    match known {
+        Some(state) => {
+            state.learned.lock().room.configure(&room);
+            Arc::clone(state)
+        }
+        None => Arc::new(DeploymentState::new(room)),
     }
 }
 
@@ -320,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_is_dropped_on_its_way_is_given_back() {
-        let state = Arc::new(DeploymentState::default());
+        let state = Arc::new(DeploymentState::new(Room::new(f64::INFINITY)));
         let now = Instant::now();
         state.health.lock().end(Effect::Failure, &RULES, now);
         let availability = || state.health.lock().availability(Instant::now());
@@ -342,7 +424,7 @@ mod tests {
 
     #[test]
     fn why_there_is_no_answer_is_said_again_after_a_while() {
-        let state = DeploymentState::default();
+        let state = DeploymentState::new(Room::new(f64::INFINITY));
         let said = [1_000_000, 1_000_001, 1_000_000 + TOLD_AGAIN_AFTER_MS].map(|now_ms| state.is_news(now_ms));
         assert_eq!(said, [true, false, true]);
     }

@@ -4,12 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::ledger::idle;
+use crate::core::placement::hot::HotHead;
 use crate::core::recovery::health::Availability;
 use crate::core::topology::{Deployment, Pool};
 use crate::proxy::Gateway;
 use crate::proxy::state::{Live, LiveDeployment};
 use crate::storage::queue::UsageStats;
-use crate::telemetry::view::{DeploymentView, FleetView, PoolView, RouteView, UsageView};
+use crate::storage::trace::TraceStats;
+use crate::telemetry::view::{DeploymentView, FleetView, PlacementView, PoolView, RouteView, TraceView, UsageView};
 
 /// Describes the gateway as it is now. Linear in routes, pools and deployments; takes each deployment's lock for a moment.
 pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
@@ -30,12 +32,18 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
             .deployments
             .iter()
             .zip(&live.deployments)
-            .map(|(deployment, known)| deployment_view(deployment, known, now, now_ms))
+            .map(|(deployment, known)| deployment_view(gateway, &live, deployment, known, now, now_ms))
             .collect(),
+        placement: placement_view(gateway, now),
         held_body_bytes: gateway.budget.held() as u64,
         client_connections: gateway.clients.open() as u64,
         client_connections_refused: gateway.clients.refused(),
         usage: usage_view(gateway.usage.stats()),
+        misses_dropped: gateway.misses.dropped(),
+        trace: gateway
+            .trace
+            .as_ref()
+            .map_or_else(TraceView::default, |trace| trace_view(trace.stats())),
         ..FleetView::default()
     }
 }
@@ -53,7 +61,27 @@ fn pool_view(live: &Live, pool: &Pool, now: Instant) -> PoolView {
     }
 }
 
-fn deployment_view(deployment: &Deployment, known: &LiveDeployment, now: Instant, now_ms: i64) -> DeploymentView {
+fn deployment_view(
+    gateway: &Gateway,
+    live: &Live,
+    deployment: &Deployment,
+    known: &LiveDeployment,
+    now: Instant,
+    now_ms: i64,
+) -> DeploymentView {
+    let replicas = f64::from(live.config.runtime.snapshot.replicas);
+    let since = gateway.memory.since_start(now);
+    let (limit, used, cache_life_s) = {
+        let learned = known.state.learned.lock();
+        let room = &learned.room;
+        let truth = &learned.truth;
+        let cache_life_s = if truth.caches(since) {
+            truth.cache_life().as_secs_f64()
+        } else {
+            0.0
+        };
+        (room.limit(), room.used(since, replicas), cache_life_s)
+    };
     let health = known.state.health.lock().clone();
     let last_success = Some(known.state.last_success_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
     let first_seen = Some(known.state.first_seen_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
@@ -62,11 +90,30 @@ fn deployment_view(deployment: &Deployment, known: &LiveDeployment, now: Instant
         deployment: deployment.id.clone(),
         in_flight: known.state.in_flight.load(Ordering::Relaxed),
         breaker: health.state(now),
+        limit_tokens_per_minute: limit.is_finite().then_some(limit as u64),
+        limit_used: limit.is_finite().then(|| used / limit),
+        cache_life_s,
         cooling_until_ms: health.rests_until(now).map(to_ms),
         last_success_at_ms: last_success,
         deletion_at_ms: deployment
             .inactivity_days
             .and_then(|days| idle::deletion_at_ms(deployment.created_at_ms.or(first_seen), last_success, days)),
+    }
+}
+
+/// Heads that are shown.
+const HEADS_SHOWN: usize = 5;
+
+fn placement_view(gateway: &Gateway, now: Instant) -> PlacementView {
+    let memory = &gateway.memory;
+    let size = memory.placement.size();
+    let heads = memory.placement.hot_heads(HEADS_SHOWN, memory.since_start(now));
+    let shown = |head: HotHead| (format!("{:08x}", head.id.0 >> 96), head.homes as u64);
+    PlacementView {
+        blocks: size.blocks as u64,
+        blocks_max: size.blocks_max as u64,
+        bytes: size.bytes as u64,
+        heads: heads.into_iter().map(shown).collect(),
     }
 }
 
@@ -77,6 +124,13 @@ fn usage_view(stats: &UsageStats) -> UsageView {
         dropped: stats.dropped.load(Ordering::Relaxed),
         batches: stats.batches.load(Ordering::Relaxed),
         write_errors: stats.write_errors.load(Ordering::Relaxed),
+    }
+}
+
+fn trace_view(stats: &TraceStats) -> TraceView {
+    TraceView {
+        written: stats.written.load(Ordering::Relaxed),
+        dropped: stats.dropped.load(Ordering::Relaxed),
     }
 }
 

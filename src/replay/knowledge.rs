@@ -83,7 +83,9 @@ impl Knowledge {
     /// The deployments' headers: used tokens of the minute.
     pub(super) fn reported(&mut self, deployment: usize, limit: f64, used: u64, now: f64) {
         let now = Duration::from_secs_f64(now);
-        self.rooms[deployment].reported(limit, limit - used as f64, now);
+        let room = &mut self.rooms[deployment];
+        let sent = room.sent(0.0, now);
+        room.reported(limit, limit - used as f64, sent, now);
     }
 
     /// The least busy of those that pass.

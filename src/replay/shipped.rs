@@ -75,6 +75,8 @@ fn ask(asked: &Asked<'_>) -> Ask {
         prompt_tokens: asked.request.prompt,
         total_tokens: asked.request.tokens() as u32,
         is_first_turn: asked.request.is_first_turn,
+        is_cacheable: true,
+        session: None,
     }
 }
 
@@ -124,7 +126,7 @@ impl Policy for Nested {
         let now = Duration::from_secs_f64(asked.request.at);
         let placement = &self.replicas[asked.replica];
         let seed = self.view.tiers[0].members[deployment].seed;
-        placement.sent(&asked.request.chain, seed, now);
+        placement.sent(&asked.request.chain, asked.request.prompt, seed, now);
         let mut candidates = self.plan.candidates.iter();
         if let Some(key) = &self.plan.cache_key
             && let Some(candidate) = candidates.find(|candidate| candidate.deployment.0 == deployment)

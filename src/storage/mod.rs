@@ -1,7 +1,7 @@
 //! WHERE do usage records go? A bounded queue in memory, and behind it a store on disk.
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
-//! [`UsageStore`] in batches. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one
+//! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one
 //! there is, because a gateway that needs a database server before it can start is a gateway that does not start.
 //!
 //! This module deliberately knows neither metrics nor configuration: counters are plain atomics and changes of
@@ -15,12 +15,15 @@ use serde::Serialize;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
+pub mod miss_report;
+pub mod misses;
 pub mod queue;
 pub mod report;
 mod rows;
 pub mod sqlite;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 pub mod writer;
 
 /// A place that keeps usage records for good.
@@ -134,6 +137,11 @@ pub enum StoreError {
         /// What went wrong.
         source: sqlx::migrate::MigrateError,
     },
+    /// The file was written by a version without the table that is asked for, and reading does not change it.
+    #[error(
+        "the usage store is of an older emberway, which kept no misses; a gateway of this version adds the table when it starts"
+    )]
+    Older,
     /// A statement failed.
     #[error("the usage store refused a statement; check free disk space and other users of the file")]
     Statement(#[from] sqlx::Error),

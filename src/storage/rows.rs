@@ -151,7 +151,7 @@ pub(super) fn changes(records: &[UsageRecord]) -> Vec<DeploymentChange> {
 }
 
 /// The text with room for `rows`, the smallest there is.
-fn sized(texts: &[Arc<str>], rows: usize) -> Arc<str> {
+pub(super) fn sized(texts: &[Arc<str>], rows: usize) -> Arc<str> {
     debug_assert!(
         (1..=ROWS_MAX).contains(&rows),
         "a batch has 1 to {ROWS_MAX} rows, not {rows}"
@@ -161,7 +161,7 @@ fn sized(texts: &[Arc<str>], rows: usize) -> Arc<str> {
 }
 
 /// Insert statements with room for 1, 2, 4 … [`ROWS_MAX`] rows; rows whose first value is NULL are left out.
-fn statements(table: &str, columns: &str, tail: &str) -> Vec<Arc<str>> {
+pub(super) fn statements(table: &str, columns: &str, tail: &str) -> Vec<Arc<str>> {
     let row = format!("({})", vec!["?"; columns.split(',').count()].join(","));
     (0..=ROWS_MAX.trailing_zeros())
         .map(|power| {

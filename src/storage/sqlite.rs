@@ -68,7 +68,7 @@ impl SqliteStore {
     }
 
     /// Runs statements in one transaction. A failing connection is dropped, so that the next write starts afresh.
-    async fn write(&self, statements: Vec<rows::Statement>) -> Result<u64, StoreError> {
+    pub(super) async fn write(&self, statements: Vec<rows::Statement>) -> Result<u64, StoreError> {
         let mut slot = self.writer.lock().await;
         let mut connection = match slot.take() {
             Some(connection) => connection,
@@ -111,6 +111,9 @@ impl UsageStore for SqliteStore {
         )
         .bind(before_ms)
         .bind(i64::from(limit));
+        // An hour's sums are few, so what has grown too old since the last time goes at once, and is not counted.
+        let sums = sqlx::query("DELETE FROM miss WHERE hour_ms < ?").bind(before_ms);
+        self.write(vec![sums]).await?;
         self.write(vec![delete]).await
     }
 }
@@ -249,13 +252,13 @@ fn classify(path: &Path, source: sqlx::Error) -> StoreError {
 
 /// The migrations, embedded. Listed by hand: one line each is less than a procedural macro.
 fn migrator() -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "usage".into(),
-        MigrationType::Simple,
-        include_str!("../../migrations/0001_usage.sql").into_sql_str(),
-        false,
-    )])
+    let migration = |version, name: &'static str, text: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "usage", include_str!("../../migrations/0001_usage.sql")),
+        migration(2, "misses", include_str!("../../migrations/0002_misses.sql")),
+    ])
 }
 
 #[cfg(test)]

@@ -165,6 +165,18 @@ pub const TOKENS: Definition = counter(
      `completion`.",
 );
 /// See its help.
+pub const CACHE_EXPECTED_TOKENS: Definition = counter(
+    "emberway_cache_expected_tokens_total",
+    &["route", "deployment"],
+    "Prompt tokens of answers that could have been cached, since this gateway had sent them to some deployment in the last hour.",
+);
+/// See its help.
+pub const CACHE_MISSED_TOKENS: Definition = counter(
+    "emberway_cache_missed_tokens_total",
+    &["route", "deployment", "cause"],
+    "Prompt tokens that could have been cached and were reported as not, by cause.",
+);
+/// See its help.
 pub const ATTEMPTS: Definition = counter(
     "emberway_attempts_total",
     &["route", "deployment", "outcome", "reason"],
@@ -175,6 +187,12 @@ pub const MAYBE_BILLED_TWICE: Definition = counter(
     "emberway_attempts_maybe_billed_twice_total",
     &["route", "deployment"],
     "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
+);
+/// See its help.
+pub const CACHE_KEYS_SENT: Definition = counter(
+    "emberway_cache_keys_sent_total",
+    &["route", "deployment"],
+    "Attempts that were sent with a `prompt_cache_key` of the gateway's, which divides a hot prompt among a deployment's machines.",
 );
 /// See its help.
 pub const UPSTREAM_CONNECTIONS: Definition = counter(
@@ -204,6 +222,24 @@ pub const COOLING: Definition = gauge(
     "Time for which a throttled deployment still rests; 0 when it does not.",
 );
 /// See its help.
+pub const LIMIT_TOKENS: Definition = gauge(
+    "emberway_deployment_limit_tokens_per_minute",
+    &["deployment"],
+    "Tokens a minute that the deployment takes: as its headers tell, before that as configured; absent while neither is known.",
+);
+/// See its help.
+pub const LIMIT_USED: Definition = gauge(
+    "emberway_deployment_limit_used_ratio",
+    &["deployment"],
+    "Part of the deployment's limit that is used in its current minute, as far as this gateway knows; 1 is all of it.",
+);
+/// See its help.
+pub const CACHE_LIFE: Definition = gauge(
+    "emberway_deployment_cache_life_seconds",
+    &["deployment"],
+    "How long the deployment's cache is believed to keep what nobody asks for, as answers have taught; 0 if it is believed not to cache.",
+);
+/// See its help.
 pub const LAST_SUCCESS_AGE: Definition = gauge(
     "emberway_deployment_last_success_age_seconds",
     &["deployment"],
@@ -222,6 +258,33 @@ pub const POOL_USABLE: Definition = gauge(
     "emberway_pool_usable_deployments",
     &["pool"],
     "Deployments of a pool that are neither cooling nor behind an open breaker.",
+);
+
+// === Placement ===
+
+/// See its help.
+pub const PLACEMENT_BLOCKS: Definition = gauge(
+    "emberway_placement_blocks",
+    &[],
+    "Blocks of prompts in placement's table of counters.",
+);
+/// See its help.
+pub const PLACEMENT_BLOCKS_MAX: Definition = gauge(
+    "emberway_placement_blocks_max",
+    &[],
+    "Blocks that placement's table can hold; when it is full, the smallest go first.",
+);
+/// See its help.
+pub const PLACEMENT_BYTES: Definition = gauge(
+    "emberway_placement_bytes",
+    &[],
+    "Memory of placement's table, all of it taken at the start.",
+);
+/// See its help.
+pub const PLACEMENT_HEAD_HOMES: Definition = gauge(
+    "emberway_placement_head_homes",
+    &["head"],
+    "Homes of the five hottest heads that have several, by the first digits of the head's digest.",
 );
 
 // === The gateway's own state ===
@@ -275,6 +338,24 @@ pub const USAGE_WRITE_ERRORS: Definition = counter(
     "Writes to the usage store that failed; each is tried again.",
 );
 /// See its help.
+pub const MISSES_DROPPED: Definition = counter(
+    "emberway_cache_misses_dropped_total",
+    &[],
+    "Misses and prompt samples lost for `emberway usage --misses` because the task that writes them was behind, or its store failed for long.",
+);
+/// See its help.
+pub const TRACE_WRITTEN: Definition = counter(
+    "emberway_trace_records_written_total",
+    &[],
+    "Requests written to the trace.",
+);
+/// See its help.
+pub const TRACE_DROPPED: Definition = counter(
+    "emberway_trace_records_dropped_total",
+    &[],
+    "Requests lost for the trace because its queue was full or its file could not be written.",
+);
+/// See its help.
 pub const LOG_LINES_DROPPED: Definition = counter(
     "emberway_log_lines_dropped_total",
     &[],
@@ -301,16 +382,26 @@ pub const ALL: &[&Definition] = &[
     &OPERATION_DURATION,
     &TIME_TO_FIRST_CHUNK,
     &TOKENS,
+    &CACHE_EXPECTED_TOKENS,
+    &CACHE_MISSED_TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
+    &CACHE_KEYS_SENT,
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,
     &BREAKER_STATE,
     &COOLING,
+    &LIMIT_TOKENS,
+    &LIMIT_USED,
+    &CACHE_LIFE,
     &LAST_SUCCESS_AGE,
     &INACTIVITY_DELETION,
     &POOL_DEPLOYMENTS,
     &POOL_USABLE,
+    &PLACEMENT_BLOCKS,
+    &PLACEMENT_BLOCKS_MAX,
+    &PLACEMENT_BYTES,
+    &PLACEMENT_HEAD_HOMES,
     &CONFIG_GENERATION,
     &CONFIG_RELOAD_FAILED,
     &CONFIG_RELOADS,
@@ -319,6 +410,9 @@ pub const ALL: &[&Definition] = &[
     &USAGE_DROPPED,
     &USAGE_BATCHES,
     &USAGE_WRITE_ERRORS,
+    &MISSES_DROPPED,
+    &TRACE_WRITTEN,
+    &TRACE_DROPPED,
     &LOG_LINES_DROPPED,
     &BUILD_INFO,
 ];

@@ -12,6 +12,7 @@ use strum::{AsRefStr, IntoStaticStr, VariantArray};
 use tracing::{debug, info, trace, warn};
 
 use crate::core::ids::DeploymentId;
+use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
 use crate::core::recovery::health::BreakerState;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
@@ -105,6 +106,8 @@ pub struct AttemptFinished<'a> {
     pub retry_after: Option<Duration>,
     /// Whether it was given up after the whole request had been sent, for another attempt.
     pub maybe_billed_twice: bool,
+    /// Whether the gateway sent a `prompt_cache_key` with it.
+    pub keyed: bool,
 }
 
 /// Times of an attempt that gave the client its answer, from the attempt's start.
@@ -130,6 +133,9 @@ impl AttemptFinished<'_> {
         if self.maybe_billed_twice {
             counted.maybe_billed_twice.inc();
         }
+        if self.keyed {
+            counted.cache_keys_sent.inc();
+        }
         debug!(
             target: "emberway::attempt",
             request_id = self.request_id,
@@ -141,8 +147,35 @@ impl AttemptFinished<'_> {
             duration_ms = to_microsecond(self.duration),
             retry_after_s = self.retry_after.map(|after| after.as_secs_f64()),
             maybe_billed_twice = self.maybe_billed_twice,
+            keyed = self.keyed,
             "attempt"
         );
+    }
+}
+
+/// An answer told how much of its prompt was cached.
+#[derive(Debug)]
+pub struct CacheJudged {
+    /// What was asked for.
+    pub route: RouteIx,
+    /// Who answered.
+    pub deployment: DeploymentIx,
+    /// Prompt tokens that could have been cached, since they were sent before.
+    pub expected: u64,
+    /// What was missed of them, and why; none when it was all there.
+    pub miss: Option<Miss>,
+}
+
+impl CacheJudged {
+    /// Counts it.
+    pub fn emit(&self, series: &FleetSeries) {
+        let counted = series.attempts(self.route, self.deployment);
+        counted.expected_tokens.inc_by(self.expected);
+        if let Some(miss) = self.miss {
+            let cause: &'static str = miss.cause.into();
+            counted.missed_tokens.add([cause], miss.tokens);
+            trace!(cause, tokens = miss.tokens, "prompt not cached");
+        }
     }
 }
 
@@ -213,6 +246,54 @@ impl GatewayRefused<'_> {
     }
 }
 
+/// A deployment's headers tell of another limit than before.
+#[derive(Debug)]
+pub struct LimitChanged<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Tokens a minute that were believed.
+    pub before: f64,
+    /// Tokens a minute now in force.
+    pub after: f64,
+    /// Tokens a minute that the configuration names.
+    pub configured: Option<f64>,
+}
+
+impl LimitChanged<'_> {
+    /// Logs it; the metric is read at the scrape.
+    pub fn emit(&self) {
+        let (deployment, before, after, configured) = (&***self.deployment, self.before, self.after, self.configured);
+        if configured.is_some_and(|configured| after < configured) {
+            warn!(
+                deployment,
+                before, after, configured, "the deployment's limit is lower than configured"
+            );
+        } else {
+            info!(
+                deployment,
+                before, after, configured, "the deployment's limit has changed"
+            );
+        }
+    }
+}
+
+/// What had been sent to a deployment before is not in its cache any more.
+#[derive(Debug)]
+pub struct CacheLost<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+}
+
+impl CacheLost<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            deployment = &***self.deployment,
+            "the deployment's cache has lost what was sent before; prompts are not kept there for its sake"
+        );
+    }
+}
+
 /// A client's connection was closed at once because there were enough.
 #[derive(Debug)]
 pub struct ConnectionRefused {
@@ -276,20 +357,23 @@ impl ExchangeFailed<'_> {
     }
 }
 
-/// A deployment refused the `stream_options` that the gateway had added; it is not asked for usage for a while.
+/// A deployment refused a member of the body that the gateway had added; it is sent without for a while.
 #[derive(Debug)]
-pub struct StreamUsageRefused<'a> {
+pub struct OptionRefused<'a> {
     /// Which.
     pub deployment: &'a DeploymentId,
+    /// The member.
+    pub option: &'static str,
 }
 
-impl StreamUsageRefused<'_> {
+impl OptionRefused<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let deployment = &***self.deployment;
         warn!(
             deployment,
-            "deployment refuses `stream_options`; usage of its streams is estimated for an hour"
+            option = self.option,
+            "the deployment refuses what the gateway adds to requests; it is sent without for an hour"
         );
     }
 }

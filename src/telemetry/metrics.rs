@@ -28,8 +28,11 @@ pub struct Metrics {
     pub(super) operation_duration: HistogramVec,
     pub(super) time_to_first_chunk: HistogramVec,
     pub(super) tokens: IntCounterVec,
+    pub(super) cache_expected: IntCounterVec,
+    pub(super) cache_missed: IntCounterVec,
     pub(super) attempts: IntCounterVec,
     pub(super) maybe_billed_twice: IntCounterVec,
+    pub(super) cache_keys_sent: IntCounterVec,
     pub(super) upstream_connections: IntCounterVec,
     pub(super) config_reloads: IntCounterVec,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
@@ -46,6 +49,13 @@ struct Scraped {
     deployment_in_flight: IntGaugeVec,
     breaker_state: IntGaugeVec,
     cooling: GaugeVec,
+    limit_tokens: IntGaugeVec,
+    limit_used: GaugeVec,
+    cache_life: GaugeVec,
+    placement_blocks: IntGauge,
+    placement_blocks_max: IntGauge,
+    placement_bytes: IntGauge,
+    placement_head_homes: IntGaugeVec,
     last_success_age: GaugeVec,
     inactivity_deletion: GaugeVec,
     pool_deployments: IntGaugeVec,
@@ -57,6 +67,9 @@ struct Scraped {
     usage_dropped: IntCounter,
     usage_batches: IntCounter,
     usage_write_errors: IntCounter,
+    misses_dropped: IntCounter,
+    trace_written: IntCounter,
+    trace_dropped: IntCounter,
     log_lines_dropped: IntCounter,
 }
 
@@ -79,8 +92,11 @@ impl Metrics {
             operation_duration: histogram_vec(&registry, &define::OPERATION_DURATION)?,
             time_to_first_chunk: histogram_vec(&registry, &define::TIME_TO_FIRST_CHUNK)?,
             tokens: counter_vec(&registry, &define::TOKENS)?,
+            cache_expected: counter_vec(&registry, &define::CACHE_EXPECTED_TOKENS)?,
+            cache_missed: counter_vec(&registry, &define::CACHE_MISSED_TOKENS)?,
             attempts: counter_vec(&registry, &define::ATTEMPTS)?,
             maybe_billed_twice: counter_vec(&registry, &define::MAYBE_BILLED_TWICE)?,
+            cache_keys_sent: counter_vec(&registry, &define::CACHE_KEYS_SENT)?,
             upstream_connections: counter_vec(&registry, &define::UPSTREAM_CONNECTIONS)?,
             config_reloads: counter_vec(&registry, &define::CONFIG_RELOADS)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
@@ -109,6 +125,13 @@ impl Scraped {
             deployment_in_flight: int_gauge_vec(registry, &define::DEPLOYMENT_IN_FLIGHT)?,
             breaker_state: int_gauge_vec(registry, &define::BREAKER_STATE)?,
             cooling: gauge_vec(registry, &define::COOLING)?,
+            limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
+            limit_used: gauge_vec(registry, &define::LIMIT_USED)?,
+            cache_life: gauge_vec(registry, &define::CACHE_LIFE)?,
+            placement_blocks: int_gauge(registry, &define::PLACEMENT_BLOCKS)?,
+            placement_blocks_max: int_gauge(registry, &define::PLACEMENT_BLOCKS_MAX)?,
+            placement_bytes: int_gauge(registry, &define::PLACEMENT_BYTES)?,
+            placement_head_homes: int_gauge_vec(registry, &define::PLACEMENT_HEAD_HOMES)?,
             last_success_age: gauge_vec(registry, &define::LAST_SUCCESS_AGE)?,
             inactivity_deletion: gauge_vec(registry, &define::INACTIVITY_DELETION)?,
             pool_deployments: int_gauge_vec(registry, &define::POOL_DEPLOYMENTS)?,
@@ -120,6 +143,9 @@ impl Scraped {
             usage_dropped: counter(registry, &define::USAGE_DROPPED)?,
             usage_batches: counter(registry, &define::USAGE_BATCHES)?,
             usage_write_errors: counter(registry, &define::USAGE_WRITE_ERRORS)?,
+            misses_dropped: counter(registry, &define::MISSES_DROPPED)?,
+            trace_written: counter(registry, &define::TRACE_WRITTEN)?,
+            trace_dropped: counter(registry, &define::TRACE_DROPPED)?,
             log_lines_dropped: counter(registry, &define::LOG_LINES_DROPPED)?,
         })
     }
@@ -141,6 +167,12 @@ impl Scraped {
         for deployment in &view.deployments {
             self.show_deployment(now_ms, deployment);
         }
+        self.placement_blocks.set(signed(view.placement.blocks));
+        self.placement_blocks_max.set(signed(view.placement.blocks_max));
+        self.placement_bytes.set(signed(view.placement.bytes));
+        for (head, homes) in &view.placement.heads {
+            self.placement_head_homes.with_label_values(&[head]).set(signed(*homes));
+        }
         self.held_body_bytes.set(signed(view.held_body_bytes));
         self.client_connections.set(signed(view.client_connections));
         raise(&self.client_connections_refused, view.client_connections_refused);
@@ -151,6 +183,9 @@ impl Scraped {
         raise(&self.usage_dropped, view.usage.dropped);
         raise(&self.usage_batches, view.usage.batches);
         raise(&self.usage_write_errors, view.usage.write_errors);
+        raise(&self.misses_dropped, view.misses_dropped);
+        raise(&self.trace_written, view.trace.written);
+        raise(&self.trace_dropped, view.trace.dropped);
         raise(&self.log_lines_dropped, view.log_lines_dropped);
     }
 
@@ -162,6 +197,10 @@ impl Scraped {
         self.deployment_in_flight.reset();
         self.breaker_state.reset();
         self.cooling.reset();
+        self.limit_tokens.reset();
+        self.limit_used.reset();
+        self.cache_life.reset();
+        self.placement_head_homes.reset();
         self.last_success_age.reset();
         self.inactivity_deletion.reset();
     }
@@ -176,6 +215,13 @@ impl Scraped {
             .cooling_until_ms
             .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));
         self.cooling.with_label_values(labels).set(cooling);
+        self.cache_life.with_label_values(labels).set(view.cache_life_s);
+        if let Some(limit) = view.limit_tokens_per_minute {
+            self.limit_tokens.with_label_values(labels).set(signed(limit));
+        }
+        if let Some(used) = view.limit_used {
+            self.limit_used.with_label_values(labels).set(used);
+        }
         if let Some(at) = view.last_success_at_ms {
             let age = seconds(now_ms.saturating_sub(at).max(0));
             self.last_success_age.with_label_values(labels).set(age);

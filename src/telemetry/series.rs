@@ -25,7 +25,7 @@ pub struct FleetSeries {
     resources: Vec<ResourceId>,
     by_route: Box<[OnceLock<RouteSeries>]>,
     /// Clients × routes.
-    by_client: Box<[OnceLock<ByWords>]>,
+    by_client: Box<[OnceLock<ByWords<2>>]>,
     /// Routes × deployments.
     by_deployment: Box<[OnceLock<AttemptSeries>]>,
     by_resource: Box<[OnceLock<ConnectionSeries>]>,
@@ -42,13 +42,17 @@ pub(super) struct RouteSeries {
 #[derive(Debug)]
 pub(super) struct AttemptSeries {
     /// By outcome and reason.
-    pub(super) attempts: ByWords,
+    pub(super) attempts: ByWords<2>,
     pub(super) duration: Histogram,
     pub(super) first_chunk: Histogram,
     pub(super) prompt_tokens: IntCounter,
     pub(super) cached_tokens: IntCounter,
     pub(super) completion_tokens: IntCounter,
+    pub(super) expected_tokens: IntCounter,
+    /// Tokens, by cause.
+    pub(super) missed_tokens: ByWords<1>,
     pub(super) maybe_billed_twice: IntCounter,
+    pub(super) cache_keys_sent: IntCounter,
 }
 
 /// What is counted by resource.
@@ -93,7 +97,7 @@ impl FleetSeries {
     }
 
     /// Requests of one client to one route, by outcome and status class.
-    pub(super) fn requests(&self, client: ClientIx, route: RouteIx) -> &ByWords {
+    pub(super) fn requests(&self, client: ClientIx, route: RouteIx) -> &ByWords<2> {
         self.by_client[client.0 * self.routes.len() + route.0].get_or_init(|| {
             let ids = [Arc::clone(&self.clients[client.0]), Arc::clone(&self.routes[route.0])];
             ByWords::new(self.metrics.requests.clone(), ids)
@@ -129,7 +133,13 @@ impl FleetSeries {
                 prompt_tokens: tokens("prompt"),
                 cached_tokens: tokens("cached"),
                 completion_tokens: tokens("completion"),
+                expected_tokens: self.metrics.cache_expected.with_label_values(labels),
+                missed_tokens: ByWords::new(
+                    self.metrics.cache_missed.clone(),
+                    [Arc::clone(route), Arc::clone(deployment)],
+                ),
                 maybe_billed_twice: self.metrics.maybe_billed_twice.with_label_values(labels),
+                cache_keys_sent: self.metrics.cache_keys_sent.with_label_values(labels),
             }
         })
     }
@@ -152,15 +162,15 @@ fn empty<T>(length: usize) -> Box<[OnceLock<T>]> {
     std::iter::repeat_with(OnceLock::new).take(length).collect()
 }
 
-/// Counters with two fixed ids and two words of closed enums, found by comparing a handful of words.
+/// Counters with two fixed ids and some words of closed enums, found by comparing a handful of words.
 #[derive(Debug)]
-pub(super) struct ByWords {
+pub(super) struct ByWords<const WORDS: usize> {
     family: IntCounterVec,
     ids: [Arc<str>; 2],
-    known: RwLock<Vec<([&'static str; 2], IntCounter)>>,
+    known: RwLock<Vec<([&'static str; WORDS], IntCounter)>>,
 }
 
-impl ByWords {
+impl<const WORDS: usize> ByWords<WORDS> {
     fn new(family: IntCounterVec, ids: [Arc<str>; 2]) -> Self {
         Self {
             family,
@@ -169,16 +179,20 @@ impl ByWords {
         }
     }
 
-    /// Counts one. The words are static, so that nothing a client sent can become a label.
-    pub(super) fn count(&self, words: [&'static str; 2]) {
+    /// Counts one.
+    pub(super) fn count(&self, words: [&'static str; WORDS]) {
+        self.add(words, 1);
+    }
+
+    /// Counts so many. The words are static, so that nothing a client sent can become a label.
+    pub(super) fn add(&self, words: [&'static str; WORDS], by: u64) {
         if let Some((_, counter)) = self.known.read().iter().find(|(known, _)| *known == words) {
-            counter.inc();
+            counter.inc_by(by);
             return;
         }
-        let counter = self
-            .family
-            .with_label_values(&[&*self.ids[0], &*self.ids[1], words[0], words[1]]);
-        counter.inc();
+        let labels: Vec<&str> = self.ids.iter().map(|id| &**id).chain(words).collect();
+        let counter = self.family.with_label_values(&labels);
+        counter.inc_by(by);
         let mut known = self.known.write();
         if known.iter().all(|(other, _)| *other != words) {
             known.push((words, counter));

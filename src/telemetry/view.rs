@@ -15,6 +15,8 @@ pub struct FleetView {
     pub pools: Vec<PoolView>,
     /// Each deployment of the configuration in use.
     pub deployments: Vec<DeploymentView>,
+    /// What is remembered of prompts.
+    pub placement: PlacementView,
     /// Bytes of request bodies held in memory.
     pub held_body_bytes: u64,
     /// Client connections open.
@@ -23,6 +25,10 @@ pub struct FleetView {
     pub client_connections_refused: u64,
     /// The usage queue's counters.
     pub usage: UsageView,
+    /// Misses and samples lost before they were written.
+    pub misses_dropped: u64,
+    /// The trace's counters.
+    pub trace: TraceView,
     /// How many configurations have been taken into use.
     pub config_generation: u64,
     /// Whether the file on disk was refused and an older configuration is in use.
@@ -60,12 +66,40 @@ pub struct DeploymentView {
     pub in_flight: u64,
     /// Its circuit breaker.
     pub breaker: BreakerState,
+    /// Tokens a minute that it takes; none where that is not known.
+    pub limit_tokens_per_minute: Option<u64>,
+    /// Part of that which is used, 1 for all of it, as far as this gateway knows.
+    pub limit_used: Option<f64>,
+    /// How long its cache is believed to keep what nobody asks for, in seconds; 0 if it is believed not to cache.
+    pub cache_life_s: f64,
     /// Until when it rests after being throttled, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// When it last answered with success, in milliseconds since the Unix epoch.
     pub last_success_at_ms: Option<i64>,
     /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+}
+
+/// What is remembered of prompts.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PlacementView {
+    /// Blocks in the table.
+    pub blocks: u64,
+    /// Blocks that can be.
+    pub blocks_max: u64,
+    /// Memory taken, in bytes.
+    pub bytes: u64,
+    /// The hottest heads by the first digits of their digest, with their homes.
+    pub heads: Vec<(String, u64)>,
+}
+
+/// The trace's counters since the process started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TraceView {
+    /// Records written.
+    pub written: u64,
+    /// Records lost.
+    pub dropped: u64,
 }
 
 /// The usage queue's counters since the process started.

@@ -44,6 +44,7 @@ Commands:
   schema       Print the JSON Schema of the configuration file
   demo         Show what it does: simulated fleet, gateway, load and an outage in one process
   healthcheck  Ask a running gateway whether it lives: for container and exec probes
+  explain      Ask a running gateway where a chat body would go, and why; nothing is sent there
   simulate     Run the Azure OpenAI simulator
   load         Send load to an endpoint and print what came back
   replay       Play recorded traces through placement and print what a policy would have saved

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::harness::{KEY, Setup};
 
 mod fleet;
+mod same_prompt;
 
 use fleet::{Fleet, SAMPLE_MODEL, folder, interpreter};
 

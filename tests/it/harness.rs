@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) one_tier: bool,
     /// Upstreams that are not of the simulator, by resource: they come instead of it.
     pub(crate) scripted: Vec<(&'static str, SocketAddr)>,
+    /// The simulator's other settings, a line each.
+    pub(crate) settings: &'static str,
     /// The simulator's `engine`.
     pub(crate) engine: &'static str,
     /// More of every simulated account.
@@ -78,6 +80,8 @@ pub(crate) struct Setup {
     pub(crate) health: &'static str,
     /// `shutdown`.
     pub(crate) shutdown: &'static str,
+    /// `policy` of the defaults.
+    pub(crate) policy: &'static str,
     /// `failover` of the defaults.
     pub(crate) failover: &'static str,
     /// `timeouts` of the defaults.
@@ -92,6 +96,7 @@ impl Default for Setup {
             accounts: &["a", "b"],
             one_tier: false,
             scripted: Vec::new(),
+            settings: "limits: { enabled: false }",
             engine: "time_scale: 0",
             account: String::new(),
             simulated: "capacity: 1000",
@@ -102,6 +107,7 @@ impl Default for Setup {
             limits: "",
             health: "",
             shutdown: "delay: 0s, drain: 10s",
+            policy: "nested",
             failover: "",
             timeouts: "",
             clients: "",
@@ -149,8 +155,8 @@ impl Setup {
     /// What the simulator plays.
     pub(crate) fn scenario(&self) -> Scenario {
         let mut text = format!(
-            "record_bodies: true\nengine: {{ {} }}\nlimits: {{ enabled: false }}\naccounts:\n",
-            self.engine
+            "record_bodies: true\nengine: {{ {} }}\n{}\naccounts:\n",
+            self.engine, self.settings
         );
         for name in self.accounts {
             let (account, more) = (inside(&self.account), self.simulated);
@@ -179,7 +185,7 @@ impl Setup {
         let mut text = format!(
             "listeners: [ {{ address: '127.0.0.1:0', {} }} ]\nadmin: {{ address: '127.0.0.1:0', {} }}\n\
              usage: {{ path: '{}' }}\nshutdown: {{ {} }}\nlimits: {{ {} }}\nhealth: {{ {} }}\n\
-             defaults: {{ failover: {{ {} }}, timeouts: {{ {} }} }}\n\
+             defaults: {{ policy: {}, failover: {{ {} }}, timeouts: {{ {} }} }}\n\
              clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}\n{}\nresources:\n",
             self.listener,
             self.admin,
@@ -187,6 +193,7 @@ impl Setup {
             self.shutdown,
             self.limits,
             self.health,
+            self.policy,
             self.failover,
             self.timeouts,
             self.clients
@@ -196,8 +203,8 @@ impl Setup {
             write!(
                 text,
                 "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\
-                 {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10, {more} }}, \
-                 {{ name: embed, sku: Standard, capacity: 10 }}] }}\n"
+                 {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10000, {more} }}, \
+                 {{ name: embed, sku: Standard, capacity: 10000 }}] }}\n"
             )
             .unwrap();
         }
@@ -481,10 +488,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, looking).await {
-        Ok(seen) => seen,
-        Err(error) => panic!("waited in vain for {what}: {error}"),
-    }
+    within(what, looking).await
 }
 
 /// Waits for something to end, within a bound.

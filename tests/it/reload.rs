@@ -8,14 +8,14 @@ use crate::wire::{Wire, request};
 
 impl World {
     /// Replaces the configuration file at once, as editors and orchestrators do; the gateway is to notice by itself.
-    async fn replace_config(&self, text: &str) {
+    pub(crate) async fn replace_config(&self, text: &str) {
         let new = self.config_path().with_extension("new");
         tokio::fs::write(&new, text).await.unwrap();
         tokio::fs::rename(&new, self.config_path()).await.unwrap();
     }
 
     /// Waits for this many configurations to have been put to use.
-    async fn generation(&self, generation: u64) {
+    pub(crate) async fn generation(&self, generation: u64) {
         let status = self.gateway.config_watch().expect("a watch").status();
         eventually("a reload", || async {
             let now = status.load();
@@ -170,7 +170,7 @@ async fn what_was_learned_of_a_deployment_survives_a_reload() {
     assert!(before.is_i64());
     let text = tokio::fs::read_to_string(world.config_path()).await.unwrap();
     world
-        .replace_config(&text.replace("capacity: 10,", "capacity: 20,"))
+        .replace_config(&text.replace("capacity: 10000,", "capacity: 20000,"))
         .await;
     world.generation(2).await;
     assert_eq!(world.deployment("a/ft").await["breaker"], "open");

@@ -8,16 +8,16 @@ use crate::config::compile::endpoint;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::{
-    DEFAULT_API_VERSION, RawApi, RawCredential, RawDeployment, RawMember, RawPool, RawResource, RawSku,
+    DEFAULT_API_VERSION, RawApi, RawCacheKeys, RawCredential, RawDeployment, RawMember, RawPool, RawPrice, RawResource,
+    RawSku,
 };
 use crate::config::secrets::Secret;
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
+use crate::core::throughput;
 use crate::core::topology::{
-    ApiForm, Deployment, DeploymentIx, Member, Pool, PoolIx, Resource, ResourceIx, Route, Sku,
+    ApiForm, CacheKeys, Deployment, DeploymentIx, Member, Pool, PoolIx, Price, Resource, ResourceIx, Route, Sku,
+    TOKENS_A_UNIT,
 };
-
-/// Tokens per minute of one unit of a per-token SKU.
-const TOKENS_A_UNIT: f64 = 1_000.0;
 
 /// Everything upstream of a route.
 pub(super) struct Fleet {
@@ -163,6 +163,8 @@ fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, 
         }
         parsed.ok().map(jiff::Timestamp::as_millisecond)
     });
+    warn_of_model(context, raw, at, sku);
+    let price = raw.price.map(|raw| compile_price(context, raw, &at.key("price")));
     fleet.weights.push(own_weight(raw, sku));
     fleet.places.push(at.clone());
     fleet.deployments.push(Deployment {
@@ -171,10 +173,49 @@ fn add_deployment(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, 
         resource: ResourceIx(fleet.resources.len().saturating_sub(1)),
         sku,
         capacity: raw.capacity,
+        model: raw.model.clone(),
+        cache_keys: match raw.prompt_cache_key {
+            RawCacheKeys::Off => CacheKeys::Off,
+            RawCacheKeys::Auto => CacheKeys::Auto,
+            RawCacheKeys::Always => CacheKeys::Always,
+        },
         stream_usage: raw.stream_usage,
         created_at_ms,
         inactivity_days: Some(raw.inactivity_days).filter(|days| *days > 0),
+        price,
     });
+}
+
+/// A provisioned deployment's limit follows from its model: remarks on one that is not known.
+fn warn_of_model(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, sku: Sku) {
+    if let Some(model) = raw.model.as_deref().filter(|_| sku.is_provisioned())
+        && throughput::of_model(model).is_none()
+    {
+        let known: Vec<_> = throughput::models().collect();
+        context.warn(
+            &at.key("model"),
+            format!("how many tokens a PTU of `{model}` is worth is not known, so its room is not either: only its refusals keep requests away"),
+            format!("known are {}", known.join(", ")),
+        );
+    }
+}
+
+fn compile_price(context: &mut Context<'_>, raw: RawPrice, at: &Pointer) -> Price {
+    if let (Some(input), Some(cached)) = (raw.input, raw.cached_input)
+        && cached > input
+    {
+        context.error(
+            &at.key("cached_input"),
+            format!("`{cached}` is more than `input`"),
+            "what is found cached costs less, or the same".to_owned(),
+        );
+    }
+    Price {
+        input: raw.input,
+        cached_input: raw.cached_input,
+        output: raw.output,
+        hour: raw.hour,
+    }
 }
 
 /// A deployment's weight where its pools say nothing else.

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::checked::{
-    AdminListener, Install, Listener, LogFormat, LogSettings, Shutdown, UsageSettings, WhenFull,
+    AdminListener, Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings, WhenFull,
 };
 use crate::config::compile::clients::warn_if_weak;
 use crate::config::compile::context::Context;
 use crate::config::compile::tls;
 use crate::config::errors::Pointer;
-use crate::config::raw::{RawAdmin, RawConfig, RawListener, RawLog, RawLogFormat, RawShutdown, RawUsage, RawWhenFull};
+use crate::config::raw::{
+    RawAdmin, RawConfig, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull,
+};
 
 /// Compiles everything that needs a restart to change.
 pub(super) fn compile(context: &mut Context<'_>, raw: &RawConfig) -> Install {
@@ -27,6 +29,10 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawConfig) -> Install {
         listeners,
         admin: compile_admin(context, &raw.admin, &root.key("admin"), &mut bound),
         usage: compile_usage(context, &raw.usage, &root.key("usage")),
+        trace: raw
+            .trace
+            .as_ref()
+            .map(|trace| compile_trace(context, trace, &root.key("trace"))),
         shutdown: compile_shutdown(context, &raw.shutdown, &root.key("shutdown")),
         log: compile_log(context, &raw.log, &root.key("log")),
     }
@@ -134,6 +140,29 @@ pub(super) fn compile_usage(context: &mut Context<'_>, raw: &RawUsage, at: &Poin
             RawWhenFull::Wait => WhenFull::Wait,
         },
         keep_days: raw.keep_days,
+    }
+}
+
+/// Smallest file of a trace: some hundred lines of long prompts.
+const TRACE_BYTES_MIN: usize = 1024 * 1024;
+
+fn compile_trace(context: &mut Context<'_>, raw: &RawTrace, at: &Pointer) -> TraceSettings {
+    if raw.rotate.bytes() < TRACE_BYTES_MIN {
+        let message = format!("`{}` is too small", raw.rotate.text());
+        context.error(&at.key("rotate"), message, "1MiB or more".to_owned());
+    }
+    let key = raw.key.as_ref().and_then(|written| {
+        let at = at.key("key");
+        let secret = context.secret(&at, &written.0)?;
+        warn_if_weak(context, &at, &written.0, secret.expose());
+        Some(secret)
+    });
+    TraceSettings {
+        path: PathBuf::from(context.text(&at.key("path"), &raw.path)),
+        share: raw.share,
+        key,
+        rotate_bytes: raw.rotate.bytes(),
+        keep: raw.keep,
     }
 }
 

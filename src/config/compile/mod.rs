@@ -70,6 +70,7 @@ pub(super) fn compile(
         deployments: fleet.deployments,
         resources: fleet.resources,
         route_by_model,
+        replicas: raw.replicas,
     };
     let runtime = Runtime {
         snapshot: Arc::new(snapshot),

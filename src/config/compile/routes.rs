@@ -7,9 +7,10 @@ use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::RawRoute;
-use crate::config::raw::{RawDefaults, RawFailover, RawTimeouts};
+use crate::config::raw::{RawDefaults, RawFailover, RawPolicy, RawTimeouts};
 use crate::config::scalars::DurationText;
 use crate::core::ids::RouteId;
+use crate::core::placement::policy::Policy;
 use crate::core::topology::{Failover, PoolIx, Route, RouteIx, Timeouts};
 
 /// What holds where neither the route nor `defaults` says anything; the schema states the same values.
@@ -53,11 +54,22 @@ pub(super) fn compile(
             id: RouteId::from(raw.name.0.as_str()),
             aliases: raw.aliases.iter().map(|alias| alias.0.clone()).collect(),
             pool: PoolIx(pool.unwrap_or(0)),
+            policy: policy_of(raw.policy.unwrap_or(defaults.policy)),
             failover: compile_failover(context, &at.key("failover"), &raw.failover, &failover),
             timeouts: compile_timeouts(context, &at.key("timeouts"), &raw.timeouts, &timeouts),
         });
     }
     (routes, by_model)
+}
+
+fn policy_of(raw: RawPolicy) -> Policy {
+    match raw {
+        RawPolicy::Nested => Policy::Nested,
+        RawPolicy::RoundRobin => Policy::RoundRobin,
+        RawPolicy::LeastBusy => Policy::LeastBusy,
+        RawPolicy::HeadHash => Policy::HeadHash,
+        RawPolicy::Latency => Policy::Latency,
+    }
 }
 
 /// What is written, over what holds otherwise.

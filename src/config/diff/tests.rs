@@ -36,6 +36,15 @@ fn fields_are_told_with_both_values() {
 }
 
 #[test]
+fn prices_are_told_as_they_are_written() {
+    let priced = "capacity: 50, price: {input: 0.4, cached_input: 0.1}}";
+    check(
+        |text| text.replace("capacity: 50}", priced),
+        &["deployment `contoso/support`: price changed from none to {input: 0.4, cached_input: 0.1}"],
+    );
+}
+
+#[test]
 fn a_thing_added_in_front_does_not_change_the_others() {
     check(
         |text| text.replace("routes:\n", "routes:\n  - {name: first, pool: support}\n"),
@@ -78,6 +87,7 @@ fn every_install_setting_is_named() {
         ("usage: {queue: 1}", "usage.queue"),
         ("usage: {when_full: wait}", "usage.when_full"),
         ("usage: {keep_days: 1}", "usage.keep_days"),
+        ("trace: {path: x}", "trace"),
         ("shutdown: {delay: 1s}", "shutdown.delay"),
         ("shutdown: {drain: 1s}", "shutdown.drain"),
         ("log: {filter: debug}", "log.filter"),

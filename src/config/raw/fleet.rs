@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::raw::{RawFailover, RawTimeouts};
+use crate::config::raw::{RawFailover, RawPolicy, RawTimeouts};
 use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
 
 /// A caller and what it may use.
@@ -107,10 +107,18 @@ pub(in crate::config) struct RawDeployment {
     /// Units of the SKU: thousands of tokens per minute, or PTUs for provisioned ones.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(in crate::config) capacity: Option<u32>,
+    /// Base model. For provisioned deployments it tells how many tokens a minute a PTU is worth; without it nothing is known of their
+    /// room, and only their own refusals keep requests away.
+    #[schemars(length(min = 1, max = 128), extend("examples" = ["gpt-4.1-mini", "gpt-4o"]))]
+    pub(in crate::config) model: Option<String>,
     /// Share of traffic relative to the other members of a tier. Without it the share is `capacity` (in tokens per minute, so
     /// 1,000 a unit; in PTUs for provisioned ones), and without that 1.
     #[schemars(range(max = 1_000_000_000), extend("exclusiveMinimum" = 0))]
     pub(in crate::config) weight: Option<f64>,
+    /// Whether the gateway sends `prompt_cache_key`, which spreads a hot prompt over the machines of the deployment. A client's own is
+    /// never replaced.
+    #[serde(default)]
+    pub(in crate::config) prompt_cache_key: RawCacheKeys,
     /// Whether usage is asked of streams whose client did not ask, so that their tokens can be recorded.
     #[serde(default = "yes")]
     pub(in crate::config) stream_usage: bool,
@@ -121,6 +129,43 @@ pub(in crate::config) struct RawDeployment {
     #[serde(default = "default_inactivity_days")]
     #[schemars(range(max = 3_650))]
     pub(in crate::config) inactivity_days: u32,
+    /// What it costs, in US dollars, so that `emberway usage --misses` can tell what uncached tokens cost; nothing is chosen by it. What is
+    /// not known is left out.
+    #[schemars(extend("minProperties" = 1, "examples" = [{"input": 0.40, "cached_input": 0.10, "output": 1.60, "hour": 1.70}]))]
+    pub(in crate::config) price: Option<RawPrice>,
+}
+
+/// What a deployment costs, in US dollars.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Price")]
+pub(in crate::config) struct RawPrice {
+    /// A million prompt tokens that were not cached.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(in crate::config) input: Option<f64>,
+    /// A million prompt tokens that were cached; not more than `input`.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(in crate::config) cached_input: Option<f64>,
+    /// A million completion tokens.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(in crate::config) output: Option<f64>,
+    /// An hour of the deployment's existence (hosting of a fine-tuned model, or all its PTUs).
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub(in crate::config) hour: Option<f64>,
+}
+
+/// When `prompt_cache_key` is sent.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "CacheKeys")]
+pub(in crate::config) enum RawCacheKeys {
+    /// Never.
+    Off,
+    /// Where the cached tokens that answers report say that it pays.
+    #[default]
+    Auto,
+    /// Wherever a prompt is hot enough to need it.
+    Always,
 }
 
 /// Azure's deployment types.
@@ -151,7 +196,7 @@ pub(in crate::config) struct RawPool {
     /// Name in logs and metrics.
     pub(in crate::config) name: Name,
     /// Priority tiers, best first: a tier is used when no earlier one has a usable member.
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 256)))]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 255)))]
     pub(in crate::config) tiers: Vec<Vec<RawMember>>,
 }
 
@@ -191,6 +236,8 @@ pub(in crate::config) struct RawRoute {
     pub(in crate::config) aliases: Vec<ModelName>,
     /// The pool that serves it, by name.
     pub(in crate::config) pool: Name,
+    /// How a deployment is chosen. Without it as `defaults` says.
+    pub(in crate::config) policy: Option<RawPolicy>,
     /// How often and how long to try.
     #[serde(default)]
     pub(in crate::config) failover: RawFailover,

@@ -11,7 +11,7 @@ use crate::config::load;
 
 /// Compiles the small file after replacing texts, and expects these problems, hints left out.
 #[track_caller]
-fn check(edits: &[(&str, &str)], expected: &[&str]) {
+pub(super) fn check(edits: &[(&str, &str)], expected: &[&str]) {
     let shown: Vec<String> = problems(edits).iter().map(without_hint).collect();
     assert_eq!(shown, expected);
 }

@@ -1,4 +1,7 @@
-//! WHAT did it use, and what lies idle?
+//! WHAT did it use, what was not cached and why, and what lies idle?
 
+pub mod cost;
+pub mod drift;
 pub mod idle;
+pub mod misses;
 pub mod usage;

@@ -4,6 +4,8 @@
 //! first, tier by tier; then full ones, which are tried all the same; then, as a last resort, those whose breaker is open. Who
 //! rests is left out: its answer is known.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::chain::Chain;
@@ -19,6 +21,21 @@ pub(super) struct Choice {
     pub(super) order: Order,
     /// Leading blocks that this replica sent to each member lately, by the member's position; none where the policy does not ask.
     pub(super) matched: SmallVec<[u16; 8]>,
+    /// What this replica sent to each member before; none where the policy does not look.
+    pub(super) past: SmallVec<[Past; 8]>,
+}
+
+/// What of a prompt a member was sent before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Past {
+    /// Leading blocks that were ever sent, as far as it may matter.
+    pub(super) blocks: u16,
+    /// Those of them that were sent later than the last of them: they tell nothing about its age.
+    pub(super) newer_blocks: u16,
+    /// Those believed to be cached.
+    pub(super) warm_blocks: u16,
+    /// For how long the last block was not asked for.
+    pub(super) idle: Duration,
 }
 
 /// What a policy asks for.
@@ -57,7 +74,10 @@ pub(super) fn candidates<'a>(
         for (rank, &at) in choice.order.iter().enumerate() {
             let member = &tier.members[usize::from(at)];
             let blocks = choice.matched.get(usize::from(at)).copied().unwrap_or(0);
-            let (place, reason) = rank_of(terms, member, ask, level, rank, blocks);
+            let past = choice.past.get(usize::from(at)).copied().unwrap_or_default();
+            let expected_tokens = chain.tokens(usize::from(past.warm_blocks));
+            let cost = member.cost(ask, expected_tokens);
+            let (place, reason) = rank_of(terms, member, cost, level, rank, blocks);
             match member.state {
                 State::Resting => _ = passed_over.get_or_insert(Reason::SpillThrottled),
                 State::Ejected => _ = passed_over.get_or_insert(Reason::SpillEjected),
@@ -75,8 +95,12 @@ pub(super) fn candidates<'a>(
             let candidate = Candidate {
                 deployment: member.deployment,
                 reason,
-                room: member.room(f64::from(ask.total_tokens), 1.0),
-                expected_tokens: chain.tokens(usize::from(blocks)),
+                room: member.room(cost, 1.0),
+                cost,
+                expected_tokens,
+                sent_tokens: chain.tokens(usize::from(past.blocks)),
+                newer_tokens: chain.tokens(usize::from(past.newer_blocks)),
+                idle: past.idle,
             };
             ranked.push((place, candidate));
         }
@@ -93,13 +117,13 @@ const FULL_FOR_NEW: u8 = 2;
 fn rank_of(
     terms: &Terms,
     member: &Member,
-    ask: &Ask,
+    cost: f64,
     level: usize,
     rank: usize,
     blocks: u16,
 ) -> (Option<Place>, Reason) {
     let (fill, usual) = (&terms.fill, terms.reason);
-    let fits = |part: f64| member.room(f64::from(ask.total_tokens), part) >= 0.0;
+    let fits = |part: f64| member.room(cost, part) >= 0.0;
     match member.state {
         State::Resting => (None, usual),
         State::Ejected => (Some((IS_LAST_RESORT, level, 0, 0, rank)), Reason::LastResort),

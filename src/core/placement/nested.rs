@@ -68,12 +68,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The order of choice for the key block: inside what is left, then outside.
-    pub(super) fn order(mut self, key: BlockId) -> Order {
-        sort(key.low(), self.members, &mut self.left);
+    /// The order of choice for a key, commonly the key block's: inside what is left, then outside.
+    pub(super) fn order(mut self, key: u64) -> Order {
+        sort(key, self.members, &mut self.left);
         let mut outside = all(self.members);
         outside.retain(|at| !self.left.contains(at));
-        sort(key.low(), self.members, &mut outside);
+        sort(key, self.members, &mut outside);
         self.left.extend(outside);
         self.left
     }
@@ -130,6 +130,8 @@ mod tests {
             let got = homes(&rule, counted, 1e-5, 1_000.0, had, 8);
             assert_eq!(got, expected, "{counted} tokens with {had}");
         };
+        let most = homes(&rule, 5e9, 1e-5, 1.0, 1, MEMBERS_MAX);
+        assert_eq!(usize::from(most), MEMBERS_MAX);
         check(0.0, 0, 1);
         check(1.05e5, 1, 1); // 1.05 homes, give or take 0.1
         check(1.5e5, 1, 2);
@@ -169,7 +171,7 @@ mod tests {
             let mut walk = Walk::new(&members);
             walk.narrow(id, 2);
             assert!(walk.left.contains(&7));
-            assert_eq!(walk.order(BlockId(id.0 + 1_000)).len(), 8);
+            assert_eq!(walk.order(id.low() + 1_000).len(), 8);
         }
     }
 }

@@ -14,6 +14,7 @@ use super::nested::{self, Order};
 use super::plan::{Plan, Reason};
 use super::rule::{FILL, Fill};
 use super::view::{Ask, Member, State, View};
+use crate::core::provider::CACHEABLE_TOKENS;
 
 /// A policy that remembers nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub enum Plain {
 }
 
 /// The tokens that [`Plain::HeadHash`] looks at: two prompts that differ earlier share nothing in the provider's cache.
-pub const HEAD_TOKENS: u32 = 1_024;
+pub const HEAD_TOKENS: u32 = CACHEABLE_TOKENS;
 
 /// Plans a request. `turn` differs from call to call; [`Plain::RoundRobin`] needs it to count up by one.
 pub fn plan(policy: Plain, view: &View, chain: &Chain, ask: &Ask, turn: u64) -> Plan {
@@ -54,11 +55,16 @@ pub fn plan(policy: Plain, view: &View, chain: &Chain, ask: &Ask, turn: u64) -> 
 }
 
 /// Prompts that no cache will hold: of the first two in the whole prompt's order that have room the less busy one, then the rest.
-pub(super) fn short(view: &View, chain: &Chain, ask: &Ask, fill: f64) -> Plan {
+pub(super) fn short(view: &View, chain: &Chain, ask: &Ask, reason: Reason, fill: f64) -> Plan {
     let key = chain.ids().last().map_or(0, |id| id.low());
-    ordered(Reason::ShortPrompt, view, chain, ask, fill, |members| {
-        better_of_two(members, key, ask, fill, |member| member.load)
+    ordered(reason, view, chain, ask, fill, |members| {
+        less_busy(members, key, ask, fill)
     })
+}
+
+/// A key's weighted rendezvous order, but for the less busy of its first two with room, for their weights.
+pub(super) fn less_busy(members: &[Member], key: u64, ask: &Ask, fill: f64) -> Order {
+    better_of_two(members, key, ask, fill, |member| (member.load + 1.0) / member.weight)
 }
 
 /// The plan of an order for each tier.
@@ -82,12 +88,15 @@ fn ordered(
     let choices = view.tiers.iter().map(|tier| Choice {
         order: order(&tier.members),
         matched: SmallVec::new(),
+        past: SmallVec::new(),
     });
     let choices: SmallVec<[Choice; 2]> = choices.collect();
     Plan {
         candidates: candidates(&terms, view, &choices, chain, ask),
         key: None,
         homes: 1,
+        warm_tokens: 0,
+        sent_tokens: 0,
         cache_key: None,
     }
 }
@@ -135,7 +144,7 @@ fn expected_wait(members: &[Member]) -> impl Fn(&Member) -> f64 {
         .map(|member| member.latency)
         .filter(|&latency| latency > 0.0);
     let quickest = known.min_by(f64::total_cmp).unwrap_or(1.0);
-    move |member| member.latency.max(quickest) * (member.load + 1.0)
+    move |member| member.latency.max(quickest) * (member.load + 1.0) / member.weight
 }
 
 /// A key's weighted rendezvous order, but for its first two with room: the one that costs less comes first.

@@ -17,9 +17,10 @@ use serde::Serialize;
 use smallvec::SmallVec;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
-use super::candidates::{Terms, candidates};
+use super::candidates::{Past, Terms, candidates};
 use super::chain::{BlockId, Chain};
 use super::heat::{self, Heat};
+use super::hot::{HotHead, HotHeads};
 use super::plain;
 use super::rule::Rule;
 use super::shard::{self, CacheKey, Trials};
@@ -46,6 +47,8 @@ pub enum Reason {
     Tier,
     /// The prompt is too short to be cached; it was placed by load.
     ShortPrompt,
+    /// No cache is at stake, since nothing here is cached or the client wants no affinity; it was placed by load.
+    ByLoad,
     /// Its turn in the round.
     Turn,
     /// It has the fewest requests in flight.
@@ -56,6 +59,8 @@ pub enum Reason {
     OnlyChoice,
     /// Nothing has room; it is tried all the same.
     NoRoom,
+    /// An earlier attempt of the request failed.
+    Failover,
     /// Nothing else is left, although its breaker is open.
     LastResort,
 }
@@ -69,8 +74,16 @@ pub struct Candidate {
     pub reason: Reason,
     /// Tokens left of its limit once this request is in; negative if it does not fit.
     pub room: f64,
+    /// What the request counts against its limit, in tokens.
+    pub cost: f64,
     /// Prompt tokens that this replica believes to be cached there.
     pub expected_tokens: u32,
+    /// Prompt tokens that this replica sent there in the last hour, believed to be cached or not.
+    pub sent_tokens: u32,
+    /// Those of them that were sent again later than the last of them.
+    pub newer_tokens: u32,
+    /// For how long the last of them was not asked for.
+    pub idle: Duration,
 }
 
 /// The ordered candidates of a request, and what led to them.
@@ -82,6 +95,10 @@ pub struct Plan {
     pub key: Option<(usize, BlockId)>,
     /// Homes that the key block was chosen among.
     pub homes: usize,
+    /// Prompt tokens that this replica believes to be cached at one deployment at least, whether it may be tried now or not.
+    pub warm_tokens: u32,
+    /// Prompt tokens that it sent to one of them in the last hour.
+    pub sent_tokens: u32,
     /// The `prompt_cache_key` that divides a hot head's requests among the machines of a deployment, if it needs dividing.
     pub cache_key: Option<CacheKey>,
 }
@@ -97,6 +114,7 @@ pub struct Placement {
 struct Memory {
     heat: Heat,
     trials: Trials,
+    hot: HotHeads,
 }
 
 /// How much is remembered.
@@ -116,6 +134,7 @@ impl Placement {
         let memory = Memory {
             heat: Heat::new(rule.blocks, rule.half_life),
             trials: Trials::default(),
+            hot: HotHeads::default(),
         };
         Self {
             rule,
@@ -123,7 +142,7 @@ impl Placement {
         }
     }
 
-    /// Plans a request and counts it.
+    /// Plans a request and makes room for its blocks in the table; [`Placement::sent`] counts it.
     pub fn plan(&self, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
         self.pass(Pass::Counts, view, chain, ask, now)
     }
@@ -134,38 +153,70 @@ impl Placement {
     }
 
     fn pass(&self, pass: Pass, view: &View, chain: &Chain, ask: &Ask, now: Duration) -> Plan {
+        let fill = self.rule.fill(view.replicas);
+        if !ask.is_cacheable {
+            return plain::short(view, chain, ask, Reason::ByLoad, fill.other);
+        }
         if chain.is_empty() || ask.prompt_tokens < self.rule.cacheable_tokens {
-            return plain::short(view, chain, ask, self.rule.fill(view.replicas).other);
+            return plain::short(view, chain, ask, Reason::ShortPrompt, fill.other);
         }
         let mut memory = self.memory.lock();
-        let Memory { heat, trials } = &mut *memory;
+        let Memory { heat, trials, hot } = &mut *memory;
         let survey = survey::survey(&self.rule, heat, pass, view, chain, ask, now);
         let homes = survey.tiers.first().map_or(1, |tier| tier.homes);
         let per_request = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now) / homes as f64;
         let cache_key = shard::cache_key(heat, trials, pass, chain, &survey.requests, per_request);
+        if let Some((at, counted)) = survey.tiers.first().and_then(|tier| tier.head)
+            && pass == Pass::Counts
+        {
+            let per_minute = view.replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now);
+            let head = HotHead {
+                id: chain.ids()[at],
+                homes,
+                tokens_per_minute: counted * per_minute,
+            };
+            hot.note(head, now);
+        }
         drop(memory);
+        let mut survey = survey;
+        let caches = view.caches();
+        if !caches {
+            // No hit is to be had, so nothing is paid for one. What was sent is looked up all the same: the first hit ends this.
+            for (tier, found) in view.tiers.iter().zip(&mut survey.tiers) {
+                found.choice.order = plain::less_busy(&tier.members, chain.ids()[found.key].low(), ask, fill.other);
+                found.choice.matched.clear();
+            }
+        }
         let terms = Terms {
-            fill: self.rule.fill(view.replicas),
+            fill,
             is_new: ask.is_first_turn || !survey.is_known,
-            reason: Reason::Home,
+            reason: if caches { Reason::Home } else { Reason::ByLoad },
         };
+        let earlier = || survey.tiers.iter().flat_map(|tier| &tier.choice.past);
+        let most = |blocks: fn(&Past) -> u16| chain.tokens(earlier().map(blocks).max().unwrap_or(0).into());
         let choices = survey.tiers.iter().map(|tier| &tier.choice);
         Plan {
             candidates: candidates(&terms, view, choices, chain, ask),
             key: survey.tiers.first().map(|tier| (tier.key, chain.ids()[tier.key])),
             homes,
+            warm_tokens: most(|past| past.warm_blocks),
+            sent_tokens: most(|past| past.blocks),
             cache_key,
         }
     }
 
     /// A deployment, by its [`super::rendezvous::seed`], has been sent the prompt and has begun to answer. Also for what another replica
-    /// sent, where replicas share what they know.
-    pub fn sent(&self, chain: &Chain, seed: u64, now: Duration) {
-        let tag = heat::tag(seed);
+    /// sent, where replicas share what they know. Counts the prompt's tokens: not before, since what no deployment takes is no load.
+    pub fn sent(&self, chain: &Chain, prompt_tokens: u32, seed: u64, now: Duration) {
+        let (tag, now) = (heat::tag(seed), heat::ticks(now));
         let mut memory = self.memory.lock();
-        for &id in chain.ids() {
-            if let Some(entry) = memory.heat.get(id) {
-                entry.mark(tag, now);
+        for ids in chain.ids().chunks(heat::BATCH) {
+            for (&id, slot) in ids.iter().zip(memory.heat.find_batch(ids)) {
+                if let Some(entry) = slot.and_then(|slot| memory.heat.at(slot, id)) {
+                    entry.tokens += prompt_tokens as f32;
+                    entry.requests += 1.0;
+                    entry.mark(tag, now);
+                }
             }
         }
     }
@@ -177,6 +228,11 @@ impl Placement {
             let mut memory = self.memory.lock();
             memory.trials.observed(key, was_keyed, expected, cached, now);
         }
+    }
+
+    /// The heads that have several homes, hottest first, at most `most`.
+    pub fn hot_heads(&self, most: usize, now: Duration) -> Vec<HotHead> {
+        self.memory.lock().hot.top(most, now)
     }
 
     /// How much is remembered.

@@ -1,9 +1,15 @@
-//! How much of a deployment's minute is used, as far as one replica can know.
+//! How much of a deployment's limit is used, as far as one replica can know.
 //!
-//! The deployment's own rate-limit headers tell what is left at one moment, for all replicas together. From then on the report
-//! ages: its minute passes, and what this replica sent since is added. Where there are other replicas it ages towards part of what
-//! was usual lately, since they keep sending. Without any report, this replica's own sends of the last minute count, times the replicas. The limit is the configured capacity until headers tell it, and what they
-//! tell then: a lower one is the service's own reduction.
+//! **Per-token deployments.** Their rate-limit headers tell what is left at one moment, for all replicas together. From then on the
+//! report ages: its minute passes, and what this replica sent since is added. Where there are other replicas it ages towards part of what
+//! was usual lately, since they keep sending. Without any report, this replica's own sends of
+//! the last minute count, times the replicas. The limit is the configured capacity until headers tell it, and what they
+//! tell then: a lower one is the service's own reduction. Requests a minute are kept in the same way; a deployment is as full as the
+//! fuller of the two says.
+//!
+//! **Provisioned deployments** send no such headers. Their limit is a bucket that drains all the time: a request adds its estimate, its
+//! end puts the estimate right, and a 429 says how far above the mark the bucket is. How much the real bucket holds is not
+//! published; it is taken to hold a minute.
 
 use std::time::Duration;
 
@@ -16,28 +22,113 @@ const USUAL_HALF_LIFE: Duration = Duration::from_mins(2);
 /// that would have been let in (ADR 11).
 const USUAL_PART: f64 = 0.3;
 
+/// How full a bucket is ever believed to be, in limits: what it takes to fill it twice is gone in two minutes.
+const BUCKET_MAX: f64 = 2.0;
+
 /// What is known of one deployment's limit and its use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Room {
+    /// What was configured.
+    configured: f64,
     limit: f64,
+    kind: Kind,
     /// When the last report came and what it said was used.
     report: Option<(Duration, f64)>,
     /// What reports said was used, smoothed.
     usual: f64,
-    /// Sent since the report or, without one, in the last minute (decayed).
+    /// Minute: sent since the report or, without one, in the last minute (decayed). Bucket: its level.
     sent: f64,
     sent_at: Duration,
+    /// All that was ever sent, and how many requests.
+    total: f64,
+    number: u64,
+    /// The last request that the last report counts.
+    covered: u64,
+    requests: Requests,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Minute,
+    /// What others send is taken to be as much as this replica does.
+    Bucket {
+        replicas: f64,
+    },
+}
+
+/// Requests a minute, as reported.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Requests {
+    limit: f64,
+    used: f64,
+    at: Duration,
+    /// The last request that the report counts.
+    covered: u64,
+}
+
+/// A request that was sent: tells which ones a report counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sent {
+    number: u64,
+    /// All that had been sent once it was.
+    total: f64,
+    /// What it counts itself.
+    tokens: f64,
+}
+
+impl Sent {
+    /// What it counts, in tokens.
+    pub fn tokens(self) -> f64 {
+        self.tokens
+    }
+}
+
+/// What a 429 was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Throttle {
+    /// Tokens a minute, or the provisioned bucket.
+    Tokens,
+    /// Requests a minute.
+    Requests,
+    /// Neither, or not known.
+    Other,
 }
 
 impl Room {
-    /// Nothing used; `limit` in tokens a minute, infinite where nobody configured one.
+    /// A per-token deployment with nothing used; `limit` in tokens a minute, infinite where nobody configured one.
     pub fn new(limit: f64) -> Self {
         Self {
+            configured: limit,
             limit,
+            kind: Kind::Minute,
             report: None,
             usual: 0.0,
             sent: 0.0,
             sent_at: Duration::ZERO,
+            total: 0.0,
+            number: 0,
+            covered: 0,
+            requests: Requests::default(),
+        }
+    }
+
+    /// A provisioned deployment with an empty bucket that drains `limit` tokens a minute, filled by so many replicas.
+    pub fn provisioned(limit: f64, replicas: f64) -> Self {
+        Self {
+            kind: Kind::Bucket { replicas },
+            ..Self::new(limit)
+        }
+    }
+
+    /// Takes a changed configuration over, keeping what was learned of the use. A reported limit stays while capacity does.
+    pub fn configure(&mut self, other: &Self) {
+        self.kind = other.kind;
+        if self.configured.to_bits() != other.configured.to_bits() {
+            self.configured = other.configured;
+            self.limit = other.limit;
+        }
+        if !self.sent.is_finite() {
+            self.sent = 0.0;
         }
     }
 
@@ -46,14 +137,60 @@ impl Room {
         self.limit
     }
 
-    /// This replica sends a request of this estimate.
-    pub fn sent(&mut self, tokens: f64, now: Duration) {
-        self.sent = self.decayed(now) + tokens;
+    /// The limit that was configured, in tokens a minute.
+    pub fn configured(&self) -> f64 {
+        self.configured
+    }
+
+    /// This replica sends a request of this estimate. One request counts as no more than the whole limit, whatever its client claims.
+    pub fn sent(&mut self, tokens: f64, now: Duration) -> Sent {
+        let tokens = tokens.min(self.limit);
+        self.add(tokens, now);
+        self.total += tokens;
+        self.number += 1;
+        Sent {
+            number: self.number,
+            total: self.total,
+            tokens,
+        }
+    }
+
+    /// A request that was sent has really used so much: a bucket is put right, a minute never is.
+    pub fn settled(&mut self, sent: Sent, used: f64, now: Duration) {
+        if matches!(self.kind, Kind::Bucket { .. }) {
+            self.add(used.min(self.limit) - sent.tokens, now);
+        }
+    }
+
+    /// A request that was sent was not taken: it counts nothing.
+    pub fn returned(&mut self, sent: Sent, now: Duration) {
+        self.total -= sent.tokens;
+        // What a report has counted since is its own word.
+        if sent.number > self.covered || matches!(self.kind, Kind::Bucket { .. }) {
+            self.add(-sent.tokens, now);
+        }
+    }
+
+    fn add(&mut self, tokens: f64, now: Duration) {
+        let level = self.decayed(now) + tokens * self.own_share();
+        let most = match self.kind {
+            Kind::Minute => f64::INFINITY,
+            Kind::Bucket { .. } => BUCKET_MAX * self.limit,
+        };
+        self.sent = level.clamp(0.0, most);
         self.sent_at = now;
     }
 
-    /// A deployment told limit and remaining tokens of its minute, all requests counted that it had admitted by then.
-    pub fn reported(&mut self, limit: f64, remaining: f64, now: Duration) {
+    /// A deployment told limit and remaining tokens of its minute, in answer to the request that was `sent`. All up to that is counted, what
+    /// was sent later is added. A report that is older than the last one tells nothing. True when the limit is another than before.
+    /// Provisioned deployments report nothing: what comes with their answers is about another one.
+    pub fn reported(&mut self, limit: f64, remaining: f64, sent: Sent, now: Duration) -> bool {
+        if matches!(self.kind, Kind::Bucket { .. }) || sent.number < self.covered {
+            return false;
+        }
+        let is_another = (limit - self.limit).abs() > self.limit.min(limit) * 0.01;
+        self.limit = limit;
+        self.covered = sent.number;
         let used = (limit - remaining).max(0.0);
         self.usual = match self.report {
             Some((at, _)) => {
@@ -62,26 +199,96 @@ impl Room {
             }
             None => used,
         };
-        self.limit = limit;
         self.report = Some((now, used));
-        self.sent = 0.0;
+        self.sent = (self.total - sent.total).max(0.0);
         self.sent_at = now;
+        is_another
     }
 
-    /// Tokens of the current minute that are used.
+    /// The same of requests.
+    pub fn reported_requests(&mut self, limit: f64, remaining: f64, sent: Sent, now: Duration) {
+        if sent.number >= self.requests.covered {
+            self.requests = Requests {
+                limit,
+                used: (limit - remaining).max(0.0),
+                at: now,
+                covered: sent.number,
+            };
+        }
+    }
+
+    /// A deployment refused a request and asks for so much rest.
+    pub fn refused(&mut self, what: Throttle, rest: Duration, now: Duration) {
+        match (what, self.kind) {
+            (Throttle::Tokens, Kind::Bucket { .. }) if self.limit.is_finite() => {
+                let above = self.limit * rest.min(MINUTE).as_secs_f64() / MINUTE.as_secs_f64();
+                self.sent = self.decayed(now).max(self.limit + above);
+                self.sent_at = now;
+            }
+            (Throttle::Tokens, Kind::Minute) if self.limit.is_finite() => {
+                self.report = Some((now, self.limit));
+                self.covered = self.number;
+                self.sent = 0.0;
+                self.sent_at = now;
+            }
+            (Throttle::Requests, _) => {
+                self.requests.used = self.requests.limit;
+                self.requests.at = now;
+                self.requests.covered = self.number;
+            }
+            (Throttle::Tokens | Throttle::Other, _) => {}
+        }
+    }
+
+    /// Tokens of the current minute that are used. Where requests are nearer to their limit than tokens, as many tokens as
+    /// that part of the limit.
     pub fn used(&self, now: Duration, replicas: f64) -> f64 {
-        match self.report {
-            Some((at, used)) if now < at + MINUTE => {
+        let own = self.decayed(now);
+        let tokens = match (self.kind, self.report) {
+            (Kind::Bucket { .. }, _) => own,
+            (Kind::Minute, Some((at, used))) if now < at + MINUTE => {
                 let left = left(at, now);
                 let towards = if replicas > 1.0 { USUAL_PART * self.usual } else { 0.0 };
-                used * left + towards * (1.0 - left) + self.decayed(now)
+                used * left + towards * (1.0 - left) + own
             }
-            _ => self.decayed(now) * replicas,
+            (Kind::Minute, _) => own * replicas,
+        };
+        let requests = self.requests.share(self.number, now);
+        if requests > 0.0 && self.limit.is_finite() {
+            tokens.max(requests * self.limit)
+        } else {
+            tokens
         }
     }
 
     fn decayed(&self, now: Duration) -> f64 {
-        self.sent * left(self.sent_at, now)
+        match self.kind {
+            Kind::Minute => self.sent * left(self.sent_at, now),
+            Kind::Bucket { .. } if self.limit.is_finite() => {
+                let drained = self.limit * now.saturating_sub(self.sent_at).as_secs_f64() / MINUTE.as_secs_f64();
+                (self.sent - drained).max(0.0)
+            }
+            Kind::Bucket { .. } => 0.0,
+        }
+    }
+
+    /// What one token of this replica's adds.
+    fn own_share(&self) -> f64 {
+        match self.kind {
+            Kind::Minute => 1.0,
+            Kind::Bucket { replicas } => replicas,
+        }
+    }
+}
+
+impl Requests {
+    /// The part of the limit that is used; 0 where nothing is known.
+    fn share(&self, number: u64, now: Duration) -> f64 {
+        if self.limit <= 0.0 || now >= self.at + MINUTE {
+            return 0.0;
+        }
+        let since = number.saturating_sub(self.covered) as f64;
+        (self.used * left(self.at, now) + since) / self.limit
     }
 }
 
@@ -98,46 +305,148 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
+    #[track_caller]
+    fn is(got: f64, expected: f64) {
+        assert!((got - expected).abs() < 1e-6, "{got} is not {expected}");
+    }
+
     #[test]
     fn a_report_ages_and_own_sends_are_added() {
         let mut room = Room::new(100.0);
-        room.reported(80.0, 20.0, seconds(10));
+        let sent = room.sent(5.0, seconds(9));
+        assert!(room.reported(80.0, 20.0, sent, seconds(10)), "a limit that was lowered");
         assert_eq!((room.limit(), room.used(seconds(10), 1.0)), (80.0, 60.0));
-        assert!((room.used(seconds(40), 1.0) - 30.0).abs() < 1e-9);
-        room.sent(10.0, seconds(40));
-        assert!((room.used(seconds(40), 1.0) - 40.0).abs() < 1e-9);
-        room.reported(80.0, 80.0, seconds(41));
-        assert!(
-            room.used(seconds(41), 1.0).abs() < 1e-9,
-            "the report counts what was sent before it"
-        );
+        is(room.used(seconds(40), 1.0), 30.0);
+        let sent = room.sent(10.0, seconds(40));
+        is(room.used(seconds(40), 1.0), 40.0);
+        assert!(!room.reported(80.0, 80.0, sent, seconds(41)));
+        is(room.used(seconds(41), 1.0), 0.0);
+    }
+
+    #[test]
+    fn a_report_counts_what_was_sent_before_its_request_and_no_later_one() {
+        let mut room = Room::new(100.0);
+        let first = room.sent(10.0, seconds(0));
+        let second = room.sent(20.0, seconds(0));
+        room.reported(100.0, 90.0, first, seconds(1));
+        is(room.used(seconds(1), 1.0), 30.0);
+        room.reported(100.0, 70.0, second, seconds(1));
+        is(room.used(seconds(1), 1.0), 30.0);
+        // The first one's connection was slow: its report is older than what is known.
+        room.reported(100.0, 90.0, first, seconds(2));
+        is(room.used(seconds(1), 1.0), 30.0);
     }
 
     #[test]
     fn among_others_a_report_ages_towards_part_of_what_is_usual() {
         let mut room = Room::new(100.0);
-        room.reported(100.0, 40.0, seconds(0));
-        assert!((room.used(seconds(0), 4.0) - 60.0).abs() < 1e-9);
-        assert!((room.used(seconds(30), 4.0) - (30.0 + 0.5 * USUAL_PART * 60.0)).abs() < 1e-9);
-        room.reported(100.0, 80.0, seconds(120));
+        let mut report = |remaining, at| {
+            let sent = room.sent(0.0, at);
+            room.reported(100.0, remaining, sent, at);
+            room.clone()
+        };
+        let room = report(40.0, seconds(0));
+        is(room.used(seconds(0), 4.0), 60.0);
+        is(room.used(seconds(30), 4.0), 30.0 + 0.5 * USUAL_PART * 60.0);
+        let room = report(80.0, seconds(120));
         // Half of 60 and half of 20 is usual now.
-        assert!((room.used(seconds(150), 4.0) - (10.0 + 0.5 * USUAL_PART * 40.0)).abs() < 1e-9);
-        assert!((room.used(seconds(150), 1.0) - 10.0).abs() < 1e-9, "nobody else sends");
+        is(room.used(seconds(150), 4.0), 10.0 + 0.5 * USUAL_PART * 40.0);
+        is(room.used(seconds(150), 1.0), 10.0);
     }
 
     #[test]
     fn without_a_report_own_sends_stand_for_those_of_all() {
         let mut room = Room::new(100.0);
         room.sent(10.0, seconds(0));
-        assert!((room.used(seconds(0), 4.0) - 40.0).abs() < 1e-9);
-        assert!((room.used(seconds(30), 4.0) - 20.0).abs() < 1e-9);
-        assert!(room.used(seconds(90), 4.0).abs() < 1e-9);
+        is(room.used(seconds(0), 4.0), 40.0);
+        is(room.used(seconds(30), 4.0), 20.0);
+        is(room.used(seconds(90), 4.0), 0.0);
     }
 
     #[test]
     fn more_remaining_than_the_limit_is_nothing_used() {
         let mut room = Room::new(100.0);
-        room.reported(100.0, 120.0, seconds(0));
-        assert!(room.used(seconds(0), 1.0).abs() < 1e-9);
+        let sent = room.sent(0.0, seconds(0));
+        room.reported(100.0, 120.0, sent, seconds(0));
+        is(room.used(seconds(0), 1.0), 0.0);
+    }
+
+    #[test]
+    fn requests_a_minute_fill_it_too() {
+        let mut room = Room::new(1_000.0);
+        let first = room.sent(0.0, seconds(0));
+        let second = room.sent(0.0, seconds(0));
+        room.reported_requests(10.0, 4.0, second, seconds(0));
+        room.reported_requests(10.0, 9.0, first, seconds(0));
+        is(room.used(seconds(0), 1.0), 600.0);
+        room.sent(50.0, seconds(30));
+        is(room.used(seconds(30), 1.0), 400.0);
+        room.refused(Throttle::Requests, seconds(5), seconds(30));
+        is(room.used(seconds(30), 1.0), 1_000.0);
+        is(room.used(seconds(91), 1.0), 0.0);
+    }
+
+    #[test]
+    fn a_refusal_for_tokens_is_a_report_of_a_full_minute() {
+        let mut room = Room::new(100.0);
+        room.refused(Throttle::Tokens, seconds(20), seconds(0));
+        is(room.used(seconds(0), 1.0), 100.0);
+        is(room.used(seconds(30), 1.0), 50.0);
+        let mut unknown = Room::new(f64::INFINITY);
+        unknown.refused(Throttle::Tokens, seconds(20), seconds(0));
+        is(unknown.used(seconds(0), 1.0), 0.0);
+    }
+
+    #[test]
+    fn a_bucket_drains_is_put_right_and_learns_from_a_refusal() {
+        let mut room = Room::provisioned(600.0, 2.0);
+        let sent = room.sent(100.0, seconds(0));
+        is(room.used(seconds(0), 2.0), 200.0);
+        is(room.used(seconds(10), 2.0), 100.0);
+        room.settled(sent, 60.0, seconds(10));
+        is(room.used(seconds(10), 2.0), 20.0);
+        room.refused(Throttle::Tokens, seconds(6), seconds(10));
+        is(room.used(seconds(10), 2.0), 660.0);
+        is(room.used(seconds(16), 2.0), 600.0);
+        is(room.used(seconds(200), 2.0), 0.0);
+    }
+
+    #[test]
+    fn what_was_not_taken_counts_nothing_and_no_request_counts_for_ever() {
+        for mut room in [Room::new(600.0), Room::provisioned(600.0, 1.0)] {
+            let taken = room.sent(50.0, seconds(0));
+            let refused = room.sent(4e9, seconds(0));
+            room.returned(refused, seconds(0));
+            is(room.used(seconds(0), 1.0), 50.0);
+            room.settled(taken, 4e9, seconds(0));
+            room.sent(4e9, seconds(0));
+            assert!(room.used(seconds(0), 1.0) <= 1_200.0, "{room:?}");
+            is(room.used(seconds(121), 1.0), 0.0);
+        }
+    }
+
+    #[test]
+    fn a_bucket_without_a_known_rate_learns_nothing_that_a_later_one_would_suffer_from() {
+        let mut room = Room::provisioned(f64::INFINITY, 1.0);
+        room.sent(100.0, seconds(0));
+        room.refused(Throttle::Tokens, seconds(6), seconds(0));
+        room.configure(&Room::provisioned(600.0, 1.0));
+        assert!(room.used(seconds(1), 1.0) <= 600.0, "{room:?}");
+        // A report with its answer is about the deployment that it spilled over to.
+        let sent = room.sent(0.0, seconds(1));
+        assert!(!room.reported(10.0, 0.0, sent, seconds(1)));
+        is(room.limit(), 600.0);
+    }
+
+    #[test]
+    fn a_changed_capacity_counts_at_once_and_a_reported_limit_outlives_a_reload() {
+        let mut room = Room::new(100.0);
+        let sent = room.sent(10.0, seconds(0));
+        room.reported(50.0, 40.0, sent, seconds(0));
+        room.configure(&Room::new(100.0));
+        assert_eq!((room.limit(), room.configured()), (50.0, 100.0));
+        room.configure(&Room::new(200.0));
+        is(room.limit(), 200.0);
+        is(room.used(seconds(0), 1.0), 10.0);
     }
 }

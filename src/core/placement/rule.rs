@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::core::provider::CACHEABLE_TOKENS;
+
 /// The rule's numbers. The defaults are what was measured best; replay may try others.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -67,7 +69,7 @@ impl Default for Rule {
                 warm: 1.0,
                 other: FILL,
             },
-            cacheable_tokens: 1_024,
+            cacheable_tokens: CACHEABLE_TOKENS,
             blocks: 262_144,
         }
     }

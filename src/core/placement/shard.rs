@@ -19,12 +19,12 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use lru::LruCache;
-use smallvec::SmallVec;
 
 use super::chain::{BlockId, Chain};
-use super::heat::Heat;
+use super::heat::{Entry, Heat};
 use super::rendezvous;
 use super::survey::Pass;
+use crate::core::provider::{CACHEABLE_TOKENS, ROUTING_TOKENS};
 
 /// Requests a minute that one key is given: well below the some 15 at which the provider begins to overflow.
 pub const TARGET_PER_MINUTE: f64 = 8.0;
@@ -32,12 +32,8 @@ pub const TARGET_PER_MINUTE: f64 = 8.0;
 const LOWER: f64 = 0.35;
 /// Most keys of a head at one deployment: more than 16,000 requests a minute.
 const KEYS_MAX: u16 = 2_048;
-/// The provider caches nothing shorter: a shared head below that is worth nothing by itself, so dividing it costs nothing.
-const CACHEABLE_TOKENS: u32 = 1_024;
 /// Keys of such a head, however hot it is: what never changes never moves a conversation.
 const FREE_KEYS: u16 = 64;
-/// Tokens of the prefix that the provider hashes to pick a machine.
-const ROUTING_TOKENS: u32 = 256;
 
 /// A key for a hot head, and whether sending it pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,20 +55,26 @@ impl CacheKey {
     }
 }
 
-/// The key of a prompt. `requests` are its blocks' decayed requests and `per_request` the requests a minute at one deployment
-/// that one of them stands for.
+/// Whether a block may need several keys, where one decayed request stands for `per_request` a minute at all its homes together.
+pub(super) fn may_need_keys(entry: &Entry, per_request: f64) -> bool {
+    entry.keys > 1 || f64::from(entry.requests) * per_request > TARGET_PER_MINUTE
+}
+
+/// The key of a prompt. `requests` are the decayed requests of those of its leading blocks that may need several keys, and `per_request` the
+/// requests a minute at one deployment that one of them stands for.
 pub(super) fn cache_key(
     heat: &mut Heat,
     trials: &Trials,
     pass: Pass,
     chain: &Chain,
-    requests: &SmallVec<[f32; 32]>,
+    requests: &[f32],
     per_request: f64,
 ) -> Option<CacheKey> {
     let ids = chain.ids();
     let mut hot = None;
-    for (at, &id) in ids.iter().enumerate().take(ids.len().saturating_sub(1)) {
-        let rate = f64::from(requests[at]) * per_request;
+    let leading = ids.iter().take(ids.len().saturating_sub(1)).zip(requests);
+    for (at, (&id, &requests)) in leading.enumerate() {
+        let rate = f64::from(requests) * per_request;
         let Some(entry) = heat.get(id) else { break };
         if rate <= TARGET_PER_MINUTE && entry.keys <= 1 {
             break;

@@ -1,4 +1,4 @@
-//! One pass over a prompt's blocks: counts them, walks every tier, and finds where the prompt is warm.
+//! One pass over a prompt's blocks: looks their counters up, walks every tier, and finds where the prompt is warm.
 //!
 //! Everything that needs the table happens here, so that its lock is held for one pass and no more.
 
@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::candidates::Choice;
+use super::candidates::{Choice, Past};
 use super::chain::{BlockId, Chain};
-use super::heat::{self, Heat};
+use super::heat::{self, BATCH, Heat, MARKS};
 use super::nested::{self, Walk};
 use super::rule::Rule;
+use super::shard;
+use super::truth::LIFE_MAX;
 use super::view::{Ask, Member, Tier, View};
 
 /// What the pass found.
@@ -20,7 +22,7 @@ pub(super) struct Survey {
     pub(super) tiers: SmallVec<[TierSurvey; 2]>,
     /// Whether this replica saw the best tier's key block in the last minutes.
     pub(super) is_known: bool,
-    /// Decayed requests of each block, before this one.
+    /// Decayed requests of the leading blocks that may need several keys, before this one.
     pub(super) requests: SmallVec<[f32; 32]>,
 }
 
@@ -31,21 +33,46 @@ pub(super) struct TierSurvey {
     pub(super) key: usize,
     /// Homes that the key block is chosen among.
     pub(super) homes: usize,
+    /// The last block that needs several homes, and its decayed tokens.
+    pub(super) head: Option<(usize, f64)>,
     /// Members in order of choice; matched only where the key block is among what this replica sent.
     pub(super) choice: Choice,
+}
+
+/// The mean of the limits that are known: one that is not counts as the others.
+fn mean_limit(members: &[Member]) -> Option<f64> {
+    let known = || {
+        members
+            .iter()
+            .map(|member| member.limit)
+            .filter(|limit| limit.is_finite())
+    };
+    let count = known().count();
+    (count > 0).then(|| known().sum::<f64>() / count as f64)
 }
 
 /// A tier on the way.
 struct Progress<'a> {
     members: &'a [Member],
     walk: Walk<'a>,
-    /// Homes that one decayed token needs.
-    per_token: f64,
+    /// Homes that one decayed token needs; none where no limit is known.
+    per_token: Option<f64>,
     key: Option<usize>,
-    tags: SmallVec<[u32; 8]>,
-    matched: SmallVec<[u16; 8]>,
-    /// Whether some member matched up to here.
-    is_alive: bool,
+    head: Option<(usize, f64)>,
+    watched: SmallVec<[Watched; 8]>,
+    /// Which member each mark was of in the last block: mostly it is of the same in the next.
+    seen: [usize; MARKS],
+}
+
+/// What is found about one member on the way.
+struct Watched {
+    tag: u32,
+    /// Since when what was sent there may still be there, in ticks; and since when it is believed to be.
+    known_from: u32,
+    warm_from: u32,
+    /// When the deepest of the blocks was sent, in ticks.
+    at: u32,
+    past: Past,
 }
 
 /// How many minutes' worth the counters hold: their mean life, or the time since they began.
@@ -74,93 +101,169 @@ pub(super) fn survey(
     now: Duration,
 ) -> Survey {
     let scale = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now) / rule.home_share;
-    let mut tiers: SmallVec<[Progress<'_>; 2]> = view.tiers.iter().map(|tier| Progress::new(tier, scale)).collect();
+    let mut tiers: SmallVec<[Progress<'_>; 2]> =
+        view.tiers.iter().map(|tier| Progress::new(tier, scale, now)).collect();
     let mut is_known = false;
-    let mut requests = SmallVec::with_capacity(chain.len());
+    let mut requests = SmallVec::new();
+    let mut is_hot = true;
+    let per_request = view.replicas.max(1.0) * 60.0 / window_seconds(rule, now);
+    let now = heat::ticks(now);
+    let mut slots = [None; BATCH];
     let last = chain.len().saturating_sub(1);
     for (at, &id) in chain.ids().iter().enumerate() {
-        let mut copy;
-        let (entry, untouched) = if pass == Pass::Counts {
-            heat.touch(id, now)
-        } else {
-            let (seen, untouched) = heat.peek(id, now);
-            copy = seen;
-            (&mut copy, untouched)
+        if at % BATCH == 0 {
+            slots = heat.find_batch(&chain.ids()[at..]);
+        }
+        let slot = slots[at % BATCH];
+        let mut copy = heat::Entry::default();
+        let (entry, untouched) = match pass {
+            Pass::Counts => heat.touch(id, slot, now),
+            Pass::Looks => heat.look(id, slot, now, &mut copy),
         };
-        let counted = f64::from(entry.tokens);
-        entry.tokens += ask.prompt_tokens as f32;
-        requests.push(entry.requests);
-        entry.requests += 1.0;
+        is_hot = is_hot && shard::may_need_keys(entry, per_request);
+        if is_hot {
+            if requests.len() == requests.inline_size() {
+                // Once for a long hot head, not at every doubling.
+                requests.reserve_exact(chain.len());
+            }
+            requests.push(entry.requests);
+        }
         for (level, tier) in tiers.iter_mut().enumerate() {
             if tier.key.is_none() {
                 let had = if level == 0 { entry.homes } else { 1 };
-                let one = f64::from(ask.prompt_tokens);
-                let homes = nested::homes(rule, counted, tier.per_token, one, had, tier.members.len());
+                let homes = tier.walk_on(rule, at, id, entry, ask, had);
                 if level == 0 {
                     entry.homes = homes;
                 }
-                tier.walk.narrow(id, homes);
                 if homes <= 1 || at == last {
                     tier.key = Some(at);
                     if level == 0 {
                         let life = tier.members.iter().map(|member| member.cache_life).max();
-                        is_known = untouched.zip(life).is_some_and(|(untouched, life)| untouched <= life);
+                        is_known = untouched
+                            .zip(life)
+                            .is_some_and(|(untouched, life)| untouched <= heat::ticks(life));
                     }
                 }
             }
-            if tier.key.is_some() {
-                tier.match_block(at, entry, now);
-            }
+            tier.look_back(at, entry);
         }
     }
     Survey {
-        tiers: tiers.into_iter().map(|tier| tier.finish(chain.ids())).collect(),
+        tiers: tiers
+            .into_iter()
+            .map(|tier| tier.finish(chain.ids(), ask.session, now))
+            .collect(),
         is_known,
         requests,
     }
 }
 
 impl<'a> Progress<'a> {
-    fn new(tier: &'a Tier, scale: f64) -> Self {
+    fn new(tier: &'a Tier, scale: f64, now: Duration) -> Self {
         let members = tier.members.as_slice();
-        let limits: f64 = members.iter().map(|member| member.limit).sum();
         Self {
             members,
             walk: Walk::new(members),
-            per_token: scale * members.len() as f64 / limits.max(1.0),
+            per_token: mean_limit(members).map(|limit| scale / limit.max(1.0)),
             key: None,
-            tags: members.iter().map(|member| heat::tag(member.seed)).collect(),
-            matched: members.iter().map(|_| 0).collect(),
-            is_alive: true,
+            head: None,
+            watched: members.iter().map(|member| Watched::new(member, now)).collect(),
+            seen: [0; MARKS],
         }
     }
 
-    /// The key block or a deeper one: who was sent it? An id stands for all before it, so earlier blocks need no look.
-    fn match_block(&mut self, at: usize, entry: &heat::Entry, now: Duration) {
-        if !self.is_alive {
-            return;
+    /// Takes a block into the walk: the homes that it needs, of which it `had` some.
+    fn walk_on(&mut self, rule: &Rule, at: usize, id: BlockId, entry: &heat::Entry, ask: &Ask, had: u8) -> u8 {
+        let (counted, one) = (f64::from(entry.tokens), f64::from(ask.prompt_tokens));
+        // Without any limit nobody can say what is much: homes stay as they are.
+        let homes = self.per_token.map_or(had.max(1), |per_token| {
+            nested::homes(rule, counted, per_token, one, had, self.members.len())
+        });
+        self.walk.narrow(id, homes);
+        if homes > 1 {
+            self.head = Some((at, counted));
         }
-        let is_key = self.key == Some(at);
-        self.is_alive = false;
-        for (index, member) in self.members.iter().enumerate() {
-            let reached = is_key || usize::from(self.matched[index]) == at;
-            if reached && entry.is_warm(self.tags[index], now, member.cache_life) {
-                self.matched[index] = (at + 1) as u16;
-                self.is_alive = true;
+        homes
+    }
+
+    /// To whom was this block sent, and with it all before it?
+    fn look_back(&mut self, at: usize, entry: &heat::Entry) {
+        for ((tag, sent_at), seen) in entry.sent().into_iter().zip(&mut self.seen) {
+            if tag == 0 {
+                continue;
+            }
+            if self.watched.get(*seen).is_none_or(|member| member.tag != tag) {
+                let Some(found) = self.watched.iter().position(|member| member.tag == tag) else {
+                    continue;
+                };
+                *seen = found;
+            }
+            let member = &mut self.watched[*seen];
+            if sent_at >= member.known_from {
+                member.note(at, sent_at);
             }
         }
     }
 
-    fn finish(self, ids: &[BlockId]) -> TierSurvey {
+    fn finish(self, ids: &[BlockId], session: Option<u64>, now: u32) -> TierSurvey {
         let key = self.key.unwrap_or(0);
         let homes = self.walk.homes();
+        let key_id = ids.get(key).copied().unwrap_or_default();
+        // A session's name may divide a head that is divided anyhow. A cold head stays together, whoever asks.
+        let seed = session.filter(|_| self.head.is_some()).unwrap_or(key_id.low());
+        let past = |watched: &Watched| Past {
+            idle: heat::between(watched.at, now),
+            ..watched.past
+        };
         TierSurvey {
             key,
             homes: if key == 0 { 1 } else { homes },
+            head: self.head,
             choice: Choice {
-                order: self.walk.order(ids.get(key).copied().unwrap_or_default()),
-                matched: self.matched,
+                order: self.walk.order(seed),
+                matched: self.watched.iter().map(|watched| watched.matched(key)).collect(),
+                past: self.watched.iter().map(past).collect(),
             },
+        }
+    }
+}
+
+impl Watched {
+    fn new(member: &Member, now: Duration) -> Self {
+        let lost_before = heat::ticks(member.lost_before);
+        let from = |life: Duration| heat::ticks(now.saturating_sub(life)).max(lost_before);
+        Self {
+            tag: heat::tag(member.seed),
+            known_from: from(LIFE_MAX),
+            warm_from: if member.caches {
+                from(member.cache_life)
+            } else {
+                u32::MAX
+            },
+            at: 0,
+            past: Past::default(),
+        }
+    }
+
+    /// Block `at` was sent there at this time.
+    fn note(&mut self, at: usize, sent_at: u32) {
+        let blocks = (at + 1) as u16;
+        if self.past.blocks > 0 && sent_at < self.at {
+            self.past.newer_blocks = self.past.blocks;
+        }
+        self.past.blocks = blocks;
+        self.at = sent_at;
+        if sent_at >= self.warm_from {
+            self.past.warm_blocks = blocks;
+        }
+    }
+
+    /// Leading blocks that make it warm: none unless the key block is among them.
+    fn matched(&self, key: usize) -> u16 {
+        if usize::from(self.past.warm_blocks) > key {
+            self.past.warm_blocks
+        } else {
+            0
         }
     }
 }

@@ -8,7 +8,7 @@ use super::rendezvous;
 use crate::core::topology::DeploymentIx;
 
 /// Most deployments of a tier that placement can tell apart; what is beyond is left out of the plan.
-pub const MEMBERS_MAX: usize = 256;
+pub const MEMBERS_MAX: usize = 255;
 
 /// The deployments that may serve a request, best tier first. Everything that may not is left out before: affinity only ever
 /// reorders what policy allows.
@@ -18,6 +18,14 @@ pub struct View {
     pub tiers: SmallVec<[Tier; 2]>,
     /// Gateways that share the traffic, this one included; at least 1. A guess that is wrong by less than two is good enough.
     pub replicas: f64,
+}
+
+impl View {
+    /// Whether any deployment of the best tier caches.
+    pub fn caches(&self) -> bool {
+        let best = self.tiers.first();
+        best.is_none_or(|tier| tier.members.iter().any(|member| member.caches))
+    }
 }
 
 /// Deployments of one priority.
@@ -48,8 +56,16 @@ pub struct Member {
     pub latency: f64,
     /// Whether it may be tried.
     pub state: State,
+    /// Input tokens that one output token counts as against the limit.
+    pub output_weight: f64,
+    /// Whether prompt tokens that are cached count against the limit.
+    pub counts_cached: bool,
     /// How long its cache keeps what nobody asks for.
     pub cache_life: Duration,
+    /// What was sent before this time is not there any more.
+    pub lost_before: Duration,
+    /// Whether it caches at all.
+    pub caches: bool,
 }
 
 impl Member {
@@ -65,8 +81,19 @@ impl Member {
             load: 0.0,
             latency: 0.0,
             state: State::Ready,
+            output_weight: 1.0,
+            counts_cached: true,
             cache_life: CACHE_LIFE,
+            lost_before: Duration::ZERO,
+            caches: true,
         }
+    }
+
+    /// What a request counts against the limit, in tokens, if so many of its prompt's are cached.
+    pub fn cost(&self, ask: &Ask, cached: u32) -> f64 {
+        let output = f64::from(ask.total_tokens.saturating_sub(ask.prompt_tokens));
+        let counted = if self.counts_cached { 0 } else { cached };
+        f64::from(ask.prompt_tokens.saturating_sub(counted)) + self.output_weight * output
     }
 
     /// Tokens that are left below `fill` of its limit once a request of this estimate is in; negative if it does not fit.
@@ -98,4 +125,8 @@ pub struct Ask {
     pub total_tokens: u32,
     /// Whether it begins a conversation, since the prompt holds no answer yet. Every replica sees this alike.
     pub is_first_turn: bool,
+    /// Whether its place matters: not for what no cache holds, nor for clients who want none.
+    pub is_cacheable: bool,
+    /// The client's own name for what belongs together, as a hash within its scope.
+    pub session: Option<u64>,
 }

@@ -5,16 +5,35 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::ids::{DeploymentId, PoolId};
-use crate::core::topology::{Deployment, Member, ResourceIx, Sku};
+use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
+use crate::core::placement::chain::{Chain, ChainBuilder};
+use crate::core::placement::plan::Placement;
+use crate::core::placement::rule::Rule;
+use crate::core::placement::view::{Ask, CACHE_LIFE};
+use crate::core::topology::{ApiForm, CacheKeys, Deployment, Endpoint, Member, Resource, ResourceIx, Sku};
 
-const LONG: HeadKey = HeadKey {
-    hash: 7,
-    is_short: false,
-};
+fn resource() -> Resource {
+    Resource {
+        id: ResourceId::from("r"),
+        region: Region::from("eastus2"),
+        endpoint: Endpoint {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: 1,
+            authority: "localhost:1".to_owned(),
+            base_path: String::new(),
+            http2: false,
+        },
+        api: ApiForm::V1,
+    }
+}
 
 fn fleet(tiers: &[usize]) -> (Snapshot, Pool) {
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Snapshot {
+        resources: vec![resource()],
+        replicas: 1,
+        ..Snapshot::default()
+    };
     let mut pool = Pool {
         id: PoolId::from("p"),
         tiers: Vec::new(),
@@ -33,14 +52,49 @@ fn fleet(tiers: &[usize]) -> (Snapshot, Pool) {
                 resource: ResourceIx(0),
                 sku: Sku::Standard,
                 capacity: None,
+                model: None,
+                cache_keys: CacheKeys::Auto,
                 stream_usage: true,
                 created_at_ms: None,
                 inactivity_days: None,
+                price: None,
             });
         }
         pool.tiers.push(tier);
     }
     (snapshot, pool)
+}
+
+/// A prompt that begins with these words, again and again.
+fn prompt(words: &str, tokens: usize) -> (Chain, Ask) {
+    let mut chain = ChainBuilder::new("p");
+    chain.push(words.repeat(4 * tokens / words.len()).as_bytes());
+    let ask = Ask {
+        prompt_tokens: tokens as u32,
+        total_tokens: tokens as u32,
+        is_first_turn: true,
+        is_cacheable: true,
+        session: None,
+    };
+    (chain.finish(), ask)
+}
+
+fn plan_of(
+    (snapshot, pool): &(Snapshot, Pool),
+    (chain, ask): &(Chain, Ask),
+    availability: impl Fn(DeploymentIx) -> Availability,
+) -> Plan {
+    let view = view(&outline(snapshot, pool), |deployment| Known {
+        availability: availability(deployment),
+        limit: f64::INFINITY,
+        used: 0.0,
+        in_flight: 0.0,
+        latency: 0.0,
+        cache_life: CACHE_LIFE,
+        lost_before: Duration::ZERO,
+        caches: true,
+    });
+    Placement::new(Rule::default()).plan(&view, chain, ask, Duration::ZERO)
 }
 
 fn reasons(plan: &Plan) -> Vec<Reason> {
@@ -49,37 +103,26 @@ fn reasons(plan: &Plan) -> Vec<Reason> {
 
 #[test]
 fn a_healthy_pool_starts_at_home_and_knows_its_tiers() {
-    let (snapshot, pool) = fleet(&[2, 1]);
-    let plan = plan(&snapshot, &pool, LONG, |_| Availability::Ready);
+    let plan = plan_of(&fleet(&[2, 1]), &prompt("long ", 2_000), |_| Availability::Ready);
     assert_eq!(reasons(&plan), [Reason::Home, Reason::Home, Reason::Home]);
     assert_eq!(plan.candidates[2].deployment, DeploymentIx(2), "the lower tier is last");
 }
 
 #[test]
 fn short_prompts_and_single_members_say_so() {
-    let (snapshot, pool) = fleet(&[2]);
-    let short = HeadKey {
-        hash: 1,
-        is_short: true,
-    };
-    assert_eq!(
-        plan(&snapshot, &pool, short, |_| Availability::Ready).candidates[0].reason,
-        Reason::ShortPrompt
-    );
-    let (snapshot, pool) = fleet(&[1]);
-    assert_eq!(
-        reasons(&plan(&snapshot, &pool, LONG, |_| Availability::Ready)),
-        [Reason::OnlyChoice]
-    );
+    let short = plan_of(&fleet(&[2]), &prompt("short ", 1_000), |_| Availability::Ready);
+    assert_eq!(short.candidates[0].reason, Reason::ShortPrompt);
+    let only = plan_of(&fleet(&[1]), &prompt("long ", 2_000), |_| Availability::Ready);
+    assert_eq!(reasons(&only), [Reason::OnlyChoice]);
 }
 
 #[test]
 fn a_throttled_home_spills_to_the_next_in_its_order() {
-    let (snapshot, pool) = fleet(&[3]);
+    let (fleet, prompt) = (fleet(&[3]), prompt("long ", 2_000));
     let now = Instant::now();
-    let healthy = plan(&snapshot, &pool, LONG, |_| Availability::Ready);
+    let healthy = plan_of(&fleet, &prompt, |_| Availability::Ready);
     let home = healthy.candidates[0].deployment;
-    let spilled = plan(&snapshot, &pool, LONG, |deployment| {
+    let spilled = plan_of(&fleet, &prompt, |deployment| {
         if deployment == home {
             Availability::Resting(now)
         } else {
@@ -92,9 +135,8 @@ fn a_throttled_home_spills_to_the_next_in_its_order() {
 
 #[test]
 fn a_lower_tier_says_why_it_is_used() {
-    let (snapshot, pool) = fleet(&[1, 1]);
     let now = Instant::now();
-    let plan = plan(&snapshot, &pool, LONG, |deployment| {
+    let plan = plan_of(&fleet(&[1, 1]), &prompt("long ", 2_000), |deployment| {
         if deployment.0 == 0 {
             Availability::Resting(now)
         } else {
@@ -106,18 +148,17 @@ fn a_lower_tier_says_why_it_is_used() {
 
 #[test]
 fn all_throttled_is_an_empty_plan_with_a_time() {
-    let (snapshot, pool) = fleet(&[1, 1]);
+    let fleet = fleet(&[1, 1]);
     let now = Instant::now();
     let until = |deployment: DeploymentIx| Availability::Resting(now + Duration::from_secs(9 - deployment.0 as u64));
-    assert!(plan(&snapshot, &pool, LONG, until).candidates.is_empty());
-    assert_eq!(soonest_recovery(&pool, until), Some(now + Duration::from_secs(8)));
+    assert!(plan_of(&fleet, &prompt("long ", 2_000), until).candidates.is_empty());
+    assert_eq!(soonest_recovery(&fleet.1, until), Some(now + Duration::from_secs(8)));
 }
 
 #[test]
 fn all_ejected_are_tried_all_the_same() {
-    let (snapshot, pool) = fleet(&[2]);
     let now = Instant::now();
-    let plan = plan(&snapshot, &pool, LONG, |_| Availability::Ejected(now));
+    let plan = plan_of(&fleet(&[2]), &prompt("long ", 2_000), |_| Availability::Ejected(now));
     assert_eq!(reasons(&plan), [Reason::LastResort, Reason::LastResort]);
 }
 
@@ -125,10 +166,11 @@ proptest! {
     #[test]
     fn plans_never_repeat_nor_hold_the_throttled(
         sizes in proptest::collection::vec(1..6_usize, 1..4),
-        hash in any::<u64>(),
+        words in "[a-z]{1,8}",
+        tokens in 1..3_000_usize,
         states in proptest::collection::vec(0..4_u8, 18),
     ) {
-        let (snapshot, pool) = fleet(&sizes);
+        let fleet = fleet(&sizes);
         let now = Instant::now();
         let state = |deployment: DeploymentIx| match states[deployment.0] {
             0 => Availability::Ready,
@@ -136,14 +178,14 @@ proptest! {
             2 => Availability::Resting(now),
             _ => Availability::Ejected(now),
         };
-        let got = plan(&snapshot, &pool, HeadKey { hash, is_short: false }, state);
+        let got = plan_of(&fleet, &prompt(&words, tokens), state);
         let mut seen: Vec<_> = got.candidates.iter().map(|candidate| candidate.deployment).collect();
         prop_assert!(seen.iter().all(|&deployment| !matches!(state(deployment), Availability::Resting(_))));
         seen.sort_unstable();
         let before = seen.len();
         seen.dedup();
         prop_assert_eq!(before, seen.len());
-        let usable = (0..snapshot.deployments.len()).filter(|&n| states[n] != 2).count();
+        let usable = (0..fleet.0.deployments.len()).filter(|&n| states[n] != 2).count();
         prop_assert_eq!(before, usable);
         let first_ejected = got.candidates.iter().position(|c| c.reason == Reason::LastResort).unwrap_or(before);
         prop_assert!(got.candidates[..first_ejected].iter().all(|c| matches!(state(c.deployment), Availability::Ready | Availability::Probe)));

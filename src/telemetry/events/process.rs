@@ -152,6 +152,49 @@ impl UsageStoreRecovered {
     }
 }
 
+/// Writing misses has begun to fail.
+#[derive(Debug)]
+pub struct MissStoreFailing<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl MissStoreFailing<'_> {
+    /// Logs it. No money is charged by them, so it is no error; records of requests go to the same file and tell of it themselves.
+    pub fn emit(&self) {
+        warn!(error = %Causes(self.error), "cannot write why prompts were not cached; tried again every ten seconds");
+    }
+}
+
+/// The process ends before the trace was written.
+#[derive(Debug)]
+pub struct TraceCutOff;
+
+impl TraceCutOff {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!("the end of the trace was not written in time and is lost");
+    }
+}
+
+/// The trace's file cannot be written, or can be again.
+#[derive(Debug)]
+pub struct TraceChanged<'a> {
+    /// Why it cannot; none when it can be again.
+    pub error: Option<&'a std::io::Error>,
+}
+
+impl TraceChanged<'_> {
+    /// Logs it; what is lost is counted.
+    pub fn emit(&self) {
+        if let Some(error) = self.error {
+            warn!(%error, "cannot write the trace; its records are lost until that is mended");
+        } else {
+            info!("the trace is written again");
+        }
+    }
+}
+
 /// What the usage store knows of deployments, beside their records, could not be read or written.
 #[derive(Debug)]
 pub struct DeploymentHistoryFailing<'a> {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::process::{ConfigRefused, ConfigReloaded};
 use super::*;
+use crate::core::ledger::misses::Cause;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
 use crate::core::topology::{
-    ApiForm, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot, Timeouts,
+    ApiForm, CacheKeys, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot,
+    Timeouts,
 };
 use crate::telemetry::view::FleetView;
 
@@ -18,6 +20,7 @@ fn snapshot() -> Snapshot {
         id: name.into(),
         aliases: Vec::new(),
         pool: PoolIx(0),
+        policy: crate::core::placement::policy::Policy::Nested,
         failover: Failover {
             max_attempts: 1,
             deadline: second,
@@ -36,9 +39,12 @@ fn snapshot() -> Snapshot {
         resource: ResourceIx(0),
         sku: Sku::Standard,
         capacity: None,
+        model: None,
+        cache_keys: CacheKeys::Auto,
         stream_usage: true,
         created_at_ms: None,
         inactivity_days: None,
+        price: None,
     };
     let endpoint = Endpoint {
         tls: true,
@@ -49,6 +55,7 @@ fn snapshot() -> Snapshot {
         http2: true,
     };
     Snapshot {
+        replicas: 1,
         clients: ["acme", "zeta"]
             .map(|id| Client {
                 id: id.into(),
@@ -117,6 +124,7 @@ fn attempt() -> AttemptFinished<'static> {
         answer: None,
         retry_after: None,
         maybe_billed_twice: true,
+        keyed: true,
     }
 }
 
@@ -167,6 +175,7 @@ fn attempts_count_by_outcome_and_time_only_answers() {
         outcome: "success",
         answer: Some(answer),
         maybe_billed_twice: false,
+        keyed: false,
         ..attempt()
     };
     answered.emit(&series);
@@ -179,10 +188,37 @@ fn attempts_count_by_outcome_and_time_only_answers() {
                 .to_owned(),
             r#"emberway_attempts_total{deployment="res/one",outcome="throttled",reason="home",route="legal"} 2"#
                 .to_owned(),
+            format!("emberway_cache_keys_sent_total{{{label}}} 2"),
             format!("gen_ai_client_operation_duration_seconds_sum{{{label}}} 2"),
             format!("gen_ai_client_operation_duration_seconds_count{{{label}}} 1"),
             format!("gen_ai_client_operation_time_to_first_chunk_seconds_sum{{{label}}} 0.25"),
             format!("gen_ai_client_operation_time_to_first_chunk_seconds_count{{{label}}} 1"),
+        ]
+    );
+}
+
+#[test]
+fn missed_tokens_count_by_cause() {
+    let series = series();
+    let judged = |miss| CacheJudged {
+        route: RouteIx(1),
+        deployment: DeploymentIx(0),
+        expected: 2_048,
+        miss,
+    };
+    let miss = |cause, tokens| Some(Miss { cause, tokens });
+    judged(miss(Cause::Overflow, 2_048)).emit(&series);
+    judged(miss(Cause::Overflow, 512)).emit(&series);
+    judged(miss(Cause::Expired, 128)).emit(&series);
+    judged(None).emit(&series);
+    let label = r#"deployment="res/one",route="legal""#;
+    assert_eq!(
+        counted(&series),
+        [
+            format!("emberway_cache_expected_tokens_total{{{label}}} 8192"),
+            r#"emberway_cache_missed_tokens_total{cause="expired",deployment="res/one",route="legal"} 128"#.to_owned(),
+            r#"emberway_cache_missed_tokens_total{cause="overflow",deployment="res/one",route="legal"} 2560"#
+                .to_owned(),
         ]
     );
 }
@@ -246,7 +282,18 @@ fn counting_a_known_request_allocates_nothing() {
     let record = record();
     request(&record).emit(&series);
     attempt().emit(&series);
+    let judged = CacheJudged {
+        route: RouteIx(1),
+        deployment: DeploymentIx(0),
+        expected: 1,
+        miss: Some(Miss {
+            cause: Cause::Cold,
+            tokens: 1,
+        }),
+    };
+    judged.emit(&series);
     let allocations = allocation_counter::measure(|| {
+        judged.emit(&series);
         request(&record).emit(&series);
         attempt().emit(&series);
     });

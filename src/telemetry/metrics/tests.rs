@@ -2,13 +2,16 @@
 
 use super::*;
 use crate::core::recovery::health::BreakerState;
-use crate::telemetry::view::{PoolView, RouteView, UsageView};
+use crate::telemetry::view::{PlacementView, PoolView, RouteView, UsageView};
 
 fn deployment(name: &str) -> DeploymentView {
     DeploymentView {
         deployment: name.into(),
         in_flight: 3,
         breaker: BreakerState::HalfOpen,
+        limit_tokens_per_minute: Some(10_000),
+        limit_used: Some(0.25),
+        cache_life_s: 600.0,
         cooling_until_ms: Some(12_500),
         last_success_at_ms: None,
         deletion_at_ms: Some(9_000),
@@ -40,13 +43,25 @@ fn every_definition_is_registered_with_its_labels() {
             usable: 1,
         }],
         deployments: vec![shown],
+        placement: PlacementView {
+            heads: vec![("0a1b2c3d".to_owned(), 4)],
+            ..PlacementView::default()
+        },
         ..FleetView::default()
     };
     for family in [&metrics.requests, &metrics.attempts] {
         family.with_label_values(&["1", "2", "3", "4"]);
     }
-    metrics.tokens.with_label_values(&["1", "2", "3"]);
-    metrics.maybe_billed_twice.with_label_values(&["1", "2"]);
+    for family in [&metrics.tokens, &metrics.cache_missed] {
+        family.with_label_values(&["1", "2", "3"]);
+    }
+    for family in [
+        &metrics.maybe_billed_twice,
+        &metrics.cache_expected,
+        &metrics.cache_keys_sent,
+    ] {
+        family.with_label_values(&["1", "2"]);
+    }
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     for family in [&metrics.refusals, &metrics.auth_failures, &metrics.config_reloads] {
         family.with_label_values(&["1"]);
@@ -88,9 +103,12 @@ fn a_deployment_shows_its_state_as_of_the_scrape() {
         lines(&text, "emberway_deployment_"),
         [
             r#"emberway_deployment_breaker_state{deployment="a/b"} 1"#,
+            r#"emberway_deployment_cache_life_seconds{deployment="a/b"} 600"#,
             r#"emberway_deployment_cooling_seconds{deployment="a/b"} 2.5"#,
             r#"emberway_deployment_in_flight{deployment="a/b"} 3"#,
             r#"emberway_deployment_inactivity_deletion_seconds{deployment="a/b"} -1"#,
+            r#"emberway_deployment_limit_tokens_per_minute{deployment="a/b"} 10000"#,
+            r#"emberway_deployment_limit_used_ratio{deployment="a/b"} 0.25"#,
         ]
     );
     let later = metrics

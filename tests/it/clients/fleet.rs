@@ -61,35 +61,43 @@ impl Fleet {
     /// Runs a program that knows where everything is from its environment, and fails with what it said when it fails.
     pub(super) async fn run(&self, program: &Path, arguments: &[&str]) -> String {
         let account = &self.sim.accounts()[0];
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("EMBERWAY_URL", self.url())
-            .env("EMBERWAY_KEY", KEY)
-            .env("SIMULATOR_CONTROL", self.sim.control_url())
-            .env("SIMULATOR_URL", &account.url)
-            .env("SIMULATOR_KEY", format!("key-{}", account.name))
-            .env("AZURE_OPENAI_ENDPOINT", self.url())
-            .env("AZURE_OPENAI_API_KEY", KEY);
-        for proxy in [
-            "http_proxy",
-            "HTTP_PROXY",
-            "https_proxy",
-            "HTTPS_PROXY",
-            "all_proxy",
-            "ALL_PROXY",
-        ] {
-            command.env_remove(proxy);
-        }
-        let output = output_of(command).await;
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        assert!(
-            output.status.success(),
-            "{arguments:?} failed: {}\n{out}\n{err}",
-            output.status
-        );
-        out
+        let (url, control) = (self.url(), self.sim.control_url());
+        let key = format!("key-{}", account.name);
+        let environment = [
+            ("EMBERWAY_URL", url.as_str()),
+            ("EMBERWAY_KEY", KEY),
+            ("SIMULATOR_CONTROL", &control),
+            ("SIMULATOR_URL", &account.url),
+            ("SIMULATOR_KEY", &key),
+            ("AZURE_OPENAI_ENDPOINT", &url),
+            ("AZURE_OPENAI_API_KEY", KEY),
+        ];
+        run(program, arguments, &environment).await
     }
+}
+
+/// Runs a program that speaks to this machine only, and fails with what it said when it fails.
+pub(super) async fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments).envs(environment.iter().copied());
+    for proxy in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        command.env_remove(proxy);
+    }
+    let output = output_of(command).await;
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?} failed: {}\n{out}\n{err}",
+        output.status
+    );
+    out
 }
 
 /// Runs a program to its end, within a bound.

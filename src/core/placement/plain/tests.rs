@@ -41,6 +41,8 @@ const ASK: Ask = Ask {
     prompt_tokens: 1_280,
     total_tokens: 1_300,
     is_first_turn: true,
+    is_cacheable: true,
+    session: None,
 };
 
 fn first(policy: Plain, view: &View, turn: u64) -> usize {

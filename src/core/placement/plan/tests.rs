@@ -38,6 +38,8 @@ fn ask() -> Ask {
         prompt_tokens: 4_096,
         total_tokens: 4_200,
         is_first_turn: false,
+        is_cacheable: true,
+        session: None,
     }
 }
 
@@ -55,6 +57,27 @@ fn member(view: &mut View, deployment: usize) -> &mut Member {
     members.find(|member| member.deployment.0 == deployment).unwrap()
 }
 
+/// Plans and sends a prompt to the first of its plan.
+fn send(placement: &Placement, view: &View, prompt: &Chain, now: Duration) -> Plan {
+    let plan = placement.plan(view, prompt, &ask(), now);
+    let mut members = view.tiers.iter().flat_map(|tier| &tier.members);
+    let sent_to = members.find(|member| member.deployment == plan.candidates[0].deployment);
+    placement.sent(prompt, ask().prompt_tokens, sent_to.unwrap().seed, now);
+    plan
+}
+
+/// 1,200 conversations of one head in five minutes, up to the fifteenth.
+fn heat_up(placement: &Placement, view: &View, head: u64) {
+    for number in 0..1_200 {
+        send(
+            placement,
+            view,
+            &chain(head, number),
+            minutes(10) + Duration::from_millis(250 * number),
+        );
+    }
+}
+
 #[test]
 fn a_cold_head_has_one_home_whatever_follows() {
     let placement = Placement::new(Rule::default());
@@ -70,19 +93,95 @@ fn a_cold_head_has_one_home_whatever_follows() {
 fn a_hot_head_has_several_and_its_conversations_stay_each_at_one() {
     let placement = Placement::new(Rule::default());
     let view = view(&[8]);
-    for number in 0..1_200 {
-        placement.plan(
-            &view,
-            &chain(1, number),
-            &ask(),
-            minutes(10) + Duration::from_millis(250 * number),
-        );
-    }
+    heat_up(&placement, &view, 1);
     let now = minutes(15);
     let home = |conversation| first(&placement.plan(&view, &chain(1, conversation), &ask(), now)).0;
     let homes: std::collections::BTreeSet<_> = (1_000..1_100).map(home).collect();
     assert!(homes.len() >= 4, "{homes:?}");
     assert_eq!(home(5_000), home(5_000));
+}
+
+#[test]
+fn a_head_that_is_asked_for_often_has_keys_and_one_that_is_not_has_none() {
+    let (placement, view) = (Placement::new(Rule::default()), view(&[8]));
+    heat_up(&placement, &view, 1);
+    let key = |head| placement.plan(&view, &chain(head, 3), &ask(), minutes(15)).cache_key;
+    assert!(key(1).is_some_and(|key| key.keys > 1));
+    assert_eq!(key(2), None);
+}
+
+#[test]
+fn what_no_deployment_takes_heats_nothing() {
+    let placement = Placement::new(Rule::default());
+    let view = view(&[8]);
+    let huge = Ask {
+        prompt_tokens: 8_000_000,
+        ..ask()
+    };
+    for number in 0..100 {
+        placement.plan(&view, &chain(1, number), &huge, minutes(10));
+    }
+    let plan = placement.plan(&view, &chain(1, 1_000), &ask(), minutes(10));
+    assert_eq!((plan.homes, plan.key.map(|key| key.0)), (1, Some(0)));
+}
+
+#[test]
+fn one_limit_that_is_not_known_changes_no_homes() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[8]);
+    heat_up(&placement, &view, 1);
+    let homes = |view: &View| placement.explain(view, &chain(1, 5_000), &ask(), minutes(15)).homes;
+    let before = homes(&view);
+    assert!(before > 1);
+    for unknown in [1, 8] {
+        (0..unknown).for_each(|at| member(&mut view, at).limit = f64::INFINITY);
+        assert_eq!(homes(&view), before, "{unknown} of 8 unknown");
+    }
+}
+
+#[test]
+fn a_session_divides_a_hot_head_in_any_pool_and_no_cold_one() {
+    for size in [2, 8] {
+        let placement = Placement::new(Rule::default());
+        let view = view(&[size]);
+        heat_up(&placement, &view, 1);
+        let places = |head, of_session: bool| -> std::collections::BTreeSet<usize> {
+            let place = |number: u64| {
+                let session = of_session.then_some(77);
+                let ask = Ask { session, ..ask() };
+                first(&placement.explain(&view, &chain(head, 10_000 + number), &ask, minutes(15))).0
+            };
+            (0..100).map(place).collect()
+        };
+        assert!(places(1, false).len() > 1, "{size}");
+        assert_eq!(places(1, true).len(), 1, "{size}: one session, one place");
+        assert_eq!(
+            places(2, true),
+            places(2, false),
+            "{size}: a cold head stays where it is"
+        );
+    }
+}
+
+#[test]
+fn where_nothing_caches_the_less_busy_is_taken_and_what_was_sent_is_still_known() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[2]);
+    (0..2).for_each(|at| member(&mut view, at).caches = false);
+    let prompt = chain(1, 1);
+    let home = send(&placement, &view, &prompt, minutes(1)).candidates[0].deployment.0;
+    member(&mut view, home).load = 9.0;
+    let plan = placement.plan(&view, &prompt, &ask(), minutes(2));
+    assert_eq!(first(&plan), (1 - home, Reason::ByLoad));
+    let sent = plan
+        .candidates
+        .iter()
+        .find(|candidate| candidate.deployment.0 == home)
+        .unwrap();
+    assert_eq!(
+        (sent.sent_tokens, sent.expected_tokens, sent.idle),
+        (4_096, 0, minutes(1))
+    );
 }
 
 #[test]
@@ -92,7 +191,12 @@ fn where_it_was_sent_comes_first_until_the_cache_forgets() {
     let prompt = chain(1, 1);
     let plan = placement.plan(&view, &prompt, &ask(), minutes(1));
     let second = plan.candidates[1].deployment;
-    placement.sent(&prompt, view.tiers[0].members[second.0].seed, minutes(1));
+    placement.sent(
+        &prompt,
+        ask().prompt_tokens,
+        view.tiers[0].members[second.0].seed,
+        minutes(1),
+    );
     let again = placement.plan(&view, &prompt, &ask(), minutes(9));
     assert_eq!(first(&again), (second.0, Reason::Warm));
     assert_eq!(again.candidates[0].expected_tokens, 4_096);
@@ -121,7 +225,7 @@ fn what_is_new_leaves_before_what_may_be_warm() {
     let prompt = chain(1, 1);
     let home = first(&placement.plan(&view, &prompt, &ask(), minutes(1))).0;
     let seed = view.tiers[0].members[home].seed;
-    placement.sent(&prompt, seed, minutes(1));
+    placement.sent(&prompt, ask().prompt_tokens, seed, minutes(1));
     member(&mut view, home).used = 0.97 * LIMIT;
     assert_eq!(
         first(&placement.plan(&view, &prompt, &ask(), minutes(2))),
@@ -277,8 +381,8 @@ proptest! {
             prop_assert!(plan.candidates[from..].iter().all(ejected));
             if let Some(candidate) = plan.candidates.first() {
                 let seed = rendezvous::seed(&format!("a/{}", candidate.deployment.0 + 1));
-                one.sent(&prompt, seed, now);
-                other.sent(&prompt, seed, now);
+                one.sent(&prompt, ask.prompt_tokens, seed, now);
+                other.sent(&prompt, ask.prompt_tokens, seed, now);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Keys: when, which, and whether they stay on.
 
 use super::*;
+use crate::core::placement::heat;
 
 const NOW: Duration = Duration::from_mins(10);
 
@@ -28,9 +29,9 @@ impl Gateway {
     fn key(&mut self, head_blocks: u32, conversation: u64, per_minute: f32) -> Option<CacheKey> {
         let chain = chain(head_blocks, conversation);
         for &id in chain.ids() {
-            self.heat.touch(id, NOW).0.tokens = 1e6;
+            self.heat.touch(id, None, heat::ticks(NOW)).0.tokens = 1e6;
         }
-        let mut requests: SmallVec<[f32; 32]> = (0..head_blocks).map(|_| per_minute).collect();
+        let mut requests: Vec<f32> = (0..head_blocks).map(|_| per_minute).collect();
         requests.push(1.0);
         cache_key(&mut self.heat, &self.trials, Pass::Counts, &chain, &requests, 1.0)
     }

@@ -1,0 +1,152 @@
+//! `emberway usage --misses`: why prompts were not cached, what that cost, and where prompts change too early.
+
+use super::{percent, shown, thousands};
+use crate::columns::columns;
+use crate::core::ledger::drift::sample::Segment;
+use crate::storage::miss_report::{MissFigures, MissReport};
+use crate::storage::misses::DriftFound;
+
+/// Millionths in one.
+const MILLION: f64 = 1_000_000.0;
+
+/// The report as people read it.
+pub(super) fn text(report: &MissReport) -> String {
+    let (since, until) = (shown(Some(report.since_ms)), shown(Some(report.until_ms)));
+    let mut text = format!("misses from {since} to {until}\n\n");
+    if report.misses.is_empty() {
+        text.push_str("no answers were judged\n");
+    } else {
+        let header = ["route", "cause", "requests", "missed", "of prompt", "USD"];
+        text.push_str(&columns(&header, 2, report.misses.iter().map(row).collect()));
+        text.push('\n');
+    }
+    for found in &report.drifts {
+        text.push('\n');
+        text.push_str(&sentence(found));
+    }
+    text.trim_end().to_owned()
+}
+
+fn row(figures: &MissFigures) -> Vec<String> {
+    vec![
+        figures.route.to_string(),
+        figures.cause.as_ref().to_owned(),
+        thousands(figures.requests),
+        thousands(figures.tokens),
+        percent(figures.tokens, figures.prompt_tokens),
+        figures
+            .micro_usd
+            .map_or_else(|| "-".to_owned(), |micro| format!("{:.2}", micro as f64 / MILLION)),
+    ]
+}
+
+/// A finding in words.
+fn sentence(found: &DriftFound) -> String {
+    let drift = &found.drift;
+    let (segment, guess) = match drift.segment {
+        Segment::Tools => ("tools", "a shuffled list, a time or an id?"),
+        Segment::Format => ("response format", "an id, or members in another order?"),
+        Segment::System => ("system prompt", "a time, an id or a shuffled list?"),
+        Segment::Message => ("first message", "a time, an id or a shuffled list?"),
+    };
+    let cost = found
+        .micro_usd_a_day
+        .map_or_else(String::new, |micro| format!(", {} USD", usd(micro as f64 / MILLION)));
+    format!(
+        "{}: {} tokens in ({segment}), {:.0} % of requests differ, and then go on alike: {guess} about {} tokens a day{cost}",
+        found.route,
+        thousands(i64::from(drift.position_tokens)),
+        drift.share * 100.0,
+        rounded(found.tokens_a_day),
+    )
+}
+
+/// An amount that is worth no cents from ten on.
+fn usd(amount: f64) -> String {
+    if amount < 10.0 {
+        format!("{amount:.2}")
+    } else {
+        format!("{amount:.0}")
+    }
+}
+
+/// An extrapolated count, to two digits or so.
+fn rounded(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..1_000_000 => format!("{:.0} k", count as f64 / 1_000.0),
+        _ => format!("{:.1} M", count as f64 / MILLION),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ledger::drift::Drift;
+    use crate::core::ledger::misses::Cause;
+
+    fn figures(cause: Cause, tokens: i64, micro_usd: Option<i64>) -> MissFigures {
+        MissFigures {
+            route: "support-bot".into(),
+            cause,
+            requests: 1_204,
+            tokens,
+            micro_usd,
+            prompt_tokens: 4_000_000,
+        }
+    }
+
+    fn found(tokens_a_day: u64, micro_usd_a_day: Option<u64>) -> DriftFound {
+        DriftFound {
+            route: "support-bot".into(),
+            seen_at_ms: 0,
+            drift: Drift {
+                position_bytes: 1_650,
+                position_tokens: 412,
+                segment: Segment::System,
+                share: 0.97,
+                lost_tokens_per_request: 3_584,
+                requests_seen: 64,
+            },
+            tokens_a_day,
+            micro_usd_a_day,
+        }
+    }
+
+    #[test]
+    fn causes_are_a_table_and_findings_are_sentences() {
+        let report = MissReport {
+            since_ms: 0,
+            until_ms: 3_600_000,
+            misses: vec![
+                figures(Cause::MovedBySpill, 3_100_000, Some(930_000)),
+                figures(Cause::Cold, 0, None),
+            ],
+            drifts: vec![found(3_100_000, Some(38_400_000)), found(9_400, None)],
+        };
+        let expected = "\
+misses from 1970-01-01 00:00Z to 1970-01-01 01:00Z
+
+route        cause           requests     missed  of prompt   USD
+support-bot  moved_by_spill     1,204  3,100,000      77.5%  0.93
+support-bot  cold               1,204          0       0.0%     -
+
+support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \
+about 3.1 M tokens a day, 38 USD
+support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \
+about 9 k tokens a day";
+        assert_eq!(text(&report), expected);
+        let empty = MissReport {
+            misses: Vec::new(),
+            drifts: Vec::new(),
+            ..report
+        };
+        assert!(text(&empty).ends_with("no answers were judged"));
+    }
+
+    #[test]
+    fn amounts_are_as_exact_as_they_deserve() {
+        assert_eq!([0.004, 9.994, 38.4].map(usd), ["0.00", "9.99", "38"]);
+        assert_eq!([999, 12_345, 3_149_999].map(rounded), ["999", "12 k", "3.1 M"]);
+    }
+}

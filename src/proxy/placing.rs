@@ -1,0 +1,160 @@
+//! Asks placement where a request belongs, and keeps its plan until the truth is known.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use smallvec::SmallVec;
+
+use crate::core::placement::plain::{self, Plain};
+use crate::core::placement::plan::{Candidate, Placement, Plan};
+use crate::core::placement::policy::Policy;
+use crate::core::placement::room::Sent;
+use crate::core::placement::rule::Rule;
+use crate::core::placement::shard::CacheKey;
+use crate::core::placement::view::View;
+use crate::core::router::{self, Known};
+use crate::core::topology::{CacheKeys, DeploymentIx, PoolIx, Route};
+use crate::proxy::Gateway;
+use crate::proxy::prompt::Prompt;
+use crate::proxy::state::Live;
+use crate::telemetry::clock;
+
+/// What is remembered of prompts, and the time it is counted in.
+pub struct Memory {
+    /// The memory.
+    pub placement: Placement,
+    started: Instant,
+}
+
+impl Default for Memory {
+    /// Nothing remembered, as of now.
+    fn default() -> Self {
+        Self {
+            placement: Placement::new(Rule::default()),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Memory {
+    /// The time since the gateway began.
+    pub fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+}
+
+/// A request's placement.
+#[derive(Debug)]
+pub struct Placed {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// The key that its plan offers.
+    pub cache_key: Option<CacheKey>,
+    /// Who was planned, with what was expected there.
+    pub candidates: SmallVec<[Candidate; 8]>,
+    /// Prompt tokens that were believed to be cached at one deployment at least.
+    pub warm_tokens: u32,
+    /// Prompt tokens that had been sent to one of them in the last hour.
+    pub sent_tokens: u32,
+    /// Whether its blocks are counted: not where placement does not look at them.
+    pub is_counted: bool,
+    /// Whether the last attempt was sent with the key.
+    pub was_keyed: bool,
+    /// When it was planned, since the gateway's start.
+    pub planned_at: Duration,
+    /// The last attempt, as the deployment's limits count it.
+    pub sent: Option<Sent>,
+    /// Whether the last answer came from another deployment that Azure spilled over to: it says nothing of the one that was asked.
+    pub is_spilled: bool,
+}
+
+impl Placed {
+    /// Of a plan.
+    pub fn of(plan: &Plan, policy: Policy, prompt: Prompt, planned_at: Duration) -> Self {
+        Self {
+            prompt,
+            cache_key: plan.cache_key,
+            candidates: plan.candidates.clone(),
+            warm_tokens: plan.warm_tokens,
+            sent_tokens: plan.sent_tokens,
+            is_counted: policy == Policy::Nested && plan.key.is_some(),
+            was_keyed: false,
+            planned_at,
+            sent: None,
+            is_spilled: false,
+        }
+    }
+
+    /// What was expected of a deployment.
+    pub fn candidate(&self, deployment: DeploymentIx) -> Option<&Candidate> {
+        self.candidates
+            .iter()
+            .find(|candidate| candidate.deployment == deployment)
+    }
+
+    /// The `prompt_cache_key` to send to a deployment, if any. A client's own is never replaced; the caller sees to that.
+    pub fn key_for(&self, live: &Live, deployment: DeploymentIx) -> Option<CacheKey> {
+        let key = self.cache_key?;
+        let is_wanted = match live.config.runtime.snapshot.deployments[deployment.0].cache_keys {
+            CacheKeys::Off => false,
+            CacheKeys::Auto => key.pays,
+            CacheKeys::Always => true,
+        };
+        let state = &live.deployments[deployment.0].state;
+        (is_wanted && state.takes_cache_key(clock::now_ms())).then_some(key)
+    }
+}
+
+/// Plans a request by its route's policy, and counts it.
+pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now: Instant) -> Plan {
+    let view = view(gateway, live, route.pool, now);
+    let Prompt { chain, ask, .. } = prompt;
+    match route.policy.plain() {
+        None => {
+            let since = gateway.memory.since_start(now);
+            gateway.memory.placement.plan(&view, chain, ask, since)
+        }
+        // A head's hash is affinity too.
+        Some(Plain::HeadHash) if !ask.is_cacheable => plain::plan(Plain::LeastBusy, &view, chain, ask, 0),
+        Some(policy) => {
+            let turn = live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed);
+            plain::plan(policy, &view, chain, ask, turn)
+        }
+    }
+}
+
+/// The plan that a request would have now, without counting it.
+pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, prompt: &Prompt, now: Instant) -> Plan {
+    let Prompt { chain, ask, .. } = prompt;
+    match route.policy.plain() {
+        None => {
+            let since = gateway.memory.since_start(now);
+            gateway.memory.placement.explain(view, chain, ask, since)
+        }
+        Some(policy) => {
+            let turn = live.turns[route.pool.0].load(Ordering::Relaxed);
+            plain::plan(policy, view, chain, ask, turn)
+        }
+    }
+}
+
+/// A pool as it is now. Takes each member's locks for a moment.
+pub fn view(gateway: &Gateway, live: &Live, pool: PoolIx, now: Instant) -> View {
+    let since = gateway.memory.since_start(now);
+    let replicas = f64::from(live.config.runtime.snapshot.replicas);
+    router::view(&live.outlines[pool.0], |deployment| {
+        let state = &live.deployments[deployment.0].state;
+        let availability = state.health.lock().availability(now);
+        let learned = state.learned.lock();
+        Known {
+            availability,
+            limit: learned.room.limit(),
+            used: learned.room.used(since, replicas),
+            in_flight: state.in_flight.load(Ordering::Relaxed) as f64,
+            latency: learned.latency.seconds(since),
+            cache_life: learned.truth.cache_life(),
+            lost_before: learned.truth.lost_before(),
+            caches: learned.truth.caches(since),
+        }
+    })
+}
