@@ -129,6 +129,10 @@ placement that does not know the regions, and that lets a head's homes span them
 """
     )
     outage(arguments)
+    print(
+        "Spanning gains next to nothing: a cold head has one home whatever the regions, and one that is hot enough for several soon has\n"
+        "four, which span regions by chance. What carries over an outage is that every head has a next deployment in its order."
+    )
 
 
 main()

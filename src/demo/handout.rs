@@ -9,12 +9,13 @@ use crate::demo::world::Places;
 use crate::load::plan::DEFAULT_API_VERSION;
 
 /// The variables of the environment file with their values.
-fn variables(places: &Places) -> [(&'static str, &str); 5] {
+fn variables(places: &Places) -> [(&'static str, &str); 6] {
     [
         ("GATEWAY_URL", &places.gateway),
         ("GATEWAY_KEY", &places.key),
         ("GATEWAY_MODEL", MAIN_ROUTE),
         ("ADMIN_URL", &places.admin),
+        ("EMBERWAY_ADMIN_URL", &places.admin),
         ("SIMULATOR_URL", &places.control),
     ]
 }
@@ -78,8 +79,13 @@ pub fn beside(path: &Path, process: u32) -> PathBuf {
 /// When `out` cannot be written.
 pub fn tell(out: &mut dyn Write, places: &Places, env_file: &Path) -> io::Result<()> {
     let Places {
-        gateway, admin, key, ..
+        gateway,
+        admin,
+        key,
+        usage,
+        ..
     } = places;
+    let usage = usage.display();
     let env_file = env_file.display();
     write!(
         out,
@@ -96,6 +102,11 @@ With curl:
 
 curl -sS {gateway}/openai/v1/chat/completions -H 'api-key: {key}' -H 'content-type: application/json' \\
   -d '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}'
+
+Where would a prompt go, and why; and why were prompts not cached?
+
+echo '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}' | emberway explain --url {admin} -
+emberway usage --store {usage} --misses
 
 With the official Python package (pip install openai):
 
@@ -150,6 +161,7 @@ mod tests {
         export GATEWAY_KEY=demo-00ff
         export GATEWAY_MODEL=support-bot
         export ADMIN_URL=http://127.0.0.1:9090
+        export EMBERWAY_ADMIN_URL=http://127.0.0.1:9090
         export SIMULATOR_URL=http://127.0.0.1:9100
         ");
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_=:/.- \n".contains(c);
