@@ -95,29 +95,31 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// For each trace and setting one picture, in it one curve a policy, ours on top.
+/// For each trace and setting one picture, in it one curve a policy, ours on top; with and without keys it is two.
 fn hits(runs: &[Finished]) -> Vec<Picture> {
-    type Policies<'a> = Vec<(&'a str, BTreeMap<usize, f64>)>;
-    let mut pictures: BTreeMap<String, Policies<'_>> = BTreeMap::new();
+    type Policies = Vec<(String, BTreeMap<usize, f64>)>;
+    let mut pictures: BTreeMap<String, Policies> = BTreeMap::new();
     for Finished { row, .. } in runs {
+        let name = row.named_policy();
         let policies = pictures.entry(format!("{}, {}", row.trace, row.setting())).or_default();
         let at = policies
             .iter()
-            .position(|(policy, _)| *policy == row.policy)
+            .position(|(policy, _)| *policy == name)
             .unwrap_or_else(|| {
-                policies.push((row.policy, BTreeMap::new()));
+                policies.push((name.clone(), BTreeMap::new()));
                 policies.len() - 1
             });
         policies[at].1.insert(row.replicas, row.hit_of_bound * 100.0);
     }
-    let picture = |(title, mut policies): (String, Policies<'_>)| {
+    let picture = |(title, mut policies): (String, Policies)| {
         let replicas: BTreeSet<usize> = policies.iter().flat_map(|(_, hits)| hits.keys().copied()).collect();
-        policies.sort_by_key(|(policy, _)| *policy == "nested");
+        policies.sort_by_key(|(policy, _)| policy.starts_with("nested"));
+        let last = policies.len() - 1;
         let curves = policies.into_iter().enumerate().map(|(number, (policy, hits))| {
-            let is_ours = policy == "nested";
+            let is_ours = number == last && policy.starts_with("nested");
             let place = |count| replicas.range(..count).count() as f64;
             Curve {
-                name: policy.to_owned(),
+                name: policy,
                 colour: if is_ours { OURS } else { OTHERS[number % OTHERS.len()] },
                 width: if is_ours { 3 } else { 2 },
                 points: hits.into_iter().map(|(count, hit)| (place(count), hit)).collect(),
@@ -166,7 +168,7 @@ fn load(run: &Finished) -> Picture {
         title: format!(
             "{}, {}, {} {gateways}, {}",
             row.trace,
-            row.policy,
+            row.named_policy(),
             row.replicas,
             row.setting()
         ),
@@ -214,6 +216,7 @@ fn paint(text: &mut String, picture: &Picture) -> Result<(), Box<dyn std::error:
             x.0 - 0.1..x.1.max(x.0 + 1.0),
             picture.y_from.unwrap_or(y.0 - margin)..y.1 + margin,
         )?;
+    let digits = usize::from(y.1 - y.0 < 10.0);
     let x_name = |at: &f64| {
         let is_whole = (at - at.round()).abs() < 1e-6;
         let name = picture.x_names.get(at.round() as usize);
@@ -233,7 +236,7 @@ fn paint(text: &mut String, picture: &Picture) -> Result<(), Box<dyn std::error:
             picture.x_names.len()
         })
         .x_label_formatter(&x_name)
-        .y_label_formatter(&|value| format!("{value:.0}"))
+        .y_label_formatter(&|value| format!("{value:.digits$}"))
         .disable_x_mesh()
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(230, 230, 230))

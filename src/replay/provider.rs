@@ -129,8 +129,8 @@ impl Deployment {
 
     /// Lets a request in: tokens of its prompt that were cached.
     pub(super) fn serve(&mut self, request: &Request, block_tokens: u32, idle: f64, key: Option<u64>) -> u32 {
-        self.window.push_back((request.at, request.tokens()));
-        self.used += request.tokens();
+        self.window.push_back((request.at, request.limit_tokens));
+        self.used += request.limit_tokens;
         let machine = self.machine(request, key);
         let cached = self.machines[machine].serve(request, block_tokens, idle);
         if self.hosted_rate.is_some() && cached < HIT_TOKENS_MIN {

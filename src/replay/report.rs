@@ -142,26 +142,27 @@ impl Row {
         cells
     }
 
-    /// What the run was, in words: for plots.
+    /// The policy, with what it was told of keys: for plots.
+    pub fn named_policy(&self) -> String {
+        if self.cache_key == "off" {
+            self.policy.to_owned()
+        } else {
+            format!("{}, keys {}", self.policy, self.cache_key)
+        }
+    }
+
+    /// In which world the run was, in words: for plots.
     pub fn setting(&self) -> String {
         let limit = self
             .limit_factor
             .map_or_else(|| "no limit".to_owned(), |factor| format!("limits x{factor}"));
-        let keys = if self.cache_key == "off" {
-            String::new()
-        } else {
-            format!(", keys {}", self.cache_key)
-        };
         let hosted = self
             .machines
             .zip(self.requests_per_minute)
             .map_or_else(String::new, |(machines, rate)| {
                 format!(", {machines} machines, {rate} a minute")
             });
-        format!(
-            "{} deployments, {limit}, {}{hosted}{keys}",
-            self.deployments, self.provider
-        )
+        format!("{} deployments, {limit}, {}{hosted}", self.deployments, self.provider)
     }
 }
 

@@ -73,7 +73,7 @@ fn look(view: &mut View, asked: &Asked<'_>) {
 fn ask(asked: &Asked<'_>) -> Ask {
     Ask {
         prompt_tokens: asked.request.prompt,
-        total_tokens: asked.request.tokens() as u32,
+        total_tokens: asked.request.limit_tokens as u32,
         is_first_turn: asked.request.is_first_turn,
         is_cacheable: true,
         session: None,

@@ -46,15 +46,10 @@ pub struct Request {
     pub chain: Chain,
     /// Whether it begins a conversation.
     pub is_first_turn: bool,
-    /// Prompt tokens that were really found cached, where the trace tells it.
+    /// Prompt tokens that were really found cached, where the trace tells it; at most those of its blocks, since no more can be replayed.
     pub cached: Option<u32>,
-}
-
-impl Request {
     /// What it counts against a limit.
-    pub fn tokens(&self) -> u64 {
-        u64::from(self.prompt) + u64::from(self.output)
-    }
+    pub limit_tokens: u64,
 }
 
 /// A trace.
@@ -88,7 +83,7 @@ pub struct Actual {
 impl Trace {
     /// All tokens, as limits count them.
     pub fn tokens(&self) -> u64 {
-        self.requests.iter().map(Request::tokens).sum()
+        self.requests.iter().map(|request| request.limit_tokens).sum()
     }
 
     /// From the trace's start to its last request.
@@ -148,6 +143,7 @@ pub(super) struct Raw {
     is_first_turn: Option<bool>,
     deployment: Option<String>,
     cached: Option<u32>,
+    limit_tokens: Option<u32>,
 }
 
 /// Reads a trace: all of it, or one route's requests. `block_tokens` where the file does not say it and it should not be guessed.
@@ -233,7 +229,9 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
     let (mut actual, mut deployments) = (Actual::default(), HashSet::new());
     for request in raw {
         deployments.extend(request.deployment);
-        if let Some(cached) = request.cached {
+        let known_tokens = block_tokens.saturating_mul(request.ids.len() as u32);
+        let cached = request.cached.map(|cached| cached.min(known_tokens));
+        if let Some(cached) = cached {
             actual.requests += 1;
             actual.prompt_tokens += u64::from(request.prompt);
             actual.cached_tokens += u64::from(cached);
@@ -264,7 +262,10 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
             chain: Chain::of(ids.zip(ends)),
             raw: request.ids.into_boxed_slice(),
             is_first_turn: request.is_first_turn.unwrap_or(begins),
-            cached: request.cached,
+            cached,
+            limit_tokens: request
+                .limit_tokens
+                .map_or_else(|| u64::from(request.prompt) + u64::from(request.output), u64::from),
         });
     }
     actual.deployments = deployments.len();

@@ -249,9 +249,9 @@ impl<'a> World<'a> {
         }
         let used = serving.used(request.at);
         match self.limit {
-            Some(limit) if (used + request.tokens()) as f64 > limit => {
+            Some(limit) if (used + request.limit_tokens) as f64 > limit => {
                 self.refused += 1;
-                *rests_until = serving.fits_at(request.tokens(), limit, request.at);
+                *rests_until = serving.fits_at(request.limit_tokens, limit, request.at);
                 false
             }
             _ => true,

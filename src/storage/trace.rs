@@ -1,6 +1,6 @@
 //! A trace of what came: lengths, times and hashes of prompts, which `emberway replay` plays and from which no prompt can be read.
 //!
-//! A request leaves its numbers in a bounded queue and goes on; one thread writes lines ([`file`]). What finds no room, or cannot be
+//! A request leaves its numbers in a bounded queue and goes on; one thread writes lines ([`mod@file`]). What finds no room, or cannot be
 //! written, is dropped and counted.
 //!
 //! **Which requests.** A share of *conversations*, not of requests: requests drawn at random would leave turns without those

@@ -81,7 +81,7 @@ impl<'a> Gateways<'a> {
         let view = self.view(gateway, &ALL, request.at);
         let plan = self.memories[gateway].plan(&view, &request.chain, &ask(request), now);
         let mut order = plan.candidates.iter().map(|candidate| candidate.deployment.0);
-        let fits = |at: &usize| (self.deployments[*at].used(request.at) + request.tokens()) as f64 <= self.limit;
+        let fits = |at: &usize| (self.deployments[*at].used(request.at) + request.limit_tokens) as f64 <= self.limit;
         let Some(taken) = order.find(fits) else { return };
         self.deployments[taken].serve(request, self.trace.block_tokens, IDLE_SECONDS, None);
         let remaining = self.limit - self.deployments[taken].used(request.at) as f64;
@@ -102,7 +102,7 @@ fn seconds(at: f64) -> Duration {
 fn ask(request: &Request) -> Ask {
     Ask {
         prompt_tokens: request.prompt,
-        total_tokens: request.tokens() as u32,
+        total_tokens: request.limit_tokens as u32,
         is_first_turn: request.is_first_turn,
         is_cacheable: true,
         session: None,

@@ -27,6 +27,7 @@ struct RequestLine {
     route: Option<String>,
     deployment: Option<String>,
     cached_tokens: Option<u32>,
+    limit_tokens: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +139,7 @@ fn one(line: RequestLine) -> Result<Raw, String> {
         is_first_turn: line.is_first_turn,
         deployment: line.deployment,
         cached: line.cached_tokens,
+        limit_tokens: line.limit_tokens,
     })
 }
 

@@ -30,7 +30,7 @@ fn requests_plain_and_compressed() {
         ("t", 512, 3)
     );
     let second = &plain.requests[1];
-    assert_eq!((second.at, second.prompt, second.tokens()), (1.5, 1_100, 1_120));
+    assert_eq!((second.at, second.prompt, second.limit_tokens), (1.5, 1_100, 1_120));
     assert_eq!(*second.raw, [7, 8, 40]);
     assert_eq!(second.chain.ids()[..2], plain.requests[0].chain.ids()[..]);
     assert_eq!(second.chain.tokens(3), 1_100);
@@ -91,9 +91,9 @@ fn a_wrong_line_is_named() {
 
 #[test]
 fn what_really_happened_is_read_and_a_route_can_be_picked() {
-    let text = r#"{"timestamp":0,"input_length":1000,"output_length":10,"hash_ids":[7,8],"route":"a","deployment":"x","cached_tokens":512,"status":200}
+    let text = r#"{"timestamp":0,"input_length":1000,"output_length":10,"hash_ids":[7,8],"route":"a","deployment":"x","cached_tokens":512,"limit_tokens":4000,"status":200}
 {"timestamp":5,"input_length":1000,"output_length":10,"hash_ids":[7,9],"route":"a","deployment":"y"}
-{"timestamp":9,"input_length":300,"output_length":10,"hash_ids":[5],"route":"b","deployment":"z","cached_tokens":0,"block_size":512}
+{"timestamp":9,"input_length":300,"output_length":10,"hash_ids":[5],"route":"b","deployment":"z","cached_tokens":700,"block_size":512}
 "#;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.jsonl");
@@ -105,15 +105,13 @@ fn what_really_happened_is_read_and_a_route_can_be_picked() {
         prompt_tokens,
         cached_tokens,
     };
-    assert_eq!(actual(None).unwrap(), (3, told(3, 2, 1_300, 512)));
+    assert_eq!(actual(None).unwrap(), (3, told(3, 2, 1_300, 1_024)));
     assert_eq!(actual(Some("a")).unwrap(), (2, told(2, 1, 1_000, 512)));
-    let cached: Vec<_> = read(&path, None, None)
-        .unwrap()
-        .requests
-        .iter()
-        .map(|request| request.cached)
-        .collect();
-    assert_eq!(cached, [Some(512), None, Some(0)]);
+    let trace = read(&path, None, None).unwrap();
+    let cached: Vec<_> = trace.requests.iter().map(|request| request.cached).collect();
+    assert_eq!(cached, [Some(512), None, Some(512)], "no more than its one block");
+    let counted: Vec<_> = trace.requests.iter().map(|request| request.limit_tokens).collect();
+    assert_eq!(counted, [4_000, 1_010, 310]);
     let message = actual(Some("c")).unwrap_err().to_string();
     assert!(
         message.ends_with("holds no request of the route `c`; it has `a`, `b`"),

@@ -117,6 +117,9 @@ fn of_two_the_quicker_comes_first_and_the_slowest_of_all_only_for_want_of_room()
         view.tiers[0].members[at].used = LIMIT;
     }
     assert_eq!(shares(Plain::Latency, &view, 100)[2], 100);
+    // With two that have room, the choice is always between these two.
+    view.tiers[0].members[1].used = 0.0;
+    assert_eq!(shares(Plain::Latency, &view, 100)[1], 100);
 }
 
 #[test]

@@ -111,6 +111,19 @@ fn a_head_that_is_asked_for_often_has_keys_and_one_that_is_not_has_none() {
 }
 
 #[test]
+fn a_hot_head_is_explained_as_it_is_planned_also_when_it_has_cooled() {
+    let (placement, view) = (Placement::new(Rule::default()), view(&[8]));
+    heat_up(&placement, &view, 1);
+    let mut homes = Vec::new();
+    for minute in [15, 25, 35, 45, 55] {
+        let explained = placement.explain(&view, &chain(1, 7), &ask(), minutes(minute));
+        assert_eq!(explained, placement.plan(&view, &chain(1, 7), &ask(), minutes(minute)));
+        homes.push(explained.homes);
+    }
+    assert!(homes[0] >= 4 && homes[4] == 1, "{homes:?}");
+}
+
+#[test]
 fn what_no_deployment_takes_heats_nothing() {
     let placement = Placement::new(Rule::default());
     let view = view(&[8]);
