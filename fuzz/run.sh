@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
 shift
-[ $# -gt 0 ] || set -- request_splice sse config
+[ $# -gt 0 ] || set -- request_splice canonical sse config
 
 if ! cargo fuzz --version >/dev/null 2>&1; then
     echo "fuzz/run.sh: skipped, cargo-fuzz is not installed (cargo install --locked cargo-fuzz)" >&2

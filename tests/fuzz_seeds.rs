@@ -8,6 +8,8 @@
     reason = "a test stops where its files cannot be read, and names the one that failed"
 )]
 
+#[path = "../fuzz/properties/canonical.rs"]
+mod canonical;
 #[path = "../fuzz/properties/config.rs"]
 mod config;
 #[path = "../fuzz/properties/members.rs"]
@@ -40,6 +42,12 @@ fn check(target: &str, property: fn(&[u8])) {
 #[test]
 fn edited_bodies_keep_what_was_not_edited() {
     check("request_splice", request_splice::check);
+}
+
+#[test]
+fn prompts_have_one_form_however_they_are_written() {
+    check("canonical", canonical::check);
+    check("request_splice", canonical::check);
 }
 
 #[test]

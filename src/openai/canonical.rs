@@ -5,6 +5,7 @@
 //! written. Of what clients write differently for one meaning, this is made alike:
 //!
 //! - a message's `role` comes first, then its `content`, then the rest in the order sent (`LangChain` sends `content` first);
+//! - a called tool's `id`, `type` and `function` come in this order, and of its function `name` and `arguments` (`LangChain` sends `type` first);
 //! - `content: "x"` and `content: [{"type": "text", "text": "x"}]`;
 //! - members that are `null` and those left out, except inside the JSON schemas of tools and responses;
 //! - a string and an array of this one string, as `prompt` or `input`.
@@ -15,10 +16,13 @@
 //! form. Nothing allocates, recurses or fails. Cost: linear; what the sink does not take any more is passed over, which is several times
 //! cheaper.
 
+mod found;
+
 use std::ops::ControlFlow;
 
 use sha2::{Digest as _, Sha256};
 
+use self::found::{Member, find};
 use super::json::{self, Cursor, Written};
 use super::request::{PromptMember, Request};
 use super::stage::Stage;
@@ -188,64 +192,110 @@ impl<S: Sink> Writer<'_, S> {
 
     /// A message, and whether an assistant spoke it.
     fn message(&mut self, cursor: &mut Cursor<'_>) -> bool {
+        let mut is_answer = false;
+        self.object(cursor, MESSAGE, |writer, member, value| match member {
+            Member::First(0) => is_answer = writer.role(value),
+            Member::First(_) => writer.content(value),
+            Member::Other(key) => {
+                writer.string(STRING, key);
+                if value.peek() == Some(b'[') && key.means("tool_calls") {
+                    writer.tool_calls(value);
+                } else {
+                    writer.value(value, Place::Message);
+                }
+            }
+        });
+        is_answer
+    }
+
+    /// An object, of which these members come first, in this order, and then the rest as sent.
+    #[inline]
+    fn object<const N: usize>(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        first: [&str; N],
+        mut member: impl FnMut(&mut Self, Member<'_>, &mut Cursor<'_>),
+    ) {
         cursor.pass();
         self.push(&[OBJECT]);
-        let mut is_answer = false;
-        let role = find(*cursor, "role").map(|mut found| {
-            is_answer = self.role(&mut found.value);
-            found.passed_by(cursor)
-        });
-        let content = find(*cursor, "content").map(|mut found| {
-            self.content(&mut found.value);
-            found.passed_by(cursor)
-        });
+        let mut written = [None; N];
+        for (place, name) in first.iter().enumerate() {
+            written[place] = find(*cursor, name).map(|mut found| {
+                member(self, Member::First(place), &mut found.value);
+                found.passed_by(cursor)
+            });
+        }
         while let Some(key) = cursor.member() {
-            let mut written = [&role, &content].into_iter().flatten();
-            match written.find(|found| found.at == cursor.at()) {
+            match written.iter().flatten().find(|found| found.at == cursor.at()) {
                 Some(found) => *cursor = found.value,
                 None if cursor.peek() == Some(b'n') => cursor.skip(),
-                None => {
-                    self.string(STRING, key);
-                    self.value(cursor, Place::Message);
-                }
+                None => member(self, Member::Other(key), cursor),
             }
         }
         self.push(&[END]);
-        is_answer
+    }
+
+    /// The tools that an assistant called.
+    fn tool_calls(&mut self, cursor: &mut Cursor<'_>) {
+        cursor.pass();
+        self.push(&[ARRAY]);
+        while cursor.element() {
+            if cursor.peek() == Some(b'{') {
+                self.object(cursor, CALL, |writer, member, value| match member {
+                    Member::First(2) if value.peek() == Some(b'{') => {
+                        writer.string_of(CALL[2]);
+                        writer.object(value, CALLED, |writer, member, value| {
+                            writer.named(CALLED, member, value);
+                        });
+                    }
+                    _ => writer.named(CALL, member, value),
+                });
+            } else {
+                self.value(cursor, Place::Message);
+            }
+        }
+        self.push(&[END]);
+    }
+
+    /// A member with its key, unless it is null.
+    fn named<const N: usize>(&mut self, first: [&str; N], member: Member<'_>, value: &mut Cursor<'_>) {
+        if value.peek() == Some(b'n') {
+            return value.skip();
+        }
+        match member {
+            Member::First(place) => self.string_of(first[place]),
+            Member::Other(key) => self.string(STRING, key),
+        }
+        self.value(value, Place::Message);
+    }
+
+    fn string_of(&mut self, key: &str) {
+        self.push(&[STRING]);
+        self.push(key.as_bytes());
     }
 
     /// A message's role, and whether it is the assistant's.
     fn role(&mut self, value: &mut Cursor<'_>) -> bool {
         if value.peek() != Some(b'"') {
-            self.member(ROLE, value);
+            self.named(MESSAGE, Member::First(0), value);
             return false;
         }
         let role = value.string();
-        self.push(ROLE);
+        self.string_of(MESSAGE[0]);
         self.string(STRING, role);
         role.means("assistant")
-    }
-
-    /// A member of a message, whose key is written with its mark, unless it is null.
-    fn member(&mut self, key: &[u8], value: &mut Cursor<'_>) {
-        if value.peek() == Some(b'n') {
-            value.skip();
-        } else {
-            self.push(key);
-            self.value(value, Place::Message);
-        }
     }
 
     /// A message's content: parts, of which a string is one.
     fn content(&mut self, cursor: &mut Cursor<'_>) {
         match cursor.peek() {
             Some(b'"') => {
-                self.push(CONTENT);
+                self.string_of(MESSAGE[1]);
                 self.push(&[ARRAY]);
                 self.text(TEXT, cursor);
             }
             Some(b'[') => {
-                self.push(CONTENT);
+                self.string_of(MESSAGE[1]);
                 self.push(&[ARRAY]);
                 cursor.pass();
                 while cursor.element() {
@@ -257,7 +307,7 @@ impl<S: Sink> Writer<'_, S> {
                     }
                 }
             }
-            _ => return self.member(CONTENT, cursor),
+            _ => return self.named(MESSAGE, Member::First(1), cursor),
         }
         self.push(&[END]);
     }
@@ -358,9 +408,12 @@ impl<S: Sink> Writer<'_, S> {
     }
 }
 
-/// The keys of a message that come first.
-const ROLE: &[u8] = &[STRING, b'r', b'o', b'l', b'e'];
-const CONTENT: &[u8] = &[STRING, b'c', b'o', b'n', b't', b'e', b'n', b't'];
+/// The members of a message that come first.
+const MESSAGE: [&str; 2] = ["role", "content"];
+/// Those of a call of a tool.
+const CALL: [&str; 3] = ["id", "type", "function"];
+/// Those of the function that is called.
+const CALLED: [&str; 2] = ["name", "arguments"];
 
 /// What a segment of this kind is, which begins here.
 fn part(kind: Kind, mut cursor: Cursor<'_>) -> Part {
@@ -385,45 +438,6 @@ fn part(kind: Kind, mut cursor: Cursor<'_>) -> Part {
     } else {
         Part::Message
     }
-}
-
-/// A member of an object.
-#[derive(Debug, Clone, Copy)]
-struct Found<'a> {
-    /// Where its value begins.
-    at: usize,
-    /// Its value; behind it, once it is written.
-    value: Cursor<'a>,
-    /// Whether it comes first of those that were looked at.
-    is_first: bool,
-}
-
-impl<'a> Found<'a> {
-    /// It is written: a cursor that stands right before it goes on.
-    fn passed_by(self, cursor: &mut Cursor<'a>) -> Self {
-        if self.is_first {
-            *cursor = self.value;
-        }
-        self
-    }
-}
-
-/// The first member of this name from here on.
-#[inline]
-fn find<'a>(mut cursor: Cursor<'a>, name: &str) -> Option<Found<'a>> {
-    let mut is_first = true;
-    while let Some(key) = cursor.member() {
-        if key.means(name) {
-            return Some(Found {
-                at: cursor.at(),
-                value: cursor,
-                is_first,
-            });
-        }
-        cursor.skip();
-        is_first = false;
-    }
-    None
 }
 
 /// The text of a part that is nothing but text, and where it ends.

@@ -1,22 +1,14 @@
 //! A prompt as the provider's cache sees it: a chain of block ids, each of which names everything before it too.
 //!
 //! The prompt's canonical text, in the provider's cache order, is cut into blocks of [`BLOCK_BYTES`], and at the end of each
-//! segment (a tool, a message). Equal ids mean equal beginnings inside one pool, and no id tells a byte of the prompt. Ids are made
-//! by SHA-256, because they decide who shares a deployment with whom, and a client must not be able to choose them:
+//! segment (a tool, a message). A block's id is the 128-bit HighwayHash of the id before it and the block's text, under a key that is the SHA-256 of the
+//! pool's name. So equal ids mean equal beginnings inside one pool, on every gateway alike, and no id tells a byte of the prompt.
 //!
-//! - the state of SHA-256's compression begins as the SHA-256 of the pool's name, and takes in the text in chunks of 64 bytes;
-//! - after each block of full length, the first 128 bits of the state are the block's id;
-//! - a shorter block ends in a chunk of what is left of it, zeros, and its length in two bytes, and before this chunk the state is changed
-//!   by a constant, so that no longer block can look like it.
-//!
-//! This is the construction of SHA-256 itself but for its end: two prompts with one id would be a collision of its compression, or
-//! two states that differ by just that constant, which is as hard to find.
-//!
-//! Cost: eight compressions a block, which is hashing the text once; memory for at most [`BLOCKS_MAX`] blocks, taken once.
+//! Cost: the text copied and hashed once, memory for at most [`BLOCKS_MAX`] blocks, taken once. Why this hash: `docs/adr/0014-block-hash.md`.
 //! What canonical means is the caller's: this file hashes the bytes it is given.
 
-use sha2::block_api::compress256;
-use sha2::{Digest, Sha256};
+use highway::{HighwayHash as _, HighwayHasher, Key};
+use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
 /// Length of a block: about 128 tokens, the step in which the provider's hits grow.
@@ -82,26 +74,15 @@ impl Chain {
     }
 }
 
-/// What one compression takes in.
-const CHUNK_BYTES: usize = 64;
-/// What the state is changed by before a short block is closed: what SHA-224 begins with, so nobody can have chosen it.
-const CLOSING: [u32; 8] = [
-    0xc105_9ed8,
-    0x367c_d507,
-    0x3070_dd17,
-    0xf70e_5939,
-    0xffc0_0b31,
-    0x6858_1511,
-    0x64f9_8fa7,
-    0xbefa_4fa4,
-];
+/// Bytes of an id.
+const ID_BYTES: usize = size_of::<BlockId>();
 
 /// Cuts a prompt into blocks as its text comes.
 #[derive(Debug)]
 pub struct ChainBuilder {
-    state: [u32; 8],
-    /// The beginning of a chunk that is not yet taken in: as many bytes as the block has beyond whole chunks.
-    pending: [u8; CHUNK_BYTES],
+    key: Key,
+    /// The id before the open block, then the block's text.
+    open: [u8; ID_BYTES + BLOCK_BYTES],
     /// Bytes of the open block.
     filled: usize,
     read: usize,
@@ -112,14 +93,14 @@ impl ChainBuilder {
     /// Begins a chain. Chains of different scopes (pools) have no id in common.
     pub fn new(scope: &str) -> Self {
         let seed = Sha256::digest(scope.as_bytes());
-        let (words, _) = seed.as_chunks::<4>();
-        let mut state = [0; 8];
-        for (word, bytes) in state.iter_mut().zip(words) {
-            *word = u32::from_be_bytes(*bytes);
+        let (words, _) = seed.as_chunks::<8>();
+        let mut key = [0; 4];
+        for (word, bytes) in key.iter_mut().zip(words) {
+            *word = u64::from_le_bytes(*bytes);
         }
         Self {
-            state,
-            pending: [0; CHUNK_BYTES],
+            key: Key(key),
+            open: [0; ID_BYTES + BLOCK_BYTES],
             filled: 0,
             read: 0,
             chain: Chain::default(),
@@ -131,7 +112,10 @@ impl ChainBuilder {
         while !text.is_empty() && !self.is_full() {
             let room = (BLOCK_BYTES - self.filled).min(DEPTH_BYTES - self.read);
             let (taken, rest) = text.split_at(text.len().min(room));
-            self.take(taken);
+            let begin = ID_BYTES + self.filled;
+            self.open[begin..begin + taken.len()].copy_from_slice(taken);
+            self.filled += taken.len();
+            self.read += taken.len();
             text = rest;
             if self.filled == BLOCK_BYTES {
                 self.cut();
@@ -139,41 +123,19 @@ impl ChainBuilder {
         }
     }
 
-    /// Takes in text that fits into the open block.
-    fn take(&mut self, text: &[u8]) {
-        let open = self.filled % CHUNK_BYTES;
-        self.filled += text.len();
-        self.read += text.len();
-        let (first, text) = text.split_at(text.len().min((CHUNK_BYTES - open) % CHUNK_BYTES));
-        self.pending[open..open + first.len()].copy_from_slice(first);
-        if open + first.len() == CHUNK_BYTES {
-            compress256(&mut self.state, std::slice::from_ref(&self.pending));
-        }
-        let (chunks, rest) = text.as_chunks::<CHUNK_BYTES>();
-        if !chunks.is_empty() {
-            compress256(&mut self.state, chunks);
-        }
-        self.pending[..rest.len()].copy_from_slice(rest);
-    }
-
     /// Ends the block here: a segment ends.
     pub fn cut(&mut self) {
         if self.filled == 0 || self.chain.len() == BLOCKS_MAX {
             return;
-        }
-        if self.filled < BLOCK_BYTES {
-            self.close();
         }
         if self.chain.ids.len() == self.chain.ids.inline_size() {
             // Once for a long prompt, not at every doubling.
             self.chain.ids.reserve_exact(BLOCKS_MAX);
             self.chain.ends.reserve_exact(BLOCKS_MAX);
         }
-        let id = self
-            .state
-            .iter()
-            .take(4)
-            .fold(0, |id, &word| id << 32 | u128::from(word));
+        let [low, high] = HighwayHasher::new(self.key).hash128(&self.open[..ID_BYTES + self.filled]);
+        let id = u128::from(high) << 64 | u128::from(low);
+        self.open[..ID_BYTES].copy_from_slice(&id.to_le_bytes());
         self.chain.ids.push(BlockId(id));
         self.chain.ends.push((self.read / BYTES_PER_TOKEN) as u32);
         self.filled = 0;
@@ -182,24 +144,6 @@ impl ChainBuilder {
     /// Blocks so far, without the one that is open.
     pub fn blocks(&self) -> usize {
         self.chain.len()
-    }
-
-    /// Takes in what is left of a short block, and its length.
-    fn close(&mut self) {
-        let length = (self.filled as u16).to_be_bytes();
-        let mut rest = self.filled % CHUNK_BYTES;
-        if rest > CHUNK_BYTES - length.len() {
-            self.pending[rest..].fill(0);
-            compress256(&mut self.state, std::slice::from_ref(&self.pending));
-            rest = 0;
-        }
-        let (zeros, last) = self.pending[rest..].split_at_mut(CHUNK_BYTES - length.len() - rest);
-        zeros.fill(0);
-        last.copy_from_slice(&length);
-        for (word, closing) in self.state.iter_mut().zip(CLOSING) {
-            *word ^= closing;
-        }
-        compress256(&mut self.state, std::slice::from_ref(&self.pending));
     }
 
     /// Whether more text would change nothing.
@@ -291,25 +235,31 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_block_is_sha_256_but_for_its_padding() {
-        // The same by the whole hash: of the text after a first chunk, from a state that only the scope decides.
-        let text: String = (0..BLOCK_BYTES).map(|at| char::from(b'a' + (at % 26) as u8)).collect();
-        let mut state = [0; 8];
-        for (word, bytes) in state.iter_mut().zip(Sha256::digest("p").chunks(4)) {
-            *word = u32::from_be_bytes(bytes.try_into().expect("four bytes"));
-        }
-        compress256(&mut state, text.as_bytes().as_chunks().0);
-        let id = state[..4].iter().fold(0, |id, &word| id << 32 | u128::from(word));
-        assert_eq!(chain("p", &[&text]).ids(), [BlockId(id)]);
-    }
-
-    #[test]
     fn ids_are_fixed_for_ever() {
         // Replicas of different versions must agree, so these values may never change.
         assert_eq!(
             chain("pool", &["system"]).ids(),
-            [BlockId(253_714_734_157_142_628_521_213_273_298_824_855_839)]
+            [BlockId(122_702_219_535_340_639_573_521_135_890_894_496_959)]
         );
+    }
+
+    #[test]
+    fn every_machine_makes_the_same_ids() {
+        // What a machine without vector instructions would make of it.
+        let text: String = ('!'..='~').cycle().take(BLOCK_BYTES + 77).collect();
+        let key = ChainBuilder::new("p").key;
+        let mut before = 0_u128;
+        for (id, block) in chain("p", &[&text])
+            .ids()
+            .iter()
+            .zip(text.as_bytes().chunks(BLOCK_BYTES))
+        {
+            let input = [&before.to_le_bytes(), block].concat();
+            let [low, high] = highway::PortableHash::new(key).hash128(&input);
+            before = u128::from(high) << 64 | u128::from(low);
+            assert_eq!(id.0, before);
+        }
+        assert_ne!(before, 0);
     }
 
     proptest! {

@@ -152,6 +152,21 @@ fn what_clients_write_differently_for_one_meaning_is_alike() {
         &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","index":null}]}]"#),
     ]);
     same(&[
+        &messages(
+            r#"[{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]}]"#,
+        ),
+        &messages(
+            r#"[{"tool_calls":[{"function":{"arguments":"{}","name":"f"},"type":"function","id":"1"}],"role":"assistant"}]"#,
+        ),
+        &messages(
+            r#"[{"role":"assistant","tool_calls":[{"index":null,"type":"function","id":"1","function":{"name":"f","arguments":"{}","x":null}}]}]"#,
+        ),
+    ]);
+    same(&[
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","custom":{"b":1},"type":"custom"},"x"]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"type":"custom","id":"1","custom":{"b":1}},"x"]}]"#),
+    ]);
+    same(&[
         &messages(r#"[{"role":"tool","tool_call_id":"1","content":"x"}]"#),
         &messages(r#"[{"content":"x","role":"tool","tool_call_id":"1"}]"#),
     ]);
@@ -183,6 +198,13 @@ fn what_means_something_else_is_different() {
         &messages(r#"[{"role":"user","content":{"type":"text","text":"x"}}]"#),
         &messages(r#"[{"role":"user","content":"x","content":"x"}]"#),
         &messages(r#"["x"]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f"}}]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","function":{"arguments":"f"}}]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","name":"f"}]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1"},{"function":{"name":"f"}}]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","type":"1"}]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","custom":{"a":1,"b":1}}]}]"#),
+        &messages(r#"[{"role":"assistant","tool_calls":[{"id":"1","custom":{"b":1,"a":1}}]}]"#),
         r#"{"prompt":"x"}"#,
         r#"{"prompt":"x","tools":["x"]}"#,
         r#"{"prompt":"x","response_format":"x"}"#,
