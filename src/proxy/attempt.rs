@@ -19,7 +19,7 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
-use crate::proxy::learn::learn;
+use crate::proxy::learn::{Lesson, learn};
 use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::placing::Placed;
 use crate::proxy::state::{DeploymentState, InFlight};
@@ -96,7 +96,7 @@ impl Attempt<'_> {
         let verdict = self.learn_limits(context, &result, classify(end), sent, now);
         context.end_attempt(end, verdict, now);
         if verdict.effect != Effect::Nothing {
-            learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
+            learn(self.call.live, self.deployment, Lesson::of(end, verdict));
             in_flight.has_taught();
         }
         match result {

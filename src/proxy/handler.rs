@@ -174,7 +174,7 @@ fn identify(
 /// The route for a model name, if this client may use it.
 fn find_route(live: &Live, context: &RequestContext, model: Option<&str>) -> Result<RouteIx, ProxyError> {
     let snapshot = &live.config.runtime.snapshot;
-    let known = || error::list_models(headers::models_of(live, context).iter().map(String::as_str));
+    let known = || error::list_names(headers::models_of(live, context).iter().map(String::as_str));
     let model = model.ok_or_else(|| ProxyError::MissingModel(known()))?;
     let may_use = |client: ClientIx, route: RouteIx| snapshot.clients[client.0].routes.allows(route);
     snapshot

@@ -18,7 +18,7 @@ use crate::proxy::commit::Begun;
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::headers;
-use crate::proxy::learn::learn;
+use crate::proxy::learn::{Lesson, learn};
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
@@ -90,7 +90,7 @@ pub async fn relay(
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        learn(live, deployment, AttemptOutcome::Success, Effect::Works);
+        learn(live, deployment, Lesson::begun(AttemptOutcome::Success, Effect::Works));
     }
     conclude(downstream, context, live, deployment, end).await
 }
@@ -181,7 +181,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
+            learn(live, deployment, Lesson::begun(AttemptOutcome::Broken, Effect::Failure));
             if context.streamed {
                 return Ok(());
             }
