@@ -72,7 +72,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         sampler.as_mut(),
     );
     if let Some(sampler) = sampler {
-        gateway.misses.sample(&route.id, sampler);
+        gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
     }
     let now = Instant::now();
     let plan = placing::plan(gateway, &live, route, &prompt, now);
