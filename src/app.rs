@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::admin::{self, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
+use crate::admin::{self, AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::secrets::{Secret, Variables};
 use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
@@ -438,6 +438,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 name: deployment.deployment.to_string(),
                 in_flight: deployment.in_flight,
                 breaker: deployment.breaker.into(),
+                alarm: deployment.alarm.map(AlarmStatus::from),
                 limit_tokens_per_minute: deployment.limit_tokens_per_minute,
                 limit_used: deployment.limit_used,
                 cache_life_s: deployment.cache_life_s,

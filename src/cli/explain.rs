@@ -119,7 +119,11 @@ fn shown(explanation: &Explanation) -> String {
     text.push_str("\n\n");
     text.push_str(&candidates(explanation));
     let ejected = explanation.candidates.iter().filter_map(|candidate| {
-        let (name, after) = (&candidate.deployment, candidate.probed_in_s?);
+        let (name, share) = (&candidate.deployment, 100.0 * candidate.share_of_plans);
+        let Some(after) = candidate.probed_in_s else {
+            let text = format!("{name} recovers: {share:.0} % of plans count on it by now, to the others it is a last resort");
+            return (share < 100.0).then_some(text);
+        };
         Some(if candidate.breaker == "open" {
             format!("{name} is ejected, so it is tried last: its breaker is open, and a request may probe it in {after:.1} s")
         } else {

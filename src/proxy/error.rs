@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::HeaderName;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
 use crate::core::ids::{DeploymentId, Region};
@@ -64,6 +65,16 @@ pub enum ProxyError {
     /// The body cannot be understood.
     #[error("{0}")]
     BadBody(#[from] RequestError),
+    /// A header of the gateway's own says what it cannot mean.
+    #[error("the header `{name}` is `{value}`; it takes {wanted}")]
+    BadHeader {
+        /// Which.
+        name: HeaderName,
+        /// What it says, cut.
+        value: String,
+        /// What it takes.
+        wanted: String,
+    },
     /// The body's chunks cannot be told apart.
     #[error("the chunked encoding of the request body is malformed")]
     BadFraming,
@@ -157,6 +168,8 @@ pub enum RefusalReason {
     InvalidHead,
     /// See [`ProxyError::BadBody`] and [`ProxyError::BadFraming`].
     InvalidBody,
+    /// See [`ProxyError::BadHeader`].
+    InvalidHeader,
     /// See [`ProxyError::MissingModel`].
     MissingModel,
     /// See [`ProxyError::UnknownModel`].
@@ -190,6 +203,7 @@ impl ProxyError {
             Self::Stopping => RefusalReason::GatewayStopping,
             Self::BadHead => RefusalReason::InvalidHead,
             Self::BadBody(_) | Self::BadFraming => RefusalReason::InvalidBody,
+            Self::BadHeader { .. } => RefusalReason::InvalidHeader,
             Self::MissingModel(_) => RefusalReason::MissingModel,
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
@@ -214,7 +228,9 @@ impl ProxyError {
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Stopping | Self::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadHead | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
+            Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Misconfigured { .. } | Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => {
                 StatusCode::BAD_GATEWAY

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::placement::plan::Plan;
 use crate::core::placement::view::{Member, State, View};
-use crate::core::recovery::health::Availability;
+use crate::core::recovery::health::{Availability, Health};
 use crate::core::topology::RouteIx;
 use crate::openai::error as wire_error;
 use crate::openai::request;
@@ -92,8 +92,10 @@ pub struct CandidateShown {
     pub room: Option<f64>,
     /// Attempts running there.
     pub in_flight: f64,
-    /// Its circuit breaker: `closed`, `half_open`, `open`.
+    /// Its circuit breaker, or its resource's where that is worse: `closed`, `half_open`, `open`.
     pub breaker: String,
+    /// Part of the plans that may count on it, 0 to 1: less than 1 for a while after its breaker has closed. To the others it is a last resort.
+    pub share_of_plans: f64,
     /// Seconds until one request may probe it, at the latest, where its breaker keeps all others away; it is tried last until then.
     pub probed_in_s: Option<f64>,
 }
@@ -161,9 +163,13 @@ pub fn explain(
     let route = find_route(&live, request.model.as_deref())?;
     let route = &snapshot.routes[route.0];
     let pool = &snapshot.pools[route.pool.0];
-    let scope = Scope { pool: &pool.id, client };
+    let scope = Scope {
+        pool: &pool.id,
+        chain: live.chain_keys[route.pool.0],
+        client,
+    };
     let prompt = prompt::read(scope, &request, WireOperation::Chat, headers, None);
-    let view = placing::view(gateway, &live, route.pool, now);
+    let view = placing::view_as_seen(gateway, &live, route.pool, now);
     let plan = placing::explain(gateway, &live, route, &view, &prompt, now);
     Ok(Explanation {
         route: route.id.to_string(),
@@ -241,6 +247,8 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
         let (tier, member) = members(view).find(|(_, member)| member.deployment == candidate.deployment)?;
         let deployment = &snapshot.deployments[candidate.deployment.0];
         let health = live.deployments[candidate.deployment.0].state.health.lock().clone();
+        let of_resource = live.resource_state(candidate.deployment).health.lock().clone();
+        let share = |health: &Health| health.share(&live.rules, now);
         Some(CandidateShown {
             deployment: deployment.id.to_string(),
             region: snapshot.resources[deployment.resource.0].region.to_string(),
@@ -250,9 +258,12 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
             limit: Some(member.limit).filter(|limit| limit.is_finite()),
             room: Some(candidate.room).filter(|room| room.is_finite()),
             in_flight: member.load,
-            breaker: health.state(now).as_ref().to_owned(),
-            probed_in_s: match health.availability(now) {
-                Availability::Ejected(until) => Some(until.saturating_duration_since(now).as_secs_f64()),
+            breaker: health.state(now).max(of_resource.state(now)).as_ref().to_owned(),
+            share_of_plans: share(&health).min(share(&of_resource)),
+            probed_in_s: match health.availability(now).and(of_resource.availability(now)) {
+                Availability::Ejected(until) | Availability::Unusable(until) => {
+                    Some(until.saturating_duration_since(now).as_secs_f64())
+                }
                 Availability::Ready | Availability::Probe | Availability::Resting(_) => None,
             },
         })
@@ -265,9 +276,11 @@ fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
     let snapshot = &live.config.runtime.snapshot;
     let resting = members(view).filter(|(_, member)| member.state == State::Resting);
     let shown = resting.map(|(tier, member)| {
-        let health = live.deployments[member.deployment.0].state.health.lock().clone();
-        // Over where another request's answer has just ended it.
-        let left = health.rests_until(now).map_or(Duration::ZERO, |until| until - now);
+        let left = match live.availability(member.deployment, now) {
+            Availability::Resting(until) => until.saturating_duration_since(now),
+            // Another request's answer has just ended it.
+            _ => Duration::ZERO,
+        };
         LeftOut {
             deployment: snapshot.deployments[member.deployment.0].id.to_string(),
             why: "resting".to_owned(),

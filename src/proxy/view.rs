@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use crate::core::ledger::idle;
 use crate::core::placement::hot::HotHead;
 use crate::core::recovery::health::Availability;
-use crate::core::topology::{Deployment, Pool};
+use crate::core::topology::{Deployment, Pool, Resource};
 use crate::proxy::Gateway;
-use crate::proxy::state::{Live, LiveDeployment};
+use crate::proxy::state::{Live, LiveDeployment, LiveResource};
 use crate::storage::queue::UsageStats;
 use crate::storage::trace::TraceStats;
-use crate::telemetry::view::{DeploymentView, FleetView, PlacementView, PoolView, RouteView, TraceView, UsageView};
+use crate::telemetry::view::{
+    DeploymentView, FleetView, PlacementView, PoolView, ResourceView, RouteView, TraceView, UsageView,
+};
 
 /// Describes the gateway as it is now. Linear in routes, pools and deployments; takes each deployment's lock for a moment.
 pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
@@ -21,10 +23,11 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
         routes: snapshot
             .routes
             .iter()
-            .zip(&live.routes_in_flight)
-            .map(|(route, running)| RouteView {
+            .zip(&live.routes)
+            .map(|(route, state)| RouteView {
                 route: route.id.clone(),
-                in_flight: running.load(Ordering::Relaxed),
+                in_flight: state.in_flight.load(Ordering::Relaxed),
+                waiting: state.queue.len() as u64,
             })
             .collect(),
         pools: snapshot.pools.iter().map(|pool| pool_view(&live, pool, now)).collect(),
@@ -34,6 +37,7 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
             .zip(&live.deployments)
             .map(|(deployment, known)| deployment_view(gateway, &live, deployment, known, now, now_ms))
             .collect(),
+        resources: resource_views(&live, now),
         placement: placement_view(gateway, now),
         held_body_bytes: gateway.budget.held() as u64,
         client_connections: gateway.clients.open() as u64,
@@ -61,6 +65,15 @@ fn pool_view(live: &Live, pool: &Pool, now: Instant) -> PoolView {
     }
 }
 
+fn resource_views(live: &Live, now: Instant) -> Vec<ResourceView> {
+    let resources = live.config.runtime.snapshot.resources.iter().zip(&live.resources);
+    let view = |(resource, known): (&Resource, &LiveResource)| ResourceView {
+        resource: resource.id.clone(),
+        breaker: known.state.health.lock().state(now),
+    };
+    resources.map(view).collect()
+}
+
 fn deployment_view(
     gateway: &Gateway,
     live: &Live,
@@ -83,13 +96,18 @@ fn deployment_view(
         (room.limit(), room.used(since, replicas), cache_life_s)
     };
     let health = known.state.health.lock().clone();
+    let (resource_breaker, resource_alarm) = {
+        let resource = live.resources[deployment.resource.0].state.health.lock();
+        (resource.state(now), resource.alarm())
+    };
     let last_success = Some(known.state.last_success_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
     let first_seen = Some(known.state.first_seen_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
     let to_ms = |until: Instant| now_ms + duration_ms(until.saturating_duration_since(now));
     DeploymentView {
         deployment: deployment.id.clone(),
         in_flight: known.state.in_flight.load(Ordering::Relaxed),
-        breaker: health.state(now),
+        breaker: health.state(now).max(resource_breaker),
+        alarm: health.alarm().or(resource_alarm),
         limit_tokens_per_minute: limit.is_finite().then_some(limit as u64),
         limit_used: limit.is_finite().then(|| used / limit),
         cache_life_s,

@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncReadExt as _;
 
-use crate::harness::{Answer, Setup, World, preset, read};
+use crate::harness::{Answer, Setup, World, eventually, preset, read};
 use crate::placement::turn;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,6 +166,43 @@ async fn an_explanation_tells_tiers_ejections_and_rests() {
     ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_one_that_recovers_takes_nothing_from_its_share() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 1, open_for: 10ms",
+        slow_start: "10m",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 1, preset("server_error"));
+    assert_eq!(world.ask(turn(1)).await.header("x-emberway-deployment"), "b/ft");
+    eventually("a probe that closes the breaker", || async {
+        let answer = world.ask(turn(1)).await;
+        (answer.header("x-emberway-deployment") == "a/ft").then_some(())
+    })
+    .await;
+    for look in 0..25 {
+        let explained = world.explain(&turn(1)).await.json();
+        let [first, last] = [&explained["candidates"][0], &explained["candidates"][1]];
+        assert_eq!(
+            (&first["deployment"], &last["deployment"]),
+            (&"b/ft".into(), &"a/ft".into()),
+            "{look}"
+        );
+        assert_eq!(
+            (&last["reason"], &last["breaker"]),
+            (&"last_resort".into(), &"closed".into())
+        );
+        let share = last["share_of_plans"].as_f64().unwrap();
+        assert!((0.1..0.2).contains(&share), "{explained}");
+    }
+    let text = world.explained_by_command_line(&turn(1)).await;
+    assert!(
+        text.contains("a/ft recovers: 10 % of plans count on it by now"),
+        "{text}"
+    );
 }
 
 impl World {
