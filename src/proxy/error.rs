@@ -127,6 +127,16 @@ pub enum ProxyError {
         /// Where.
         region: Region,
     },
+    /// Nothing within the bounds of the route's residency could answer, and nothing outside may be asked.
+    #[error("{error}; this model is bound to {}, and the {excluded} other deployments of its pool are not used", .regions.join(", "))]
+    Fenced {
+        /// What would have been said without.
+        error: Box<Self>,
+        /// The regions.
+        regions: Vec<String>,
+        /// How many deployments are not used.
+        excluded: usize,
+    },
     /// Every attempt failed, and no upstream answer is worth passing on.
     #[error("no deployment behind this model gave an answer: {0}")]
     Exhausted(Exhausted),
@@ -194,6 +204,7 @@ impl ProxyError {
     /// The stable name: `code` in the body, label in logs and metrics.
     pub fn reason(&self) -> RefusalReason {
         match self {
+            Self::Fenced { error, .. } => error.reason(),
             Self::NotServed { .. } => RefusalReason::NotServed,
             Self::WrongMethod { .. } => RefusalReason::MethodNotAllowed,
             Self::Unauthorized(_) => RefusalReason::InvalidApiKey,
@@ -219,6 +230,7 @@ impl ProxyError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Fenced { error, .. } => error.status(),
             Self::NotServed { .. } | Self::UnknownModel { .. } | Self::DeploymentMissing { .. } => {
                 StatusCode::NOT_FOUND
             }
@@ -248,6 +260,7 @@ impl ProxyError {
         let code = match self {
             // Azure's own spelling, which programs compare with.
             Self::DeploymentMissing { .. } => "DeploymentNotFound",
+            Self::Fenced { error, .. } if matches!(**error, Self::DeploymentMissing { .. }) => "DeploymentNotFound",
             _ => self.reason().into(),
         };
         error::body(&self.to_string(), self.kind(), param, code)
@@ -266,6 +279,7 @@ impl ProxyError {
     /// When it makes sense to try again; none where the client's library should use its own judgement.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Fenced { error, .. } => error.retry_after(),
             Self::Resting { after, .. } => Some(*after),
             Self::Busy | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
@@ -274,6 +288,9 @@ impl ProxyError {
 
     /// Whether trying again cannot help, so that client libraries are told not to.
     pub fn is_final(&self) -> bool {
+        if let Self::Fenced { error, .. } = self {
+            return error.is_final();
+        }
         matches!(
             self,
             Self::Misconfigured { .. } | Self::Exhausted(Exhausted::CredentialRefused)
