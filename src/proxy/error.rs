@@ -19,8 +19,8 @@ use crate::openai::target;
 /// Longest piece of a client's text that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 100;
 
-/// Most model names listed in an error.
-const MODELS_LISTED_MAX: usize = 20;
+/// Most names listed in an error.
+const NAMES_LISTED_MAX: usize = 20;
 
 /// Why the gateway refuses or gives up a request.
 #[derive(Debug, thiserror::Error)]
@@ -306,14 +306,14 @@ pub fn echo(text: &str) -> String {
     }
 }
 
-/// Model names for an error message.
-pub fn list_models<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// Configured names for an error message.
+pub fn list_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() {
         return "none".to_owned();
     }
-    let more = names.len().saturating_sub(MODELS_LISTED_MAX);
-    names.truncate(MODELS_LISTED_MAX);
+    let more = names.len().saturating_sub(NAMES_LISTED_MAX);
+    names.truncate(NAMES_LISTED_MAX);
     let tail = if more > 0 {
         format!(" and {more} more")
     } else {
@@ -331,8 +331,8 @@ mod tests {
         assert_eq!(echo("short"), "short");
         assert_eq!(echo(&"ä".repeat(500)).chars().count(), ECHO_CHARS_MAX + 1);
         let names: Vec<String> = (0..25).map(|n| format!("m{n}")).collect();
-        assert!(list_models(names.iter().map(String::as_str)).ends_with("`m19` and 5 more"));
-        assert_eq!(list_models(std::iter::empty()), "none");
+        assert!(list_names(names.iter().map(String::as_str)).ends_with("`m19` and 5 more"));
+        assert_eq!(list_names(std::iter::empty()), "none");
     }
 
     #[test]

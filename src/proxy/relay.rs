@@ -90,7 +90,7 @@ pub async fn relay(
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        learn(live, deployment, learn::RELAYED);
+        learn(live, deployment, learn::RELAYED, None);
     }
     conclude(downstream, context, live, deployment, end).await
 }
@@ -181,7 +181,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            learn(live, deployment, learn::BROKEN);
+            learn(live, deployment, learn::BROKEN, None);
             if context.streamed {
                 return Ok(());
             }

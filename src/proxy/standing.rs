@@ -36,6 +36,17 @@ impl Live {
         (own.and(resource), is_admitted && is_admitted_by_resource)
     }
 
+    /// The same for somebody who only looks: nothing is counted as given or owed.
+    pub fn standing_as_seen(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
+        let of = |health: &Mutex<Health>| {
+            let mut health = health.lock().clone();
+            (health.availability(now), health.admits(&self.rules, now))
+        };
+        let (resource, is_admitted_by_resource) = of(&self.resource_state(deployment).health);
+        let (own, is_admitted) = of(&self.deployments[deployment.0].state.health);
+        (own.and(resource), is_admitted && is_admitted_by_resource)
+    }
+
     /// What is known of a deployment's resource.
     pub fn resource_state(&self, deployment: DeploymentIx) -> &Arc<ResourceState> {
         let resource = self.config.runtime.snapshot.deployments[deployment.0].resource;

@@ -20,6 +20,7 @@ mod cli;
 mod clients;
 mod docs;
 mod drain;
+mod explain;
 mod failover;
 mod harness;
 mod limits;
