@@ -16,6 +16,7 @@ pub mod connections;
 pub mod context;
 pub mod downstream;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 pub mod failover;
 pub mod fallback;

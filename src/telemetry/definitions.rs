@@ -214,6 +214,12 @@ pub const MAYBE_BILLED_TWICE: Definition = counter(
     "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
 );
 /// See its help.
+pub const RESIDENCY_CONTRADICTED: Definition = counter(
+    "emberway_residency_contradictions_total",
+    &["route", "deployment"],
+    "Answers that told they were processed outside the regions that their route is bound to.",
+);
+/// See its help.
 pub const CACHE_KEYS_SENT: Definition = counter(
     "emberway_cache_keys_sent_total",
     &["route", "deployment"],
@@ -427,6 +433,7 @@ pub const ALL: &[&Definition] = &[
     &CACHE_MISSED_TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
+    &RESIDENCY_CONTRADICTED,
     &CACHE_KEYS_SENT,
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,

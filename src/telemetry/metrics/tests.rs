@@ -38,6 +38,7 @@ fn touch_every_family(metrics: &Metrics) {
     }
     for family in [
         &metrics.maybe_billed_twice,
+        &metrics.residency_contradicted,
         &metrics.cache_expected,
         &metrics.cache_keys_sent,
     ] {
