@@ -32,6 +32,7 @@ mod residency;
 
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UsageArgs {
     /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed.
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]

@@ -77,7 +77,7 @@ pub fn region_name(shown: &str) -> String {
 }
 
 fn letters(text: &str) -> impl Iterator<Item = char> {
-    let letters = text.chars().filter(|character| character.is_ascii_alphanumeric());
+    let letters = text.chars().filter(char::is_ascii_alphanumeric);
     letters.map(|character| character.to_ascii_lowercase())
 }
 

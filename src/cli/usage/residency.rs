@@ -21,13 +21,8 @@ pub(super) fn text(report: &ResidencyReport) -> String {
         rows.map(|row| row.requests).sum()
     };
     let (told, other, silent) = (count(Some(true)), count(Some(false)), count(None));
-    text.push_str(&format!(
-        "\n\n{} answers told the region that was asked, {} another one, {} none",
-        thousands(told),
-        thousands(other),
-        thousands(silent)
-    ));
-    text
+    let (told, other, silent) = (thousands(told), thousands(other), thousands(silent));
+    format!("{text}\n\n{told} answers told the region that was asked, {other} another one, {silent} none")
 }
 
 fn row(row: &ResidencyRow) -> Vec<String> {
