@@ -3,13 +3,13 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
+use reqwest::Method;
 
+use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
 use crate::columns::columns;
-use crate::openai::error;
 use crate::proxy::explain::Explanation;
 
 /// Flags of `emberway explain`.
@@ -21,19 +21,12 @@ pub struct ExplainArgs {
     /// The client whose body it is: names of sessions, and a `prompt_cache_key` of its own, count within it.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     client: String,
-    /// The gateway's admin listener.
-    #[arg(long, env = "EMBERWAY_ADMIN_URL", default_value = "http://127.0.0.1:9090")]
-    url: reqwest::Url,
-    /// The admin token, if one is configured.
-    #[arg(long, env = "EMBERWAY_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
-
-/// Longest wait for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks and prints.
 ///
@@ -41,7 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When the file cannot be read, the gateway cannot be reached, or it refuses the body.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let body = read(&args.file)?;
-    let text = output::runtime()?.block_on(ask(args, body))?;
+    let operator = Operator::new(&args.operator)?;
+    let client = [("client", args.client.as_str())];
+    let asking = operator.ask(Method::POST, "/admin/explain", &client, body);
+    let text = output::runtime()?.block_on(asking)?;
     let explanation: Explanation = serde_json::from_str(&text).context("the gateway's answer is not understood")?;
     let mut stdout = io::stdout().lock();
     if args.json {
@@ -62,34 +58,6 @@ fn read(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
         return Ok(body);
     }
     std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))
-}
-
-async fn ask(args: &ExplainArgs, body: Vec<u8>) -> anyhow::Result<String> {
-    // Whoever came first decides the process's provider; the build has only this one.
-    let _already_set = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .context("cannot set up the HTTP client")?;
-    let mut url = args.url.join("/admin/explain").context("`--url` has no host")?;
-    url.query_pairs_mut().append_pair("client", &args.client);
-    let mut request = client.post(url.clone()).body(body);
-    if let Some(token) = &args.token {
-        request = request.bearer_auth(token);
-    }
-    let answer = request
-        .send()
-        .await
-        .context("no answer from the gateway's admin listener")?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    if status.is_success() {
-        return Ok(text);
-    }
-    let message = error::read(text.as_bytes()).message.unwrap_or(text);
-    anyhow::bail!("`{url}` answered {status}: {message}")
 }
 
 /// The plan for people.

@@ -95,7 +95,7 @@ pub struct CandidateShown {
 pub struct LeftOut {
     /// `resource/name`.
     pub deployment: String,
-    /// Why: `resting`.
+    /// Why: `resting` or `drained`.
     pub why: String,
 }
 
@@ -211,14 +211,19 @@ fn candidates(live: &Live, view: &View, plan: &Plan) -> Vec<CandidateShown> {
 fn left_out(live: &Live, pool: PoolIx, view: &View) -> Vec<LeftOut> {
     let snapshot = &live.config.runtime.snapshot;
     debug_assert_eq!(view.tiers.len(), snapshot.pools[pool.0].tiers.len());
-    let resting = |member: &&Member| member.state == State::Resting;
+    let why = |member: &Member| match member.state {
+        State::Resting => Some("resting"),
+        State::Drained => Some("drained"),
+        State::Ready | State::Ejected => None,
+    };
     let name = |member: &Member| -> &DeploymentId { &snapshot.deployments[member.deployment.0].id };
     let members = view.tiers.iter().flat_map(|tier| &tier.members);
     members
-        .filter(resting)
-        .map(|member| LeftOut {
-            deployment: name(member).to_string(),
-            why: "resting".to_owned(),
+        .filter_map(|member| {
+            Some(LeftOut {
+                deployment: name(member).to_string(),
+                why: why(member)?.to_owned(),
+            })
         })
         .collect()
 }

@@ -95,7 +95,7 @@ pub async fn first_answer(
                 });
                 continue;
             }
-            Availability::Resting(_) => continue,
+            Availability::Resting(_) | Availability::Drained(_) => continue,
         }
         let reason = if context.attempts.is_empty() {
             candidate.reason

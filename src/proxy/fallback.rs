@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::core::recovery::drain::DrainEnd;
+use crate::core::recovery::health::Availability;
 use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::router;
 use crate::core::topology::DeploymentIx;
@@ -113,12 +115,30 @@ impl Fallback {
                 inactivity_days: configured.inactivity_days,
             };
         }
+        if let Some(after) = drained_for(call, Instant::now()) {
+            return ProxyError::Drained { after };
+        }
         // Nobody was asked: all rested. Where they do not any more, they were throttled, as nearly always, and are back this moment.
         ProxyError::Resting {
             after: soonest.unwrap_or_default(),
             is_throttled: soonest.is_none(),
         }
     }
+}
+
+/// Where operators have taken out every member of the pool: how long until the first is back, if that is known.
+fn drained_for(call: &Call<'_>, now: Instant) -> Option<Option<Duration>> {
+    let mut soonest: Option<Instant> = None;
+    for member in call.pool.members() {
+        match call.live.availability(member.deployment, now) {
+            Availability::Drained(DrainEnd::At(until)) => {
+                soonest = Some(soonest.map_or(until, |known| known.min(until)))
+            }
+            Availability::Drained(DrainEnd::WhenUndone) => {}
+            _ => return None,
+        }
+    }
+    Some(soonest.map(|until| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX)))
 }
 
 /// Whether a member of the pool rests since it was throttled.

@@ -144,7 +144,7 @@ pub fn view(gateway: &Gateway, live: &Live, pool: PoolIx, now: Instant) -> View 
     let replicas = f64::from(live.config.runtime.snapshot.replicas);
     router::view(&live.outlines[pool.0], |deployment| {
         let state = &live.deployments[deployment.0].state;
-        let availability = state.health.lock().availability(now);
+        let availability = state.availability(now);
         let learned = state.learned.lock();
         Known {
             availability,

@@ -15,12 +15,14 @@ use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
+use crate::core::headroom::TokenRate;
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
 use crate::core::placement::latency::Latency;
 use crate::core::placement::rendezvous;
 use crate::core::placement::room::Room;
 use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
+use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Availability, Health, Rules};
 use crate::core::router;
 use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resource};
@@ -83,6 +85,8 @@ pub struct LiveResource {
 /// What is known of a deployment across configurations.
 #[derive(Debug)]
 pub struct DeploymentState {
+    /// Whether an operator has taken it out.
+    pub drained: DrainMark,
     /// Breaker and rest.
     pub health: Mutex<Health>,
     /// What answers have told beside that.
@@ -106,6 +110,8 @@ pub struct DeploymentState {
 pub struct Learned {
     /// Its limits and what is used of them.
     pub room: Room,
+    /// How much it is sent.
+    pub rate: TokenRate,
     /// How quickly it begins to answer.
     pub latency: Latency,
     /// What its cache does.
@@ -196,7 +202,7 @@ impl Live {
 
     /// Whether a deployment may be used.
     pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
-        self.deployments[deployment.0].state.health.lock().availability(now)
+        self.deployments[deployment.0].state.availability(now)
     }
 }
 
@@ -227,9 +233,11 @@ impl DeploymentState {
     /// Nothing known but limits.
     pub fn new(room: Room) -> Self {
         Self {
+            drained: DrainMark::new(Instant::now()),
             health: Mutex::default(),
             learned: Mutex::new(Learned {
                 room,
+                rate: TokenRate::default(),
                 latency: Latency::default(),
                 truth: Truth::default(),
             }),
@@ -239,6 +247,14 @@ impl DeploymentState {
             told_at_ms: AtomicI64::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
             cache_key_refused_until_ms: AtomicI64::default(),
+        }
+    }
+
+    /// Whether it may be used. What an operator wants comes before all that was learned.
+    pub fn availability(&self, now: Instant) -> Availability {
+        match self.drained.get(now) {
+            Some(end) => Availability::Drained(end),
+            None => self.health.lock().availability(now),
         }
     }
 

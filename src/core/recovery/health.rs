@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
+use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::outcome::Effect;
 
 /// Longest time between two probes of a deployment that keeps failing.
@@ -85,6 +86,8 @@ pub enum Availability {
     Resting(Instant),
     /// Its breaker is open until then.
     Ejected(Instant),
+    /// An operator has taken it out.
+    Drained(DrainEnd),
 }
 
 /// A deployment's health.
