@@ -133,9 +133,10 @@ impl Inherited {
             let mut answer = [0];
             self.connection.read_exact(&mut answer).await
         };
-        match tokio::time::timeout(ANSWER_WITHIN, told).await {
-            Ok(Ok(_)) => tracing::info!("took over from an older process, which finishes what it began"),
-            Ok(Err(_)) | Err(_) => tracing::warn!("the older process is gone, or does not answer"),
+        if matches!(tokio::time::timeout(ANSWER_WITHIN, told).await, Ok(Ok(_))) {
+            tracing::info!("took over from an older process, which finishes what it began");
+        } else {
+            tracing::warn!("the older process is gone, or does not answer");
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::cli::output;
 use crate::columns::columns;
 
 /// Flags of `emberway drain`.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Debug, clap::Args)]
 pub struct DrainArgs {
     /// What the name is of.

@@ -113,29 +113,8 @@ async fn drill(args: &DrillArgs) -> anyhow::Result<Report> {
     tell(&headroom_told(region, &headroom))?;
     check_headroom(region, &headroom, args.force)?;
 
-    let is_interrupted = {
-        let begun = drain::begin(&operator, "region", region, Some(args.during + MARGIN), args.force).await;
-        let watched = match begun {
-            Ok(_) => {
-                tell(&format!("`{region}` is out for {}", lasting(args.during)))?;
-                let is_interrupted = interrupt.within(args.during).await;
-                watch.end_phase("during").await.map(|()| is_interrupted)
-            }
-            // It may have been taken out all the same, if only the answer was lost.
-            Err(error) => Err(error),
-        };
-        // Whatever happened, first of all it is put back.
-        let undone = drain::undo(&operator, "region", region).await;
-        let is_interrupted = watched?;
-        undone.with_context(|| {
-            format!(
-                "`{region}` could not be put back; by itself it comes back {} after its drain began, or by `emberway drain region {region} --undo`",
-                lasting(args.during + MARGIN)
-            )
-        })?;
-        tell(&format!("`{region}` is back"))?;
-        is_interrupted
-    };
+    let is_interrupted = without_region(args, &operator, &mut watch, &mut interrupt).await?;
+    // Who is impatient does not wait for what comes after either.
     let is_interrupted = is_interrupted || interrupt.within(args.after).await;
     watch.end_phase("after").await?;
     Ok(Report {
@@ -144,6 +123,36 @@ async fn drill(args: &DrillArgs) -> anyhow::Result<Report> {
         headroom,
         phases: watch.phases,
     })
+}
+
+/// Takes the region out, watches, and puts it back. True where a signal ended it.
+async fn without_region(
+    args: &DrillArgs,
+    operator: &Operator,
+    watch: &mut Watch<'_>,
+    interrupt: &mut Interrupt,
+) -> anyhow::Result<bool> {
+    let region = args.name.as_str();
+    let most = args.during + MARGIN;
+    let watched = async {
+        drain::begin(operator, "region", region, Some(most), args.force).await?;
+        tell(&format!("`{region}` is out for {}", lasting(args.during)))?;
+        let is_interrupted = interrupt.within(args.during).await;
+        watch.end_phase("during").await?;
+        anyhow::Ok(is_interrupted)
+    }
+    .await;
+    // Whatever happened, it is put back first of all, also where only the answer to the drain was lost.
+    let undone = drain::undo(operator, "region", region).await;
+    let is_interrupted = watched?;
+    undone.with_context(|| {
+        format!(
+            "`{region}` could not be put back; it comes back by itself {} after its drain began, or by `emberway drain region {region} --undo`",
+            lasting(most)
+        )
+    })?;
+    tell(&format!("`{region}` is back"))?;
+    Ok(is_interrupted)
 }
 
 /// The traffic, phase by phase.
@@ -270,7 +279,7 @@ fn check_headroom(region: &str, headroom: &BTreeMap<String, Option<f64>>, force:
 
 /// Signals that end a drill before its time.
 struct Interrupt {
-    interrupt: Signal,
+    by_keyboard: Signal,
     terminate: Signal,
     hangup: Signal,
 }
@@ -279,7 +288,7 @@ impl Interrupt {
     fn new() -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
+            by_keyboard: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hangup: listen(SignalKind::hangup())?,
         })
@@ -289,7 +298,7 @@ impl Interrupt {
     async fn within(&mut self, time: Duration) -> bool {
         tokio::select! {
             biased;
-            _ = self.interrupt.recv() => true,
+            _ = self.by_keyboard.recv() => true,
             _ = self.terminate.recv() => true,
             // The terminal was closed.
             _ = self.hangup.recv() => true,

@@ -168,7 +168,7 @@ impl Signals {
     }
 
     /// Waits for one that ends the process, and names it.
-    async fn to_end(&mut self) -> &'static str {
+    async fn next_to_end(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -211,10 +211,10 @@ async fn end(running: Running, signals: &mut Signals, ending: Ending) -> anyhow:
     };
     let impatient = async {
         if ending == Ending::Succeeded {
-            let signal = signals.to_end().await;
+            let signal = signals.next_to_end().await;
             tracing::info!(signal, "leaving already; a second signal ends the process at once");
         }
-        signals.to_end().await
+        signals.next_to_end().await
     };
     let second = tokio::select! {
         drained = drained => return drained.map(|()| ExitCode::SUCCESS),

@@ -114,10 +114,7 @@ pub fn undo(gateway: &Gateway, target: DrainTarget) -> Result<(), DrainRefused> 
 /// What is drained, with how long it still lasts.
 pub fn all(gateway: &Gateway, now: Instant) -> Vec<(DrainTarget, Option<Duration>)> {
     let drains = gateway.drains.lock();
-    let left = |end| match end {
-        DrainEnd::At(until) => Some(until.saturating_duration_since(now)),
-        DrainEnd::WhenUndone => None,
-    };
+    let left = |end: DrainEnd| end.time().map(|until| until.saturating_duration_since(now));
     let lasting = drains.all().iter().filter(|drain| !drain.end.is_over(now));
     lasting.map(|drain| (drain.target.clone(), left(drain.end))).collect()
 }

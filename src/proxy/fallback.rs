@@ -88,13 +88,13 @@ impl Fallback {
         Stop::Refused(match self.last {
             Some(last) => ProxyError::Exhausted(last),
             None if is_late => ProxyError::Exhausted(Exhausted::Timeout),
-            None => self.without_attempt_elsewhere(call, soonest),
+            None => self.without_attempt_elsewhere(call, soonest, now),
         })
     }
 
     /// Every attempt, if there was any, met a deployment that can only be mended by somebody. Missing here and failing there may be
     /// over in a moment; this is not.
-    fn without_attempt_elsewhere(self, call: &Call<'_>, soonest: Option<Duration>) -> ProxyError {
+    fn without_attempt_elsewhere(self, call: &Call<'_>, soonest: Option<Duration>, now: Instant) -> ProxyError {
         let snapshot = &call.live.config.runtime.snapshot;
         let region = |deployment: DeploymentIx| {
             let resource = snapshot.deployments[deployment.0].resource;
@@ -115,8 +115,11 @@ impl Fallback {
                 inactivity_days: configured.inactivity_days,
             };
         }
-        if let Some(after) = drained_for(call, Instant::now()) {
-            return ProxyError::Drained { after };
+        if let Some(end) = all_drained(call, now) {
+            let back = |until: Instant| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
+            return ProxyError::Drained {
+                after: end.time().map(back),
+            };
         }
         // Nobody was asked: all rested. Where they do not any more, they were throttled, as nearly always, and are back this moment.
         ProxyError::Resting {
@@ -126,19 +129,16 @@ impl Fallback {
     }
 }
 
-/// Where operators have taken out every member of the pool: how long until the first is back, if that is known.
-fn drained_for(call: &Call<'_>, now: Instant) -> Option<Option<Duration>> {
-    let mut soonest: Option<Instant> = None;
+/// Where operators have taken out every member of the pool: when the first is back.
+fn all_drained(call: &Call<'_>, now: Instant) -> Option<DrainEnd> {
+    let mut soonest = DrainEnd::WhenUndone;
     for member in call.pool.members() {
         match call.live.availability(member.deployment, now) {
-            Availability::Drained(DrainEnd::At(until)) => {
-                soonest = Some(soonest.map_or(until, |known| known.min(until)))
-            }
-            Availability::Drained(DrainEnd::WhenUndone) => {}
+            Availability::Drained(end) => soonest = soonest.sooner(end),
             _ => return None,
         }
     }
-    Some(soonest.map(|until| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX)))
+    Some(soonest)
 }
 
 /// Whether a member of the pool rests since it was throttled.

@@ -7,7 +7,6 @@ use crate::core::headroom::{self, Carrier};
 use crate::core::ids::Region;
 use crate::core::ledger::idle;
 use crate::core::placement::hot::HotHead;
-use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
 use crate::core::topology::{Deployment, Member, Pool};
 use crate::proxy::Gateway;
@@ -161,10 +160,7 @@ fn deployment_view(
         cache_life_s,
         cooling_until_ms: health.rests_until(now).map(to_ms),
         drained: known.state.drained.get(now).map(|end| DrainedView {
-            until_ms: match end {
-                DrainEnd::At(until) => Some(to_ms(until)),
-                DrainEnd::WhenUndone => None,
-            },
+            until_ms: end.time().map(to_ms),
         }),
         last_success_at_ms: last_success,
         deletion_at_ms: deployment

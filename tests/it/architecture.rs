@@ -85,6 +85,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
         &["load", "cli"],
         "a client for load; the gateway itself calls through pingora",
     ),
+    ("rustix", &["app"], "what passes sockets between processes"),
+    ("sd_notify", &["app"], "the one service manager"),
     (
         "clap",
         &["cli", "load"],

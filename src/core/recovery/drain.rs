@@ -81,6 +81,23 @@ impl DrainEnd {
         matches!(self, Self::At(until) if until <= now)
     }
 
+    /// When that is; none until it is put back.
+    pub fn time(self) -> Option<Instant> {
+        match self {
+            Self::At(until) => Some(until),
+            Self::WhenUndone => None,
+        }
+    }
+
+    /// The sooner of two.
+    pub fn sooner(self, other: Self) -> Self {
+        match (self.time(), other.time()) {
+            (Some(one), Some(two)) => Self::At(one.min(two)),
+            (Some(_), None) => self,
+            (None, _) => other,
+        }
+    }
+
     /// The later of two.
     fn later(self, other: Self) -> Self {
         match (self, other) {
