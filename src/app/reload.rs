@@ -75,7 +75,7 @@ fn count_reloads(gateway: &Arc<Gateway>, watch: &ConfigWatch, path: PathBuf) {
     let (mut attempts, status) = (watch.attempts(), watch.status());
     let gateway = Arc::clone(gateway);
     tokio::spawn(async move {
-        let mut generation = status.load().generation;
+        let (mut generation, mut was_refused) = (status.load().generation, false);
         while attempts.changed().await.is_ok() {
             let now = status.load();
             match &now.last_error {
@@ -89,8 +89,11 @@ fn count_reloads(gateway: &Arc<Gateway>, watch: &ConfigWatch, path: PathBuf) {
                 }
                 None => {}
             }
-            generation = now.generation;
-            systemd::reloaded(now.last_error.as_deref());
+            // A look at a file that means what it meant is nothing to tell.
+            if now.generation != generation || now.last_error.is_some() || was_refused {
+                systemd::reloaded(now.last_error.is_some());
+            }
+            (generation, was_refused) = (now.generation, now.last_error.is_some());
         }
     });
 }

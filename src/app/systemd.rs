@@ -20,7 +20,7 @@ pub fn stopping() {
 
 /// The configuration was read anew, and what came of it. Told at once as begun and as done, when it is done: the manager then knows that
 /// whoever asked for it may go on.
-pub fn reloaded(error: Option<&str>) {
+pub fn reloaded(is_refused: bool) {
     let now = match NotifyState::monotonic_usec_now() {
         Ok(now) => now,
         Err(error) => {
@@ -33,10 +33,11 @@ pub fn reloaded(error: Option<&str>) {
     };
     tell("reloading", &[NotifyState::Reloading, now]);
     // Without the reason: the status is one line for everybody to read, and the reason quotes the file.
-    let status = error.map_or(
-        "serving",
-        |_| "serving; the changed configuration was refused, see the log",
-    );
+    let status = if is_refused {
+        "serving; the changed configuration was refused, see the log"
+    } else {
+        "serving"
+    };
     tell("reloaded", &[NotifyState::Ready, NotifyState::Status(status)]);
 }
 

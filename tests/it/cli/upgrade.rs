@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::ends::prepared;
 use super::program::{Gateway, signal};
-use crate::harness::{KEY, STREAM, Setup, WHOLE, eventually, records_in, within};
+use crate::harness::{KEY, STREAM, Setup, V1, WHOLE, client, eventually, records_in, within};
 use crate::wire::{Wire, request};
 
 /// A client that believes what it is told: as long as an answer does not say that its connection ends, the connection takes another
@@ -78,6 +78,9 @@ impl Crowd {
         for number in 0..8 {
             crowd.add(gateway.address, number % 2 == 0, request(KEY, WHOLE), true);
         }
+        for _ in 0..2 {
+            crowd.add_http2(gateway.address);
+        }
         for keeps in [true, false] {
             let ready = "GET /readyz HTTP/1.1\r\nhost: gateway\r\n\r\n".to_owned();
             crowd.add(gateway.admin, keeps, ready, false);
@@ -97,6 +100,29 @@ impl Crowd {
             while !stop.load(Ordering::Acquire) {
                 match within("an answer", client.ask(&text)).await {
                     Ok(200) => _ = asked.fetch_add(usize::from(counts), Ordering::AcqRel),
+                    other => failures.push(format!("{other:?}")),
+                }
+            }
+            failures
+        });
+    }
+
+    /// A client of a library, on one HTTP/2 connection for as long as that lasts.
+    fn add_http2(&mut self, address: SocketAddr) {
+        let (stop, asked) = (Arc::clone(&self.stop), Arc::clone(&self.asked));
+        let client = client(reqwest::ClientBuilder::http2_prior_knowledge);
+        self.tasks.spawn(async move {
+            let mut failures = Vec::new();
+            while !stop.load(Ordering::Acquire) {
+                let request = client
+                    .post(format!("http://{address}{V1}"))
+                    .header("api-key", KEY)
+                    .body(WHOLE);
+                match request.send().await.map_err(|error| format!("{error:?}")) {
+                    Ok(answer) if answer.status() == 200 => match answer.bytes().await {
+                        Ok(_) => _ = asked.fetch_add(1, Ordering::AcqRel),
+                        Err(error) => failures.push(format!("{error:?}")),
+                    },
                     other => failures.push(format!("{other:?}")),
                 }
             }
@@ -127,7 +153,7 @@ impl Crowd {
 fn quick() -> Setup {
     Setup {
         engine: "base_latency_ms: 2, prefill_us_per_token: 0, decode_tokens_per_s: 10000, min_output_tokens: 20, max_output_tokens: 20",
-        shutdown: "delay: 0s, drain: 15s",
+        shutdown: "delay: 0s, drain: 6s",
         ..Setup::default()
     }
 }
