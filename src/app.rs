@@ -204,12 +204,8 @@ impl Running {
     /// # Errors
     /// When another gateway offers there, or the path cannot be used.
     pub async fn offer_sockets(&mut self, path: &Path, replace: bool) -> Result<(), HandoverError> {
-        let copies = self
-            .sockets
-            .iter()
-            .map(|(address, socket)| Ok((*address, socket.try_clone()?)));
-        let copies = copies.collect::<std::io::Result<_>>().map_err(HandoverError::Broken)?;
-        self.offer = Some(handover::offer(path, copies, replace).await?);
+        let sockets = std::mem::take(&mut self.sockets);
+        self.offer = Some(handover::offer(path, sockets, replace).await?);
         Ok(())
     }
 
