@@ -45,6 +45,9 @@ const IDLE_CONNECTIONS_MAX: usize = 4096;
 /// Nothing tells when they have.
 const LAST_ACCEPTED: Duration = Duration::from_millis(100);
 
+/// The same where a successor serves already, so that waiting costs nobody anything: handshakes of distant clients.
+const LAST_ACCEPTED_BEFORE_SUCCESSOR: Duration = Duration::from_secs(2);
+
 /// How long clients' idle connections stay open after a successor took over, for their next request to be answered and told to go
 /// elsewhere: longer than any may be idle.
 const LINGER_MAX: Duration = Duration::from_secs(65);
@@ -233,7 +236,7 @@ impl Running {
             let _ = tokio::time::timeout(SUCCESSOR_MAX, offer.settled()).await;
         }
         self.gateway.activity.enter_phase(Phase::Closing);
-        self.stop_accepting().await;
+        self.stop_accepting(LAST_ACCEPTED).await;
         let limit = self.shutdown.drain;
         self.finish(limit).await
     }
@@ -250,7 +253,7 @@ impl Running {
         let begun = tokio::time::Instant::now();
         self.gateway.activity.enter_phase(Phase::Leaving);
         self.stop_admin.send_replace(Stop::Accepting);
-        self.stop_accepting().await;
+        self.stop_accepting(LAST_ACCEPTED_BEFORE_SUCCESSOR).await;
         let linger = self.shutdown.drain.min(LINGER_MAX);
         let _ = tokio::time::timeout(linger, self.gateway.clients.none_open()).await;
         self.gateway.activity.enter_phase(Phase::Closing);
@@ -258,14 +261,14 @@ impl Running {
         self.finish(limit).await
     }
 
-    /// Accepts no connection any more, and waits until those that were accepted last are known.
-    async fn stop_accepting(&mut self) {
+    /// Accepts no connection any more, and waits until those that were accepted last are known, which takes them at most so long.
+    async fn stop_accepting(&mut self, last: Duration) {
         // As long as anybody holds a copy, connections would be taken that nobody serves.
         self.offer = None;
         self.sockets.clear();
         self.stop_traffic.send_replace(true);
         while self.accepting.join_next().await.is_some() {}
-        tokio::time::sleep(LAST_ACCEPTED).await;
+        tokio::time::sleep(last).await;
     }
 
     /// Lets running requests finish within a limit, and writes what is to be written.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::telemetry::metrics::Metrics;
 
@@ -278,7 +278,7 @@ impl RequestCutOff<'_> {
     pub fn emit(&self, metrics: &Metrics) {
         let end = self.end.as_ref();
         metrics.requests_cut_off.with_label_values(&[end]).inc();
-        info!(request_id = self.request_id, end, "request cut off");
+        debug!(request_id = self.request_id, end, "request cut off");
     }
 }
 
@@ -397,7 +397,7 @@ pub struct DrainChanged<'a> {
 impl DrainChanged<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        warn!(
+        info!(
             kind = self.kind,
             name = self.name,
             change = self.change.as_ref(),

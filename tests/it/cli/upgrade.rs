@@ -3,14 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use super::ends::prepared;
 use super::program::{Gateway, signal};
 use crate::harness::{KEY, STREAM, Setup, V1, WHOLE, client, eventually, records_in, within};
+use crate::tls::{certify, files};
 use crate::wire::{Wire, request};
 
 /// A client that believes what it is told: as long as an answer does not say that its connection ends, the connection takes another
@@ -255,6 +261,60 @@ async fn there_must_be_somebody_to_take_over_from() {
     assert!(said.contains("no running gateway listens on `upgrade.sock`"), "{said}");
 }
 
+/// A client's TLS that trusts one certificate.
+fn trusting(certificate: &str) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+    roots.add(certificate).expect("a root");
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Shakes hands and asks; the beginning of the answer.
+async fn ask_by_tls(connector: &TlsConnector, stream: TcpStream) -> String {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut stream = connector.connect(name, stream).await.expect("a handshake");
+    stream.write_all(request(KEY, WHOLE).as_bytes()).await.expect("sent");
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).await.expect("an answer");
+    String::from_utf8_lossy(&beginning).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_certificate_comes_with_the_successor_and_a_late_handshake_is_served() {
+    // Both sides of the test's own client need one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let certificates = tempfile::tempdir().expect("a directory");
+    let old_certificate = certify(certificates.path());
+    let setup = Setup {
+        listener: files(certificates.path(), "certificate", "key"),
+        ..quick()
+    };
+    let (_sim, place, config) = prepared(&setup).await;
+    let mut old = Gateway::start_with(&place, &config, &SOCKET, &[]).await;
+    // Two that the older process accepts, one of them before it has said a word of TLS.
+    let late = TcpStream::connect(old.address).await.expect("a connection");
+    let early = TcpStream::connect(old.address).await.expect("a connection");
+    let trusts_old = trusting(&old_certificate);
+    assert_eq!(
+        within("an answer", ask_by_tls(&trusts_old, early)).await,
+        "HTTP/1.1 200"
+    );
+    let trusts_new = trusting(&certify(certificates.path()));
+    let new = Gateway::start_with(&place, &config, &UPGRADE, &[]).await;
+    old.logs("leaving to the successor").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(within("an answer", ask_by_tls(&trusts_old, late)).await, "HTTP/1.1 200");
+    let fresh = TcpStream::connect(new.address).await.expect("a connection");
+    assert_eq!(
+        within("an answer", ask_by_tls(&trusts_new, fresh)).await,
+        "HTTP/1.1 200"
+    );
+    assert_eq!(old.ended().await.code(), Some(0));
+}
+
 /// Ends a process that is nobody's child here.
 struct Ends(u32);
 
@@ -285,6 +345,7 @@ async fn sigquit_starts_a_successor_and_sighup_reloads_under_load() {
     // Once more is no reason to hurry.
     old.signal("QUIT").await;
     crowd.after(500).await;
+    old.logs("drained").await;
     let status = within("the end", old.process.wait()).await.expect("a status");
     assert_eq!(status.code(), Some(0));
     crowd.after(100).await;
