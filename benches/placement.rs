@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use emberway::core::placement::chain::{BlockId, Chain, ChainBuilder, DEPTH_BYTES};
+use emberway::core::placement::chain::{BlockId, Chain, ChainBuilder, ChainKey, DEPTH_BYTES};
 use emberway::core::placement::plan::Placement;
 use emberway::core::placement::rendezvous;
 use emberway::core::placement::rule::Rule;
@@ -67,8 +67,8 @@ impl Sink for Nothing {
     }
 }
 
-fn chain(request: &Request<'_>) -> Chain {
-    let mut blocks = Blocks(ChainBuilder::new(black_box("support")));
+fn chain(key: ChainKey, request: &Request<'_>) -> Chain {
+    let mut blocks = Blocks(ChainBuilder::new(black_box(key)));
     canonical::write(request, &mut blocks);
     blocks.0.finish()
 }
@@ -84,11 +84,12 @@ fn canonical_form(bencher: Bencher<'_, '_>, size: Size) {
 
 #[divan::bench(args = BODIES, sample_size = CALLS)]
 fn canonical_form_and_chain(bencher: Bencher<'_, '_>, size: Size) {
+    let key = ChainKey::new("support");
     let body = documents_body(size.0, 0);
     let request = request::parse(body.as_bytes()).expect("valid");
     bencher
         .counter(ItemsCount::new(1_usize))
-        .bench_local(|| chain(black_box(&request)));
+        .bench_local(|| chain(key, black_box(&request)));
 }
 
 /// The text hashed once with another hash, for comparison.
@@ -102,6 +103,7 @@ fn plain_sha256_of_the_text(bencher: Bencher<'_, '_>, size: Size) {
 
 #[divan::bench(args = BODIES, sample_size = CALLS)]
 fn placement(bencher: Bencher<'_, '_>, size: Size) {
+    let key = ChainKey::new("support");
     let (placement, view) = (filled(), view());
     let bodies: Vec<String> = (0..PROMPTS).map(|number| documents_body(size.0, number)).collect();
     let requests = bodies
@@ -111,7 +113,7 @@ fn placement(bencher: Bencher<'_, '_>, size: Size) {
     let mut next = requests.iter().cycle().zip(seconds());
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
         let (request, now) = next.next().expect("a cycle");
-        let chain = chain(request);
+        let chain = chain(key, request);
         let plan = placement.plan(&view, &chain, &ASK, now);
         placement.sent(&chain, 16_384, view.tiers[0].members[0].seed, now);
         plan

@@ -13,7 +13,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use bytes::Bytes;
 use emberway::config::checked::ClientKey;
-use emberway::core::placement::chain::ChainBuilder;
+use emberway::core::placement::chain::{ChainBuilder, ChainKey};
 use emberway::core::placement::plan::Placement;
 use emberway::core::placement::rule::Rule;
 use emberway::core::placement::view::{Ask, CACHE_LIFE, Member, Tier, View};
@@ -98,7 +98,7 @@ fn placing_a_prompt_allocates_nothing_for_a_block() {
         let body = inputs::documents_body(bytes, 1);
         let request = request::parse(body.as_bytes()).expect("valid");
         let chain = || {
-            let mut blocks = Blocks(ChainBuilder::new("support"));
+            let mut blocks = Blocks(ChainBuilder::new(ChainKey::new("support")));
             canonical::write(&request, &mut blocks);
             blocks.0.finish()
         };
@@ -211,6 +211,7 @@ fn describing_a_pool_of_eight_allocates_nothing() {
     };
     let known = |_: DeploymentIx| Known {
         availability: Availability::Ready,
+        is_admitted: true,
         limit: 1e6,
         used: 5e5,
         in_flight: 3.0,

@@ -22,6 +22,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
 use crate::config::secrets::Secret;
+use crate::core::recovery::outcome::Alarm;
 use crate::openai::{bearer, error};
 use crate::telemetry::events::process::AdminAcceptFailed;
 use crate::telemetry::metrics;
@@ -122,6 +123,8 @@ pub struct DeploymentStatus {
     pub in_flight: u64,
     /// Its circuit breaker.
     pub breaker: &'static str,
+    /// What somebody must mend before it can work, if anything.
+    pub alarm: Option<AlarmStatus>,
     /// Tokens a minute that it takes; none where that is not known.
     pub limit_tokens_per_minute: Option<u64>,
     /// Part of that which is used, as far as this gateway knows; more than 1 where it is overdrawn.
@@ -138,6 +141,27 @@ pub struct DeploymentStatus {
     pub last_success_at_ms: Option<i64>,
     /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+}
+
+/// What somebody must mend.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct AlarmStatus {
+    /// What it is.
+    pub kind: Alarm,
+    /// What to do.
+    pub advice: &'static str,
+    /// Whether what Azure has differs from what is configured.
+    pub wants_reconciliation: bool,
+}
+
+impl From<Alarm> for AlarmStatus {
+    fn from(kind: Alarm) -> Self {
+        Self {
+            kind,
+            advice: kind.advice(),
+            wants_reconciliation: kind.wants_reconciliation(),
+        }
+    }
 }
 
 /// Accepts connections until `stop` says otherwise, serves them until it says so of that, and then until running requests have their

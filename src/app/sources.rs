@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::admin::drains::{DrainAsked, DrainShown};
-use crate::admin::{ConfigStatus, DeploymentStatus, PoolStatus, Sources, Status};
+use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, PoolStatus, Sources, Status};
 use crate::app::ProcessState;
 use crate::config::secrets::Secret;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
@@ -131,6 +131,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 region: deployment.region.to_string(),
                 in_flight: deployment.in_flight,
                 breaker: deployment.breaker.into(),
+                alarm: deployment.alarm.map(AlarmStatus::from),
                 limit_tokens_per_minute: deployment.limit_tokens_per_minute,
                 limit_used: deployment.limit_used,
                 cache_life_s: deployment.cache_life_s,

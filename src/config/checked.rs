@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::config::errors::Problem;
 use crate::config::secrets::Secret;
+use crate::core::recovery::health::Rules;
 use crate::core::topology::{ClientIx, Snapshot};
 
 /// A configuration that has passed every check.
@@ -145,7 +146,7 @@ pub struct Runtime {
     /// Bounds on what clients may send.
     pub limits: Limits,
     /// How throttled and failing deployments are set aside.
-    pub health: HealthSettings,
+    pub health: Rules,
 }
 
 /// A client's key, as a digest.
@@ -179,17 +180,4 @@ pub struct Limits {
     pub head_time: Duration,
     /// Client connections that may be open at one time; at least 1.
     pub connections: usize,
-}
-
-/// How throttled and failing deployments are set aside.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HealthSettings {
-    /// Failures in a row that open a deployment's circuit breaker; at least 1.
-    pub consecutive_failures: u32,
-    /// How long an opened breaker stays open before a request may probe.
-    pub open_for: Duration,
-    /// How long a deployment rests after a 429 that names no time.
-    pub throttle_default: Duration,
-    /// Longest rest that an upstream's `retry-after` can ask for.
-    pub throttle_max: Duration,
 }

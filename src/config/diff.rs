@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 
 use crate::config::checked::{
-    AdminListener, Credential, HealthSettings, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
+    AdminListener, Credential, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
 };
 use crate::config::secrets::Secret;
+use crate::core::recovery::health::Rules;
 use crate::core::topology::{
     ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Price, Resource, Route, RouteAccess, Snapshot,
 };
@@ -228,16 +229,24 @@ fn limit_facts(limits: &Limits) -> Vec<Fact> {
     ]
 }
 
-fn health_facts(health: &HealthSettings) -> Vec<Fact> {
-    let HealthSettings {
+fn health_facts(health: &Rules) -> Vec<Fact> {
+    let Rules {
         consecutive_failures,
+        failure_ratio,
+        ratio_requests,
         open_for,
+        slow_start,
+        max_ejected,
         throttle_default,
         throttle_max,
     } = health;
     vec![
         fact("consecutive_failures", consecutive_failures),
+        fact("failure_ratio", failure_ratio),
+        fact("ratio_requests", ratio_requests),
         fact("open_for", open_for),
+        fact("slow_start", slow_start),
+        fact("max_ejected", max_ejected),
         fact("throttle_default", throttle_default),
         fact("throttle_max", throttle_max),
     ]
@@ -248,6 +257,7 @@ fn client_facts(snapshot: &Snapshot, client: &Client, digests: &[[u8; 32]]) -> V
         id: _,
         routes,
         debug_headers,
+        priority,
     } = client;
     let routes = match routes {
         RouteAccess::All => "all".to_owned(),
@@ -259,6 +269,7 @@ fn client_facts(snapshot: &Snapshot, client: &Client, digests: &[[u8; 32]]) -> V
     vec![
         plain_fact("routes", routes),
         fact("debug_headers", debug_headers),
+        fact("priority", priority),
         secret_fact("keys", digests),
     ]
 }
@@ -271,6 +282,7 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         policy,
         failover,
         timeouts,
+        waiting,
     } = route;
     vec![
         fact("aliases", aliases),
@@ -278,6 +290,7 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         plain_fact("policy", policy.as_ref().to_owned()),
         fact("failover", failover),
         fact("timeouts", timeouts),
+        fact("waiting", waiting),
     ]
 }
 

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::DEFAULT_USAGE_FILE;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
+use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
 pub(in crate::config) mod fleet;
+pub(in crate::config) mod rules;
 
 /// Configuration of the Emberway gateway.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -284,8 +286,19 @@ pub(in crate::config) struct RawHealth {
     /// Failures in a row that open a deployment's circuit breaker.
     #[schemars(range(min = 1, max = 1_000))]
     pub(in crate::config) consecutive_failures: u32,
+    /// Share of failures among the attempts of the last ten seconds that opens it too.
+    #[schemars(range(min = 0.01, max = 1))]
+    pub(in crate::config) failure_ratio: f64,
+    /// Fewer attempts than this in ten seconds tell nothing of a share.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(in crate::config) ratio_requests: u32,
     /// How long an opened breaker stays open before one request may probe.
     pub(in crate::config) open_for: DurationText,
+    /// How long a deployment gets less than its share after its breaker has closed, from a tenth at first; `0s` for not at all.
+    pub(in crate::config) slow_start: DurationText,
+    /// Most of a pool's deployments whose breakers may be open since they failed; at least one may.
+    #[schemars(range(min = 0.01, max = 1))]
+    pub(in crate::config) max_ejected: f64,
     /// How long a deployment rests after a 429 that names no time.
     pub(in crate::config) throttle_default: DurationText,
     /// Longest rest that an upstream's `retry-after` can ask for.
@@ -296,7 +309,11 @@ impl Default for RawHealth {
     fn default() -> Self {
         Self {
             consecutive_failures: 5,
+            failure_ratio: 0.5,
+            ratio_requests: 20,
             open_for: DurationText::secs(10),
+            slow_start: DurationText::secs(20),
+            max_ejected: 0.8,
             throttle_default: DurationText::secs(2),
             throttle_max: DurationText::secs(60),
         }
@@ -314,6 +331,8 @@ pub(in crate::config) struct RawDefaults {
     pub(in crate::config) failover: RawFailover,
     /// How long to wait for each step of an attempt.
     pub(in crate::config) timeouts: RawTimeouts,
+    /// Waiting for a deployment to recover instead of answering 429.
+    pub(in crate::config) waiting: RawWaiting,
 }
 
 /// How a deployment is chosen. Rests, breakers, room and tiers hold for all of them.
@@ -332,39 +351,4 @@ pub(in crate::config) enum RawPolicy {
     HeadHash,
     /// Of two deployments the one with the lower latency times requests in flight.
     Latency,
-}
-
-/// Bounds on the attempts made for one request. What is not set comes from `defaults`.
-#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Failover")]
-pub(in crate::config) struct RawFailover {
-    /// Most attempts, the first included.
-    #[schemars(range(min = 1, max = 16), extend("default" = 3))]
-    pub(in crate::config) max_attempts: Option<u32>,
-    /// Longest time from the request's arrival to the start of its answer.
-    #[schemars(extend("default" = "5m"))]
-    pub(in crate::config) deadline: Option<DurationText>,
-}
-
-/// Time limits of one attempt. What is not set comes from `defaults`.
-#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Timeouts")]
-pub(in crate::config) struct RawTimeouts {
-    /// TCP and TLS together.
-    #[schemars(extend("default" = "3s"))]
-    pub(in crate::config) connect: Option<DurationText>,
-    /// From the last request byte sent to the answer's status line, for streamed requests.
-    #[schemars(extend("default" = "30s"))]
-    pub(in crate::config) first_byte: Option<DurationText>,
-    /// The same for requests that are not streamed: Azure answers those when everything is generated.
-    #[schemars(extend("default" = "300s"))]
-    pub(in crate::config) whole_answer: Option<DurationText>,
-    /// Longest silence between two pieces of a body, and longest time that a client may take none of what is sent to it.
-    #[schemars(extend("default" = "60s"))]
-    pub(in crate::config) idle: Option<DurationText>,
-    /// Whole attempt, its body included.
-    #[schemars(extend("default" = "600s"))]
-    pub(in crate::config) total: Option<DurationText>,
 }

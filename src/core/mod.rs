@@ -3,6 +3,7 @@
 //! Nothing here does IO, reads a clock, draws a random number, awaits or logs: `now` and randomness are
 //! arguments, and every decision comes back with its reason. So the core cannot fail for reasons of its own.
 
+pub mod admission;
 pub mod headroom;
 pub mod ids;
 pub mod ledger;

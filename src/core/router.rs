@@ -6,6 +6,8 @@
 //!
 //! Pure: the same input gives the same plan. Linear in the pool's members.
 
+pub mod tries;
+
 use std::time::{Duration, Instant};
 
 pub use crate::core::placement::plan::{Candidate, Plan, Reason};
@@ -19,6 +21,8 @@ use crate::core::topology::{DeploymentIx, Pool, Snapshot};
 pub struct Known {
     /// Whether it may be used.
     pub availability: Availability,
+    /// Whether this plan may count on it; not so while it recovers and has had its share.
+    pub is_admitted: bool,
     /// Tokens a minute that it takes; infinite where nothing is known.
     pub limit: f64,
     /// Tokens of that which are used.
@@ -75,10 +79,13 @@ pub fn view(outline: &View, mut known: impl FnMut(DeploymentIx) -> Known) -> Vie
         member.lost_before = known.lost_before;
         member.caches = known.caches;
         member.state = match known.availability {
-            Availability::Ready | Availability::Probe => State::Ready,
+            Availability::Ready | Availability::Probe if known.is_admitted => State::Ready,
             Availability::Resting(_) => State::Resting,
-            Availability::Ejected(_) => State::Ejected,
             Availability::Drained(_) => State::Drained,
+            // One that recovers and has had its share is a last resort, like one whose breaker is open.
+            Availability::Ready | Availability::Probe | Availability::Ejected(_) | Availability::Unusable(_) => {
+                State::Ejected
+            }
         };
     }
     view

@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use strum::{AsRefStr, IntoStaticStr};
 
+use crate::core::admission::queue::Priority;
 use crate::core::ids::{ClientId, DeploymentId, PoolId, Region, ResourceId, RouteId};
 use crate::core::placement::policy::Policy;
+use crate::core::recovery::budget::BudgetRule;
+use crate::core::recovery::patience::FirstTokenRule;
 use crate::core::throughput;
 
 /// Position of a client in [`Snapshot::clients`].
@@ -62,6 +65,8 @@ pub struct Client {
     pub routes: RouteAccess,
     /// Whether its answers carry the `x-emberway-*` debug headers.
     pub debug_headers: bool,
+    /// How urgent its requests are at most.
+    pub priority: Priority,
 }
 
 /// Which routes a client may use.
@@ -98,15 +103,32 @@ pub struct Route {
     pub failover: Failover,
     /// How long to wait for each step of an attempt.
     pub timeouts: Timeouts,
+    /// How long and with how many others a request may wait for a deployment to recover.
+    pub waiting: Waiting,
+}
+
+/// Bounds on waiting for a deployment to recover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Longest wait; zero for none.
+    pub max_wait: Duration,
+    /// Most requests of the route that wait at one time.
+    pub queue: usize,
 }
 
 /// Bounds on the attempts made for one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Failover {
     /// Most attempts, the first included; at least 1.
     pub max_attempts: u32,
     /// Longest time from the request's arrival to the start of its answer.
     pub deadline: Duration,
+    /// How many attempts may follow failed ones.
+    pub retry_budget: BudgetRule,
+    /// First bound of the random wait before the same deployment is asked again; it doubles with each attempt.
+    pub backoff: Duration,
+    /// How long to wait for a stream's beginning, by the prompt's length.
+    pub first_token: FirstTokenRule,
 }
 
 /// Time limits of one attempt.

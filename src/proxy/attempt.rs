@@ -12,7 +12,6 @@ use crate::core::placement::shard::CacheKey;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
-use crate::openai::error as wire_error;
 use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::context::RequestContext;
@@ -22,7 +21,8 @@ use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::learn;
 use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::placing::Placed;
-use crate::proxy::state::{DeploymentState, InFlight};
+use crate::proxy::standing::InFlight;
+use crate::proxy::state::DeploymentState;
 use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
@@ -69,7 +69,12 @@ pub enum Attempted {
     /// A refusal that any other deployment would repeat.
     Final(Box<UpstreamFailure>),
     /// Nothing: another deployment may do better. An error answer that can be passed on comes along.
-    Failed(AttemptOutcome, Option<Box<UpstreamFailure>>),
+    Failed {
+        /// What its end means.
+        verdict: Verdict,
+        /// What the client may get.
+        answer: Option<Box<UpstreamFailure>>,
+    },
     /// The client left meanwhile.
     ClientGone(Box<pingora::Error>),
 }
@@ -79,7 +84,7 @@ impl Attempt<'_> {
     pub async fn make(&self, downstream: &mut Downstream<'_>, context: &mut RequestContext) -> Attempted {
         let start = Instant::now();
         // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
-        let mut in_flight = self.call.live.deployments[self.deployment.0].state.enter(start);
+        let mut in_flight = self.call.live.enter(self.deployment, start);
         context.begin_attempt(self.deployment, self.reason, start);
         let sent = self.observed(start).note_sending(context.placed.as_deref_mut());
         let result = tokio::select! {
@@ -93,17 +98,25 @@ impl Attempt<'_> {
             Err(_) => AttemptEnd::ClientGone,
         };
         let now = Instant::now();
-        let verdict = self.learn_limits(context, &result, classify(end), sent, now);
+        let verdict = self.learn_limits(context, &result, classify(end, self.is_provisioned()), sent, now);
         context.end_attempt(end, verdict, now);
+        if end == AttemptEnd::Timeout && self.call.request.stream {
+            let waited = now.saturating_duration_since(start);
+            let rule = &self.call.route.failover.first_token;
+            self.observed(now)
+                .note_silence(waited, self.uncached(context.placed.as_deref()), rule);
+        }
         if verdict.effect != Effect::Nothing {
-            learn(self.call.live, self.deployment, verdict.outcome, verdict.effect);
+            learn(self.call.live, self.deployment, verdict);
             in_flight.has_taught();
         }
         match result {
             Ok(Ok(begun)) => {
                 let observed = self.observed(now);
                 if matches!(begun, Begun::Events { .. }) {
-                    observed.note_latency(now.saturating_duration_since(start));
+                    let took = now.saturating_duration_since(start);
+                    let uncached = self.uncached(context.placed.as_deref());
+                    observed.note_latency(took, uncached, &self.call.route.failover.first_token);
                 }
                 if let Some(placed) = context.placed.as_deref().filter(|placed| !placed.is_spilled) {
                     observed.note_begun(placed);
@@ -117,6 +130,21 @@ impl Attempt<'_> {
             Ok(Err(failed)) => failure(failed, verdict),
             Err(error) => Attempted::ClientGone(error),
         }
+    }
+
+    /// Prompt tokens that are not believed to be cached here.
+    fn uncached(&self, placed: Option<&Placed>) -> u32 {
+        placed.map_or(0, |placed| {
+            let expected = placed
+                .candidate(self.deployment)
+                .map_or(0, |candidate| candidate.expected_tokens);
+            placed.prompt.ask.prompt_tokens.saturating_sub(expected)
+        })
+    }
+
+    fn is_provisioned(&self) -> bool {
+        let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
+        configured.sku.is_provisioned()
     }
 
     /// The deployment, as one that is asked or has told something.
@@ -149,20 +177,19 @@ impl Attempt<'_> {
             }
             Ok(Err(Failed::Answer {
                 head,
-                body,
+                error,
                 retry_after,
                 ..
             })) => {
                 observed.note_refused(sent);
                 observed.note_head(&head.headers, sent);
-                if verdict.outcome == AttemptOutcome::Throttled {
-                    let kind = wire_error::read(body).throttle_kind();
-                    if observed.note_throttled(kind, *retry_after, sent) == Throttling::NeverFits {
-                        return Verdict {
-                            effect: Effect::Works,
-                            ..verdict
-                        };
-                    }
+                if verdict.outcome == AttemptOutcome::Throttled
+                    && observed.note_throttled(error.throttle_kind(), *retry_after, sent) == Throttling::NeverFits
+                {
+                    return Verdict {
+                        effect: Effect::Works,
+                        ..verdict
+                    };
                 }
             }
             Ok(Err(Failed::Open(OpenError::Unreachable(_)))) => observed.note_refused(sent),
@@ -185,14 +212,15 @@ impl Attempt<'_> {
             cache_key: key,
         };
         note_keyed(&mut placed, options);
-        let mut result = self.exchange(options).await;
+        let uncached = self.uncached(placed.as_deref());
+        let mut result = self.exchange(options, uncached).await;
         let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
         while let Some(option) = options.refused_by(&result) {
             options.remove(option);
             refused.push(option);
             note_keyed(&mut placed, options);
             // Boxed, since it is large and seldom needed.
-            result = Box::pin(self.exchange(options)).await;
+            result = Box::pin(self.exchange(options, uncached)).await;
         }
         if result.is_ok() {
             for option in refused {
@@ -208,7 +236,7 @@ impl Attempt<'_> {
     }
 
     /// One exchange.
-    async fn exchange(&self, options: Options) -> Result<Begun, Failed> {
+    async fn exchange(&self, options: Options, uncached: u32) -> Result<Begun, Failed> {
         let snapshot = &self.call.live.config.runtime.snapshot;
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
@@ -232,10 +260,12 @@ impl Attempt<'_> {
             body_length: body::length(&pieces),
         };
         let timeouts = &self.call.route.timeouts;
-        let first_byte = if self.call.request.stream {
-            timeouts.first_byte
+        let began = Instant::now();
+        let (first_byte, is_learned) = if self.call.request.stream {
+            let rule = &self.call.route.failover.first_token;
+            self.observed(began).patience(uncached, rule, timeouts.first_byte)
         } else {
-            timeouts.whole_answer
+            (timeouts.whole_answer, false)
         };
         let exchange = Exchange {
             connections: &self.gateway.connections,
@@ -267,6 +297,7 @@ impl Attempt<'_> {
             Patience {
                 idle: timeouts.idle,
                 until: self.deadline.into(),
+                first_output: is_learned.then(|| (began + first_byte).into()),
             },
         )
         .await
@@ -297,7 +328,7 @@ enum Refusable {
 impl Options {
     /// The option that was added and refused.
     fn refused_by(&self, result: &Result<Begun, Failed>) -> Option<Refusable> {
-        let Err(Failed::Answer { head, body, .. }) = result else {
+        let Err(Failed::Answer { head, error, .. }) = result else {
             return None;
         };
         let added = [
@@ -307,7 +338,6 @@ impl Options {
         if head.status != 400 || added == [None; 2] {
             return None;
         }
-        let error = wire_error::read(body);
         let mut added = added.into_iter().flatten();
         added.find(|option| error.refuses_member(option.member()))
     }
@@ -356,6 +386,6 @@ fn failure(failed: Failed, verdict: Verdict) -> Attempted {
     };
     match (verdict.next, answer) {
         (Next::Final, Some(answer)) => Attempted::Final(answer),
-        (_, answer) => Attempted::Failed(verdict.outcome, answer),
+        (_, answer) => Attempted::Failed { verdict, answer },
     }
 }

@@ -11,8 +11,8 @@ use bytes::{Bytes, BytesMut};
 use http::header;
 use pingora::http::ResponseHeader;
 
-use crate::core::recovery::outcome::AttemptEnd;
-use crate::openai::error as wire_error;
+use crate::core::recovery::outcome::{AttemptEnd, Next, classify};
+use crate::openai::error::{self as wire_error, UpstreamError};
 use crate::proxy::headers;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::{Answer, OpenError};
@@ -32,6 +32,9 @@ pub struct Patience {
     pub idle: Duration,
     /// For the answer to be worth passing on, at the latest.
     pub until: tokio::time::Instant,
+    /// For a stream's first output, where it is known how long the deployment takes; it is given up then. Else a stream that shows nothing is
+    /// passed on after [`HELD_TIME_MAX`], since it may be thinking.
+    pub first_output: Option<tokio::time::Instant>,
 }
 
 /// An answer that may be passed on.
@@ -79,8 +82,8 @@ pub enum Failed {
         head: Box<ResponseHeader>,
         /// Body.
         body: Bytes,
-        /// What the body names as its code.
-        code: Option<String>,
+        /// What the body says.
+        error: Box<UpstreamError>,
         /// What the head asks for.
         retry_after: Option<Duration>,
     },
@@ -102,12 +105,13 @@ impl Failed {
             Self::Open(OpenError::Timeout) => AttemptEnd::Timeout,
             Self::Answer {
                 head,
-                code,
+                error,
                 retry_after,
                 ..
             } => AttemptEnd::Status {
                 status: head.status.as_u16(),
-                code: code.as_deref(),
+                code: error.code.as_deref(),
+                message: error.message.as_deref(),
                 retry_after: *retry_after,
             },
             Self::Broken(end) => *end,
@@ -124,6 +128,7 @@ impl Begun {
             Self::Whole { .. } => AttemptEnd::Status {
                 status,
                 code: None,
+                message: None,
                 retry_after: None,
             },
             Self::Long { .. } | Self::Events { .. } => AttemptEnd::Begun { status },
@@ -154,11 +159,11 @@ pub async fn begin(answer: Answer, strips_usage: bool, patience: Patience) -> Re
     if !upstream.status.is_success() {
         let retry_after = headers::retry_after(upstream);
         let body = answer.error_body().await;
-        let code = wire_error::read(&body).code;
+        let error = Box::new(wire_error::read(&body));
         return Err(Failed::Answer {
             head: Box::new(head),
             body,
-            code,
+            error,
             retry_after,
         });
     }
@@ -219,15 +224,16 @@ async fn begin_events(
     patience: Patience,
 ) -> Result<Begun, Failed> {
     let began = tokio::time::Instant::now();
+    let held_until = patience.first_output.unwrap_or(began + HELD_TIME_MAX);
     let mut opening = BytesMut::new();
     let mut chunks = 0;
     while !tap.seen.is_decided() && chunks < HELD_CHUNKS_MAX && opening.len() < HELD_BYTES_MAX {
-        let left = HELD_TIME_MAX.saturating_sub(began.elapsed());
-        let chunk = match tokio::time::timeout(left.min(patience.idle), answer.next()).await {
+        let until = held_until.min(tokio::time::Instant::now() + patience.idle);
+        let chunk = match tokio::time::timeout_at(until, answer.next()).await {
             Ok(Ok(Some(chunk))) => chunk,
             // Ended or broken with nothing to show for it: the client has seen none of it, so another deployment may try.
             Ok(Ok(None) | Err(_)) => return Err(Failed::Broken(AttemptEnd::Reset)),
-            Err(_) if began.elapsed() >= HELD_TIME_MAX => break,
+            Err(_) if until == held_until && patience.first_output.is_none() => break,
             Err(_) => return Err(Failed::Broken(AttemptEnd::Timeout)),
         };
         chunks += 1;
@@ -236,7 +242,7 @@ async fn begin_events(
     if let Some(error) = tap.seen.error.as_ref().filter(|_| tap.seen.output_events == 0) {
         let code = wire_error::read(error).code;
         let end = AttemptEnd::ErrorInStream { code: code.as_deref() };
-        if crate::core::recovery::outcome::classify(end).next == crate::core::recovery::outcome::Next::Elsewhere {
+        if classify(end, false).next != Next::Final {
             return Err(Failed::InStream { code });
         }
     }

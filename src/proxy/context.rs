@@ -56,6 +56,8 @@ pub struct RequestContext {
     pub first_token: Option<Instant>,
     /// Time spent reading the request's body.
     pub body_wait: Duration,
+    /// Time spent waiting for a deployment to recover.
+    pub queue_wait: Duration,
     /// Time spent waiting for upstreams before the answer began.
     pub upstream_wait: Duration,
     /// Since when the last attempt runs; none where its end is known.
@@ -112,6 +114,7 @@ impl RequestContext {
             first_byte: None,
             first_token: None,
             body_wait: Duration::ZERO,
+            queue_wait: Duration::ZERO,
             upstream_wait: Duration::ZERO,
             attempt_since: None,
             is_finished: false,
@@ -122,7 +125,9 @@ impl RequestContext {
     pub fn enter_route(&mut self, route: RouteIx) {
         self.route = Some(route);
         if let Some(live) = &self.live {
-            live.routes_in_flight[route.0].fetch_add(1, Ordering::Relaxed);
+            let state = &live.routes[route.0];
+            state.in_flight.fetch_add(1, Ordering::Relaxed);
+            state.retries.lock().deposit(self.started);
         }
     }
 
@@ -185,7 +190,7 @@ impl RequestContext {
             return false;
         }
         if let (Some(live), Some(route)) = (&self.live, self.route) {
-            live.routes_in_flight[route.0].fetch_sub(1, Ordering::Relaxed);
+            live.routes[route.0].in_flight.fetch_sub(1, Ordering::Relaxed);
         }
         self.stop_attempt_clock(Instant::now());
         true
@@ -197,6 +202,7 @@ impl RequestContext {
         until
             .duration_since(self.started)
             .saturating_sub(self.body_wait)
+            .saturating_sub(self.queue_wait)
             .saturating_sub(self.upstream_wait)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::HeaderName;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
 use crate::core::ids::{DeploymentId, Region};
@@ -64,6 +65,16 @@ pub enum ProxyError {
     /// The body cannot be understood.
     #[error("{0}")]
     BadBody(#[from] RequestError),
+    /// A header of the gateway's own says what it cannot mean.
+    #[error("the header `{name}` is `{value}`; it takes {wanted}")]
+    BadHeader {
+        /// Which.
+        name: HeaderName,
+        /// What it says, cut.
+        value: String,
+        /// What it takes.
+        wanted: String,
+    },
     /// The body's chunks cannot be told apart.
     #[error("the chunked encoding of the request body is malformed")]
     BadFraming,
@@ -163,6 +174,8 @@ pub enum RefusalReason {
     InvalidHead,
     /// See [`ProxyError::BadBody`] and [`ProxyError::BadFraming`].
     InvalidBody,
+    /// See [`ProxyError::BadHeader`].
+    InvalidHeader,
     /// See [`ProxyError::MissingModel`].
     MissingModel,
     /// See [`ProxyError::UnknownModel`].
@@ -198,6 +211,7 @@ impl ProxyError {
             Self::Stopping => RefusalReason::GatewayStopping,
             Self::BadHead => RefusalReason::InvalidHead,
             Self::BadBody(_) | Self::BadFraming => RefusalReason::InvalidBody,
+            Self::BadHeader { .. } => RefusalReason::InvalidHeader,
             Self::MissingModel(_) => RefusalReason::MissingModel,
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
@@ -225,7 +239,9 @@ impl ProxyError {
             Self::Busy | Self::Stopping | Self::Resting { .. } | Self::Drained { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::BadHead | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => StatusCode::BAD_REQUEST,
+            Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Misconfigured { .. } | Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => {
                 StatusCode::BAD_GATEWAY

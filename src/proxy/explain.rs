@@ -135,7 +135,11 @@ pub fn explain(
     let route = find_route(&live, request.model.as_deref())?;
     let route = &snapshot.routes[route.0];
     let pool = &snapshot.pools[route.pool.0];
-    let scope = Scope { pool: &pool.id, client };
+    let scope = Scope {
+        pool: &pool.id,
+        chain: live.chain_keys[route.pool.0],
+        client,
+    };
     let prompt = prompt::read(scope, &request, WireOperation::Chat, headers, None);
     let view = placing::view(gateway, &live, route.pool, now);
     let plan = placing::explain(gateway, &live, route, &view, &prompt, now);

@@ -1,15 +1,16 @@
 //! The attempts of one request, one after another, until one answer is good enough to pass on.
 //!
-//! Never two at a time. Nothing is sent to the client here, so every attempt but the last leaves no trace for it. When all
+//! Never two at a time. What follows a failure is paid for by the route's retry budget, so that an outage is not multiplied. Nothing is sent to the client here, so every attempt but the last leaves no trace for it. When all
 //! fail, the most useful thing known is passed on ([`fallback`](crate::proxy::fallback)).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::core::recovery::health::Availability;
-use crate::core::router::{Candidate, Plan, Reason};
-use crate::core::topology::{Pool, Route};
+use crate::core::admission::queue::Priority;
+use crate::core::router::tries::Tries;
+use crate::core::router::{Plan, Reason};
+use crate::core::topology::{DeploymentIx, Pool, Route, RouteIx};
 use crate::openai::request::{Request, RequestError};
 use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
@@ -19,7 +20,10 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::error::ProxyError;
 use crate::proxy::fallback::Fallback;
 use crate::proxy::headers::Forwarded;
+use crate::proxy::placing;
 use crate::proxy::state::Live;
+use crate::proxy::waiting::{self, WaitEnd, Waited};
+use crate::telemetry::events;
 
 /// One request, understood and routed.
 pub struct Call<'a> {
@@ -27,6 +31,14 @@ pub struct Call<'a> {
     pub live: &'a Live,
     /// Its route.
     pub route: &'a Route,
+    /// The same, by its place in the snapshot.
+    pub route_ix: RouteIx,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What it counts against a limit, in tokens, as the provider estimates.
+    pub tokens: u32,
+    /// When its answer must have begun: the route's deadline, or the client's if that is sooner.
+    pub deadline: Instant,
     /// The route's pool.
     pub pool: &'a Pool,
     /// What is asked for.
@@ -61,7 +73,7 @@ impl From<RequestError> for Stop {
     }
 }
 
-/// Tries the plan's candidates until one answers. One whose breaker opens meanwhile comes last, like those whose breaker was open.
+/// Tries the plan's candidates until one answers; where all that could are throttled, waits for one to recover and plans anew.
 ///
 /// # Errors
 /// [`Stop`] says what the client gets instead.
@@ -70,51 +82,162 @@ pub async fn first_answer(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
-    plan: Plan,
+    mut plan: Plan,
 ) -> Result<Chosen, Stop> {
-    let deadline = context.started + call.route.failover.deadline;
+    loop {
+        let fallback = match one_round(gateway, downstream, context, call, plan).await? {
+            Round::Chosen(chosen) => return Ok(*chosen),
+            Round::InVain {
+                fallback,
+                is_late: false,
+            } if fallback.may_wait(call) => fallback,
+            Round::InVain { fallback, is_late } => return Err(fallback.stop(call, is_late, Instant::now())),
+        };
+        if !wait(gateway, downstream, context, call).await? {
+            return Err(fallback.stop(call, false, Instant::now()));
+        }
+        plan = plan_anew(gateway, context, call);
+    }
+}
+
+/// What came of trying a plan's candidates.
+enum Round {
+    /// One answered.
+    Chosen(Box<Chosen>),
+    /// None did, and nobody is left.
+    InVain {
+        /// What is known.
+        fallback: Fallback,
+        /// Whether the deadline ended it.
+        is_late: bool,
+    },
+}
+
+/// Tries each candidate, and some again, within attempts, deadline and retry budget.
+async fn one_round(
+    gateway: &Gateway,
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    call: &Call<'_>,
+    plan: Plan,
+) -> Result<Round, Stop> {
+    let snapshot = &call.live.config.runtime.snapshot;
+    let rule = &call.route.failover;
+    let before = context.attempts.len();
     let mut fallback = Fallback::default();
+    let mut tries = Tries::new(plan.candidates, rule.backoff);
     let mut is_late = false;
-    let mut candidates = plan.candidates;
-    let mut next = 0;
-    while let Some(&candidate) = candidates.get(next) {
-        next += 1;
+    while context.attempts.len() - before < rule.max_attempts as usize {
         let now = Instant::now();
-        is_late = now >= deadline;
-        if is_late || context.attempts.len() >= call.route.failover.max_attempts as usize {
+        is_late = now >= call.deadline;
+        if is_late {
             break;
         }
         // An attempt of this request, or another request, may have taught otherwise since the plan was made.
-        match call.live.availability(candidate.deployment, now) {
-            Availability::Ready | Availability::Probe => {}
-            Availability::Ejected(_) if candidate.reason == Reason::LastResort => {}
-            Availability::Ejected(_) => {
-                candidates.push(Candidate {
-                    reason: Reason::LastResort,
-                    ..candidate
-                });
-                continue;
-            }
-            Availability::Resting(_) | Availability::Drained(_) => continue,
-        }
-        let reason = if context.attempts.is_empty() {
-            candidate.reason
-        } else {
-            Reason::Failover
+        let stands = |deployment| call.live.availability(deployment, now);
+        let is_provisioned = |deployment: DeploymentIx| snapshot.deployments[deployment.0].sku.is_provisioned();
+        let Some(next) = tries.next(stands, is_provisioned) else {
+            break;
         };
+        if next.is_retry && !pay_for_retry(call, context, now) {
+            break;
+        }
+        if !next.wait_at_most.is_zero() {
+            back_off(downstream, context, call, next.wait_at_most).await?;
+        }
+        let candidate = next.candidate;
+        let is_first = context.attempts.len() == before || candidate.reason == Reason::Retry;
         let attempt = Attempt {
             gateway,
             call,
             deployment: candidate.deployment,
-            reason,
-            deadline,
+            reason: if is_first { candidate.reason } else { Reason::Failover },
+            deadline: call.deadline,
         };
         match attempt.make(downstream, context).await {
-            Attempted::Chosen(chosen) => return Ok(*chosen),
+            Attempted::Chosen(chosen) => return Ok(Round::Chosen(chosen)),
             Attempted::Final(failure) => return Err(Stop::PassOn(failure)),
             Attempted::ClientGone(error) => return Err(Stop::ClientGone(error)),
-            Attempted::Failed(outcome, answer) => fallback.note(outcome, answer, candidate.deployment),
+            Attempted::Failed { verdict, answer } => {
+                tries.failed(candidate, verdict.outcome, verdict.next);
+                fallback.note(verdict, answer, candidate.deployment);
+            }
         }
     }
-    Err(fallback.stop(call, is_late, Instant::now()))
+    Ok(Round::InVain { fallback, is_late })
+}
+
+/// Takes an attempt that follows a failure out of the route's budget. False if nothing is left of it.
+fn pay_for_retry(call: &Call<'_>, context: &RequestContext, now: Instant) -> bool {
+    let state = &call.live.routes[call.route_ix.0];
+    let is_paid = state.retries.lock().withdraw(call.route.failover.retry_budget, now);
+    if !is_paid {
+        events::RetryBudgetSpent {
+            request_id: &context.id,
+            route: call.route_ix,
+        }
+        .emit(&call.live.series);
+    }
+    is_paid
+}
+
+/// Waits a random time before the same deployment is asked again.
+async fn back_off(
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    call: &Call<'_>,
+    at_most: Duration,
+) -> Result<(), Stop> {
+    let began = Instant::now();
+    let until = (began + at_most.mul_f64(rand::random::<f64>())).min(call.deadline);
+    tokio::select! {
+        biased;
+        error = downstream.gone() => return Err(Stop::ClientGone(error)),
+        () = tokio::time::sleep_until(until.into()) => {}
+    }
+    context.queue_wait += began.elapsed();
+    Ok(())
+}
+
+/// Waits for a deployment to recover. False where none will in time, or the queue has no place.
+async fn wait(
+    gateway: &Gateway,
+    downstream: &mut Downstream<'_>,
+    context: &mut RequestContext,
+    call: &Call<'_>,
+) -> Result<bool, Stop> {
+    let began = Instant::now();
+    let left = call.route.waiting.max_wait.saturating_sub(context.queue_wait);
+    let client = context.client.map_or(usize::MAX, |client| client.0);
+    let waited = waiting::wait(gateway, downstream, call, client, (began + left).min(call.deadline)).await;
+    let took = began.elapsed();
+    context.queue_wait += took;
+    let end = match &waited {
+        Waited::Turn => WaitEnd::Served,
+        Waited::InVain(end) => *end,
+        Waited::ClientGone(_) => WaitEnd::ClientGone,
+    };
+    events::WaitFinished {
+        request_id: &context.id,
+        route: call.route_ix,
+        end: end.into(),
+        took,
+    }
+    .emit(&call.live.series);
+    match waited {
+        Waited::Turn => Ok(true),
+        Waited::InVain(_) => Ok(false),
+        Waited::ClientGone(error) => Err(Stop::ClientGone(error)),
+    }
+}
+
+/// Plans the request as things stand now.
+fn plan_anew(gateway: &Gateway, context: &mut RequestContext, call: &Call<'_>) -> Plan {
+    let now = Instant::now();
+    let Some(placed) = context.placed.as_deref_mut() else {
+        return Plan::default();
+    };
+    let plan = placing::plan(gateway, call.live, call.route, &placed.prompt, now);
+    placed.replan(&plan, gateway.memory.since_start(now));
+    plan
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
-use crate::core::recovery::outcome::AttemptOutcome;
+use crate::core::recovery::outcome::{AttemptOutcome, Verdict};
 use crate::core::router;
 use crate::core::topology::DeploymentIx;
 use crate::proxy::attempt::UpstreamFailure;
@@ -30,7 +30,8 @@ pub struct Fallback {
 
 impl Fallback {
     /// Notes a failed attempt.
-    pub fn note(&mut self, outcome: AttemptOutcome, answer: Option<Box<UpstreamFailure>>, deployment: DeploymentIx) {
+    pub fn note(&mut self, verdict: Verdict, answer: Option<Box<UpstreamFailure>>, deployment: DeploymentIx) {
+        let outcome = verdict.outcome;
         let is_404 = answer.as_ref().is_some_and(|answer| answer.head.status == 404);
         match outcome {
             AttemptOutcome::Misconfigured => {
@@ -62,6 +63,12 @@ impl Fallback {
             _ if self.is_throttled => {}
             _ => self.answer = answer.or(self.answer.take()),
         }
+    }
+
+    /// Whether waiting may help: nothing but throttled deployments stood in the way, or nobody could be asked.
+    pub fn may_wait(&self, call: &Call<'_>) -> bool {
+        let nobody_answered = self.answer.is_none() && self.last.is_none();
+        !call.route.waiting.max_wait.is_zero() && (self.is_throttled || nobody_answered)
     }
 
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.

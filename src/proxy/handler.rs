@@ -7,7 +7,8 @@ use std::time::Instant;
 use http::Method;
 use pingora::protocols::http::ServerSession;
 
-use crate::core::topology::{ClientIx, Pool, RouteIx};
+use crate::core::admission::queue::Priority;
+use crate::core::topology::{ClientIx, PoolIx, RouteIx};
 use crate::openai::request;
 use crate::openai::target::{self, Target, WireOperation};
 use crate::proxy::Gateway;
@@ -20,6 +21,7 @@ use crate::proxy::headers::Forwarded;
 use crate::proxy::placing::{self, Placed};
 use crate::proxy::prompt::Scope;
 use crate::proxy::state::Live;
+use crate::proxy::wishes::Wishes;
 use crate::proxy::{headers, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
 
@@ -57,12 +59,12 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     context.prompt_bytes = request.prompt.iter().map(|piece| piece.len()).sum();
 
     let model = deployment.map(Cow::Owned).or_else(|| request.model.clone());
-    let route = find_route(&live, context, model.as_deref())?;
-    context.enter_route(route);
-    let route = &live.config.runtime.snapshot.routes[route.0];
+    let route_ix = find_route(&live, context, model.as_deref())?;
+    context.enter_route(route_ix);
+    let route = &live.config.runtime.snapshot.routes[route_ix.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
-    let scope = scope(&live, context, pool);
+    let scope = scope(&live, context, route.pool);
     let mut sampler = gateway.misses.sampler(&route.id, Instant::now());
     let prompt = prompt::read(
         scope,
@@ -74,6 +76,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     if let Some(sampler) = sampler {
         gateway.misses.sample(&route.id, sampler);
     }
+    let tokens = prompt.ask.total_tokens;
     let now = Instant::now();
     let plan = placing::plan(gateway, &live, route, &prompt, now);
     context.placed = Some(Box::new(Placed::of(
@@ -83,11 +86,19 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         gateway.memory.since_start(now),
     )));
 
+    let wishes = Wishes::read(&session.req_header().headers, priority_of(&live, context))?;
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {
         live: &live,
         route,
+        route_ix,
+        priority: wishes.priority,
+        tokens,
+        deadline: context.started
+            + wishes
+                .patience
+                .map_or(route.failover.deadline, |own| own.min(route.failover.deadline)),
         pool,
         operation,
         body: &body.bytes,
@@ -102,11 +113,21 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         .map_err(Stop::ClientGone)
 }
 
-/// Whose prompt it is.
-fn scope<'a>(live: &'a Live, context: &RequestContext, pool: &'a Pool) -> Scope<'a> {
+/// How urgent a client's requests are at most.
+fn priority_of(live: &Live, context: &RequestContext) -> Priority {
     let clients = &live.config.runtime.snapshot.clients;
+    context
+        .client
+        .map_or_else(Priority::default, |client| clients[client.0].priority)
+}
+
+/// Whose prompt it is.
+fn scope<'a>(live: &'a Live, context: &RequestContext, pool: PoolIx) -> Scope<'a> {
+    let snapshot = &live.config.runtime.snapshot;
+    let clients = &snapshot.clients;
     Scope {
-        pool: &pool.id,
+        pool: &snapshot.pools[pool.0].id,
+        chain: live.chain_keys[pool.0],
         client: context.client.map_or("", |client| &clients[client.0].id),
     }
 }

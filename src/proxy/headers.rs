@@ -213,6 +213,9 @@ fn timing(context: &RequestContext, now: Instant) -> HeaderValue {
         ms(context.overhead(now)),
         ms(context.upstream_wait)
     );
+    if !context.queue_wait.is_zero() {
+        let _ = write!(text, ", wait;dur={:.3}", ms(context.queue_wait));
+    }
     if let Some(first) = context.first_token {
         let _ = write!(text, ", ttft;dur={:.3}", ms(first.duration_since(context.started)));
     }

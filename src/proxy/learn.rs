@@ -1,39 +1,148 @@
-//! What a deployment learns from the end of an attempt, and who is told of it.
+//! What a deployment and its resource learn from the end of an attempt, and who is told of it.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::core::recovery::outcome::{AttemptOutcome, Effect};
-use crate::core::topology::DeploymentIx;
+use parking_lot::Mutex;
+
+use crate::core::recovery::health::{BreakerState, Health};
+use crate::core::recovery::outcome::{Alarm, AttemptOutcome, Effect, Scope, Verdict};
+use crate::core::topology::{DeploymentIx, ResourceIx};
 use crate::proxy::state::Live;
 use crate::telemetry::{clock, events};
 
-/// Tells a deployment's health what an attempt taught, and everybody else when it rests or its breaker changed.
-pub fn learn(live: &Live, deployment: DeploymentIx, cause: AttemptOutcome, effect: Effect) {
+/// An answer that was relayed to its end.
+pub const RELAYED: Verdict = of_relay(AttemptOutcome::Success, Effect::Works, Scope::Deployment);
+/// An answer that broke while it was relayed.
+pub const BROKEN: Verdict = of_relay(AttemptOutcome::Broken, Effect::Failure, Scope::Both);
+
+const fn of_relay(outcome: AttemptOutcome, effect: Effect, scope: Scope) -> Verdict {
+    Verdict {
+        outcome,
+        next: crate::core::recovery::outcome::Next::Final,
+        effect,
+        scope,
+        maybe_billed: true,
+        alarm: None,
+    }
+}
+
+/// Tells a deployment's health and its resource's what an attempt taught, and everybody else when it rests, a breaker changed or an
+/// operator is needed.
+pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict) {
+    let Verdict {
+        outcome,
+        effect,
+        scope,
+        alarm,
+        ..
+    } = verdict;
     let state = &live.deployments[deployment.0].state;
-    let id = &live.config.runtime.snapshot.deployments[deployment.0].id;
-    if cause == AttemptOutcome::Success {
+    let configured = &live.config.runtime.snapshot.deployments[deployment.0];
+    if outcome == AttemptOutcome::Success {
         state.last_success_at_ms.fetch_max(clock::now_ms(), Ordering::Relaxed);
     }
-    let asked = match effect {
-        Effect::Rest(asked) => Some(asked),
-        Effect::Pause(asked) => Some(Some(asked)),
-        Effect::Works | Effect::Begins | Effect::Nothing | Effect::Failure | Effect::Unusable(_) => None,
-    };
-    if let Some(asked) = asked {
-        events::DeploymentCooling {
-            deployment: id,
-            rest: live.rules.rest(asked),
-            cause: cause.into(),
-        }
-        .emit();
+    if let Effect::Rest(asked) = effect {
+        tell_rest(live, deployment, asked, outcome);
+    } else if let Effect::Pause(asked) = effect {
+        tell_rest(live, deployment, Some(asked), outcome);
     }
-    let changed = state.health.lock().end(effect, &live.rules, Instant::now());
-    if let Some(state) = changed {
-        events::BreakerChanged {
-            deployment: id,
-            state,
-            cause: cause.into(),
+    let subject = Subject {
+        live,
+        deployment,
+        resource: configured.resource,
+        cause: outcome,
+    };
+    match scope {
+        Scope::Deployment => {
+            subject.teach_deployment(effect);
+            // Whatever it said: the host is there and takes the credential.
+            if effect != Effect::Nothing {
+                subject.teach_resource(Effect::Works);
+            }
+        }
+        Scope::Resource => subject.teach_resource(effect),
+        Scope::Both => {
+            subject.teach_deployment(effect);
+            subject.teach_resource(effect);
+        }
+    }
+    if let Some(alarm) = alarm {
+        subject.raise(alarm, scope);
+    }
+}
+
+fn tell_rest(live: &Live, deployment: DeploymentIx, asked: Option<std::time::Duration>, cause: AttemptOutcome) {
+    events::DeploymentCooling {
+        deployment: &live.config.runtime.snapshot.deployments[deployment.0].id,
+        rest: live.rules.rest(asked),
+        cause: cause.into(),
+    }
+    .emit();
+}
+
+/// Whom an attempt tells about.
+struct Subject<'a> {
+    live: &'a Live,
+    deployment: DeploymentIx,
+    resource: ResourceIx,
+    cause: AttemptOutcome,
+}
+
+impl Subject<'_> {
+    fn teach_deployment(&self, effect: Effect) {
+        let health = &self.live.deployments[self.deployment.0].state.health;
+        if let Some(state) = self.teach(health, effect, None) {
+            events::BreakerChanged {
+                of: events::BreakerOf::Deployment(&self.live.config.runtime.snapshot.deployments[self.deployment.0].id),
+                state,
+                cause: self.cause.into(),
+            }
+            .emit();
+        }
+    }
+
+    fn teach_resource(&self, effect: Effect) {
+        let health = &self.live.resources[self.resource.0].state.health;
+        if let Some(state) = self.teach(health, effect, Some(self.resource)) {
+            events::BreakerChanged {
+                of: events::BreakerOf::Resource(&self.live.config.runtime.snapshot.resources[self.resource.0].id),
+                state,
+                cause: self.cause.into(),
+            }
+            .emit();
+        }
+    }
+
+    /// The breaker's new state, if it changed. One that too many others of a pool preceded stays closed.
+    fn teach(&self, health: &Mutex<Health>, effect: Effect, resource: Option<ResourceIx>) -> Option<BreakerState> {
+        let now = Instant::now();
+        let was = {
+            let mut health = health.lock();
+            let was = health.state(now);
+            let changed = health.end(effect, &self.live.rules, now)?;
+            if changed != BreakerState::Open || was != BreakerState::Closed || effect != Effect::Failure {
+                return Some(changed);
+            }
+            changed
+        };
+        if self.live.has_too_many_ejected(self.deployment, resource, now) {
+            health.lock().stay();
+            return None;
+        }
+        Some(was)
+    }
+
+    fn raise(&self, alarm: Alarm, scope: Scope) {
+        let state = &self.live.deployments[self.deployment.0].state;
+        let is_new = match scope {
+            Scope::Resource => self.live.resources[self.resource.0].state.health.lock().raise(alarm),
+            Scope::Deployment | Scope::Both => state.health.lock().raise(alarm),
+        };
+        events::AlarmRaised {
+            deployment: &self.live.config.runtime.snapshot.deployments[self.deployment.0].id,
+            alarm,
+            is_news: is_new && state.is_news(clock::now_ms()),
         }
         .emit();
     }

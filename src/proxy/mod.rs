@@ -35,11 +35,14 @@ pub mod relay;
 pub mod reply;
 pub mod resolve;
 pub mod server;
+pub mod standing;
 pub mod state;
 pub mod tap;
 pub mod trace;
 pub mod upstream;
 pub mod view;
+pub mod waiting;
+pub mod wishes;
 
 use crate::config::checked::WhenFull;
 use crate::core::recovery::drain::Drains;

@@ -11,6 +11,7 @@ use crate::core::placement::rendezvous;
 use crate::core::placement::room::{Sent, Throttle};
 use crate::core::placement::truth::Trial;
 use crate::core::provider::{CACHEABLE_TOKENS, ROUTING_TOKENS, STEP_TOKENS};
+use crate::core::recovery::patience::FirstTokenRule;
 use crate::core::topology::{Deployment, DeploymentIx};
 use crate::openai::azure::{self, RateLimits};
 use crate::openai::error::ThrottleKind;
@@ -136,8 +137,24 @@ impl Observed<'_> {
     }
 
     /// A stream's first output has come after this time.
-    pub fn note_latency(&self, took: Duration) {
-        self.learned().latency.observed(took.as_secs_f64(), self.since_start());
+    pub fn note_latency(&self, took: Duration, uncached_tokens: u32, rule: &FirstTokenRule) {
+        let mut learned = self.learned();
+        learned.latency.observed(took.as_secs_f64(), self.since_start());
+        learned.first_token.observed(took, uncached_tokens, rule);
+    }
+
+    /// A stream's beginning did not come in this time.
+    pub fn note_silence(&self, waited: Duration, uncached_tokens: u32, rule: &FirstTokenRule) {
+        self.learned().first_token.missed(waited, uncached_tokens, rule);
+    }
+
+    /// How long to wait for a stream's beginning, at most `most`, and whether that is known from the deployment's own answers.
+    pub fn patience(&self, uncached_tokens: u32, rule: &FirstTokenRule, most: Duration) -> (Duration, bool) {
+        let first_token = self.learned().first_token;
+        (
+            first_token.deadline(uncached_tokens, rule, most),
+            first_token.is_learned(),
+        )
     }
 
     /// It has begun to answer: from now on the prompt is in its cache.

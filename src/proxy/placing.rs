@@ -85,6 +85,15 @@ impl Placed {
         }
     }
 
+    /// Takes another plan, made later.
+    pub fn replan(&mut self, plan: &Plan, planned_at: Duration) {
+        self.cache_key = plan.cache_key;
+        self.candidates.clone_from(&plan.candidates);
+        self.warm_tokens = plan.warm_tokens;
+        self.sent_tokens = plan.sent_tokens;
+        self.planned_at = planned_at;
+    }
+
     /// What was expected of a deployment.
     pub fn candidate(&self, deployment: DeploymentIx) -> Option<&Candidate> {
         self.candidates
@@ -144,10 +153,11 @@ pub fn view(gateway: &Gateway, live: &Live, pool: PoolIx, now: Instant) -> View 
     let replicas = f64::from(live.config.runtime.snapshot.replicas);
     router::view(&live.outlines[pool.0], |deployment| {
         let state = &live.deployments[deployment.0].state;
-        let availability = state.availability(now);
+        let (availability, is_admitted) = live.standing(deployment, now);
         let learned = state.learned.lock();
         Known {
             availability,
+            is_admitted,
             limit: learned.room.limit(),
             used: learned.room.used(since, replicas),
             in_flight: state.in_flight.load(Ordering::Relaxed) as f64,

@@ -7,14 +7,12 @@
 //!
 //! `x-emberway-affinity: off` asks for none of all this.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 use http::header::HeaderName;
 use sha2::{Digest as _, Sha256};
 
 use crate::core::ledger::drift::sample::{Sampler, Segment};
-use crate::core::placement::chain::{BYTES_PER_TOKEN, BlockId, Chain, ChainBuilder};
+use crate::core::placement::chain::{BYTES_PER_TOKEN, BlockId, Chain, ChainBuilder, ChainKey};
 use crate::core::placement::view::Ask;
 use crate::openai::canonical::{self, Part, Sink};
 use crate::openai::request::Request;
@@ -50,6 +48,8 @@ pub struct Prompt {
 pub struct Scope<'a> {
     /// The pool's name.
     pub pool: &'a str,
+    /// The key of the pool's chains, which its name decides.
+    pub chain: ChainKey,
     /// The client's name, the scope of its hints.
     pub client: &'a str,
 }
@@ -109,11 +109,11 @@ pub fn read(
     sampler: Option<&mut Sampler>,
 ) -> Prompt {
     let own_key = request.prompt_cache_key.as_deref();
-    let name = own_key.map_or(Cow::Borrowed(scope.pool), |key| {
-        Cow::Owned([scope.pool, "\0", scope.client, "\0", key].concat())
+    let key = own_key.map_or(scope.chain, |key| {
+        ChainKey::new(&[scope.pool, "\0", scope.client, "\0", key].concat())
     });
     let mut blocks = Blocks {
-        chain: ChainBuilder::new(&name),
+        chain: ChainBuilder::new(key),
         sampler,
         part: Part::Message,
         opener: None,
@@ -168,7 +168,11 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a value"));
         }
-        let scope = Scope { pool: "pool", client };
+        let scope = Scope {
+            pool: "pool",
+            chain: ChainKey::new("pool"),
+            client,
+        };
         read(
             scope,
             &request::parse(body.as_bytes()).expect("valid"),
@@ -246,6 +250,7 @@ mod tests {
             let mut sampler = Sampler::new(&RandomState::new());
             let scope = Scope {
                 pool: "pool",
+                chain: ChainKey::new("pool"),
                 client: "a",
             };
             let request = request::parse(body.as_bytes()).expect("valid");

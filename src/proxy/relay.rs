@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::core::ledger::usage::RequestOutcome;
-use crate::core::recovery::outcome::{AttemptOutcome, Effect};
+use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{DeploymentIx, Route};
 use crate::openai::{error as wire_error, usage};
 use crate::proxy::Gateway;
@@ -18,7 +18,7 @@ use crate::proxy::commit::Begun;
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::headers;
-use crate::proxy::learn::learn;
+use crate::proxy::learn::{self, learn};
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
@@ -91,7 +91,7 @@ pub async fn relay(
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        learn(live, deployment, AttemptOutcome::Success, Effect::Works);
+        learn(live, deployment, learn::RELAYED);
     }
     if matches!(end, End::Broken(Break::CutOff)) {
         let request_id = &context.id;
@@ -191,7 +191,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            learn(live, deployment, AttemptOutcome::Broken, Effect::Failure);
+            learn(live, deployment, learn::BROKEN);
             if context.streamed {
                 return Ok(());
             }

@@ -17,20 +17,25 @@ use parking_lot::Mutex;
 use crate::config::checked::{Checked, Credential};
 use crate::core::headroom::TokenRate;
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
+use crate::core::placement::chain::ChainKey;
 use crate::core::placement::latency::Latency;
 use crate::core::placement::rendezvous;
 use crate::core::placement::room::Room;
 use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
+use crate::core::recovery::budget::RetryBudget;
 use crate::core::recovery::drain::DrainMark;
-use crate::core::recovery::health::{Availability, Health, Rules};
+use crate::core::recovery::health::{Health, Rules};
+use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
-use crate::core::topology::{ApiForm, Deployment, DeploymentIx, Endpoint, Resource};
+use crate::core::topology::{ApiForm, Deployment, Endpoint, Resource};
 use crate::openai::azure;
 use crate::openai::target::WireOperation;
 use crate::proxy::auth::KeyTable;
 use crate::proxy::connections::UpstreamPeer;
 use crate::proxy::resolve::HostAddress;
+use crate::proxy::standing::ResourceState;
+use crate::proxy::waiting::Queue;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
@@ -54,10 +59,12 @@ pub struct Live {
     pub resources: Vec<LiveResource>,
     /// Pools as placement sees them, by `PoolIx`.
     pub outlines: Vec<View>,
+    /// The keys of pools' chains, by `PoolIx`.
+    pub chain_keys: Vec<ChainKey>,
     /// Requests planned so far, by `PoolIx`.
     pub turns: Vec<AtomicU64>,
-    /// Requests running, by `RouteIx`; shared with other configurations that hold the route.
-    pub routes_in_flight: Vec<Arc<AtomicU64>>,
+    /// What is known of routes, by `RouteIx`; shared with other configurations that hold the route.
+    pub routes: Vec<Arc<RouteState>>,
     /// The metric series that its requests count into.
     pub series: FleetSeries,
 }
@@ -79,10 +86,23 @@ pub struct LiveResource {
     pub credential: (HeaderName, HeaderValue),
     /// Its `Host` header.
     pub authority: HeaderValue,
+    /// What is known of it, shared with other configurations that hold it.
+    pub state: Arc<ResourceState>,
     peer: ArcSwapOption<UpstreamPeer>,
 }
 
-/// What is known of a deployment across configurations.
+/// What is known of a route across configurations.
+#[derive(Debug, Default)]
+pub struct RouteState {
+    /// Requests running.
+    pub in_flight: AtomicU64,
+    /// What may be spent on retries.
+    pub retries: Mutex<RetryBudget>,
+    /// Requests that wait for a deployment to recover.
+    pub queue: Queue,
+}
+
+/// What is known of a deployment across configurations, and counts its attempts.
 #[derive(Debug)]
 pub struct DeploymentState {
     /// Whether an operator has taken it out.
@@ -114,6 +134,8 @@ pub struct Learned {
     pub rate: TokenRate,
     /// How quickly it begins to answer.
     pub latency: Latency,
+    /// How long its answers' beginnings take, prompts' lengths set aside.
+    pub first_token: FirstToken,
     /// What its cache does.
     pub truth: Truth,
 }
@@ -159,18 +181,12 @@ impl Live {
             .zip(&runtime.credentials)
             .map(|(resource, credential)| live_resource(resource, credential, previous))
             .collect::<Result<_, _>>()?;
-        let health = &runtime.health;
-        let rules = Rules {
-            consecutive_failures: health.consecutive_failures,
-            open_for: health.open_for,
-            throttle_default: health.throttle_default,
-            throttle_max: health.throttle_max,
-        };
+        let rules = runtime.health;
         let keys = KeyTable::new(&runtime.client_keys);
-        let routes_in_flight = snapshot
+        let routes = snapshot
             .routes
             .iter()
-            .map(|route| route_in_flight(&route.id, previous))
+            .map(|route| route_state(&route.id, previous))
             .collect();
         let outlines: Vec<View> = snapshot
             .pools
@@ -188,8 +204,9 @@ impl Live {
                 .iter()
                 .map(|_| AtomicU64::new(rand::random::<u32>().into()))
                 .collect(),
+            chain_keys: snapshot.pools.iter().map(|pool| ChainKey::new(&pool.id)).collect(),
             outlines,
-            routes_in_flight,
+            routes,
             series,
         })
     }
@@ -198,11 +215,6 @@ impl Live {
     pub fn has_unknown_deployment(&self) -> bool {
         let first_seen = |deployment: &LiveDeployment| deployment.state.first_seen_ms.load(Ordering::Relaxed);
         self.deployments.iter().any(|deployment| first_seen(deployment) == 0)
-    }
-
-    /// Whether a deployment may be used.
-    pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
-        self.deployments[deployment.0].state.availability(now)
     }
 }
 
@@ -239,6 +251,7 @@ impl DeploymentState {
                 room,
                 rate: TokenRate::default(),
                 latency: Latency::default(),
+                first_token: FirstToken::default(),
                 truth: Truth::default(),
             }),
             in_flight: AtomicU64::default(),
@@ -247,14 +260,6 @@ impl DeploymentState {
             told_at_ms: AtomicI64::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
             cache_key_refused_until_ms: AtomicI64::default(),
-        }
-    }
-
-    /// Whether it may be used. What an operator wants comes before all that was learned.
-    pub fn availability(&self, now: Instant) -> Availability {
-        match self.drained.get(now) {
-            Some(end) => Availability::Drained(end),
-            None => self.health.lock().availability(now),
         }
     }
 
@@ -297,38 +302,6 @@ impl DeploymentState {
         self.stream_usage_refused_until_ms
             .store(now_ms + OPTION_REFUSED_FOR_MS, Ordering::Relaxed);
     }
-
-    /// Counts an attempt as running until the guard is dropped, and as the breaker's probe where one is due.
-    pub fn enter(self: &Arc<Self>, now: Instant) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight {
-            is_probe: self.health.lock().begin(now),
-            state: Arc::clone(self),
-        }
-    }
-}
-
-/// An attempt that is running. Dropped before its deployment learned how it ended, it lets another request probe.
-#[derive(Debug)]
-pub struct InFlight {
-    state: Arc<DeploymentState>,
-    is_probe: bool,
-}
-
-impl InFlight {
-    /// Notes that the deployment has learned how the attempt ended: if it was the probe, that is done.
-    pub fn has_taught(&mut self) {
-        self.is_probe = false;
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if self.is_probe {
-            self.state.health.lock().give_back_probe(Instant::now());
-        }
-    }
 }
 
 /// What is known of a deployment: what the previous configuration knew, under the limits of this one.
@@ -348,13 +321,13 @@ fn state_of(deployment: &Deployment, replicas: u32, known: Option<&Arc<Deploymen
     }
 }
 
-/// The number of requests running for a route: the previous configuration's, if it had the route.
-fn route_in_flight(route: &RouteId, previous: Option<&Live>) -> Arc<AtomicU64> {
+/// What is known of a route: what the previous configuration knew, if it had the route.
+fn route_state(route: &RouteId, previous: Option<&Live>) -> Arc<RouteState> {
     previous
         .and_then(|live| {
             let routes = &live.config.runtime.snapshot.routes;
             let at = routes.iter().position(|other| other.id == *route)?;
-            Some(Arc::clone(&live.routes_in_flight[at]))
+            Some(Arc::clone(&live.routes[at]))
         })
         .unwrap_or_default()
 }
@@ -387,56 +360,30 @@ fn live_resource(
     value.set_sensitive(true);
     let authority =
         HeaderValue::from_str(&resource.endpoint.authority).map_err(|_| LiveError::Authority(resource.id.clone()))?;
-    let address = previous
-        .and_then(|live| {
-            let same = |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint;
-            let at = live.config.runtime.snapshot.resources.iter().position(same)?;
-            Some(Arc::clone(&live.resources[at].address))
-        })
-        .unwrap_or_else(|| Arc::new(HostAddress::new(&resource.endpoint.host, resource.endpoint.port)));
+    let same = |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint;
+    let known = previous.and_then(|live| {
+        let at = live.config.runtime.snapshot.resources.iter().position(same)?;
+        Some((
+            Arc::clone(&live.resources[at].address),
+            Arc::clone(&live.resources[at].state),
+        ))
+    });
+    let (address, state) = known.unwrap_or_else(|| {
+        let address = HostAddress::new(&resource.endpoint.host, resource.endpoint.port);
+        (Arc::new(address), Arc::default())
+    });
     Ok(LiveResource {
         address,
         credential: (name, value),
         authority,
+        state,
         peer: ArcSwapOption::empty(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::core::recovery::outcome::Effect;
-
-    const RULES: Rules = Rules {
-        consecutive_failures: 1,
-        open_for: Duration::ZERO,
-        throttle_default: Duration::from_secs(2),
-        throttle_max: Duration::from_mins(1),
-    };
-
-    #[test]
-    fn a_probe_that_is_dropped_on_its_way_is_given_back() {
-        let state = Arc::new(DeploymentState::new(Room::new(f64::INFINITY)));
-        let now = Instant::now();
-        state.health.lock().end(Effect::Failure, &RULES, now);
-        let availability = || state.health.lock().availability(Instant::now());
-        let probe = state.enter(now);
-        let last_resort = state.enter(now);
-        assert!(matches!(availability(), Availability::Ejected(_)));
-        drop(last_resort);
-        assert!(matches!(availability(), Availability::Ejected(_)), "it was no probe");
-        drop(probe);
-        assert_eq!(availability(), Availability::Probe);
-        assert_eq!(state.in_flight.load(Ordering::Relaxed), 0);
-        // One that taught something is done, whatever came of it.
-        let mut probe = state.enter(now);
-        state.health.lock().end(Effect::Works, &RULES, now);
-        probe.has_taught();
-        drop(probe);
-        assert_eq!(availability(), Availability::Ready);
-    }
 
     #[test]
     fn why_there_is_no_answer_is_said_again_after_a_while() {

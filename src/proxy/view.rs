@@ -8,13 +8,13 @@ use crate::core::ids::Region;
 use crate::core::ledger::idle;
 use crate::core::placement::hot::HotHead;
 use crate::core::recovery::health::Availability;
-use crate::core::topology::{Deployment, Member, Pool};
+use crate::core::topology::{Deployment, Member, Pool, Resource};
 use crate::proxy::Gateway;
-use crate::proxy::state::{Live, LiveDeployment};
+use crate::proxy::state::{Live, LiveDeployment, LiveResource};
 use crate::storage::queue::UsageStats;
 use crate::storage::trace::TraceStats;
 use crate::telemetry::view::{
-    DeploymentView, DrainedView, FleetView, PlacementView, PoolView, RouteView, TraceView, UsageView,
+    DeploymentView, DrainedView, FleetView, PlacementView, PoolView, ResourceView, RouteView, TraceView, UsageView,
 };
 
 /// Describes the gateway as it is now. Linear in routes, pools and deployments; takes each deployment's lock for a moment.
@@ -26,10 +26,11 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
         routes: snapshot
             .routes
             .iter()
-            .zip(&live.routes_in_flight)
-            .map(|(route, running)| RouteView {
+            .zip(&live.routes)
+            .map(|(route, state)| RouteView {
                 route: route.id.clone(),
-                in_flight: running.load(Ordering::Relaxed),
+                in_flight: state.in_flight.load(Ordering::Relaxed),
+                waiting: state.queue.len() as u64,
             })
             .collect(),
         pools: snapshot
@@ -43,6 +44,7 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
             .zip(&live.deployments)
             .map(|(deployment, known)| deployment_view(gateway, &live, deployment, known, now, now_ms))
             .collect(),
+        resources: resource_views(&live, now),
         placement: placement_view(gateway, now),
         held_body_bytes: gateway.budget.held() as u64,
         client_connections: gateway.clients.open() as u64,
@@ -111,7 +113,7 @@ fn pool_headroom(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<
         let (deployment, load) = (member.deployment, &loads[member.deployment.0]);
         let out = matches!(
             live.availability(deployment, now),
-            Availability::Drained(_) | Availability::Ejected(_)
+            Availability::Drained(_) | Availability::Ejected(_) | Availability::Unusable(_)
         );
         Carrier {
             region: &snapshot.resources[snapshot.deployments[deployment.0].resource.0].region,
@@ -121,6 +123,15 @@ fn pool_headroom(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<
         }
     };
     headroom::headroom(&pool.members().map(carrier).collect::<Vec<_>>())
+}
+
+fn resource_views(live: &Live, now: Instant) -> Vec<ResourceView> {
+    let resources = live.config.runtime.snapshot.resources.iter().zip(&live.resources);
+    let view = |(resource, known): (&Resource, &LiveResource)| ResourceView {
+        resource: resource.id.clone(),
+        breaker: known.state.health.lock().state(now),
+    };
+    resources.map(view).collect()
 }
 
 fn deployment_view(
@@ -145,6 +156,10 @@ fn deployment_view(
         (room.limit(), room.used(since, replicas), cache_life_s)
     };
     let health = known.state.health.lock().clone();
+    let (resource_breaker, resource_alarm) = {
+        let resource = live.resources[deployment.resource.0].state.health.lock();
+        (resource.state(now), resource.alarm())
+    };
     let last_success = Some(known.state.last_success_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
     let first_seen = Some(known.state.first_seen_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
     let to_ms = |until: Instant| now_ms + duration_ms(until.saturating_duration_since(now));
@@ -154,7 +169,8 @@ fn deployment_view(
             .region
             .clone(),
         in_flight: known.state.in_flight.load(Ordering::Relaxed),
-        breaker: health.state(now),
+        breaker: health.state(now).max(resource_breaker),
+        alarm: health.alarm().or(resource_alarm),
         limit_tokens_per_minute: limit.is_finite().then_some(limit as u64),
         limit_used: limit.is_finite().then(|| used / limit),
         cache_life_s,

@@ -104,6 +104,31 @@ pub const TIME_TO_FIRST_BYTE: Definition = histogram(
     "From the request's head to the first byte towards the client, all attempts included.",
 );
 /// See its help.
+pub const RETRY_BUDGET_SPENT: Definition = counter(
+    "emberway_retry_budget_spent_total",
+    &["route"],
+    "Requests that were not tried again after a failure, since the route had spent its retry budget.",
+);
+/// See its help.
+pub const REQUESTS_WAITING: Definition = gauge(
+    "emberway_requests_waiting",
+    &["route"],
+    "Requests that wait for a deployment to recover.",
+);
+/// See its help.
+pub const WAITS: Definition = counter(
+    "emberway_request_waits_total",
+    &["route", "end"],
+    "Waits for a deployment to recover, by how they ended: `served`, `full` (no place), `evicted` (by a more urgent request), `timed_out`, `client_gone`.",
+);
+/// See its help.
+pub const WAIT_SECONDS: Definition = histogram(
+    "emberway_request_wait_seconds",
+    ANSWER_SECONDS,
+    &["route"],
+    "Time that requests waited for a deployment to recover.",
+);
+/// See its help.
 pub const GATEWAY_OVERHEAD: Definition = histogram(
     "emberway_gateway_overhead_seconds",
     OVERHEAD_SECONDS,
@@ -219,7 +244,19 @@ pub const DEPLOYMENT_IN_FLIGHT: Definition = gauge(
 pub const BREAKER_STATE: Definition = gauge(
     "emberway_deployment_breaker_state",
     &["deployment"],
-    "Circuit breaker: 0 closed, 1 half-open (one request may probe), 2 open.",
+    "Circuit breaker, the deployment's own or its resource's: 0 closed, 1 half-open (one request may probe), 2 open.",
+);
+/// See its help.
+pub const RESOURCE_BREAKER_STATE: Definition = gauge(
+    "emberway_resource_breaker_state",
+    &["resource"],
+    "Circuit breaker of a whole resource, for its host and its credential: 0 closed, 1 half-open, 2 open.",
+);
+/// See its help.
+pub const ALARM: Definition = gauge(
+    "emberway_deployment_alarm",
+    &["deployment", "alarm"],
+    "1 while the deployment cannot work until somebody mends what the label names; absent else.",
 );
 /// See its help.
 pub const COOLING: Definition = gauge(
@@ -392,6 +429,10 @@ pub const ALL: &[&Definition] = &[
     &REQUESTS,
     &REQUESTS_IN_FLIGHT,
     &TIME_TO_FIRST_BYTE,
+    &RETRY_BUDGET_SPENT,
+    &REQUESTS_WAITING,
+    &WAITS,
+    &WAIT_SECONDS,
     &GATEWAY_OVERHEAD,
     &REFUSALS,
     &REQUESTS_CUT_OFF,
@@ -410,6 +451,8 @@ pub const ALL: &[&Definition] = &[
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,
     &BREAKER_STATE,
+    &RESOURCE_BREAKER_STATE,
+    &ALARM,
     &COOLING,
     &DRAINED,
     &LIMIT_TOKENS,

@@ -9,17 +9,21 @@
 use std::time::Duration;
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, info, trace};
 
-use crate::core::ids::DeploymentId;
 use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
-use crate::core::recovery::health::BreakerState;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
+mod fleet;
 pub mod process;
+
+pub use fleet::{
+    AlarmRaised, BreakerChanged, BreakerOf, CacheLost, DeploymentCooling, ExchangeFailed, LimitChanged, LookupFailed,
+    OptionRefused,
+};
 
 // === Requests ===
 
@@ -246,54 +250,6 @@ impl GatewayRefused<'_> {
     }
 }
 
-/// A deployment's headers tell of another limit than before.
-#[derive(Debug)]
-pub struct LimitChanged<'a> {
-    /// Which.
-    pub deployment: &'a DeploymentId,
-    /// Tokens a minute that were believed.
-    pub before: f64,
-    /// Tokens a minute now in force.
-    pub after: f64,
-    /// Tokens a minute that the configuration names.
-    pub configured: Option<f64>,
-}
-
-impl LimitChanged<'_> {
-    /// Logs it; the metric is read at the scrape.
-    pub fn emit(&self) {
-        let (deployment, before, after, configured) = (&***self.deployment, self.before, self.after, self.configured);
-        if configured.is_some_and(|configured| after < configured) {
-            warn!(
-                deployment,
-                before, after, configured, "the deployment's limit is lower than configured"
-            );
-        } else {
-            info!(
-                deployment,
-                before, after, configured, "the deployment's limit has changed"
-            );
-        }
-    }
-}
-
-/// What had been sent to a deployment before is not in its cache any more.
-#[derive(Debug)]
-pub struct CacheLost<'a> {
-    /// Which.
-    pub deployment: &'a DeploymentId,
-}
-
-impl CacheLost<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
-        info!(
-            deployment = &***self.deployment,
-            "the deployment's cache has lost what was sent before; prompts are not kept there for its sake"
-        );
-    }
-}
-
 /// A client's connection was closed at once because there were enough.
 #[derive(Debug)]
 pub struct ConnectionRefused {
@@ -308,112 +264,53 @@ impl ConnectionRefused {
     }
 }
 
-// === Fleet ===
-
-/// A deployment's circuit breaker changed its state.
+/// A failed attempt is not followed by another one, since the route has spent what it may on that.
 #[derive(Debug)]
-pub struct BreakerChanged<'a> {
-    /// Whose.
-    pub deployment: &'a DeploymentId,
-    /// To what.
-    pub state: BreakerState,
-    /// The outcome that caused it.
-    pub cause: &'static str,
+pub struct RetryBudgetSpent<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Of which route.
+    pub route: RouteIx,
 }
 
-impl BreakerChanged<'_> {
-    /// Logs it; the metric shows the state at the scrape.
-    pub fn emit(&self) {
-        let (deployment, state, cause) = (&***self.deployment, self.state.as_ref(), self.cause);
-        match self.state {
-            BreakerState::Open => warn!(deployment, state, cause, "circuit breaker changed"),
-            BreakerState::HalfOpen | BreakerState::Closed => info!(deployment, state, cause, "circuit breaker changed"),
-        }
-    }
-}
-
-/// An exchange with a deployment gave no answer: no connection, or none that held.
-#[derive(Debug)]
-pub struct ExchangeFailed<'a> {
-    /// Whose.
-    pub deployment: &'a DeploymentId,
-    /// Host, and port where it is not the scheme's own.
-    pub host: &'a str,
-    /// Why: name, TCP, TLS, reset or time.
-    pub error: &'a (dyn std::error::Error + 'static),
-    /// Whether it is some seconds since this was last said of the deployment.
-    pub is_news: bool,
-}
-
-impl ExchangeFailed<'_> {
-    /// Logs it; counted with its attempt. An outage fails every request, so what is no news is told at `debug`.
-    pub fn emit(&self) {
-        let (deployment, host, error) = (&***self.deployment, self.host, self.error);
-        if self.is_news {
-            warn!(deployment, host, %error, "no answer from the deployment");
-        } else {
-            debug!(deployment, host, %error, "no answer from the deployment");
-        }
-    }
-}
-
-/// A deployment refused a member of the body that the gateway had added; it is sent without for a while.
-#[derive(Debug)]
-pub struct OptionRefused<'a> {
-    /// Which.
-    pub deployment: &'a DeploymentId,
-    /// The member.
-    pub option: &'static str,
-}
-
-impl OptionRefused<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
-        let deployment = &***self.deployment;
-        warn!(
-            deployment,
-            option = self.option,
-            "the deployment refuses what the gateway adds to requests; it is sent without for an hour"
+impl RetryBudgetSpent<'_> {
+    /// Counts it, and logs it at `debug`: an outage spends it for every request.
+    pub fn emit(&self, series: &FleetSeries) {
+        series.route(self.route).retry_budget_spent.inc();
+        debug!(
+            request_id = self.request_id,
+            route = series.route_name(self.route),
+            "retry budget spent"
         );
     }
 }
 
-/// A host's name could not be looked up again; its last addresses stay in use.
+/// A request has waited for a deployment to recover.
 #[derive(Debug)]
-pub struct LookupFailed<'a> {
-    /// Whose name.
-    pub host: &'a str,
-    /// Why.
-    pub error: &'a std::io::Error,
+pub struct WaitFinished<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Of which route.
+    pub route: RouteIx,
+    /// How it ended.
+    pub end: &'static str,
+    /// How long it took.
+    pub took: Duration,
 }
 
-impl LookupFailed<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
-        warn!(
-            host = self.host,
-            error = %self.error,
-            "name lookup failed; its last address stays in use"
+impl WaitFinished<'_> {
+    /// Counts it, and logs it at `debug`.
+    pub fn emit(&self, series: &FleetSeries) {
+        let route = series.route(self.route);
+        route.waits.count([self.end]);
+        route.wait.observe(self.took.as_secs_f64());
+        debug!(
+            request_id = self.request_id,
+            route = series.route_name(self.route),
+            end = self.end,
+            waited_ms = to_microsecond(self.took),
+            "wait for a deployment"
         );
-    }
-}
-
-/// A deployment was throttled, or asked for a pause, and rests. Happens in the course of business, so it is told at `debug`.
-#[derive(Debug)]
-pub struct DeploymentCooling<'a> {
-    /// Which.
-    pub deployment: &'a DeploymentId,
-    /// For how long.
-    pub rest: Duration,
-    /// The outcome of the attempt that told.
-    pub cause: &'static str,
-}
-
-impl DeploymentCooling<'_> {
-    /// Logs it; the metric shows the rest at the scrape.
-    pub fn emit(&self) {
-        let (deployment, rest_s, cause) = (&***self.deployment, self.rest.as_secs_f64(), self.cause);
-        debug!(deployment, rest_s, cause, "deployment rests");
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Metrics {
     pub(super) requests: IntCounterVec,
     pub(super) time_to_first_byte: HistogramVec,
     pub(super) gateway_overhead: HistogramVec,
+    pub(super) retry_budget_spent: IntCounterVec,
+    pub(super) waits: IntCounterVec,
+    pub(super) wait: HistogramVec,
     pub(super) refusals: IntCounterVec,
     pub(super) requests_cut_off: IntCounterVec,
     pub(super) auth_failures: IntCounterVec,
@@ -44,11 +47,14 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Scraped {
     requests_in_flight: IntGaugeVec,
+    requests_waiting: IntGaugeVec,
     held_body_bytes: IntGauge,
     client_connections: IntGauge,
     client_connections_refused: IntCounter,
     deployment_in_flight: IntGaugeVec,
     breaker_state: IntGaugeVec,
+    resource_breaker_state: IntGaugeVec,
+    alarm: IntGaugeVec,
     cooling: GaugeVec,
     drained: IntGaugeVec,
     limit_tokens: IntGaugeVec,
@@ -90,6 +96,9 @@ impl Metrics {
             requests: counter_vec(&registry, &define::REQUESTS)?,
             time_to_first_byte: histogram_vec(&registry, &define::TIME_TO_FIRST_BYTE)?,
             gateway_overhead: histogram_vec(&registry, &define::GATEWAY_OVERHEAD)?,
+            retry_budget_spent: counter_vec(&registry, &define::RETRY_BUDGET_SPENT)?,
+            waits: counter_vec(&registry, &define::WAITS)?,
+            wait: histogram_vec(&registry, &define::WAIT_SECONDS)?,
             refusals: counter_vec(&registry, &define::REFUSALS)?,
             requests_cut_off: counter_vec(&registry, &define::REQUESTS_CUT_OFF)?,
             auth_failures: counter_vec(&registry, &define::AUTH_FAILURES)?,
@@ -123,11 +132,14 @@ impl Scraped {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
             requests_in_flight: int_gauge_vec(registry, &define::REQUESTS_IN_FLIGHT)?,
+            requests_waiting: int_gauge_vec(registry, &define::REQUESTS_WAITING)?,
             held_body_bytes: int_gauge(registry, &define::HELD_BODY_BYTES)?,
             client_connections: int_gauge(registry, &define::CLIENT_CONNECTIONS)?,
             client_connections_refused: counter(registry, &define::CLIENT_CONNECTIONS_REFUSED)?,
             deployment_in_flight: int_gauge_vec(registry, &define::DEPLOYMENT_IN_FLIGHT)?,
             breaker_state: int_gauge_vec(registry, &define::BREAKER_STATE)?,
+            resource_breaker_state: int_gauge_vec(registry, &define::RESOURCE_BREAKER_STATE)?,
+            alarm: int_gauge_vec(registry, &define::ALARM)?,
             cooling: gauge_vec(registry, &define::COOLING)?,
             drained: int_gauge_vec(registry, &define::DRAINED)?,
             limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
@@ -161,6 +173,9 @@ impl Scraped {
         for route in &view.routes {
             let gauge = self.requests_in_flight.with_label_values(&[&**route.route]);
             gauge.set(signed(route.in_flight));
+            self.requests_waiting
+                .with_label_values(&[&**route.route])
+                .set(signed(route.waiting));
         }
         for pool in &view.pools {
             self.pool_deployments
@@ -176,6 +191,11 @@ impl Scraped {
         }
         for deployment in &view.deployments {
             self.show_deployment(now_ms, deployment);
+        }
+        for resource in &view.resources {
+            self.resource_breaker_state
+                .with_label_values(&[&**resource.resource])
+                .set(resource.breaker.value());
         }
         self.placement_blocks.set(signed(view.placement.blocks));
         self.placement_blocks_max.set(signed(view.placement.blocks_max));
@@ -202,11 +222,14 @@ impl Scraped {
     /// Forgets what the last scrape showed, so that what left the configuration leaves the metrics.
     fn forget_fleet(&self) {
         self.requests_in_flight.reset();
+        self.requests_waiting.reset();
         self.pool_deployments.reset();
         self.pool_usable.reset();
         self.headroom.reset();
         self.deployment_in_flight.reset();
         self.breaker_state.reset();
+        self.resource_breaker_state.reset();
+        self.alarm.reset();
         self.cooling.reset();
         self.drained.reset();
         self.limit_tokens.reset();
@@ -223,6 +246,9 @@ impl Scraped {
             .with_label_values(labels)
             .set(signed(view.in_flight));
         self.breaker_state.with_label_values(labels).set(view.breaker.value());
+        if let Some(alarm) = view.alarm {
+            self.alarm.with_label_values(&[labels[0], alarm.as_ref()]).set(1);
+        }
         let cooling = view
             .cooling_until_ms
             .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));

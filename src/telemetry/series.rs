@@ -36,6 +36,10 @@ pub struct FleetSeries {
 pub(super) struct RouteSeries {
     pub(super) time_to_first_byte: Histogram,
     pub(super) gateway_overhead: Histogram,
+    pub(super) retry_budget_spent: IntCounter,
+    /// By how they ended.
+    pub(super) waits: ByWords<1>,
+    pub(super) wait: Histogram,
 }
 
 /// What is counted by route and deployment.
@@ -96,6 +100,11 @@ impl FleetSeries {
         &self.deployments[deployment.0]
     }
 
+    /// The route's name for logs.
+    pub(super) fn route_name(&self, route: RouteIx) -> &str {
+        &self.routes[route.0]
+    }
+
     /// Requests of one client to one route, by outcome and status class.
     pub(super) fn requests(&self, client: ClientIx, route: RouteIx) -> &ByWords<2> {
         self.by_client[client.0 * self.routes.len() + route.0].get_or_init(|| {
@@ -110,6 +119,9 @@ impl FleetSeries {
             RouteSeries {
                 time_to_first_byte: self.metrics.time_to_first_byte.with_label_values(labels),
                 gateway_overhead: self.metrics.gateway_overhead.with_label_values(labels),
+                retry_budget_spent: self.metrics.retry_budget_spent.with_label_values(labels),
+                waits: ByWords::new(self.metrics.waits.clone(), [Arc::clone(&self.routes[route.0])]),
+                wait: self.metrics.wait.with_label_values(labels),
             }
         })
     }
@@ -162,19 +174,19 @@ fn empty<T>(length: usize) -> Box<[OnceLock<T>]> {
     std::iter::repeat_with(OnceLock::new).take(length).collect()
 }
 
-/// Counters with two fixed ids and some words of closed enums, found by comparing a handful of words.
+/// Counters with some fixed ids and some words of closed enums, found by comparing a handful of words.
 #[derive(Debug)]
 pub(super) struct ByWords<const WORDS: usize> {
     family: IntCounterVec,
-    ids: [Arc<str>; 2],
+    ids: Box<[Arc<str>]>,
     known: RwLock<Vec<([&'static str; WORDS], IntCounter)>>,
 }
 
 impl<const WORDS: usize> ByWords<WORDS> {
-    fn new(family: IntCounterVec, ids: [Arc<str>; 2]) -> Self {
+    fn new<const IDS: usize>(family: IntCounterVec, ids: [Arc<str>; IDS]) -> Self {
         Self {
             family,
-            ids,
+            ids: Box::new(ids),
             known: RwLock::default(),
         }
     }

@@ -3,8 +3,9 @@
 //! Breakers, cooling times and numbers in flight already live where they decide something. Mirroring each change
 //! into a gauge would cost every request and could disagree with the truth; reading them at the scrape does neither.
 
-use crate::core::ids::{DeploymentId, PoolId, Region, RouteId};
+use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId, RouteId};
 use crate::core::recovery::health::BreakerState;
+use crate::core::recovery::outcome::Alarm;
 
 /// Everything that is read at the scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +16,8 @@ pub struct FleetView {
     pub pools: Vec<PoolView>,
     /// Each deployment of the configuration in use.
     pub deployments: Vec<DeploymentView>,
+    /// Each resource of the configuration in use.
+    pub resources: Vec<ResourceView>,
     /// What is remembered of prompts.
     pub placement: PlacementView,
     /// Bytes of request bodies held in memory.
@@ -44,6 +47,8 @@ pub struct RouteView {
     pub route: RouteId,
     /// Requests let in and not finished.
     pub in_flight: u64,
+    /// Those of them that wait for a deployment to recover.
+    pub waiting: u64,
 }
 
 /// A pool.
@@ -70,8 +75,10 @@ pub struct DeploymentView {
     pub region: Region,
     /// Attempts running at it.
     pub in_flight: u64,
-    /// Its circuit breaker.
+    /// Its circuit breaker or its resource's, whichever is open further.
     pub breaker: BreakerState,
+    /// What an operator must look at, of it or of its resource.
+    pub alarm: Option<Alarm>,
     /// Tokens a minute that it takes; none where that is not known.
     pub limit_tokens_per_minute: Option<u64>,
     /// Part of that which is used, 1 for all of it, as far as this gateway knows.
@@ -93,6 +100,15 @@ pub struct DeploymentView {
 pub struct DrainedView {
     /// Until when, in milliseconds since the Unix epoch; none until it is put back.
     pub until_ms: Option<i64>,
+}
+
+/// A resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceView {
+    /// Which.
+    pub resource: ResourceId,
+    /// Its circuit breaker.
+    pub breaker: BreakerState,
 }
 
 /// What is remembered of prompts.

@@ -78,6 +78,7 @@ async fn one_whose_breaker_opens_meanwhile_is_tried_last() {
     let world = World::start(Setup {
         scripted: vec![("a", first_waits.address)],
         health: "consecutive_failures: 1, open_for: 60s",
+        failover: "max_attempts: 2",
         ..Setup::default()
     })
     .await;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 mod cli_page;
+mod outcomes_page;
 
 /// Words that mark something as unfinished, put together here so that this file does not hold them.
 const UNFINISHED: &[&str] = &[
@@ -251,15 +252,25 @@ fn wrong_calls_are_noticed() {
 
 #[test]
 fn the_command_reference_is_up_to_date() {
-    let path = repository().join("docs/cli.md");
-    let generated = cli_page::render(emberway::cli::command());
+    is_up_to_date("docs/cli.md", &cli_page::render(emberway::cli::command()));
+}
+
+#[test]
+fn what_each_answer_means_is_up_to_date() {
+    let golden = fs::read_to_string(repository().join("tests/golden/errors.jsonl")).expect("readable");
+    is_up_to_date("docs/outcomes.md", &outcomes_page::render(&golden));
+}
+
+#[track_caller]
+fn is_up_to_date(page: &str, generated: &str) {
+    let path = repository().join(page);
     if std::env::var_os("UPDATE_GENERATED").is_some() {
-        fs::write(&path, &generated).expect("written");
+        fs::write(&path, generated).expect("written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == generated,
-        "docs/cli.md is out of date: run `UPDATE_GENERATED=1 cargo test --test it docs`"
+        "{page} is out of date: run `UPDATE_GENERATED=1 cargo test --test it docs`"
     );
 }
 

@@ -12,6 +12,7 @@ pub(crate) fn setup() -> Setup {
     Setup {
         timeouts: "connect: 2s, first_byte: 300ms, whole_answer: 300ms, idle: 300ms",
         health: "consecutive_failures: 1, open_for: 60s",
+        failover: "max_attempts: 2",
         ..Setup::default()
     }
 }

@@ -3,6 +3,8 @@
 //! A [`Setup`] says what differs from the usual world, in the words of the two configuration files. The usual one has two accounts
 //! `a` and `b`, each with a deployment `ft`, in two tiers, so that `a` is always tried first and `b` takes over.
 
+mod setup;
+
 use std::fmt::Write as _;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,7 +19,6 @@ use emberway::config::load::compile_text;
 use emberway::simulator::faults::{Action, Canned, Fault};
 use emberway::simulator::presets::Preset;
 use emberway::simulator::record::RequestRecord;
-use emberway::simulator::scenario::Scenario;
 use emberway::simulator::{self, Simulator};
 use emberway::storage::sqlite::connect_reader;
 use http::{HeaderMap, StatusCode};
@@ -25,6 +26,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+
+pub(crate) use self::setup::Setup;
 
 /// The key that clients of the gateway send.
 pub(crate) const KEY: &str = "a-client-key-that-is-long-enough";
@@ -48,72 +51,6 @@ pub(crate) const STREAM_WITH_USAGE: &str = r#"{"model":"bot","stream":true,"stre
 
 /// Longest wait for anything: far more than it takes, so that only what never happens runs into it.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What differs from the usual world. Texts are the inside of a YAML flow mapping, such as `first_byte: 1s, idle: 2s`.
-#[derive(Clone)]
-pub(crate) struct Setup {
-    /// Accounts of the simulator, in order of preference.
-    pub(crate) accounts: &'static [&'static str],
-    /// Whether all share one tier.
-    pub(crate) one_tier: bool,
-    /// Upstreams that are not of the simulator, by resource: they come instead of it.
-    pub(crate) scripted: Vec<(&'static str, SocketAddr)>,
-    /// The simulator's other settings, a line each.
-    pub(crate) settings: &'static str,
-    /// The simulator's `engine`.
-    pub(crate) engine: &'static str,
-    /// More of every simulated account.
-    pub(crate) account: String,
-    /// More of every simulated deployment.
-    pub(crate) simulated: &'static str,
-    /// More of every resource.
-    pub(crate) resource: &'static str,
-    /// More of every deployment.
-    pub(crate) deployment: &'static str,
-    /// The listener, its address apart.
-    pub(crate) listener: String,
-    /// `admin`, its address apart.
-    pub(crate) admin: &'static str,
-    /// `limits`.
-    pub(crate) limits: &'static str,
-    /// `health`.
-    pub(crate) health: &'static str,
-    /// `shutdown`.
-    pub(crate) shutdown: &'static str,
-    /// `policy` of the defaults.
-    pub(crate) policy: &'static str,
-    /// `failover` of the defaults.
-    pub(crate) failover: &'static str,
-    /// `timeouts` of the defaults.
-    pub(crate) timeouts: &'static str,
-    /// More clients, each a list item.
-    pub(crate) clients: &'static str,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            accounts: &["a", "b"],
-            one_tier: false,
-            scripted: Vec::new(),
-            settings: "limits: { enabled: false }",
-            engine: "time_scale: 0",
-            account: String::new(),
-            simulated: "capacity: 1000",
-            resource: "",
-            deployment: "",
-            listener: "h2c: true".to_owned(),
-            admin: "",
-            limits: "",
-            health: "",
-            shutdown: "delay: 0s, drain: 10s",
-            policy: "nested",
-            failover: "",
-            timeouts: "",
-            clients: "",
-        }
-    }
-}
 
 /// A running simulator with a running gateway in front of it.
 pub(crate) struct World {
@@ -149,81 +86,6 @@ pub(crate) struct Row {
     pub(crate) prompt_tokens: i64,
     pub(crate) cached_tokens: i64,
     pub(crate) completion_tokens: i64,
-}
-
-impl Setup {
-    /// What the simulator plays.
-    pub(crate) fn scenario(&self) -> Scenario {
-        let mut text = format!(
-            "record_bodies: true\nengine: {{ {} }}\n{}\naccounts:\n",
-            self.engine, self.settings
-        );
-        for name in self.accounts {
-            let (account, more) = (inside(&self.account), self.simulated);
-            write!(
-                text,
-                "  - {{ name: {name}, region: region-{name}, api_keys: [key-{name}],{account}\n      deployments: [\
-                 {{ name: ft, model: gpt-4.1-mini-2025-04-14.ft-1, {more} }}, \
-                 {{ name: embed, model: text-embedding-3-small, {more} }}] }}\n"
-            )
-            .unwrap();
-        }
-        Scenario::parse(&text).expect("a scenario")
-    }
-
-    /// The gateway's configuration, in front of these upstreams.
-    pub(crate) fn config(&self, upstreams: &[(String, String)], directory: &Path) -> String {
-        let usage = directory.join("usage.db");
-        let members = |deployment: &str| {
-            let members: Vec<_> = upstreams
-                .iter()
-                .map(|(name, _)| format!("{name}/{deployment}"))
-                .collect();
-            let separator = if self.one_tier { ", " } else { "], [" };
-            format!("[[{}]]", members.join(separator))
-        };
-        let mut text = format!(
-            "listeners: [ {{ address: '127.0.0.1:0', {} }} ]\nadmin: {{ address: '127.0.0.1:0', {} }}\n\
-             usage: {{ path: '{}' }}\nshutdown: {{ {} }}\nlimits: {{ {} }}\nhealth: {{ {} }}\n\
-             defaults: {{ policy: {}, failover: {{ {} }}, timeouts: {{ {} }} }}\n\
-             clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}\n{}\nresources:\n",
-            self.listener,
-            self.admin,
-            usage.display(),
-            self.shutdown,
-            self.limits,
-            self.health,
-            self.policy,
-            self.failover,
-            self.timeouts,
-            self.clients
-        );
-        for (name, url) in upstreams {
-            let (resource, more) = (inside(self.resource), self.deployment);
-            write!(
-                text,
-                "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\
-                 {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10000, {more} }}, \
-                 {{ name: embed, sku: Standard, capacity: 10000 }}] }}\n"
-            )
-            .unwrap();
-        }
-        text + &format!(
-            "pools: [{{ name: ft, tiers: {} }}, {{ name: embed, tiers: {} }}]\n\
-             routes: [{{ name: bot, pool: ft }}, {{ name: embed, pool: embed }}]\n",
-            members("ft"),
-            members("embed")
-        )
-    }
-}
-
-/// Members in the middle of a flow mapping.
-fn inside(members: &str) -> String {
-    if members.is_empty() {
-        String::new()
-    } else {
-        format!(" {members},")
-    }
 }
 
 /// The environment of every configuration here.

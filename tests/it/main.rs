@@ -27,6 +27,7 @@ mod limits;
 mod membership;
 mod misses;
 mod placement;
+mod recovery;
 mod reload;
 mod reuse;
 mod routing;

@@ -6,9 +6,10 @@ use crate::config::checked::ClientKey;
 use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
-use crate::config::raw::fleet::RawClient;
+use crate::config::raw::fleet::{RawClient, RawPriority};
 use crate::config::scalars::ClientKeyText;
 use crate::config::secrets;
+use crate::core::admission::queue::Priority;
 use crate::core::ids::ClientId;
 use crate::core::topology::{Client, ClientIx, Route, RouteAccess, RouteIx};
 
@@ -46,6 +47,10 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawClient], routes: &[Ro
             id: ClientId::from(raw.name.0.as_str()),
             routes: compile_access(context, raw, &at, &route_names),
             debug_headers: raw.debug_headers,
+            priority: match raw.priority {
+                RawPriority::Interactive => Priority::Interactive,
+                RawPriority::Batch => Priority::Batch,
+            },
         });
     }
     Access {

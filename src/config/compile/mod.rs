@@ -14,12 +14,13 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::checked::{Checked, HealthSettings, Limits, Runtime};
+use crate::config::checked::{Checked, Limits, Runtime};
 use crate::config::compile::context::Context;
 use crate::config::document::Document;
 use crate::config::errors::{Pointer, Problem};
 use crate::config::raw::{RawConfig, RawHealth, RawLimits};
 use crate::config::secrets::Variables;
+use crate::core::recovery::health::Rules;
 use crate::core::topology::Snapshot;
 
 /// Where usage records go, without a look at anything else.
@@ -107,7 +108,7 @@ fn compile_limits(context: &mut Context<'_>, raw: &RawLimits) -> Limits {
     }
 }
 
-fn compile_health(context: &mut Context<'_>, raw: &RawHealth) -> HealthSettings {
+fn compile_health(context: &mut Context<'_>, raw: &RawHealth) -> Rules {
     let at = Pointer::root().key("health");
     if raw.throttle_default.value() > raw.throttle_max.value() {
         context.error(
@@ -116,9 +117,13 @@ fn compile_health(context: &mut Context<'_>, raw: &RawHealth) -> HealthSettings 
             format!("`{}` or less", raw.throttle_max.text()),
         );
     }
-    HealthSettings {
+    Rules {
         consecutive_failures: raw.consecutive_failures,
+        failure_ratio: raw.failure_ratio,
+        ratio_requests: raw.ratio_requests,
         open_for: context.positive(&at.key("open_for"), &raw.open_for),
+        slow_start: context.duration(&at.key("slow_start"), &raw.slow_start),
+        max_ejected: raw.max_ejected,
         throttle_default: context.positive(&at.key("throttle_default"), &raw.throttle_default),
         throttle_max: context.positive(&at.key("throttle_max"), &raw.throttle_max),
     }

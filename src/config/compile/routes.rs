@@ -7,16 +7,29 @@ use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::RawRoute;
-use crate::config::raw::{RawDefaults, RawFailover, RawPolicy, RawTimeouts};
+use crate::config::raw::rules::{RawFailover, RawFirstToken, RawTimeouts, RawWaiting};
+use crate::config::raw::{RawDefaults, RawPolicy};
 use crate::config::scalars::DurationText;
 use crate::core::ids::RouteId;
 use crate::core::placement::policy::Policy;
-use crate::core::topology::{Failover, PoolIx, Route, RouteIx, Timeouts};
+use crate::core::recovery::budget::BudgetRule;
+use crate::core::recovery::patience::FirstTokenRule;
+use crate::core::topology::{Failover, PoolIx, Route, RouteIx, Timeouts, Waiting};
 
 /// What holds where neither the route nor `defaults` says anything; the schema states the same values.
 const BUILT_IN_FAILOVER: Failover = Failover {
     max_attempts: 3,
     deadline: Duration::from_mins(5),
+    retry_budget: BudgetRule {
+        ratio: 0.5,
+        min_per_second: 10,
+    },
+    backoff: Duration::from_millis(100),
+    first_token: FirstTokenRule {
+        base: Duration::from_secs(15),
+        per_1k_tokens: Duration::from_millis(500),
+        least: Duration::from_secs(5),
+    },
 };
 
 /// The same for timeouts.
@@ -26,6 +39,12 @@ const BUILT_IN_TIMEOUTS: Timeouts = Timeouts {
     whole_answer: Duration::from_mins(5),
     idle: Duration::from_mins(1),
     total: Duration::from_mins(10),
+};
+
+/// The same for waiting.
+const BUILT_IN_WAITING: Waiting = Waiting {
+    max_wait: Duration::from_secs(5),
+    queue: 1_000,
 };
 
 /// Compiles routes and the table from model names, aliases included, to them.
@@ -38,6 +57,7 @@ pub(super) fn compile(
     let at = Pointer::root().key("defaults");
     let failover = compile_failover(context, &at.key("failover"), &defaults.failover, &BUILT_IN_FAILOVER);
     let timeouts = compile_timeouts(context, &at.key("timeouts"), &defaults.timeouts, &BUILT_IN_TIMEOUTS);
+    let waiting = compile_waiting(context, &at.key("waiting"), &defaults.waiting, &BUILT_IN_WAITING);
     let mut models = Names::new("model name");
     let mut by_model = HashMap::new();
     let mut routes = Vec::with_capacity(raw.len());
@@ -57,6 +77,7 @@ pub(super) fn compile(
             policy: policy_of(raw.policy.unwrap_or(defaults.policy)),
             failover: compile_failover(context, &at.key("failover"), &raw.failover, &failover),
             timeouts: compile_timeouts(context, &at.key("timeouts"), &raw.timeouts, &timeouts),
+            waiting: compile_waiting(context, &at.key("waiting"), &raw.waiting, &waiting),
         });
     }
     (routes, by_model)
@@ -77,6 +98,32 @@ fn compile_failover(context: &mut Context<'_>, at: &Pointer, raw: &RawFailover, 
     Failover {
         max_attempts: raw.max_attempts.unwrap_or(base.max_attempts),
         deadline: or_base(context, &at.key("deadline"), raw.deadline.as_ref(), base.deadline),
+        retry_budget: BudgetRule {
+            ratio: raw.retry_budget.ratio.unwrap_or(base.retry_budget.ratio),
+            min_per_second: raw
+                .retry_budget
+                .min_per_second
+                .unwrap_or(base.retry_budget.min_per_second),
+        },
+        backoff: or_base(context, &at.key("backoff"), raw.backoff.as_ref(), base.backoff),
+        first_token: compile_first_token(context, &at.key("first_token"), &raw.first_token, &base.first_token),
+    }
+}
+
+/// What is written, over what holds otherwise.
+fn compile_first_token(
+    context: &mut Context<'_>,
+    at: &Pointer,
+    raw: &RawFirstToken,
+    base: &FirstTokenRule,
+) -> FirstTokenRule {
+    let per_1k_tokens = raw.per_1k_tokens.as_ref();
+    FirstTokenRule {
+        base: or_base(context, &at.key("base"), raw.base.as_ref(), base.base),
+        per_1k_tokens: per_1k_tokens.map_or(base.per_1k_tokens, |text| {
+            context.duration(&at.key("per_1k_tokens"), text)
+        }),
+        least: or_base(context, &at.key("least"), raw.least.as_ref(), base.least),
     }
 }
 
@@ -112,6 +159,15 @@ fn compile_timeouts(context: &mut Context<'_>, at: &Pointer, raw: &RawTimeouts, 
     timeouts
 }
 
+/// What is written, over what holds otherwise.
+fn compile_waiting(context: &mut Context<'_>, at: &Pointer, raw: &RawWaiting, base: &Waiting) -> Waiting {
+    let max_wait = raw.max_wait.as_ref();
+    Waiting {
+        max_wait: max_wait.map_or(base.max_wait, |text| context.duration(&at.key("max_wait"), text)),
+        queue: raw.queue.map_or(base.queue, |queue| queue as usize),
+    }
+}
+
 fn or_base(context: &mut Context<'_>, at: &Pointer, written: Option<&DurationText>, base: Duration) -> Duration {
     written.map_or(base, |written| context.positive(at, written))
 }
@@ -135,6 +191,31 @@ mod tests {
         let failover = &defaults["failover"]["properties"];
         assert_eq!(failover["max_attempts"]["default"], BUILT_IN_FAILOVER.max_attempts);
         assert_eq!(stated("failover", "deadline"), BUILT_IN_FAILOVER.deadline);
+        assert_eq!(stated("failover", "backoff"), BUILT_IN_FAILOVER.backoff);
+        let failover = &schema["properties"]["defaults"]["properties"]["failover"]["properties"];
+        let budget = &failover["retry_budget"]["properties"];
+        assert_eq!(budget["ratio"]["default"], BUILT_IN_FAILOVER.retry_budget.ratio);
+        assert_eq!(
+            budget["min_per_second"]["default"],
+            BUILT_IN_FAILOVER.retry_budget.min_per_second
+        );
+        assert_eq!(stated("waiting", "max_wait"), BUILT_IN_WAITING.max_wait);
+        assert_eq!(
+            defaults["waiting"]["properties"]["queue"]["default"],
+            BUILT_IN_WAITING.queue
+        );
+        let first_token = |name: &str| {
+            let text = failover["first_token"]["properties"][name]["default"]
+                .as_str()
+                .expect(name);
+            DurationText::try_from(text.to_owned()).expect(name).value()
+        };
+        assert_eq!(first_token("base"), BUILT_IN_FAILOVER.first_token.base);
+        assert_eq!(
+            first_token("per_1k_tokens"),
+            BUILT_IN_FAILOVER.first_token.per_1k_tokens
+        );
+        assert_eq!(first_token("least"), BUILT_IN_FAILOVER.first_token.least);
         assert_eq!(stated("timeouts", "connect"), BUILT_IN_TIMEOUTS.connect);
         assert_eq!(stated("timeouts", "first_byte"), BUILT_IN_TIMEOUTS.first_byte);
         assert_eq!(stated("timeouts", "whole_answer"), BUILT_IN_TIMEOUTS.whole_answer);

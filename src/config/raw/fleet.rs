@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::raw::{RawFailover, RawPolicy, RawTimeouts};
+use crate::config::raw::RawPolicy;
+use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
 use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
 
 /// A caller and what it may use.
@@ -22,6 +23,21 @@ pub(in crate::config) struct RawClient {
     /// Whether answers carry the `x-emberway-*` debug headers.
     #[serde(default)]
     pub(in crate::config) debug_headers: bool,
+    /// How urgent its requests are. A request may lower it by the header `x-emberway-priority`, not raise it.
+    #[serde(default)]
+    pub(in crate::config) priority: RawPriority,
+}
+
+/// How urgent requests are: who goes first where requests wait for a deployment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Priority")]
+pub(in crate::config) enum RawPriority {
+    /// Somebody waits for the answer.
+    #[default]
+    Interactive,
+    /// Nobody does; these go last, and leave a full queue first.
+    Batch,
 }
 
 /// An Azure OpenAI account.
@@ -244,4 +260,7 @@ pub(in crate::config) struct RawRoute {
     /// How long to wait for each step of an attempt.
     #[serde(default)]
     pub(in crate::config) timeouts: RawTimeouts,
+    /// Waiting for a deployment to recover instead of answering 429.
+    #[serde(default)]
+    pub(in crate::config) waiting: RawWaiting,
 }

@@ -1,7 +1,7 @@
 //! A prompt as the provider's cache sees it: a chain of block ids, each of which names everything before it too.
 //!
 //! The prompt's canonical text, in the provider's cache order, is cut into blocks of [`BLOCK_BYTES`], and at the end of each
-//! segment (a tool, a message). A block's id is the 128-bit HighwayHash of the id before it and the block's text, under a key that is the SHA-256 of the
+//! segment (a tool, a message). A block's id is the 128-bit `HighwayHash` of the id before it and the block's text, under a key that is the SHA-256 of the
 //! pool's name. So equal ids mean equal beginnings inside one pool, on every gateway alike, and no id tells a byte of the prompt.
 //!
 //! Cost: the text copied and hashed once, memory for at most [`BLOCKS_MAX`] blocks, taken once. Why this hash: `docs/adr/0014-block-hash.md`.
@@ -89,17 +89,28 @@ pub struct ChainBuilder {
     chain: Chain,
 }
 
-impl ChainBuilder {
-    /// Begins a chain. Chains of different scopes (pools) have no id in common.
-    pub fn new(scope: &str) -> Self {
-        let seed = Sha256::digest(scope.as_bytes());
+/// What chains of one scope (a pool) are made under. Those of different scopes have no id in common.
+#[derive(Debug, Clone, Copy)]
+pub struct ChainKey([u64; 4]);
+
+impl ChainKey {
+    /// Of the scope of this name.
+    pub fn new(name: &str) -> Self {
+        let seed = Sha256::digest(name.as_bytes());
         let (words, _) = seed.as_chunks::<8>();
         let mut key = [0; 4];
         for (word, bytes) in key.iter_mut().zip(words) {
             *word = u64::from_le_bytes(*bytes);
         }
+        Self(key)
+    }
+}
+
+impl ChainBuilder {
+    /// Begins a chain.
+    pub fn new(key: ChainKey) -> Self {
         Self {
-            key: Key(key),
+            key: Key(key.0),
             open: [0; ID_BYTES + BLOCK_BYTES],
             filled: 0,
             read: 0,
@@ -165,7 +176,7 @@ mod tests {
     use super::*;
 
     fn chain(scope: &str, segments: &[&str]) -> Chain {
-        let mut builder = ChainBuilder::new(scope);
+        let mut builder = ChainBuilder::new(ChainKey::new(scope));
         for segment in segments {
             builder.push(segment.as_bytes());
             builder.cut();
@@ -247,7 +258,7 @@ mod tests {
     fn every_machine_makes_the_same_ids() {
         // What a machine without vector instructions would make of it.
         let text: String = ('!'..='~').cycle().take(BLOCK_BYTES + 77).collect();
-        let key = ChainBuilder::new("p").key;
+        let key = ChainBuilder::new(ChainKey::new("p")).key;
         let mut before = 0_u128;
         for (id, block) in chain("p", &[&text])
             .ids()
@@ -266,7 +277,7 @@ mod tests {
         #[test]
         fn pieces_do_not_matter(text in proptest::collection::vec(any::<u8>(), 0..3_000), at in 0_usize..3_000) {
             let at = at.min(text.len());
-            let (mut whole, mut pieces) = (ChainBuilder::new("p"), ChainBuilder::new("p"));
+            let (mut whole, mut pieces) = (ChainBuilder::new(ChainKey::new("p")), ChainBuilder::new(ChainKey::new("p")));
             whole.push(&text);
             pieces.push(&text[..at]);
             pieces.push(&text[at..]);

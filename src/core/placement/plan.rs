@@ -63,6 +63,8 @@ pub enum Reason {
     NoRoom,
     /// An earlier attempt of the request failed.
     Failover,
+    /// All others failed too, and it may have recovered.
+    Retry,
     /// Nothing else is left, although its breaker is open.
     LastResort,
 }
@@ -86,6 +88,22 @@ pub struct Candidate {
     pub newer_tokens: u32,
     /// For how long the last of them was not asked for.
     pub idle: Duration,
+}
+
+impl Candidate {
+    /// One of which nothing is known.
+    pub fn new(deployment: DeploymentIx, reason: Reason) -> Self {
+        Self {
+            deployment,
+            reason,
+            room: f64::INFINITY,
+            cost: 0.0,
+            expected_tokens: 0,
+            sent_tokens: 0,
+            newer_tokens: 0,
+            idle: Duration::ZERO,
+        }
+    }
 }
 
 /// The ordered candidates of a request, and what led to them.

@@ -1,9 +1,12 @@
-//! A deployment's health: its circuit breaker and its rest after a 429, as one small state machine.
+//! A deployment's health, or a whole resource's: its circuit breaker and its rest after a 429, as one small state machine.
 //!
-//! - *closed*: in use. `consecutive_failures` failures in a row open it.
+//! - *closed*: in use. `consecutive_failures` failures in a row open it, or a share of failures of [`failure_ratio`](Rules::failure_ratio) among
+//!   enough ends in [`WINDOW`](super::window::WINDOW).
 //! - *open*: set aside for `open_for`, twice as long after every failed probe, at most [`OPEN_MAX`]. A request may still be sent there as
 //!   its last resort; that is no probe, so its failure changes nothing.
 //! - *half-open*: after that, one request at a time may probe. An answer closes the breaker, a failure opens it again.
+//! - *slow start*: after it has closed, a growing share of plans may count on it, from a tenth to all in `slow_start`; to the others
+//!   it is a last resort. A host that has just come back is not met by all of its load at once.
 //!
 //! Failures in a row are forgotten when an answer is whole. A stream that has begun is not yet: else one that always breaks half way
 //! would count one failure again and again.
@@ -18,7 +21,8 @@ use std::time::{Duration, Instant};
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
 use crate::core::recovery::drain::DrainEnd;
-use crate::core::recovery::outcome::Effect;
+use crate::core::recovery::outcome::{Alarm, Effect};
+use crate::core::recovery::window::Window;
 
 /// Longest time between two probes of a deployment that keeps failing.
 pub const OPEN_MAX: Duration = Duration::from_mins(10);
@@ -29,13 +33,24 @@ const PROBE_MAX: Duration = Duration::from_secs(30);
 /// Shortest rest: an upstream may ask for none at all, and would be asked again by every request at once, to no use.
 pub const REST_MIN: Duration = Duration::from_millis(100);
 
+/// The share of plans that a deployment gets at least during slow start.
+pub const SLOW_START_MIN: f64 = 0.1;
+
 /// The configured rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
     /// Failures in a row that open the breaker; at least 1.
     pub consecutive_failures: u32,
+    /// Share of failures among the ends of attempts that opens the breaker; above 0 and at most 1.
+    pub failure_ratio: f64,
+    /// Fewer ends than this in the window tell nothing of a share; at least 1.
+    pub ratio_requests: u32,
     /// First time that an opened breaker stays open.
     pub open_for: Duration,
+    /// How long after it has closed it gets less than its share; zero for not at all.
+    pub slow_start: Duration,
+    /// Most of a pool's members whose breakers may be open since they failed, as a share; one may in any case. Above 0 and at most 1.
+    pub max_ejected: f64,
     /// Rest after a 429 that names no time.
     pub throttle_default: Duration,
     /// Longest rest that an upstream can ask for.
@@ -53,7 +68,7 @@ impl Rules {
 }
 
 /// The breaker's state, as the log and the metric name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr, VariantArray)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsRefStr, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum BreakerState {
     /// In use.
@@ -84,17 +99,43 @@ pub enum Availability {
     Probe,
     /// It asked to be left alone until then.
     Resting(Instant),
-    /// Its breaker is open until then.
+    /// Its breaker is open until then, since it failed.
     Ejected(Instant),
+    /// Its breaker is open until then, since it cannot work before somebody mends it.
+    Unusable(Instant),
     /// An operator has taken it out.
     Drained(DrainEnd),
+}
+
+impl Availability {
+    /// Of a deployment that stands so, on a resource that stands so: whatever keeps it out for longer.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let gravity = |availability: Self| match availability {
+            Self::Ready => (0, None),
+            Self::Probe => (1, None),
+            Self::Resting(until) => (2, Some(until)),
+            Self::Ejected(until) => (3, Some(until)),
+            Self::Unusable(until) => (4, Some(until)),
+            Self::Drained(end) => (5, end.time()),
+        };
+        if gravity(other) > gravity(self) { other } else { self }
+    }
 }
 
 /// A deployment's health.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     failures_in_a_row: u32,
+    window: Window,
     breaker: Breaker,
+    /// Whether the breaker opened because it cannot work, not because it failed.
+    is_unusable: bool,
+    /// When the breaker closed, while that is not long ago.
+    recovering_since: Option<Instant>,
+    /// Shares of plans that were not given to it during slow start.
+    owed: f64,
+    alarm: Option<Alarm>,
     throttled_until: Option<Instant>,
     paused_until: Option<Instant>,
 }
@@ -117,10 +158,8 @@ impl Health {
     /// Whether the deployment may be used.
     pub fn availability(&self, now: Instant) -> Availability {
         match self.breaker {
-            Breaker::Open { until, .. } if now < until => return Availability::Ejected(until),
-            Breaker::HalfOpen { since, .. } if now < since + PROBE_MAX => {
-                return Availability::Ejected(since + PROBE_MAX);
-            }
+            Breaker::Open { until, .. } if now < until => return self.out_until(until),
+            Breaker::HalfOpen { since, .. } if now < since + PROBE_MAX => return self.out_until(since + PROBE_MAX),
             _ => {}
         }
         match (self.rests_until(now), self.breaker) {
@@ -128,6 +167,53 @@ impl Health {
             (_, Breaker::Closed) => Availability::Ready,
             (_, Breaker::Open { .. } | Breaker::HalfOpen { .. }) => Availability::Probe,
         }
+    }
+
+    fn out_until(&self, until: Instant) -> Availability {
+        if self.is_unusable {
+            Availability::Unusable(until)
+        } else {
+            Availability::Ejected(until)
+        }
+    }
+
+    /// Whether a plan that is made now may count on it, if it is ready: during slow start the share of plans that may grows from
+    /// [`SLOW_START_MIN`] to all.
+    pub fn admits(&mut self, rules: &Rules, now: Instant) -> bool {
+        let Some(since) = self.recovering_since else {
+            return true;
+        };
+        let passed = now.saturating_duration_since(since);
+        if passed >= rules.slow_start {
+            self.recovering_since = None;
+            return true;
+        }
+        // A little more, so that ten tenths are one.
+        self.owed += 1e-9 + passed.div_duration_f64(rules.slow_start).max(SLOW_START_MIN);
+        let is_due = self.owed >= 1.0;
+        if is_due {
+            self.owed -= 1.0;
+        }
+        is_due
+    }
+
+    /// The share of plans that may count on it; 1 when it is not starting slowly.
+    pub fn share(&self, rules: &Rules, now: Instant) -> f64 {
+        let passed = self.recovering_since.map(|since| now.saturating_duration_since(since));
+        let passed = passed.filter(|&passed| passed < rules.slow_start);
+        passed.map_or(1.0, |passed| {
+            passed.div_duration_f64(rules.slow_start).max(SLOW_START_MIN)
+        })
+    }
+
+    /// What an operator must look at, if anything.
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.alarm
+    }
+
+    /// Notes what an operator must look at, until it works again. Whether that is new.
+    pub fn raise(&mut self, alarm: Alarm) -> bool {
+        self.alarm.replace(alarm) != Some(alarm)
     }
 
     /// The breaker's state.
@@ -167,15 +253,16 @@ impl Health {
         match effect {
             Effect::Works => {
                 self.failures_in_a_row = 0;
-                self.breaker = Breaker::Closed;
+                self.window.note(false, now);
+                self.close(rules, now);
             }
-            Effect::Begins => self.breaker = Breaker::Closed,
+            Effect::Begins => self.close(rules, now),
             Effect::Nothing => {}
             Effect::Rest(asked) => {
                 // A shorter time than one already known does not shorten it: the other limit still holds.
                 self.throttled_until = self.throttled_until.max(Some(now + rules.rest(asked)));
                 self.failures_in_a_row = 0;
-                self.breaker = Breaker::Closed;
+                self.close(rules, now);
             }
             Effect::Pause(asked) => {
                 self.paused_until = self.paused_until.max(Some(now + rules.rest(Some(asked))));
@@ -183,9 +270,11 @@ impl Health {
             }
             Effect::Failure => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+                self.window.note(true, now);
                 self.fail(rules, now);
             }
             Effect::Unusable(lasting) => {
+                self.is_unusable = true;
                 self.breaker = Breaker::Open {
                     until: now + lasting,
                     lasting,
@@ -196,18 +285,43 @@ impl Health {
         (before != after).then_some(after)
     }
 
-    /// Opens the breaker where the rules say so: after a failed probe, or after too many failures in a row.
+    /// It answers: the breaker closes.
+    fn close(&mut self, rules: &Rules, now: Instant) {
+        self.alarm = None;
+        if !matches!(self.breaker, Breaker::Closed) {
+            self.breaker = Breaker::Closed;
+            self.is_unusable = false;
+            self.window = Window::default();
+            self.recovering_since = (!rules.slow_start.is_zero()).then_some(now);
+            self.owed = 0.0;
+        }
+    }
+
+    /// Opens the breaker where the rules say so: after a failed probe, after too many failures in a row, or when too large a share fails.
     fn fail(&mut self, rules: &Rules, now: Instant) {
         let lasting = match self.breaker {
             Breaker::HalfOpen { lasting, .. } => (lasting * 2).min(OPEN_MAX.max(rules.open_for)),
-            Breaker::Closed if self.failures_in_a_row >= rules.consecutive_failures => rules.open_for,
+            Breaker::Closed
+                if self.failures_in_a_row >= rules.consecutive_failures
+                    || self.window.fails(rules.failure_ratio, rules.ratio_requests, now) =>
+            {
+                rules.open_for
+            }
             // A request that began before the breaker opened says nothing new.
             Breaker::Closed | Breaker::Open { .. } => return,
         };
+        self.is_unusable = false;
         self.breaker = Breaker::Open {
             until: now + lasting,
             lasting,
         };
+    }
+
+    /// Closes the breaker that has just opened, since too many others are open already; its failures count from none again.
+    pub fn stay(&mut self) {
+        self.breaker = Breaker::Closed;
+        self.failures_in_a_row = 0;
+        self.window = Window::default();
     }
 
     /// A probe that ended without teaching anything lets the next request probe.
@@ -219,206 +333,4 @@ impl Health {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RULES: Rules = Rules {
-        consecutive_failures: 3,
-        open_for: Duration::from_secs(10),
-        throttle_default: Duration::from_secs(2),
-        throttle_max: Duration::from_mins(1),
-    };
-
-    fn at(start: Instant, seconds: u64) -> Instant {
-        start + Duration::from_secs(seconds)
-    }
-
-    fn opened(start: Instant) -> Health {
-        let mut health = Health::default();
-        assert_eq!(health.end(Effect::Failure, &RULES, start), None);
-        assert_eq!(health.end(Effect::Failure, &RULES, start), None);
-        assert_eq!(health.end(Effect::Failure, &RULES, start), Some(BreakerState::Open));
-        health
-    }
-
-    #[test]
-    fn failures_in_a_row_open_and_a_success_between_does_not() {
-        let start = Instant::now();
-        assert_eq!(opened(start).availability(start), Availability::Ejected(at(start, 10)));
-        let mut health = Health::default();
-        for effect in [
-            Effect::Failure,
-            Effect::Failure,
-            Effect::Works,
-            Effect::Failure,
-            Effect::Failure,
-        ] {
-            health.end(effect, &RULES, start);
-        }
-        assert_eq!(health.availability(start), Availability::Ready);
-    }
-
-    #[test]
-    fn streams_that_begin_and_break_open_it_too() {
-        let start = Instant::now();
-        let mut health = Health::default();
-        let streams = |health: &mut Health, count: usize| {
-            let each = || [Effect::Begins, Effect::Failure];
-            let ends = (0..count)
-                .flat_map(|_| each())
-                .map(|effect| health.end(effect, &RULES, start));
-            ends.flatten().collect::<Vec<_>>()
-        };
-        assert_eq!(streams(&mut health, 2), []);
-        assert_eq!(streams(&mut health, 1), [BreakerState::Open]);
-        // The probe's stream begins, and so others follow; if it breaks, the first failure is one too many.
-        let later = at(start, 10);
-        health.begin(later);
-        assert_eq!(health.end(Effect::Begins, &RULES, later), Some(BreakerState::Closed));
-        assert_eq!(health.end(Effect::Failure, &RULES, later), Some(BreakerState::Open));
-        assert_eq!(health.availability(later), Availability::Ejected(at(later, 10)));
-        // A stream that comes to its end clears the slate.
-        health.end(Effect::Works, &RULES, later);
-        assert_eq!(streams(&mut health, 2), []);
-    }
-
-    #[test]
-    fn one_probe_at_a_time_then_closed() {
-        let start = Instant::now();
-        let mut health = opened(start);
-        let later = at(start, 10);
-        assert_eq!(health.availability(later), Availability::Probe);
-        health.begin(later);
-        assert!(
-            matches!(health.availability(later), Availability::Ejected(_)),
-            "a second probe at once"
-        );
-        assert_eq!(health.end(Effect::Works, &RULES, later), Some(BreakerState::Closed));
-        assert_eq!(health.availability(later), Availability::Ready);
-    }
-
-    #[test]
-    fn a_failed_probe_opens_for_twice_as_long() {
-        let start = Instant::now();
-        let mut health = opened(start);
-        let mut now = at(start, 10);
-        for lasting in [20, 40, 80, 160, 320, 600, 600] {
-            health.begin(now);
-            assert_eq!(health.end(Effect::Failure, &RULES, now), Some(BreakerState::Open));
-            assert_eq!(health.availability(now), Availability::Ejected(at(now, lasting)));
-            now = at(now, lasting);
-        }
-    }
-
-    #[test]
-    fn failures_of_a_last_resort_do_not_prolong_an_open_breaker() {
-        let start = Instant::now();
-        let mut health = opened(start);
-        for tenth in 0..10 {
-            let now = start + Duration::from_millis(100 * tenth);
-            health.begin(now);
-            assert_eq!(health.end(Effect::Failure, &RULES, now), None);
-            assert_eq!(health.availability(now), Availability::Ejected(at(start, 10)));
-        }
-        assert_eq!(health.availability(at(start, 10)), Availability::Probe);
-    }
-
-    #[test]
-    fn a_last_resort_does_not_take_the_place_of_a_running_probe() {
-        let start = Instant::now();
-        let mut health = opened(start);
-        health.begin(at(start, 10));
-        health.begin(at(start, 39));
-        assert_eq!(health.availability(at(start, 40)), Availability::Probe);
-    }
-
-    #[test]
-    fn a_probe_that_taught_nothing_is_given_back() {
-        let start = Instant::now();
-        let mut health = opened(start);
-        let later = at(start, 10);
-        health.begin(later);
-        health.end(Effect::Nothing, &RULES, later);
-        assert!(matches!(health.availability(later), Availability::Ejected(_)));
-        health.give_back_probe(later);
-        assert_eq!(health.availability(later), Availability::Probe);
-    }
-
-    #[test]
-    fn a_probe_that_never_ends_does_not_block_for_ever() {
-        let start = Instant::now();
-        let mut health = opened(start);
-        health.begin(at(start, 10));
-        assert_eq!(health.availability(at(start, 10) + PROBE_MAX), Availability::Probe);
-    }
-
-    #[test]
-    fn rest_is_capped_defaulted_and_never_shortened() {
-        let start = Instant::now();
-        let rest = |asked: &[Option<u64>]| {
-            let mut health = Health::default();
-            for seconds in asked {
-                health.end(Effect::Rest(seconds.map(Duration::from_secs)), &RULES, start);
-            }
-            health.rests_until(start).map(|until| (until - start).as_secs())
-        };
-        assert_eq!(rest(&[Some(86_400)]), Some(60));
-        assert_eq!(rest(&[None]), Some(2));
-        assert_eq!(rest(&[Some(30), Some(1)]), Some(30));
-    }
-
-    #[test]
-    fn a_rest_of_no_time_at_all_is_a_short_one() {
-        let start = Instant::now();
-        for effect in [Effect::Rest(Some(Duration::ZERO)), Effect::Pause(Duration::ZERO)] {
-            let mut health = Health::default();
-            health.end(effect, &RULES, start);
-            assert_eq!(health.availability(start), Availability::Resting(start + REST_MIN));
-            assert_eq!(health.availability(start + REST_MIN), Availability::Ready);
-        }
-    }
-
-    #[test]
-    fn a_pause_is_rest_but_no_sign_of_health() {
-        let start = Instant::now();
-        let pause = Effect::Pause(Duration::from_secs(5));
-        // Failures before it are not forgotten.
-        let mut health = Health::default();
-        for effect in [Effect::Failure, Effect::Failure, pause] {
-            assert_eq!(health.end(effect, &RULES, start), None);
-        }
-        assert_eq!(health.availability(start), Availability::Resting(at(start, 5)));
-        assert!(!health.is_throttled(start));
-        assert_eq!(health.end(Effect::Failure, &RULES, start), Some(BreakerState::Open));
-        // A probe that meets it proves nothing; the next one may follow after the rest.
-        let mut health = opened(start);
-        health.begin(at(start, 10));
-        health.end(pause, &RULES, at(start, 10));
-        assert_eq!(health.state(at(start, 10)), BreakerState::HalfOpen);
-        assert_eq!(health.availability(at(start, 10)), Availability::Resting(at(start, 15)));
-        assert_eq!(health.availability(at(start, 15)), Availability::Probe);
-    }
-
-    #[test]
-    fn throttling_never_opens_the_breaker() {
-        let start = Instant::now();
-        let mut health = Health::default();
-        for _ in 0..100 {
-            assert_eq!(health.end(Effect::Rest(None), &RULES, start), None);
-        }
-        assert!(health.is_throttled(start) && !health.is_throttled(at(start, 2)));
-        assert_eq!(health.state(start), BreakerState::Closed);
-        assert_eq!(health.availability(start), Availability::Resting(at(start, 2)));
-        assert_eq!(health.availability(at(start, 2)), Availability::Ready);
-    }
-
-    #[test]
-    fn an_unusable_deployment_is_set_aside_at_once() {
-        let start = Instant::now();
-        let mut health = Health::default();
-        let effect = Effect::Unusable(Duration::from_secs(30));
-        assert_eq!(health.end(effect, &RULES, start), Some(BreakerState::Open));
-        assert_eq!(health.availability(start), Availability::Ejected(at(start, 30)));
-        assert_eq!(health.availability(at(start, 30)), Availability::Probe);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! Classifies the end of an attempt: may the request go elsewhere, and what does the deployment learn.
+//! Classifies the end of an attempt: may the request go elsewhere, what does the deployment learn, and whom does it concern.
 //!
-//! The table follows Azure's documented errors. Two rules stand behind it: a refusal that another deployment would repeat
+//! What each answer means is data, in [`table`](super::table). Two rules stand behind it: a refusal that another deployment would repeat
 //! (bad request, content filter, too long a prompt) is final, since trying elsewhere costs time and might get round a
 //! policy; and a 429 is not a failure, since the deployment works and only asks for rest.
 
@@ -9,15 +9,19 @@ use std::time::Duration;
 use serde::Serialize;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
+use crate::core::recovery::table::{self, Lesson};
+
 /// How an attempt ended before anything was sent to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptEnd<'a> {
-    /// The upstream answered with this status; for errors also the code its body names and the rest it asks for.
+    /// The upstream answered with this status; for errors also what its body says and the rest it asks for.
     Status {
         /// HTTP status.
         status: u16,
         /// `error.code` of the body.
         code: Option<&'a str>,
+        /// `error.message` of the body.
+        message: Option<&'a str>,
         /// From `retry-after(-ms)`, uncapped.
         retry_after: Option<Duration>,
     },
@@ -81,6 +85,8 @@ pub enum Next {
     Final,
     /// The next candidate is tried.
     Elsewhere,
+    /// The next candidate that is paid per token: provisioned ones would refuse it too.
+    PayPerToken,
 }
 
 /// What the deployment learns.
@@ -102,6 +108,69 @@ pub enum Effect {
     Unusable(Duration),
 }
 
+/// Whom the end of an attempt tells about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The deployment; its resource is seen to be alive.
+    Deployment,
+    /// The whole resource, with all its deployments: its host, its credential.
+    Resource,
+    /// Either: it may be the deployment, and if others of the resource fail alike, it is the resource.
+    Both,
+}
+
+/// Something that an operator must look at: no request will mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, IntoStaticStr, AsRefStr, VariantArray)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Alarm {
+    /// The key or token is not accepted.
+    CredentialRefused,
+    /// The credential is known but lacks the role for inference.
+    RoleMissing,
+    /// The resource takes no keys, only Entra tokens.
+    KeysDisabled,
+    /// The resource's network rules keep the gateway out.
+    NetworkDenied,
+    /// The resource is blocked by Azure, for abuse as a rule.
+    ResourceBlocked,
+    /// Azure does not know the path or the API version.
+    PathUnknown,
+    /// The deployment does not exist: never created, or deleted.
+    DeploymentMissing,
+    /// The deployment's model is retired.
+    ModelRetired,
+    /// The deployment is paused.
+    Paused,
+    /// Azure found more headers than it takes.
+    TooManyHeaders,
+}
+
+impl Alarm {
+    /// What to do about it, for the log and the status page.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::CredentialRefused => "check the resource's key or token, and that the endpoint is this resource's",
+            Self::RoleMissing => "give the identity the role `Cognitive Services OpenAI User` on the resource",
+            Self::KeysDisabled => "the resource has keys disabled: configure a token, or allow keys",
+            Self::NetworkDenied => {
+                "allow the gateway's address in the resource's network rules, or use its private endpoint"
+            }
+            Self::ResourceBlocked => "Azure has blocked the resource: see its notifications and ask Azure's support",
+            Self::PathUnknown => "check `endpoint`, `api` and `api_version` of the resource",
+            Self::DeploymentMissing => "create the deployment, or take it out of the configuration",
+            Self::ModelRetired => "fine-tune a newer base model and deploy that",
+            Self::Paused => "resume the deployment",
+            Self::TooManyHeaders => "forward fewer headers",
+        }
+    }
+
+    /// Whether what Azure has differs from what is configured, so that the control plane should be asked.
+    pub fn wants_reconciliation(self) -> bool {
+        matches!(self, Self::DeploymentMissing | Self::ModelRetired | Self::Paused)
+    }
+}
+
 /// The classification of an attempt's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
@@ -111,71 +180,68 @@ pub struct Verdict {
     pub next: Next,
     /// What the deployment learns.
     pub effect: Effect,
+    /// Whom the effect is on.
+    pub scope: Scope,
     /// Whether the provider may have done (and bill) the work although no answer came.
     pub maybe_billed: bool,
+    /// What an operator must look at.
+    pub alarm: Option<Alarm>,
 }
 
-/// A missing deployment is looked for again after half a minute: it may just have been created.
-const MISSING_FOR: Duration = Duration::from_secs(30);
-/// A refused credential, a wrong path or a paused deployment changes only by an operator's hand.
-const REFUSED_FOR: Duration = Duration::from_mins(1);
-/// A retired model does not come back.
-const RETIRED_FOR: Duration = Duration::from_mins(10);
-
-/// Classifies an attempt's end.
-pub fn classify(end: AttemptEnd<'_>) -> Verdict {
+/// Classifies an attempt's end at a deployment, provisioned or not. Linear in the table, about 30 rows, for errors; an answer is the first.
+pub fn classify(end: AttemptEnd<'_>, is_provisioned: bool) -> Verdict {
     use AttemptOutcome as O;
     match end {
         AttemptEnd::Status {
             status,
             code,
+            message,
             retry_after,
-        } => classify_status(status, code, retry_after),
+        } => by_table(status, code, message, retry_after, is_provisioned),
         AttemptEnd::Begun { .. } => verdict(O::Success, Next::Final, Effect::Begins, false),
-        AttemptEnd::ErrorInStream { code } if is_throttle(code) => {
-            verdict(O::Throttled, Next::Elsewhere, Effect::Rest(None), false)
-        }
-        AttemptEnd::ErrorInStream { code } if is_filter(code) => {
-            verdict(O::Rejected, Next::Final, Effect::Works, false)
-        }
-        AttemptEnd::ErrorInStream { .. } => verdict(O::Failed, Next::Elsewhere, Effect::Failure, true),
-        AttemptEnd::Unreachable => verdict(O::Unreachable, Next::Elsewhere, Effect::Failure, false),
-        AttemptEnd::Reset => verdict(O::Reset, Next::Elsewhere, Effect::Failure, true),
-        AttemptEnd::Timeout => verdict(O::Timeout, Next::Elsewhere, Effect::Failure, true),
+        AttemptEnd::ErrorInStream { code } => by_table(status_in_stream(code), code, None, None, is_provisioned),
+        AttemptEnd::Unreachable => Verdict {
+            scope: Scope::Resource,
+            ..verdict(O::Unreachable, Next::Elsewhere, Effect::Failure, false)
+        },
+        AttemptEnd::Reset => Verdict {
+            scope: Scope::Both,
+            ..verdict(O::Reset, Next::Elsewhere, Effect::Failure, true)
+        },
+        AttemptEnd::Timeout => Verdict {
+            scope: Scope::Both,
+            ..verdict(O::Timeout, Next::Elsewhere, Effect::Failure, true)
+        },
         AttemptEnd::ClientGone => verdict(O::ClientGone, Next::Final, Effect::Nothing, true),
     }
 }
 
-fn classify_status(status: u16, code: Option<&str>, retry_after: Option<Duration>) -> Verdict {
-    use AttemptOutcome as O;
-    match status {
-        200..=299 => verdict(O::Success, Next::Final, Effect::Works, false),
-        // Either this deployment has another model than the pool's others, or the client asked for what none of them does. The
-        // second must not cost others their deployments, so nothing is held against this one.
-        400 if code == Some("OperationNotSupported") => verdict(O::Rejected, Next::Elsewhere, Effect::Works, false),
-        401 | 403 => verdict(
-            O::CredentialRefused,
-            Next::Elsewhere,
-            Effect::Unusable(REFUSED_FOR),
-            false,
+fn by_table(
+    status: u16,
+    code: Option<&str>,
+    message: Option<&str>,
+    retry_after: Option<Duration>,
+    is_provisioned: bool,
+) -> Verdict {
+    let row = table::find(status, code, message, is_provisioned);
+    let (effect, maybe_billed) = match row.lesson {
+        Lesson::Works => (Effect::Works, false),
+        Lesson::Failure { maybe_billed } => (Effect::Failure, maybe_billed),
+        Lesson::Rest => (Effect::Rest(retry_after), false),
+        // One that names a time is believed; one without is a failure like any other.
+        Lesson::Pause => (
+            retry_after.map_or(Effect::Failure, Effect::Pause),
+            retry_after.is_none(),
         ),
-        404 if code == Some("DeploymentNotFound") => {
-            verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(MISSING_FOR), false)
-        }
-        404 => verdict(O::Misconfigured, Next::Elsewhere, Effect::Unusable(REFUSED_FOR), false),
-        410 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(RETIRED_FOR), false),
-        423 => verdict(O::Unavailable, Next::Elsewhere, Effect::Unusable(REFUSED_FOR), false),
-        429 => verdict(O::Throttled, Next::Elsewhere, Effect::Rest(retry_after), false),
-        // A 503 with a time is believed; one without is a failure like any other.
-        503 => {
-            let effect = retry_after.map_or(Effect::Failure, Effect::Pause);
-            verdict(O::Failed, Next::Elsewhere, effect, retry_after.is_none())
-        }
-        408 | 424 | 500..=599 => verdict(O::Failed, Next::Elsewhere, Effect::Failure, true),
-        // The deployment answered properly: what was sent is at fault.
-        400..=499 => verdict(O::Rejected, Next::Final, Effect::Works, false),
-        // 1xx never come here as final answers, and redirects are not followed: a deployment that sends one is misconfigured.
-        _ => verdict(O::Failed, Next::Elsewhere, Effect::Failure, false),
+        Lesson::Unusable(lasting) => (Effect::Unusable(lasting), false),
+    };
+    Verdict {
+        outcome: row.outcome,
+        next: row.next,
+        effect,
+        scope: row.scope,
+        maybe_billed,
+        alarm: row.alarm,
     }
 }
 
@@ -184,16 +250,26 @@ fn verdict(outcome: AttemptOutcome, next: Next, effect: Effect, maybe_billed: bo
         outcome,
         next,
         effect,
+        scope: Scope::Deployment,
         maybe_billed,
+        alarm: None,
     }
 }
 
-/// Whether an error code inside a stream means throttling.
-fn is_throttle(code: Option<&str>) -> bool {
-    matches!(
-        code,
-        Some("429" | "RateLimitReached" | "NoCapacity" | "too_many_requests" | "rate_limit_exceeded")
-    )
+/// The status that an error inside a stream would have had.
+fn status_in_stream(code: Option<&str>) -> u16 {
+    const THROTTLES: [&str; 5] = [
+        "429",
+        "RateLimitReached",
+        "NoCapacity",
+        "too_many_requests",
+        "rate_limit_exceeded",
+    ];
+    match code {
+        Some(code) if THROTTLES.contains(&code) => 429,
+        code if is_filter(code) => 400,
+        _ => 500,
+    }
 }
 
 /// Whether an error code inside a stream means that the content filter stopped it.
@@ -207,11 +283,13 @@ mod tests {
 
     #[track_caller]
     fn check(status: u16, code: Option<&str>, outcome: AttemptOutcome, next: Next) {
-        let verdict = classify(AttemptEnd::Status {
+        let end = AttemptEnd::Status {
             status,
             code,
+            message: None,
             retry_after: None,
-        });
+        };
+        let verdict = classify(end, false);
         assert_eq!((verdict.outcome, verdict.next), (outcome, next), "{status} {code:?}");
     }
 
@@ -248,11 +326,12 @@ mod tests {
         let end = AttemptEnd::Status {
             status: 429,
             code: None,
+            message: None,
             retry_after: second,
         };
-        assert_eq!(classify(end).effect, Effect::Rest(second));
+        assert_eq!(classify(end, false).effect, Effect::Rest(second));
         assert_eq!(
-            classify(AttemptEnd::ErrorInStream { code: Some("429") }).effect,
+            classify(AttemptEnd::ErrorInStream { code: Some("429") }, true).effect,
             Effect::Rest(None)
         );
     }
@@ -263,9 +342,10 @@ mod tests {
             let end = AttemptEnd::Status {
                 status: 503,
                 code: None,
+                message: None,
                 retry_after,
             };
-            classify(end).effect
+            classify(end, false).effect
         };
         let second = Duration::from_secs(1);
         assert_eq!(effect(Some(second)), Effect::Pause(second));
@@ -275,12 +355,18 @@ mod tests {
     #[test]
     fn a_filtered_stream_is_final() {
         assert_eq!(
-            classify(AttemptEnd::ErrorInStream {
-                code: Some("content_filter")
-            })
+            classify(
+                AttemptEnd::ErrorInStream {
+                    code: Some("content_filter")
+                },
+                false
+            )
             .next,
             Next::Final
         );
-        assert_eq!(classify(AttemptEnd::ErrorInStream { code: None }).next, Next::Elsewhere);
+        assert_eq!(
+            classify(AttemptEnd::ErrorInStream { code: None }, false).next,
+            Next::Elsewhere
+        );
     }
 }

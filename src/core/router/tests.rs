@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
-use crate::core::placement::chain::{Chain, ChainBuilder};
+use crate::core::placement::chain::{Chain, ChainBuilder, ChainKey};
 use crate::core::placement::plan::Placement;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::view::{Ask, CACHE_LIFE};
@@ -68,7 +68,7 @@ fn fleet(tiers: &[usize]) -> (Snapshot, Pool) {
 
 /// A prompt that begins with these words, again and again.
 fn prompt(words: &str, tokens: usize) -> (Chain, Ask) {
-    let mut chain = ChainBuilder::new("p");
+    let mut chain = ChainBuilder::new(ChainKey::new("p"));
     chain.push(words.repeat(4 * tokens / words.len()).as_bytes());
     let ask = Ask {
         prompt_tokens: tokens as u32,
@@ -87,6 +87,7 @@ fn plan_of(
 ) -> Plan {
     let view = view(&outline(snapshot, pool), |deployment| Known {
         availability: availability(deployment),
+        is_admitted: true,
         limit: f64::INFINITY,
         used: 0.0,
         in_flight: 0.0,

@@ -3,6 +3,7 @@
 use crate::openai::json::{Cursor, Written};
 
 /// A member of an object in which some come first.
+#[derive(Clone, Copy)]
 pub(super) enum Member<'a> {
     /// One of those, by its place among them.
     First(usize),

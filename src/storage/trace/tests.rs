@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::core::placement::chain::ChainBuilder;
+use crate::core::placement::chain::{ChainBuilder, ChainKey};
 
 fn options(directory: &tempfile::TempDir) -> TraceOptions {
     TraceOptions {
@@ -19,7 +19,7 @@ fn options(directory: &tempfile::TempDir) -> TraceOptions {
 }
 
 fn chain(segments: &[&str]) -> Chain {
-    let mut builder = ChainBuilder::new("pool");
+    let mut builder = ChainBuilder::new(ChainKey::new("pool"));
     for segment in segments {
         builder.push(segment.as_bytes());
         builder.cut();

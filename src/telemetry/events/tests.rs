@@ -6,17 +6,20 @@ use std::sync::Arc;
 
 use super::process::{ConfigRefused, ConfigReloaded};
 use super::*;
+use crate::core::admission::queue::Priority;
 use crate::core::ledger::misses::Cause;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
+use crate::core::recovery::budget::BudgetRule;
+use crate::core::recovery::patience::FirstTokenRule;
 use crate::core::topology::{
     ApiForm, CacheKeys, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot,
-    Timeouts,
+    Timeouts, Waiting,
 };
 use crate::telemetry::view::FleetView;
 
-fn snapshot() -> Snapshot {
+fn route(name: &str) -> Route {
     let second = Duration::from_secs(1);
-    let route = |name: &str| Route {
+    Route {
         id: name.into(),
         aliases: Vec::new(),
         pool: PoolIx(0),
@@ -24,6 +27,20 @@ fn snapshot() -> Snapshot {
         failover: Failover {
             max_attempts: 1,
             deadline: second,
+            retry_budget: BudgetRule {
+                ratio: 0.5,
+                min_per_second: 1,
+            },
+            backoff: second,
+            first_token: FirstTokenRule {
+                base: second,
+                per_1k_tokens: second,
+                least: second,
+            },
+        },
+        waiting: Waiting {
+            max_wait: second,
+            queue: 1,
         },
         timeouts: Timeouts {
             connect: second,
@@ -32,7 +49,10 @@ fn snapshot() -> Snapshot {
             idle: second,
             total: second,
         },
-    };
+    }
+}
+
+fn snapshot() -> Snapshot {
     let deployment = |name: &str| Deployment {
         id: format!("res/{name}").into(),
         name: name.to_owned(),
@@ -58,6 +78,7 @@ fn snapshot() -> Snapshot {
         replicas: 1,
         clients: ["acme", "zeta"]
             .map(|id| Client {
+                priority: Priority::Interactive,
                 id: id.into(),
                 routes: RouteAccess::All,
                 debug_headers: false,

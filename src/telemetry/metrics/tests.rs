@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::core::recovery::health::BreakerState;
-use crate::telemetry::view::{PlacementView, PoolView, RouteView, UsageView};
+use crate::core::recovery::outcome::Alarm;
+use crate::telemetry::view::{PlacementView, PoolView, ResourceView, RouteView, UsageView};
 
 fn deployment(name: &str) -> DeploymentView {
     DeploymentView {
         deployment: name.into(),
         region: "east".into(),
         in_flight: 3,
+        alarm: None,
         breaker: BreakerState::HalfOpen,
         limit_tokens_per_minute: Some(10_000),
         limit_used: Some(0.25),
@@ -27,32 +29,8 @@ fn lines(text: &str, prefix: &str) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn every_definition_is_registered_with_its_labels() {
-    let metrics = Metrics::new().expect("the definitions hold together");
-    let shown = DeploymentView {
-        last_success_at_ms: Some(0),
-        ..deployment("a/b")
-    };
-    let view = FleetView {
-        routes: vec![RouteView {
-            route: "r".into(),
-            in_flight: 1,
-        }],
-        pools: vec![PoolView {
-            pool: "p".into(),
-            deployments: 2,
-            usable: 1,
-            regions: vec!["east".into()],
-            headroom: vec![("east".into(), 1.5)],
-        }],
-        deployments: vec![shown],
-        placement: PlacementView {
-            heads: vec![("0a1b2c3d".to_owned(), 4)],
-            ..PlacementView::default()
-        },
-        ..FleetView::default()
-    };
+/// Makes a series of each family that has labels, so that a scrape shows it.
+fn touch_every_family(metrics: &Metrics) {
     for family in [&metrics.requests, &metrics.attempts] {
         family.with_label_values(&["1", "2", "3", "4"]);
     }
@@ -68,15 +46,56 @@ fn every_definition_is_registered_with_its_labels() {
     }
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     metrics.requests_cut_off.with_label_values(&["1"]);
-    for family in [&metrics.refusals, &metrics.auth_failures, &metrics.config_reloads] {
+    metrics.waits.with_label_values(&["1", "2"]);
+    for family in [
+        &metrics.refusals,
+        &metrics.auth_failures,
+        &metrics.config_reloads,
+        &metrics.retry_budget_spent,
+    ] {
         family.with_label_values(&["1"]);
     }
-    for family in [&metrics.time_to_first_byte, &metrics.gateway_overhead] {
+    for family in [&metrics.time_to_first_byte, &metrics.gateway_overhead, &metrics.wait] {
         family.with_label_values(&["1"]);
     }
     for family in [&metrics.operation_duration, &metrics.time_to_first_chunk] {
         family.with_label_values(&["1", "2"]);
     }
+}
+
+#[test]
+fn every_definition_is_registered_with_its_labels() {
+    let metrics = Metrics::new().expect("the definitions hold together");
+    let shown = DeploymentView {
+        last_success_at_ms: Some(0),
+        alarm: Some(Alarm::Paused),
+        ..deployment("a/b")
+    };
+    let view = FleetView {
+        routes: vec![RouteView {
+            waiting: 0,
+            route: "r".into(),
+            in_flight: 1,
+        }],
+        pools: vec![PoolView {
+            pool: "p".into(),
+            deployments: 2,
+            usable: 1,
+            regions: vec!["east".into()],
+            headroom: vec![("east".into(), 1.5)],
+        }],
+        deployments: vec![shown],
+        resources: vec![ResourceView {
+            resource: "a".into(),
+            breaker: BreakerState::Closed,
+        }],
+        placement: PlacementView {
+            heads: vec![("0a1b2c3d".to_owned(), 4)],
+            ..PlacementView::default()
+        },
+        ..FleetView::default()
+    };
+    touch_every_family(&metrics);
     let text = metrics.render(10_000, &view).expect("rendered");
     for definition in define::ALL {
         let kind = format!("# TYPE {} {}", definition.name, definition.kind.word());

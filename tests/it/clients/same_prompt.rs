@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
-use emberway::core::placement::chain::Chain;
+use emberway::core::placement::chain::{Chain, ChainKey};
 use emberway::openai::request;
 use emberway::openai::target::WireOperation;
 use emberway::proxy::prompt::{self, Scope};
@@ -59,6 +59,7 @@ fn chain(body: &[u8]) -> Chain {
     let request = request::parse(body).expect("valid");
     let scope = Scope {
         pool: "pool",
+        chain: ChainKey::new("pool"),
         client: "client",
     };
     prompt::read(scope, &request, WireOperation::Chat, &HeaderMap::new(), None).chain
@@ -124,7 +125,7 @@ async fn one_prompt_from_four_clients_is_one_chain() {
     ];
 
     let expected = chain(prompt.as_bytes());
-    assert_eq!(expected.len(), 5, "a tool and four messages");
+    assert_eq!(expected.len(), 8, "a tool and seven messages");
     let mut bodies = vec![("the file", Bytes::from(prompt.clone()))];
     for (name, program, arguments) in clients(file.path()).await {
         let before = if name == "curl" { curl.as_slice() } else { &[] };

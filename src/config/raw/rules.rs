@@ -1,0 +1,93 @@
+//! The rules of a route, as written: each field may be set by the route, by `defaults`, or by neither.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::scalars::DurationText;
+
+/// Bounds on the attempts made for one request. What is not set comes from `defaults`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Failover")]
+pub(in crate::config) struct RawFailover {
+    /// Most attempts, the first included.
+    #[schemars(range(min = 1, max = 16), extend("default" = 3))]
+    pub(in crate::config) max_attempts: Option<u32>,
+    /// Longest time from the request's arrival to the start of its answer.
+    #[schemars(extend("default" = "5m"))]
+    pub(in crate::config) deadline: Option<DurationText>,
+    /// How many attempts may follow failed ones.
+    #[serde(default)]
+    pub(in crate::config) retry_budget: RawRetryBudget,
+    /// First bound of the random wait before the same deployment is asked again; it doubles with each attempt.
+    #[schemars(extend("default" = "100ms"))]
+    pub(in crate::config) backoff: Option<DurationText>,
+    /// How long to wait for a stream's beginning before another deployment is asked; `timeouts.first_byte` at most.
+    #[serde(default)]
+    pub(in crate::config) first_token: RawFirstToken,
+}
+
+/// How many attempts may follow failed ones, so that an outage is not multiplied by trying again.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "RetryBudget")]
+pub(in crate::config) struct RawRetryBudget {
+    /// Attempts after failed ones, as a share of the requests of the last ten seconds.
+    #[schemars(range(min = 0, max = 10), extend("default" = 0.5))]
+    pub(in crate::config) ratio: Option<f64>,
+    /// Attempts a second that are allowed in any case.
+    #[schemars(range(min = 0, max = 100_000), extend("default" = 10))]
+    pub(in crate::config) min_per_second: Option<u32>,
+}
+
+/// How long to wait for a stream's beginning: `base`, and more for a long prompt that is not believed to be cached. Once a deployment's own times are
+/// known, they take the place of `base`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "FirstToken")]
+pub(in crate::config) struct RawFirstToken {
+    /// For a prompt of no length.
+    #[schemars(extend("default" = "15s"))]
+    pub(in crate::config) base: Option<DurationText>,
+    /// More for each 1,000 prompt tokens that are not believed to be cached.
+    #[schemars(extend("default" = "500ms"))]
+    pub(in crate::config) per_1k_tokens: Option<DurationText>,
+    /// Never less than this, however quick a deployment is known to be.
+    #[schemars(extend("default" = "5s"))]
+    pub(in crate::config) least: Option<DurationText>,
+}
+
+/// Time limits of one attempt. What is not set comes from `defaults`.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Timeouts")]
+pub(in crate::config) struct RawTimeouts {
+    /// TCP and TLS together.
+    #[schemars(extend("default" = "3s"))]
+    pub(in crate::config) connect: Option<DurationText>,
+    /// From the last request byte sent to the answer's status line, for streamed requests.
+    #[schemars(extend("default" = "30s"))]
+    pub(in crate::config) first_byte: Option<DurationText>,
+    /// The same for requests that are not streamed: Azure answers those when everything is generated.
+    #[schemars(extend("default" = "300s"))]
+    pub(in crate::config) whole_answer: Option<DurationText>,
+    /// Longest silence between two pieces of a body, and longest time that a client may take none of what is sent to it.
+    #[schemars(extend("default" = "60s"))]
+    pub(in crate::config) idle: Option<DurationText>,
+    /// Whole attempt, its body included.
+    #[schemars(extend("default" = "600s"))]
+    pub(in crate::config) total: Option<DurationText>,
+}
+
+/// Waiting for a deployment to recover instead of answering 429 at once.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Waiting")]
+pub(in crate::config) struct RawWaiting {
+    /// Longest wait; `0s` for none. A request waits only where a deployment is known to recover in time.
+    #[schemars(extend("default" = "5s"))]
+    pub(in crate::config) max_wait: Option<DurationText>,
+    /// Most requests of the route that wait at one time.
+    #[schemars(range(min = 1, max = 100_000), extend("default" = 1000))]
+    pub(in crate::config) queue: Option<u32>,
+}

@@ -1,0 +1,165 @@
+//! How a deployment stands: by its own health and its resource's, and the attempts that run there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::core::recovery::health::{Availability, Health};
+use crate::core::topology::{DeploymentIx, ResourceIx};
+use crate::proxy::state::{DeploymentState, Live};
+
+/// What is known of a resource across configurations.
+#[derive(Debug, Default)]
+pub struct ResourceState {
+    /// Breaker of the whole resource: its host, its credential.
+    pub health: Mutex<Health>,
+}
+
+impl Live {
+    /// Whether a deployment may be used. What an operator wants comes before all that was learned.
+    pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
+        if let Some(end) = self.deployments[deployment.0].state.drained.get(now) {
+            return Availability::Drained(end);
+        }
+        let resource = self.resource_state(deployment).health.lock().availability(now);
+        let own = self.deployments[deployment.0].state.health.lock().availability(now);
+        own.and(resource)
+    }
+
+    /// Whether it may be used, and whether a plan made now may count on it: one that has just recovered gets less than its share.
+    pub fn standing(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
+        if let Some(end) = self.deployments[deployment.0].state.drained.get(now) {
+            return (Availability::Drained(end), false);
+        }
+        let of = |health: &Mutex<Health>| {
+            let mut health = health.lock();
+            (health.availability(now), health.admits(&self.rules, now))
+        };
+        let (resource, is_admitted_by_resource) = of(&self.resource_state(deployment).health);
+        let (own, is_admitted) = of(&self.deployments[deployment.0].state.health);
+        (own.and(resource), is_admitted && is_admitted_by_resource)
+    }
+
+    /// What is known of a deployment's resource.
+    pub fn resource_state(&self, deployment: DeploymentIx) -> &Arc<ResourceState> {
+        let resource = self.config.runtime.snapshot.deployments[deployment.0].resource;
+        &self.resources[resource.0].state
+    }
+
+    /// Whether more of some pool's members are set aside since they failed than may be.
+    pub fn has_too_many_ejected(&self, deployment: DeploymentIx, resource: Option<ResourceIx>, now: Instant) -> bool {
+        let snapshot = &self.config.runtime.snapshot;
+        let is_meant = |member: DeploymentIx| match resource {
+            Some(resource) => snapshot.deployments[member.0].resource == resource,
+            None => member == deployment,
+        };
+        snapshot.pools.iter().any(|pool| {
+            let mut members = pool.members().map(|member| member.deployment);
+            if !members.any(is_meant) {
+                return false;
+            }
+            let all = pool.members().count();
+            let most = ((self.rules.max_ejected * all as f64) as usize).max(1);
+            let is_out = |member: DeploymentIx| matches!(self.availability(member, now), Availability::Ejected(_));
+            pool.members().filter(|member| is_out(member.deployment)).count() > most
+        })
+    }
+
+    /// Counts an attempt as running until the guard is dropped, and as a breaker's probe where one is due.
+    pub fn enter(&self, deployment: DeploymentIx, now: Instant) -> InFlight {
+        let deployment_state = &self.deployments[deployment.0].state;
+        let resource_state = self.resource_state(deployment);
+        InFlight::new(deployment_state, resource_state, now)
+    }
+}
+
+/// An attempt that is running. Dropped before its deployment learned how it ended, it lets another request probe.
+#[derive(Debug)]
+pub struct InFlight {
+    deployment: Arc<DeploymentState>,
+    is_probe: bool,
+    /// The resource whose probe it is.
+    probed: Option<Arc<ResourceState>>,
+}
+
+impl InFlight {
+    fn new(deployment: &Arc<DeploymentState>, resource: &Arc<ResourceState>, now: Instant) -> Self {
+        deployment.in_flight.fetch_add(1, Ordering::Relaxed);
+        let is_resources_probe = resource.health.lock().begin(now);
+        Self {
+            is_probe: deployment.health.lock().begin(now),
+            deployment: Arc::clone(deployment),
+            probed: is_resources_probe.then(|| Arc::clone(resource)),
+        }
+    }
+
+    /// Notes that the deployment has learned how the attempt ended: if it was the probe, that is done.
+    pub fn has_taught(&mut self) {
+        self.is_probe = false;
+        self.probed = None;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.deployment.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let probed = self.is_probe.then_some(&self.deployment.health);
+        let resource = self.probed.as_ref().map(|resource| &resource.health);
+        for health in probed.into_iter().chain(resource) {
+            health.lock().give_back_probe(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::placement::room::Room;
+    use crate::core::recovery::health::Rules;
+    use crate::core::recovery::outcome::Effect;
+
+    const RULES: Rules = Rules {
+        consecutive_failures: 1,
+        failure_ratio: 1.0,
+        ratio_requests: 100,
+        open_for: Duration::ZERO,
+        slow_start: Duration::ZERO,
+        max_ejected: 1.0,
+        throttle_default: Duration::from_secs(2),
+        throttle_max: Duration::from_mins(1),
+    };
+
+    #[test]
+    fn a_probe_that_is_dropped_on_its_way_is_given_back() {
+        let state = Arc::new(DeploymentState::new(Room::new(f64::INFINITY)));
+        let resource = Arc::new(ResourceState::default());
+        let now = Instant::now();
+        for health in [&state.health, &resource.health] {
+            health.lock().end(Effect::Failure, &RULES, now);
+        }
+        let enter = || InFlight::new(&state, &resource, now);
+        let availability =
+            || [&state.health, &resource.health].map(|health| health.lock().availability(Instant::now()));
+        let are_out = || availability().iter().all(|one| matches!(one, Availability::Ejected(_)));
+        let probe = enter();
+        let last_resort = enter();
+        assert!(are_out());
+        drop(last_resort);
+        assert!(are_out(), "it was no probe");
+        drop(probe);
+        assert_eq!(availability(), [Availability::Probe; 2]);
+        assert_eq!(state.in_flight.load(Ordering::Relaxed), 0);
+        // One that taught something is done, whatever came of it.
+        let mut probe = enter();
+        for health in [&state.health, &resource.health] {
+            health.lock().end(Effect::Works, &RULES, now);
+        }
+        probe.has_taught();
+        drop(probe);
+        assert_eq!(availability(), [Availability::Ready; 2]);
+    }
+}

@@ -1,0 +1,240 @@
+//! What the gateway does beyond going elsewhere: it asks again, waits for a throttled deployment, gives up in time, and knows when a whole
+//! resource is out.
+
+use std::time::{Duration, Instant};
+
+use emberway::simulator::faults::Action;
+use serde_json::json;
+
+use crate::harness::{Answer, STREAM, Setup, V1, WHOLE, World, preset, read, respond, within};
+
+/// A 429 that asks for so many milliseconds.
+fn throttled(ms: &str) -> Action {
+    let body = json!({"error": {"code": "429", "message": "Rate limit is exceeded."}});
+    respond(429, body, &[("retry-after-ms", ms)])
+}
+
+async fn ask_with(world: &World, name: &str, value: &str) -> Answer {
+    let request = world.post(V1, WHOLE).header(name, value);
+    read(request.send().await.expect("an answer")).await
+}
+
+fn timing(answer: &Answer, entry: &str) -> Option<f64> {
+    let text = answer.header("server-timing").to_owned();
+    let entry = text
+        .split(", ")
+        .find_map(|part| part.strip_prefix(&format!("{entry};dur=")))?;
+    entry.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_deployment_is_asked_again_after_a_failure_that_may_be_over() {
+    let only = || Setup {
+        accounts: &["a"],
+        ..Setup::default()
+    };
+    let world = World::start(only()).await;
+    world.fault_times("a", 2, preset("server_error"));
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "3")
+    );
+    assert_eq!(answer.header("x-emberway-reason"), "retry");
+    assert!(timing(&answer, "wait").is_some_and(|ms| ms > 0.0), "{answer:?}");
+    // A refusal stays one, and a third failure is the last.
+    world.fault_times("a", 1, preset("content_filter"));
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-attempts"), "1");
+    world.fault_times("a", 3, preset("server_error"));
+    assert_eq!(world.ask(WHOLE).await.status, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_not_multiplied_and_throttling_costs_no_budget() {
+    let world = World::start(Setup {
+        failover: "retry_budget: { ratio: 0, min_per_second: 0 }",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 1, preset("server_error"));
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (500, "1")
+    );
+    let spent = r#"emberway_retry_budget_spent_total{route="bot"}"#;
+    assert_eq!(world.metric(spent).await, Some(1.0));
+    world.fault_times("a", 1, throttled("50"));
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "2")
+    );
+    assert_eq!(world.metric(spent).await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_for_a_throttled_deployment_instead_of_failing() {
+    let world = World::start(Setup {
+        waiting: "max_wait: 5s",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 1, throttled("400"));
+    world.fault_times("b", 1, throttled("700"));
+    let (first, second) = within("both", async { tokio::join!(world.ask(WHOLE), world.ask(WHOLE)) }).await;
+    for answer in [&first, &second] {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let waits = [&first, &second].map(|answer| timing(answer, "wait").unwrap_or(0.0));
+    assert!(waits.iter().any(|&ms| (200.0..2_000.0).contains(&ms)), "{waits:?}");
+    let served = world
+        .metric(r#"emberway_request_waits_total{end="served",route="bot"}"#)
+        .await;
+    assert!(served.is_some_and(|served| served >= 1.0), "{served:?}");
+    assert_eq!(
+        world.metric(r#"emberway_requests_waiting{route="bot"}"#).await,
+        Some(0.0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_wait_too_long_is_told_at_once() {
+    let world = World::start(Setup {
+        waiting: "max_wait: 1s",
+        ..Setup::default()
+    })
+    .await;
+    world.fault("a", throttled("20000"));
+    world.fault("b", throttled("30000"));
+    let began = Instant::now();
+    let answer = world.ask(WHOLE).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "20"));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_place_is_one_place_and_batch_gives_it_up() {
+    let world = World::start(Setup {
+        waiting: "max_wait: 10s, queue: 1",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 1, throttled("2000"));
+    world.fault_times("b", 1, throttled("2000"));
+    let batch = tokio::spawn(world.post(V1, WHOLE).header("x-emberway-priority", "batch").send());
+    crate::harness::eventually("one waits", || async {
+        let waiting = world.metric(r#"emberway_requests_waiting{route="bot"}"#).await;
+        (waiting == Some(1.0)).then_some(())
+    })
+    .await;
+    let second_batch = ask_with(&world, "x-emberway-priority", "batch").await;
+    assert_eq!(second_batch.status, 429, "no place: {second_batch:?}");
+    let interactive = world.ask(WHOLE).await;
+    assert_eq!(interactive.status, 200, "{interactive:?}");
+    let evicted = read(batch.await.expect("joined").expect("an answer")).await;
+    assert_eq!(evicted.status, 429, "{evicted:?}");
+    for (end, count) in [("full", 1.0), ("evicted", 1.0), ("served", 1.0)] {
+        let series = format!(r#"emberway_request_waits_total{{end="{end}",route="bot"}}"#);
+        assert_eq!(world.metric(&series).await, Some(count), "{end}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_say_nothing_are_refused_by_name() {
+    let world = World::start(Setup::default()).await;
+    for (name, value) in [("x-emberway-priority", "urgent"), ("x-emberway-timeout", "soon")] {
+        let answer = ask_with(&world, name, value).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (400, "invalid_header")
+        );
+        let message = answer.json()["error"]["message"].to_string();
+        assert!(message.contains(name) && message.contains(value), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_says_how_long_it_waits() {
+    let world = World::start(Setup::default()).await;
+    for account in ["a", "b"] {
+        world.fault(account, Action::Hang);
+    }
+    for (name, seconds) in [("x-emberway-timeout", "0.3"), ("x-stainless-read-timeout", "0.3")] {
+        let began = Instant::now();
+        let answer = within("an answer", ask_with(&world, name, seconds)).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (504, "upstream_timeout"),
+            "{name}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(3),
+            "{name}: {:?}",
+            began.elapsed()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_whose_times_are_known_is_given_up_sooner() {
+    let world = World::start(Setup {
+        failover: "first_token: { least: 300ms }",
+        timeouts: "first_byte: 60s",
+        ..Setup::default()
+    })
+    .await;
+    for _ in 0..30 {
+        assert_eq!(world.ask(STREAM).await.header("x-emberway-deployment"), "a/ft");
+    }
+    world.fault_times("a", 1, Action::Hang);
+    let began = Instant::now();
+    let answer = within("an answer", world.ask(STREAM)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-deployment")),
+        (200, "b/ft")
+    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(
+        world
+            .metric(r#"emberway_attempts_total{deployment="a/ft",outcome="timeout",reason="short_prompt",route="bot"}"#)
+            .await,
+        Some(1.0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_is_the_whole_resources_and_somebodys_business() {
+    let world = World::start(Setup::default()).await;
+    world.fault_times("a", 1, preset("wrong_key"));
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), "b/ft");
+    // Another deployment of the same resource is not even tried.
+    let embedding = json!({"model": "embed", "input": "x"}).to_string();
+    let answer = read(
+        world
+            .post("/openai/v1/embeddings", embedding)
+            .send()
+            .await
+            .expect("an answer"),
+    )
+    .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "1"),
+        "{answer:?}"
+    );
+    assert_eq!(world.requests_to("a").len(), 1);
+    let state = world.deployment("a/ft").await;
+    assert_eq!(state["alarm"]["kind"], "credential_refused");
+    assert!(
+        state["alarm"]["advice"]
+            .as_str()
+            .is_some_and(|advice| advice.contains("key"))
+    );
+    assert_eq!(
+        world.metric(r#"emberway_resource_breaker_state{resource="a"}"#).await,
+        Some(2.0)
+    );
+    let alarm = r#"emberway_deployment_alarm{alarm="credential_refused",deployment="a/ft"}"#;
+    assert_eq!(world.metric(alarm).await, Some(1.0));
+}
