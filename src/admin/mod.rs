@@ -91,7 +91,9 @@ pub struct Status {
 pub struct ConfigStatus {
     /// Counts configurations put to use, the first one included.
     pub generation: u64,
-    /// When it was loaded, in milliseconds since the Unix epoch.
+    /// When it was loaded (RFC 3339).
+    pub loaded_at: String,
+    /// The same in milliseconds since the Unix epoch.
     pub loaded_at_ms: i64,
     /// Why the file as it is now is not in use.
     pub last_error: Option<String>,
@@ -131,16 +133,35 @@ pub struct DeploymentStatus {
     pub limit_used: Option<f64>,
     /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not to cache.
     pub cache_life_s: f64,
-    /// Until when it rests after a 429, in milliseconds since the Unix epoch.
+    /// Until when it rests after a 429 (RFC 3339).
+    pub cooling_until: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
     /// Whether an operator has taken it out.
     pub drained: bool,
     /// Until when, in milliseconds since the Unix epoch; none where it is not, and until it is put back.
     pub drained_until_ms: Option<i64>,
-    /// When it last answered with success, in milliseconds since the Unix epoch.
+    /// When it last answered with success (RFC 3339).
+    pub last_success_at: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
     pub last_success_at_ms: Option<i64>,
-    /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
+    /// When Azure may delete it for inactivity (RFC 3339).
+    pub deletion_at: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+    /// The last attempt that was held against it, by this process.
+    pub last_failure: Option<FailureStatus>,
+}
+
+/// An attempt that was held against its deployment. Nothing that the upstream wrote is told: it may quote a prompt.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailureStatus {
+    /// When it ended (RFC 3339).
+    pub at: String,
+    /// How, in the words of the log and of `emberway_attempts_total`.
+    pub outcome: &'static str,
+    /// The HTTP status of the answer, if there was one.
+    pub status: Option<u16>,
 }
 
 /// What somebody must mend.

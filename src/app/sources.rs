@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::admin::drains::{DrainAsked, DrainShown};
-use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, PoolStatus, Sources, Status};
+use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
 use crate::app::ProcessState;
 use crate::config::secrets::Secret;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
@@ -32,7 +32,11 @@ pub(super) fn admin_sources(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, t
         }),
         status: Box::new(move || status(&for_status, &status_state)),
         explain: Box::new(move |client, body, headers| {
-            match explain::explain(&for_explain, client, body, headers, Instant::now()) {
+            let moment = explain::Moment {
+                now: Instant::now(),
+                now_ms: clock::now_ms(),
+            };
+            match explain::explain(&for_explain, client, body, headers, moment) {
                 // Structs of strings and numbers always serialise.
                 Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
                 Err(refused) => Err((refused.status, refused.body)),
@@ -135,11 +139,19 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 limit_tokens_per_minute: deployment.limit_tokens_per_minute,
                 limit_used: deployment.limit_used,
                 cache_life_s: deployment.cache_life_s,
+                cooling_until: deployment.cooling_until_ms.map(clock::rfc3339),
                 cooling_until_ms: deployment.cooling_until_ms,
                 drained: deployment.drained.is_some(),
                 drained_until_ms: deployment.drained.and_then(|drained| drained.until_ms),
+                last_success_at: deployment.last_success_at_ms.map(clock::rfc3339),
                 last_success_at_ms: deployment.last_success_at_ms,
+                deletion_at: deployment.deletion_at_ms.map(clock::rfc3339),
                 deletion_at_ms: deployment.deletion_at_ms,
+                last_failure: deployment.last_failure.map(|failure| FailureStatus {
+                    at: clock::rfc3339(failure.at_ms),
+                    outcome: failure.outcome.into(),
+                    status: failure.status,
+                }),
             })
             .collect(),
     }
@@ -152,12 +164,14 @@ impl ProcessState {
                 let status = status.load();
                 ConfigStatus {
                     generation: status.generation,
+                    loaded_at: clock::rfc3339(status.loaded_at_ms),
                     loaded_at_ms: status.loaded_at_ms,
                     last_error: status.last_error.clone(),
                 }
             }
             None => ConfigStatus {
                 generation: 1,
+                loaded_at: clock::rfc3339(self.started_at_ms),
                 loaded_at_ms: self.started_at_ms,
                 last_error: None,
             },

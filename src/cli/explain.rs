@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use http::HeaderValue;
 use reqwest::Method;
 
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
 use crate::columns::columns;
 use crate::proxy::explain::Explanation;
+use crate::proxy::prompt::{AFFINITY_HEADER, SESSION_HEADERS};
 
 /// Flags of `emberway explain`.
 #[derive(Debug, clap::Args)]
@@ -18,14 +20,26 @@ pub struct ExplainArgs {
     /// A chat completion's body as JSON; `-` reads it from standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The client whose body it is: names of sessions, and a `prompt_cache_key` of its own, count within it.
+    /// The client whose body it is, as configured: names of sessions, and a `prompt_cache_key` of its own, count within it.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     client: String,
+    /// The session that the client names (`x-session-id`); it needs `--client` to mean what it means to that client.
+    #[arg(long, value_name = "NAME", value_parser = session)]
+    session: Option<HeaderValue>,
+    /// As if the client asked to be placed by load alone (`x-emberway-affinity: off`).
+    #[arg(long)]
+    no_affinity: bool,
     #[command(flatten)]
     operator: OperatorArgs,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// A session's name, as a header can carry it.
+fn session(name: &str) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(name).ok().filter(|value| !value.is_empty());
+    value.ok_or_else(|| "a name that fits into a header: printable, not empty".to_owned())
 }
 
 /// Asks and prints.
@@ -36,8 +50,15 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let body = read(&args.file)?;
     let operator = Operator::new(&args.operator)?;
     let client = [("client", args.client.as_str())];
-    let asking = operator.ask(Method::POST, "/admin/explain", &client, body);
-    let text = output::runtime()?.block_on(asking)?;
+    let mut request = operator.request(Method::POST, "/admin/explain", &client)?.body(body);
+    if let Some(session) = &args.session {
+        let [header, ..] = SESSION_HEADERS;
+        request = request.header(header, session);
+    }
+    if args.no_affinity {
+        request = request.header(AFFINITY_HEADER, "off");
+    }
+    let text = output::runtime()?.block_on(operator.answer(request))?;
     let explanation: Explanation = serde_json::from_str(&text).context("the gateway's answer is not understood")?;
     let mut stdout = io::stdout().lock();
     if args.json {
@@ -65,11 +86,29 @@ fn shown(explanation: &Explanation) -> String {
     let mut text = columns(&[], 2, facts(explanation));
     text.push_str("\n\n");
     text.push_str(&candidates(explanation));
-    for member in &explanation.left_out {
+    let ejected = explanation.candidates.iter().filter_map(|candidate| {
+        let (name, share) = (&candidate.deployment, 100.0 * candidate.share_of_plans);
+        let Some(after) = candidate.probed_in_s else {
+            let text = format!("{name} recovers: {share:.0} % of plans count on it by now, to the others it is a last resort");
+            return (share < 100.0).then_some(text);
+        };
+        Some(if candidate.breaker == "open" {
+            format!("{name} is ejected, so it is tried last: its breaker is open, and a request may probe it in {after:.1} s")
+        } else {
+            format!("{name} is ejected, so it is tried last: a request probes it now, and another may in {after:.1} s at the latest")
+        })
+    });
+    let left_out = explanation.left_out.iter().map(|member| {
+        let (name, why, tier) = (&member.deployment, &member.why, member.tier);
+        let how_long = match (member.for_s, &member.until) {
+            (Some(for_s), Some(until)) => format!("for {for_s:.1} s more, until {until}"),
+            _ => "until it is put back".to_owned(),
+        };
+        format!("{name} (tier {tier}) is left out: {why} {how_long}")
+    });
+    for line in ejected.chain(left_out) {
         text.push('\n');
-        text.push_str(&member.deployment);
-        text.push_str(" is left out: ");
-        text.push_str(&member.why);
+        text.push_str(&line);
     }
     text
 }
@@ -130,6 +169,7 @@ fn candidates(explanation: &Explanation) -> String {
             format!("{}", rank + 1),
             candidate.deployment.clone(),
             candidate.region.clone(),
+            candidate.tier.to_string(),
             candidate.reason.clone(),
             candidate.expected_tokens.to_string(),
             number(candidate.limit),
@@ -141,11 +181,12 @@ fn candidates(explanation: &Explanation) -> String {
         "",
         "deployment",
         "region",
+        "tier",
         "reason",
         "cached",
         "limit",
         "room",
         "in flight",
     ];
-    columns(&header, 4, rows.collect())
+    columns(&header, 5, rows.collect())
 }

@@ -48,10 +48,49 @@ impl Operator {
         })
     }
 
-    /// Asks once, and returns the answer's text.
+    /// A request, with the token.
+    ///
+    /// # Errors
+    /// When the listener's URL cannot have a path.
+    pub fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> anyhow::Result<reqwest::RequestBuilder> {
+        let mut url = self.args.url.join(path).context("`--url` has no host")?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.client.request(method, url);
+        Ok(match &self.args.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    /// Sends a request, and returns the answer's text.
     ///
     /// # Errors
     /// When there is no answer, or it is a refusal; then with the refusal's message.
+    pub async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<String> {
+        let answer = request
+            .send()
+            .await
+            .context("no answer from the gateway's admin listener")?;
+        let (status, url) = (answer.status(), answer.url().clone());
+        let text = answer.text().await?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let message = error::read(text.as_bytes()).message.unwrap_or(text);
+        anyhow::bail!("`{url}` answered {status}: {message}")
+    }
+
+    /// Both at once.
+    ///
+    /// # Errors
+    /// As for each.
     pub async fn ask(
         &self,
         method: Method,
@@ -59,24 +98,6 @@ impl Operator {
         query: &[(&str, &str)],
         body: Vec<u8>,
     ) -> anyhow::Result<String> {
-        let mut url = self.args.url.join(path).context("`--url` has no host")?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let mut request = self.client.request(method, url.clone()).body(body);
-        if let Some(token) = &self.args.token {
-            request = request.bearer_auth(token);
-        }
-        let answer = request
-            .send()
-            .await
-            .context("no answer from the gateway's admin listener")?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if status.is_success() {
-            return Ok(text);
-        }
-        let message = error::read(text.as_bytes()).message.unwrap_or(text);
-        anyhow::bail!("`{url}` answered {status}: {message}")
+        self.answer(self.request(method, path, query)?.body(body)).await
     }
 }

@@ -18,7 +18,7 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
-use crate::proxy::learn::learn;
+use crate::proxy::learn::{answered, learn};
 use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::placing::Placed;
 use crate::proxy::standing::InFlight;
@@ -107,7 +107,7 @@ impl Attempt<'_> {
                 .note_silence(waited, self.uncached(context.placed.as_deref()), rule);
         }
         if verdict.effect != Effect::Nothing {
-            learn(self.call.live, self.deployment, verdict);
+            learn(self.call.live, self.deployment, verdict, answered(end));
             in_flight.has_taught();
         }
         match result {

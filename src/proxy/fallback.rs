@@ -73,6 +73,19 @@ impl Fallback {
 
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
     pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
+        match (self.without_fence(call, is_late, now), &call.route.residency) {
+            (Stop::Refused(error), Some(residency)) if !residency.excluded.is_empty() => {
+                Stop::Refused(ProxyError::Fenced {
+                    error: Box::new(error),
+                    regions: residency.regions.iter().map(ToString::to_string).collect(),
+                    excluded: residency.excluded.len(),
+                })
+            }
+            (stop, _) => stop,
+        }
+    }
+
+    fn without_fence(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         let soonest = router::soonest_recovery(call.pool, |deployment| call.live.availability(deployment, now))
             .map(|soonest| soonest.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX));
         if let Some(after) = soonest

@@ -91,7 +91,7 @@ pub async fn relay(
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        learn(live, deployment, learn::RELAYED);
+        learn(live, deployment, learn::RELAYED, None);
     }
     if matches!(end, End::Broken(Break::CutOff)) {
         let request_id = &context.id;
@@ -191,7 +191,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            learn(live, deployment, learn::BROKEN);
+            learn(live, deployment, learn::BROKEN, None);
             if context.streamed {
                 return Ok(());
             }

@@ -38,6 +38,7 @@ use crate::proxy::standing::ResourceState;
 use crate::proxy::waiting::Queue;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
+use crate::telemetry::view::FailureView;
 
 /// How long a deployment's refusal of an option that the gateway adds is believed.
 pub const OPTION_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
@@ -117,6 +118,8 @@ pub struct DeploymentState {
     pub first_seen_ms: AtomicI64,
     /// When it last answered properly, in milliseconds since the Unix epoch; 0 for never.
     pub last_success_at_ms: AtomicI64,
+    /// The last attempt that was held against it; locked when one fails and when somebody looks.
+    pub last_failure: Mutex<Option<FailureView>>,
     /// When the log last said why it gave no answer, in milliseconds since the Unix epoch.
     told_at_ms: AtomicI64,
     /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
@@ -257,6 +260,7 @@ impl DeploymentState {
             in_flight: AtomicU64::default(),
             first_seen_ms: AtomicI64::default(),
             last_success_at_ms: AtomicI64::default(),
+            last_failure: Mutex::default(),
             told_at_ms: AtomicI64::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
             cache_key_refused_until_ms: AtomicI64::default(),

@@ -182,6 +182,7 @@ fn deployment_view(
         deletion_at_ms: deployment
             .inactivity_days
             .and_then(|days| idle::deletion_at_ms(deployment.created_at_ms.or(first_seen), last_success, days)),
+        last_failure: *known.state.last_failure.lock(),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId, RouteId};
 use crate::core::recovery::health::BreakerState;
-use crate::core::recovery::outcome::Alarm;
+use crate::core::recovery::outcome::{Alarm, AttemptOutcome};
 
 /// Everything that is read at the scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -93,6 +93,19 @@ pub struct DeploymentView {
     pub last_success_at_ms: Option<i64>,
     /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+    /// The last attempt that was held against it.
+    pub last_failure: Option<FailureView>,
+}
+
+/// An attempt that was held against its deployment: as a failure, or as the reason for a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureView {
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// How.
+    pub outcome: AttemptOutcome,
+    /// The HTTP status of the answer, if there was one.
+    pub status: Option<u16>,
 }
 
 /// A deployment that an operator has taken out.

@@ -85,7 +85,11 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
         &["load", "cli"],
         "a client for load; the gateway itself calls through pingora",
     ),
-    ("rustix", &["app"], "what passes sockets between processes"),
+    (
+        "rustix",
+        &["app", "cli"],
+        "system calls: passing sockets between processes, and who may read a file",
+    ),
     ("sd_notify", &["app"], "the one service manager"),
     (
         "clap",

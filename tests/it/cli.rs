@@ -97,9 +97,13 @@ async fn check_tells_what_the_configuration_amounts_to() {
 exit 0
 --- stdout
 emberway.yaml: OK
+replicas: 1
 
-bot → pool ft
-  tier 1  a/ft  swedencentral  Standard    100 %
+route  pool  policy
+bot    ft    nested
+
+pool  tier  deployment  region         sku       prices  share  tokens a minute
+ft    1     a/ft        swedencentral  Standard  none    100 %            10000
 
 "#]]
     );

@@ -21,6 +21,7 @@ mod clients;
 mod docs;
 mod drain;
 mod drains;
+mod explain;
 mod failover;
 mod harness;
 mod limits;

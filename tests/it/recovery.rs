@@ -238,3 +238,25 @@ async fn a_refused_credential_is_the_whole_resources_and_somebodys_business() {
     let alarm = r#"emberway_deployment_alarm{alarm="credential_refused",deployment="a/ft"}"#;
     assert_eq!(world.metric(alarm).await, Some(1.0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failover_never_leaves_the_regions_of_a_bound_route_and_says_so() {
+    let world = World::start(Setup {
+        route: "residency: { regions: [region-a] }",
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), "a/ft");
+    world.sim.control().stop_account("a").await.unwrap();
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (502, "upstream_unreachable")
+    );
+    let message = answer.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("bound to region-a") && message.contains("1 other"),
+        "{message}"
+    );
+    assert_eq!(world.requests_to("b").len(), 0);
+}

@@ -139,12 +139,12 @@ fn rank_of(
     }
 }
 
-/// The candidates by their places. Where the best tier offers none, those of lower ones say so.
+/// The candidates by their places. Those of lower tiers that have room say that they are of one: none of them is tried first while a
+/// better tier can be used.
 fn in_order(mut ranked: SmallVec<[Ranked; 8]>) -> SmallVec<[Candidate; 8]> {
     ranked.sort_unstable_by_key(|(place, _)| *place);
-    let is_lower = ranked.first().is_some_and(|(place, _)| place.1 > 0);
     let candidates = ranked.into_iter().map(|((room, level, ..), candidate)| Candidate {
-        reason: if is_lower && level > 0 && room == HAS_ROOM {
+        reason: if level > 0 && room == HAS_ROOM {
             Reason::Tier
         } else {
             candidate.reason

@@ -25,7 +25,7 @@ use crate::core::recovery::outcome::{Alarm, Effect};
 use crate::core::recovery::window::Window;
 
 /// Longest time between two probes of a deployment that keeps failing.
-pub const OPEN_MAX: Duration = Duration::from_mins(10);
+pub const OPEN_MAX: Duration = Duration::from_mins(1);
 
 /// A probe that has not answered after this long no longer keeps others from probing: its request may run for minutes.
 const PROBE_MAX: Duration = Duration::from_secs(30);

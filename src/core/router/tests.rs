@@ -106,7 +106,7 @@ fn reasons(plan: &Plan) -> Vec<Reason> {
 #[test]
 fn a_healthy_pool_starts_at_home_and_knows_its_tiers() {
     let plan = plan_of(&fleet(&[2, 1]), &prompt("long ", 2_000), |_| Availability::Ready);
-    assert_eq!(reasons(&plan), [Reason::Home, Reason::Home, Reason::Home]);
+    assert_eq!(reasons(&plan), [Reason::Home, Reason::Home, Reason::Tier]);
     assert_eq!(plan.candidates[2].deployment, DeploymentIx(2), "the lower tier is last");
 }
 

@@ -23,6 +23,7 @@ fn route(name: &str) -> Route {
         id: name.into(),
         aliases: Vec::new(),
         pool: PoolIx(0),
+        residency: None,
         policy: crate::core::placement::policy::Policy::Nested,
         failover: Failover {
             max_attempts: 1,

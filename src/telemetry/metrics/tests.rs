@@ -19,6 +19,7 @@ fn deployment(name: &str) -> DeploymentView {
         drained: None,
         last_success_at_ms: None,
         deletion_at_ms: Some(9_000),
+        last_failure: None,
     }
 }
 
