@@ -276,7 +276,7 @@ fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
     let snapshot = &live.config.runtime.snapshot;
     let shown = members(view).filter_map(|(tier, member)| {
         let (why, left) = match member.state {
-            State::Resting => ("resting", rest_left(live, member, now)),
+            State::Resting => ("resting", Some(rest_left(live, member, now))),
             State::Drained => ("drained", drain_left(live, member, now)),
             State::Ready | State::Ejected => return None,
         };
@@ -291,12 +291,12 @@ fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
     shown.collect()
 }
 
-fn rest_left(live: &Live, member: &Member, now: Instant) -> Option<Duration> {
-    Some(match live.availability(member.deployment, now) {
+fn rest_left(live: &Live, member: &Member, now: Instant) -> Duration {
+    match live.availability(member.deployment, now) {
         Availability::Resting(until) => until.saturating_duration_since(now),
         // Another request's answer has just ended it.
         _ => Duration::ZERO,
-    })
+    }
 }
 
 /// None where it stays out until it is put back.
