@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
+use crate::core::headroom::TokenRate;
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
 use crate::core::placement::chain::ChainKey;
 use crate::core::placement::latency::Latency;
@@ -22,6 +24,7 @@ use crate::core::placement::room::Room;
 use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
 use crate::core::recovery::budget::RetryBudget;
+use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
 use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
@@ -103,6 +106,8 @@ pub struct RouteState {
 /// What is known of a deployment across configurations, and counts its attempts.
 #[derive(Debug)]
 pub struct DeploymentState {
+    /// Whether an operator has taken it out.
+    pub drained: DrainMark,
     /// Breaker and rest.
     pub health: Mutex<Health>,
     /// What answers have told beside that.
@@ -128,6 +133,8 @@ pub struct DeploymentState {
 pub struct Learned {
     /// Its limits and what is used of them.
     pub room: Room,
+    /// How much it is sent.
+    pub rate: TokenRate,
     /// How quickly it begins to answer.
     pub latency: Latency,
     /// How long its answers' beginnings take, prompts' lengths set aside.
@@ -241,9 +248,11 @@ impl DeploymentState {
     /// Nothing known but limits.
     pub fn new(room: Room) -> Self {
         Self {
+            drained: DrainMark::new(Instant::now()),
             health: Mutex::default(),
             learned: Mutex::new(Learned {
                 room,
+                rate: TokenRate::default(),
                 latency: Latency::default(),
                 first_token: FirstToken::default(),
                 truth: Truth::default(),
