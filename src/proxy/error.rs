@@ -15,6 +15,7 @@ use crate::core::ids::{DeploymentId, Region};
 use crate::openai::error;
 use crate::openai::request::RequestError;
 use crate::openai::target;
+use crate::proxy::client_limits::Limited;
 
 /// Longest piece of a client's text that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 100;
@@ -56,6 +57,9 @@ pub enum ProxyError {
     /// The process holds as many body bytes as it may.
     #[error("the gateway holds as many request bodies as it may; try again shortly")]
     Busy,
+    /// A limit of the client's or of the route's is in the way.
+    #[error("{0}")]
+    Limited(Box<Limited>),
     /// The gateway is being stopped, and the time for running requests is over.
     #[error("the gateway is being stopped; try again shortly")]
     Stopping,
@@ -172,6 +176,8 @@ pub enum RefusalReason {
     RequestTimeout,
     /// See [`ProxyError::Busy`].
     GatewayBusy,
+    /// See [`ProxyError::Limited`].
+    ClientLimited,
     /// See [`ProxyError::Stopping`].
     GatewayStopping,
     /// See [`ProxyError::BadHead`].
@@ -211,6 +217,7 @@ impl ProxyError {
             Self::BodyTooLarge { .. } => RefusalReason::RequestTooLarge,
             Self::BodyTooSlow(_) => RefusalReason::RequestTimeout,
             Self::Busy => RefusalReason::GatewayBusy,
+            Self::Limited(_) => RefusalReason::ClientLimited,
             Self::Stopping => RefusalReason::GatewayStopping,
             Self::BadHead => RefusalReason::InvalidHead,
             Self::BadBody(_) | Self::BadFraming => RefusalReason::InvalidBody,
@@ -238,7 +245,7 @@ impl ProxyError {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Limited(_) | Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Stopping | Self::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
                 StatusCode::BAD_REQUEST
@@ -261,6 +268,8 @@ impl ProxyError {
             // Azure's own spelling, which programs compare with.
             Self::DeploymentMissing { .. } => "DeploymentNotFound",
             Self::Fenced { error, .. } if matches!(**error, Self::DeploymentMissing { .. }) => "DeploymentNotFound",
+            // What OpenAI says, which programs compare with.
+            Self::Limited(_) => RefusalReason::RateLimitExceeded.into(),
             _ => self.reason().into(),
         };
         error::body(&self.to_string(), self.kind(), param, code)
@@ -281,6 +290,7 @@ impl ProxyError {
         match self {
             Self::Fenced { error, .. } => error.retry_after(),
             Self::Resting { after, .. } => Some(*after),
+            Self::Limited(limited) => limited.after(),
             Self::Busy | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -290,6 +300,9 @@ impl ProxyError {
     pub fn is_final(&self) -> bool {
         if let Self::Fenced { error, .. } = self {
             return error.is_final();
+        }
+        if let Self::Limited(limited) = self {
+            return limited.after().is_none();
         }
         matches!(
             self,

@@ -22,7 +22,7 @@ use crate::proxy::placing::{self, Placed};
 use crate::proxy::prompt::Scope;
 use crate::proxy::state::Live;
 use crate::proxy::wishes::Wishes;
-use crate::proxy::{headers, prompt, relay, reply};
+use crate::proxy::{client_limits, headers, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
 
 /// Answers a request.
@@ -78,6 +78,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     }
     let tokens = prompt.ask.total_tokens;
     let now = Instant::now();
+    client_limits::admit(&live, context, tokens, now)?;
     let plan = placing::plan(gateway, &live, route, &prompt, now);
     context.placed = Some(Box::new(Placed::of(
         &plan,

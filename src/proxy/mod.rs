@@ -11,6 +11,7 @@ pub mod activity;
 pub mod attempt;
 pub mod auth;
 pub mod body;
+pub mod client_limits;
 pub mod commit;
 pub mod connections;
 pub mod context;

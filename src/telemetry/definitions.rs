@@ -142,6 +142,12 @@ pub const REFUSALS: Definition = counter(
     "Requests that the gateway itself refused, by reason: a limit, a malformed request, shutting down.",
 );
 /// See its help.
+pub const CLIENT_LIMITED: Definition = counter(
+    "emberway_client_limited_total",
+    &["client", "limit"],
+    "Requests that a limit of their client's or route's kept out, by which: `requests`, `tokens` (a minute), `concurrency`.",
+);
+/// See its help.
 pub const CLIENT_CONNECTIONS: Definition = gauge(
     "emberway_client_connections",
     &[],
@@ -416,6 +422,7 @@ pub const ALL: &[&Definition] = &[
     &WAIT_SECONDS,
     &GATEWAY_OVERHEAD,
     &REFUSALS,
+    &CLIENT_LIMITED,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_REFUSED,
     &AUTH_FAILURES,

@@ -17,6 +17,7 @@ mod breakers;
 mod broken;
 mod cache_share;
 mod cli;
+mod client_limits;
 mod clients;
 mod docs;
 mod drain;

@@ -11,6 +11,7 @@ mod names;
 mod residency;
 mod routes;
 mod tls;
+mod use_limits;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -45,6 +45,7 @@ fn touch_every_family(metrics: &Metrics) {
     }
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     metrics.waits.with_label_values(&["1", "2"]);
+    metrics.client_limited.with_label_values(&["1", "2"]);
     for family in [
         &metrics.refusals,
         &metrics.auth_failures,

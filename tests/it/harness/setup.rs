@@ -49,6 +49,8 @@ pub(crate) struct Setup {
     pub(crate) timeouts: &'static str,
     /// More members of the route `bot`.
     pub(crate) route: &'static str,
+    /// More of the client `desk`.
+    pub(crate) client: &'static str,
     /// More clients, each a list item.
     pub(crate) clients: &'static str,
 }
@@ -76,6 +78,7 @@ impl Default for Setup {
             waiting: "max_wait: 0s",
             timeouts: "",
             route: "",
+            client: "",
             clients: "",
         }
     }
@@ -116,7 +119,7 @@ impl Setup {
             "listeners: [ {{ address: '127.0.0.1:0', {} }} ]\nadmin: {{ address: '127.0.0.1:0', {} }}\n\
              usage: {{ path: '{}' }}\nshutdown: {{ {} }}\nlimits: {{ {} }}\nhealth: {{ {} }}\n\
              defaults: {{ policy: {}, failover: {{ {} }}, waiting: {{ {} }}, timeouts: {{ {} }} }}\n\
-             clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}\n{}\nresources:\n",
+             clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true, {} }}\n{}\nresources:\n",
             self.listener,
             self.admin,
             usage.display(),
@@ -132,6 +135,7 @@ impl Setup {
             self.failover,
             self.waiting,
             self.timeouts,
+            self.client,
             self.clients
         );
         for (name, url) in upstreams {
