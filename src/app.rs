@@ -21,6 +21,7 @@ use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::{MissLedger, MissWriter};
+use crate::proxy::overload::{self, Overload};
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, explain, listen, view};
 use crate::storage::misses::MissStore;
@@ -68,6 +69,7 @@ pub struct Running {
     admin: JoinHandle<()>,
     writer: JoinHandle<()>,
     miss_writer: JoinHandle<()>,
+    probe: JoinHandle<()>,
     trace_writer: Option<TraceWriter>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
@@ -123,6 +125,7 @@ pub async fn start(
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
         writer: tokio::spawn(writers.usage.run()),
         miss_writer,
+        probe: tokio::spawn(overload::probe(Arc::clone(&gateway))),
         trace_writer: writers.trace,
         gateway,
         addresses,
@@ -192,6 +195,7 @@ impl Running {
             process::TraceCutOff.emit();
         }
         self.writer.abort();
+        self.probe.abort();
         self.admin.abort();
         self.store.close().await?;
         tracing::info!("drained");
@@ -235,6 +239,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         trace,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
+        overload: Overload::default(),
         memory: crate::proxy::placing::Memory::default(),
     };
     let writers = Writers {

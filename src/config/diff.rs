@@ -220,6 +220,8 @@ fn limit_facts(limits: &Limits) -> Vec<Fact> {
         body_time,
         head_time,
         connections,
+        running_requests,
+        max_delay,
     } = limits;
     vec![
         fact("body_size", body_bytes),
@@ -227,6 +229,8 @@ fn limit_facts(limits: &Limits) -> Vec<Fact> {
         fact("body_time", body_time),
         fact("head_time", head_time),
         fact("connections", connections),
+        fact("running_requests", running_requests),
+        fact("max_delay", max_delay),
     ]
 }
 

@@ -28,6 +28,7 @@ pub mod learn;
 pub mod listen;
 pub mod misses;
 pub mod observe;
+pub mod overload;
 pub mod placing;
 pub mod prompt;
 pub mod relay;
@@ -49,6 +50,7 @@ use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::MissLedger;
+use crate::proxy::overload::Overload;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
@@ -77,6 +79,8 @@ pub struct Gateway {
     pub when_full: WhenFull,
     /// Requests running.
     pub activity: Arc<Activity>,
+    /// How much is turned away.
+    pub overload: Overload,
     /// What is remembered of prompts, whatever the configuration.
     pub memory: Memory,
 }

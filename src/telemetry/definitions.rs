@@ -50,6 +50,9 @@ pub const OVERHEAD_SECONDS: &[f64] = &[
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 ];
 
+/// From a timer's own coarseness to an overload that everybody has noticed.
+pub const DELAY_SECONDS: &[f64] = &[0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
     Definition {
         name,
@@ -146,6 +149,19 @@ pub const CLIENT_LIMITED: Definition = counter(
     "emberway_client_limited_total",
     &["client", "limit"],
     "Requests that a limit of their client's or route's kept out, by which: `requests`, `tokens` (a minute), `concurrency`.",
+);
+/// See its help.
+pub const SHED: Definition = counter(
+    "emberway_shed_total",
+    &["reason"],
+    "Requests turned away with 503, by which of `limits` was full: `held_bodies`, `running_requests`, or `delay` (`max_delay`).",
+);
+/// See its help.
+pub const SCHEDULING_DELAY: Definition = histogram(
+    "emberway_scheduling_delay_seconds",
+    DELAY_SECONDS,
+    &[],
+    "How late the gateway's tasks run, measured fifty times a second: what overload looks like from within.",
 );
 /// See its help.
 pub const CLIENT_CONNECTIONS: Definition = gauge(
@@ -423,6 +439,8 @@ pub const ALL: &[&Definition] = &[
     &GATEWAY_OVERHEAD,
     &REFUSALS,
     &CLIENT_LIMITED,
+    &SHED,
+    &SCHEDULING_DELAY,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_REFUSED,
     &AUTH_FAILURES,

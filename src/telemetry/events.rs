@@ -250,6 +250,34 @@ impl GatewayRefused<'_> {
     }
 }
 
+/// A request was turned away for the gateway's own sake.
+#[derive(Debug)]
+pub struct RequestShed {
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl RequestShed {
+    /// Counts it; the refusal itself is logged.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.shed.with_label_values(&[self.reason]).inc();
+    }
+}
+
+/// It was measured how late tasks run.
+#[derive(Debug)]
+pub struct LatenessMeasured {
+    /// How late.
+    pub delay: Duration,
+}
+
+impl LatenessMeasured {
+    /// Counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.scheduling_delay.observe(self.delay.as_secs_f64());
+    }
+}
+
 /// A limit of a client's or of a route's kept a request out.
 #[derive(Debug)]
 pub struct ClientLimited<'a> {

@@ -6,7 +6,7 @@
 
 use parking_lot::Mutex;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -28,6 +28,8 @@ pub struct Metrics {
     pub(super) wait: HistogramVec,
     pub(super) refusals: IntCounterVec,
     pub(super) client_limited: IntCounterVec,
+    pub(super) shed: IntCounterVec,
+    pub(super) scheduling_delay: Histogram,
     pub(super) auth_failures: IntCounterVec,
     pub(super) operation_duration: HistogramVec,
     pub(super) time_to_first_chunk: HistogramVec,
@@ -99,6 +101,8 @@ impl Metrics {
             wait: histogram_vec(&registry, &define::WAIT_SECONDS)?,
             refusals: counter_vec(&registry, &define::REFUSALS)?,
             client_limited: counter_vec(&registry, &define::CLIENT_LIMITED)?,
+            shed: counter_vec(&registry, &define::SHED)?,
+            scheduling_delay: histogram(&registry, &define::SCHEDULING_DELAY)?,
             auth_failures: counter_vec(&registry, &define::AUTH_FAILURES)?,
             operation_duration: histogram_vec(&registry, &define::OPERATION_DURATION)?,
             time_to_first_chunk: histogram_vec(&registry, &define::TIME_TO_FIRST_CHUNK)?,
@@ -309,13 +313,23 @@ fn gauge_vec(registry: &Registry, definition: &Definition) -> prometheus::Result
 }
 
 fn histogram_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<HistogramVec> {
-    let mut opts = HistogramOpts::new(definition.name, definition.help);
-    if let Kind::Histogram(buckets) = definition.kind {
-        opts = opts.buckets(buckets.to_vec());
-    }
-    let metric = HistogramVec::new(opts, definition.labels)?;
+    let metric = HistogramVec::new(histogram_opts(definition), definition.labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+fn histogram(registry: &Registry, definition: &Definition) -> prometheus::Result<Histogram> {
+    let metric = Histogram::with_opts(histogram_opts(definition))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn histogram_opts(definition: &Definition) -> HistogramOpts {
+    let opts = HistogramOpts::new(definition.name, definition.help);
+    match definition.kind {
+        Kind::Histogram(buckets) => opts.buckets(buckets.to_vec()),
+        Kind::Counter | Kind::Gauge => opts,
+    }
 }
 
 /// CPU time, memory and file descriptors of this process.

@@ -32,6 +32,7 @@ mod recovery;
 mod reload;
 mod reuse;
 mod routing;
+mod shedding;
 mod streaming;
 mod tls;
 mod usage;

@@ -26,7 +26,8 @@ pub(in crate::config) struct RawClient {
     /// How urgent its requests are. A request may lower it by the header `x-emberway-priority`, not raise it.
     #[serde(default)]
     pub(in crate::config) priority: RawPriority,
-    /// What it may use, on all routes together.
+    /// What it may use, on all routes together. A minute's worth may come at once. A limit is of all `replicas` together: each gateway
+    /// grants its part.
     #[serde(default)]
     pub(in crate::config) limits: RawUseLimits,
 }
@@ -268,10 +269,10 @@ pub(in crate::config) struct RawRoute {
     /// Waiting for a deployment to recover instead of answering 429.
     #[serde(default)]
     pub(in crate::config) waiting: RawWaiting,
-    /// What may be used of it by all clients together.
+    /// What may be used of it by all clients together; as `clients[].limits`.
     #[serde(default)]
     pub(in crate::config) limits: RawUseLimits,
-    /// What each client may use of it.
+    /// What each client may use of it; as `clients[].limits`.
     #[serde(default)]
     pub(in crate::config) client_limits: RawUseLimits,
 }

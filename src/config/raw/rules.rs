@@ -92,8 +92,7 @@ pub(in crate::config) struct RawWaiting {
     pub(in crate::config) queue: Option<u32>,
 }
 
-/// What may be used; what is not set has no bound. A minute's worth may come at once. A limit is of all `replicas` together: each gateway
-/// grants its part of it.
+/// What may be used; what is not set has no bound.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "UseLimits")]

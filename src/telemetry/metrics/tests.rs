@@ -48,6 +48,7 @@ fn touch_every_family(metrics: &Metrics) {
     metrics.client_limited.with_label_values(&["1", "2"]);
     for family in [
         &metrics.refusals,
+        &metrics.shed,
         &metrics.auth_failures,
         &metrics.config_reloads,
         &metrics.retry_budget_spent,
