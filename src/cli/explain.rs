@@ -3,14 +3,14 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderValue;
+use reqwest::Method;
 
+use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
 use crate::columns::columns;
-use crate::openai::error;
 use crate::proxy::explain::Explanation;
 use crate::proxy::prompt::{AFFINITY_HEADER, SESSION_HEADERS};
 
@@ -29,12 +29,8 @@ pub struct ExplainArgs {
     /// As if the client asked to be placed by load alone (`x-emberway-affinity: off`).
     #[arg(long)]
     no_affinity: bool,
-    /// The gateway's admin listener.
-    #[arg(long, env = "EMBERWAY_ADMIN_URL", default_value = "http://127.0.0.1:9090")]
-    url: reqwest::Url,
-    /// The admin token, if one is configured.
-    #[arg(long, env = "EMBERWAY_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -46,16 +42,23 @@ fn session(name: &str) -> Result<HeaderValue, String> {
     value.ok_or_else(|| "a name that fits into a header: printable, not empty".to_owned())
 }
 
-/// Longest wait for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Asks and prints.
 ///
 /// # Errors
 /// When the file cannot be read, the gateway cannot be reached, or it refuses the body.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let body = read(&args.file)?;
-    let text = output::runtime()?.block_on(ask(args, body))?;
+    let operator = Operator::new(&args.operator)?;
+    let client = [("client", args.client.as_str())];
+    let mut request = operator.request(Method::POST, "/admin/explain", &client)?.body(body);
+    if let Some(session) = &args.session {
+        let [header, ..] = SESSION_HEADERS;
+        request = request.header(header, session);
+    }
+    if args.no_affinity {
+        request = request.header(AFFINITY_HEADER, "off");
+    }
+    let text = output::runtime()?.block_on(operator.answer(request))?;
     let explanation: Explanation = serde_json::from_str(&text).context("the gateway's answer is not understood")?;
     let mut stdout = io::stdout().lock();
     if args.json {
@@ -78,41 +81,6 @@ fn read(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))
 }
 
-async fn ask(args: &ExplainArgs, body: Vec<u8>) -> anyhow::Result<String> {
-    // Whoever came first decides the process's provider; the build has only this one.
-    let _already_set = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .context("cannot set up the HTTP client")?;
-    let mut url = args.url.join("/admin/explain").context("`--url` has no host")?;
-    url.query_pairs_mut().append_pair("client", &args.client);
-    let mut request = client.post(url.clone()).body(body);
-    if let Some(session) = &args.session {
-        let [header, ..] = SESSION_HEADERS;
-        request = request.header(header, session);
-    }
-    if args.no_affinity {
-        request = request.header(AFFINITY_HEADER, "off");
-    }
-    if let Some(token) = &args.token {
-        request = request.bearer_auth(token);
-    }
-    let answer = request
-        .send()
-        .await
-        .context("no answer from the gateway's admin listener")?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    if status.is_success() {
-        return Ok(text);
-    }
-    let message = error::read(text.as_bytes()).message.unwrap_or(text);
-    anyhow::bail!("`{url}` answered {status}: {message}")
-}
-
 /// The plan for people.
 fn shown(explanation: &Explanation) -> String {
     let mut text = columns(&[], 2, facts(explanation));
@@ -132,10 +100,11 @@ fn shown(explanation: &Explanation) -> String {
     });
     let left_out = explanation.left_out.iter().map(|member| {
         let (name, why, tier) = (&member.deployment, &member.why, member.tier);
-        format!(
-            "{name} (tier {tier}) is left out: {why} for {:.1} s more, until {}",
-            member.for_s, member.until
-        )
+        let how_long = match (member.for_s, &member.until) {
+            (Some(for_s), Some(until)) => format!("for {for_s:.1} s more, until {until}"),
+            _ => "until it is put back".to_owned(),
+        };
+        format!("{name} (tier {tier}) is left out: {why} {how_long}")
     });
     for line in ejected.chain(left_out) {
         text.push('\n');

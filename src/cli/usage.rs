@@ -22,14 +22,17 @@ use crate::config::errors::ConfigErrors;
 use crate::core::ledger::idle::DAY_MS;
 use crate::storage::miss_report::{MissBy, read_misses};
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
+use crate::storage::residency_report::read_residency;
 use crate::storage::sqlite::{connect_reader, read_deployments};
 use crate::storage::{DeploymentTotals, StoreError};
 use crate::telemetry::clock;
 
 mod misses;
+mod residency;
 
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UsageArgs {
     /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed.
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
@@ -52,6 +55,9 @@ pub struct UsageArgs {
     /// Print instead why prompts were not found cached, what that cost, and where a route's prompts change too early.
     #[arg(long, conflicts_with = "deployments")]
     misses: bool,
+    /// Print instead where answers were processed, by the region that was asked and the one that they told.
+    #[arg(long, conflicts_with_all = ["deployments", "misses", "by"])]
+    residency: bool,
     /// Days without a successful call after which Azure may delete a deployment.
     #[arg(long, value_name = "DAYS", default_value_t = 15, requires = "deployments")]
     inactivity_days: u32,
@@ -77,6 +83,7 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         until,
         deployments,
         misses,
+        residency,
         inactivity_days,
         json: as_json,
     } = args;
@@ -105,6 +112,13 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
                 json(&lines)?
             } else {
                 deployment_table(&lines)
+            }
+        } else if residency {
+            let report = read_residency(&mut connection, range).await?;
+            if as_json {
+                json(&report)?
+            } else {
+                residency::text(&report)
             }
         } else if let Some(by) = misses_by {
             let report = read_misses(&mut connection, by, range).await?;

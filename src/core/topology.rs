@@ -370,3 +370,6 @@ pub enum ApiForm {
     /// `/openai/v1/…`: the deployment is the body's `model`.
     V1,
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

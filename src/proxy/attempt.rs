@@ -16,6 +16,7 @@ use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
+use crate::proxy::evidence;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::{answered, learn};
@@ -174,6 +175,7 @@ impl Attempt<'_> {
                 if let Some(placed) = context.placed.as_deref_mut() {
                     placed.is_spilled = !is_own;
                 }
+                evidence::note(self, context, &begun.head().headers, is_own);
             }
             Ok(Err(Failed::Answer {
                 head,

@@ -111,6 +111,12 @@ pub enum ProxyError {
         /// Whether one was throttled; else Azure called itself unavailable for a time.
         is_throttled: bool,
     },
+    /// Operators have taken every deployment out.
+    #[error("every deployment behind this model is taken out of use by the gateway's operator")]
+    Drained {
+        /// When the first is back, where that is known.
+        after: Option<Duration>,
+    },
     /// Azure does not know the deployment, and no other could answer.
     #[error(
         "Azure has no deployment `{deployment}` in {region}: it may have been deleted{rule}, or created a moment ago; \
@@ -203,6 +209,8 @@ pub enum RefusalReason {
     RateLimitExceeded,
     /// See [`ProxyError::Resting`]: none was throttled.
     UpstreamUnavailable,
+    /// See [`ProxyError::Drained`].
+    PoolDrained,
     /// See [`ProxyError::DeploymentMissing`].
     DeploymentNotFound,
     /// See [`ProxyError::Misconfigured`].
@@ -236,6 +244,7 @@ impl ProxyError {
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
             Self::Resting { .. } => RefusalReason::UpstreamUnavailable,
+            Self::Drained { .. } => RefusalReason::PoolDrained,
             Self::Misconfigured { .. } => RefusalReason::UpstreamMisconfigured,
             Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
             Self::Exhausted(Exhausted::Timeout) => RefusalReason::UpstreamTimeout,
@@ -256,9 +265,12 @@ impl ProxyError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Limited(_) | Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::TooManyRunning | Self::Overloaded | Self::Stopping | Self::Resting { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::TooManyRunning
+            | Self::Overloaded
+            | Self::Stopping
+            | Self::Resting { .. }
+            | Self::Drained { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -313,6 +325,7 @@ impl ProxyError {
             Self::Fenced { error, .. } => error.retry_after(),
             Self::Resting { after, .. } => Some(*after),
             Self::Limited(limited) => limited.after(),
+            Self::Drained { after } => *after,
             Self::Busy | Self::TooManyRunning | Self::Overloaded | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -105,14 +105,14 @@ pub struct CandidateShown {
 pub struct LeftOut {
     /// `resource/name`.
     pub deployment: String,
-    /// Why: `resting`.
+    /// Why: `resting` or `drained`.
     pub why: String,
     /// Its priority tier in the pool, from 1.
     pub tier: usize,
-    /// Seconds that it is left out for, from now on.
-    pub for_s: f64,
+    /// Seconds that it is left out for, from now on; none where it is drained until somebody puts it back.
+    pub for_s: Option<f64>,
     /// Until when that is (RFC 3339).
-    pub until: String,
+    pub until: Option<String>,
 }
 
 /// An answer to a body that cannot be explained.
@@ -264,7 +264,7 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
                 Availability::Ejected(until) | Availability::Unusable(until) => {
                     Some(until.saturating_duration_since(now).as_secs_f64())
                 }
-                Availability::Ready | Availability::Probe | Availability::Resting(_) => None,
+                Availability::Ready | Availability::Probe | Availability::Resting(_) | Availability::Drained(_) => None,
             },
         })
     });
@@ -274,20 +274,36 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
 fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
     let Moment { now, now_ms } = moment;
     let snapshot = &live.config.runtime.snapshot;
-    let resting = members(view).filter(|(_, member)| member.state == State::Resting);
-    let shown = resting.map(|(tier, member)| {
-        let left = match live.availability(member.deployment, now) {
-            Availability::Resting(until) => until.saturating_duration_since(now),
-            // Another request's answer has just ended it.
-            _ => Duration::ZERO,
+    let shown = members(view).filter_map(|(tier, member)| {
+        let (why, left) = match member.state {
+            State::Resting => ("resting", Some(rest_left(live, member, now))),
+            State::Drained => ("drained", drain_left(live, member, now)),
+            State::Ready | State::Ejected => return None,
         };
-        LeftOut {
+        Some(LeftOut {
             deployment: snapshot.deployments[member.deployment.0].id.to_string(),
-            why: "resting".to_owned(),
+            why: why.to_owned(),
             tier,
-            for_s: left.as_secs_f64(),
-            until: clock::rfc3339(now_ms.saturating_add(left.as_millis() as i64)),
-        }
+            for_s: left.map(|left| left.as_secs_f64()),
+            until: left.map(|left| clock::rfc3339(now_ms.saturating_add(left.as_millis() as i64))),
+        })
     });
     shown.collect()
+}
+
+fn rest_left(live: &Live, member: &Member, now: Instant) -> Duration {
+    match live.availability(member.deployment, now) {
+        Availability::Resting(until) => until.saturating_duration_since(now),
+        // Another request's answer has just ended it.
+        _ => Duration::ZERO,
+    }
+}
+
+/// None where it stays out until it is put back.
+fn drain_left(live: &Live, member: &Member, now: Instant) -> Option<Duration> {
+    match live.availability(member.deployment, now) {
+        Availability::Drained(end) => Some(end.time()?.saturating_duration_since(now)),
+        // It has just ended.
+        _ => Some(Duration::ZERO),
+    }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 pub mod activity;
 pub mod attempt;
@@ -16,7 +17,9 @@ pub mod commit;
 pub mod connections;
 pub mod context;
 pub mod downstream;
+pub mod drains;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 pub mod failover;
 pub mod fallback;
@@ -45,6 +48,7 @@ pub mod waiting;
 pub mod wishes;
 
 use crate::config::checked::WhenFull;
+use crate::core::recovery::drain::Drains;
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
@@ -81,6 +85,8 @@ pub struct Gateway {
     pub activity: Arc<Activity>,
     /// How much is turned away.
     pub overload: Overload,
+    /// What operators have taken out. Deployments carry what concerns them as a mark; this is locked by operators and reloads only.
+    pub drains: Mutex<Drains>,
     /// What is remembered of prompts, whatever the configuration.
     pub memory: Memory,
 }

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use http::header::{self, HeaderName, HeaderValue};
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
 use crate::core::admission::limit::Tally;
+use crate::core::headroom::TokenRate;
 use crate::core::ids::{ClientId, DeploymentId, ResourceId, RouteId};
 use crate::core::placement::chain::ChainKey;
 use crate::core::placement::latency::Latency;
@@ -23,6 +25,7 @@ use crate::core::placement::room::Room;
 use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
 use crate::core::recovery::budget::RetryBudget;
+use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
 use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
@@ -116,6 +119,8 @@ pub struct RouteState {
 /// What is known of a deployment across configurations, and counts its attempts.
 #[derive(Debug)]
 pub struct DeploymentState {
+    /// Whether an operator has taken it out.
+    pub drained: DrainMark,
     /// Breaker and rest.
     pub health: Mutex<Health>,
     /// What answers have told beside that.
@@ -141,6 +146,8 @@ pub struct DeploymentState {
 pub struct Learned {
     /// Its limits and what is used of them.
     pub room: Room,
+    /// How much it is sent.
+    pub rate: TokenRate,
     /// How quickly it begins to answer.
     pub latency: Latency,
     /// How long its answers' beginnings take, prompts' lengths set aside.
@@ -252,9 +259,11 @@ impl DeploymentState {
     /// Nothing known but limits.
     pub fn new(room: Room) -> Self {
         Self {
+            drained: DrainMark::new(Instant::now()),
             health: Mutex::default(),
             learned: Mutex::new(Learned {
                 room,
+                rate: TokenRate::default(),
                 latency: Latency::default(),
                 first_token: FirstToken::default(),
                 truth: Truth::default(),

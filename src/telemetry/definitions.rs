@@ -5,85 +5,11 @@
 //! our own prefix elsewhere. Units are seconds and bytes, as Prometheus asks. What changes faster than it is scraped
 //! is a pair of counters, not a gauge.
 
-/// One metric.
-#[derive(Debug, Clone, Copy)]
-pub struct Definition {
-    /// Its name as exposed.
-    pub name: &'static str,
-    /// What it is.
-    pub kind: Kind,
-    /// Names of its labels.
-    pub labels: &'static [&'static str],
-    /// What it means, one sentence or two.
-    pub help: &'static str,
-}
+use crate::telemetry::definitions::kind::{
+    ANSWER_SECONDS, DELAY_SECONDS, Definition, OVERHEAD_SECONDS, counter, gauge, histogram,
+};
 
-/// What a metric is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
-    /// Only ever grows while the process lives.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// A distribution, with the upper bounds of its buckets.
-    Histogram(&'static [f64]),
-}
-
-impl Kind {
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram(_) => "histogram",
-        }
-    }
-}
-
-/// OpenTelemetry's bounds for `gen_ai.client.operation.duration`, doubled on to reach the ten minutes that SDKs wait.
-pub const ANSWER_SECONDS: &[f64] = &[
-    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36,
-];
-
-/// From a good gateway's 10 µs to one that is noticed.
-pub const OVERHEAD_SECONDS: &[f64] = &[
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-];
-
-/// From a timer's own coarseness to an overload that everybody has noticed.
-pub const DELAY_SECONDS: &[f64] = &[0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
-
-const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
-    Definition {
-        name,
-        kind: Kind::Counter,
-        labels,
-        help,
-    }
-}
-
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
-    Definition {
-        name,
-        kind: Kind::Gauge,
-        labels,
-        help,
-    }
-}
-
-const fn histogram(
-    name: &'static str,
-    buckets: &'static [f64],
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Definition {
-    Definition {
-        name,
-        kind: Kind::Histogram(buckets),
-        labels,
-        help,
-    }
-}
+pub mod kind;
 
 // === Requests ===
 
@@ -164,6 +90,12 @@ pub const SCHEDULING_DELAY: Definition = histogram(
     "How late the gateway's tasks run, measured fifty times a second: what overload looks like from within.",
 );
 /// See its help.
+pub const REQUESTS_CUT_OFF: Definition = counter(
+    "emberway_requests_cut_off_total",
+    &["end"],
+    "Requests cut off at the end of a drain, by what their client saw: `error_event`, `refused`, `connection_closed`.",
+);
+/// See its help.
 pub const CLIENT_CONNECTIONS: Definition = gauge(
     "emberway_client_connections",
     &[],
@@ -236,6 +168,12 @@ pub const MAYBE_BILLED_TWICE: Definition = counter(
     "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
 );
 /// See its help.
+pub const RESIDENCY_CONTRADICTED: Definition = counter(
+    "emberway_residency_contradictions_total",
+    &["route", "deployment"],
+    "Answers that told they were processed outside the regions that their route is bound to.",
+);
+/// See its help.
 pub const CACHE_KEYS_SENT: Definition = counter(
     "emberway_cache_keys_sent_total",
     &["route", "deployment"],
@@ -281,6 +219,12 @@ pub const COOLING: Definition = gauge(
     "Time for which a throttled deployment still rests; 0 when it does not.",
 );
 /// See its help.
+pub const DRAINED: Definition = gauge(
+    "emberway_deployment_drained",
+    &["deployment"],
+    "1 while an operator has taken the deployment out, else 0.",
+);
+/// See its help.
 pub const LIMIT_TOKENS: Definition = gauge(
     "emberway_deployment_limit_tokens_per_minute",
     &["deployment"],
@@ -316,7 +260,14 @@ pub const POOL_DEPLOYMENTS: Definition = gauge("emberway_pool_deployments", &["p
 pub const POOL_USABLE: Definition = gauge(
     "emberway_pool_usable_deployments",
     &["pool"],
-    "Deployments of a pool that are neither cooling nor behind an open breaker.",
+    "Deployments of a pool that are neither cooling, drained, nor behind an open breaker.",
+);
+/// See its help.
+pub const HEADROOM: Definition = gauge(
+    "emberway_headroom_ratio",
+    &["pool", "lost_region"],
+    "Tokens a minute that the pool's usable deployments outside the region take, by the pool's present tokens a minute: below 1 they would \
+     not carry the load if the region were lost. Absent for pools in one region, where no such limit is known, and until the load is measured.",
 );
 
 // === Placement ===
@@ -441,6 +392,7 @@ pub const ALL: &[&Definition] = &[
     &CLIENT_LIMITED,
     &SHED,
     &SCHEDULING_DELAY,
+    &REQUESTS_CUT_OFF,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_REFUSED,
     &AUTH_FAILURES,
@@ -452,6 +404,7 @@ pub const ALL: &[&Definition] = &[
     &CACHE_MISSED_TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
+    &RESIDENCY_CONTRADICTED,
     &CACHE_KEYS_SENT,
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,
@@ -459,6 +412,7 @@ pub const ALL: &[&Definition] = &[
     &RESOURCE_BREAKER_STATE,
     &ALARM,
     &COOLING,
+    &DRAINED,
     &LIMIT_TOKENS,
     &LIMIT_USED,
     &CACHE_LIFE,
@@ -466,6 +420,7 @@ pub const ALL: &[&Definition] = &[
     &INACTIVITY_DELETION,
     &POOL_DEPLOYMENTS,
     &POOL_USABLE,
+    &HEADROOM,
     &PLACEMENT_BLOCKS,
     &PLACEMENT_BLOCKS_MAX,
     &PLACEMENT_BYTES,

@@ -21,6 +21,7 @@ mod client_limits;
 mod clients;
 mod docs;
 mod drain;
+mod drains;
 mod explain;
 mod failover;
 mod harness;

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
+use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::outcome::{Alarm, Effect};
 use crate::core::recovery::window::Window;
 
@@ -102,6 +103,8 @@ pub enum Availability {
     Ejected(Instant),
     /// Its breaker is open until then, since it cannot work before somebody mends it.
     Unusable(Instant),
+    /// An operator has taken it out.
+    Drained(DrainEnd),
 }
 
 impl Availability {
@@ -114,6 +117,7 @@ impl Availability {
             Self::Resting(until) => (2, Some(until)),
             Self::Ejected(until) => (3, Some(until)),
             Self::Unusable(until) => (4, Some(until)),
+            Self::Drained(end) => (5, end.time()),
         };
         if gravity(other) > gravity(self) { other } else { self }
     }

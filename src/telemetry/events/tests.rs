@@ -111,6 +111,8 @@ fn record() -> UsageRecord {
         operation: Operation::Chat,
         deployment: Some("res/two".into()),
         region: Some("eu".into()),
+        served_region: None,
+        spilled_to: None,
         attempts: 2,
         outcome: RequestOutcome::Success,
         status: 200,

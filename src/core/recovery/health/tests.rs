@@ -270,10 +270,10 @@ fn what_cannot_work_is_told_from_what_failed_and_an_alarm_ends_when_it_works() {
     health.end(Effect::Failure, &RULES, at(start, 60));
     assert_eq!(
         health.availability(at(start, 60)),
-        Availability::Ejected(at(start, 180))
+        Availability::Ejected(at(start, 120))
     );
     assert_eq!(health.alarm(), Some(Alarm::CredentialRefused));
-    health.end(Effect::Works, &RULES, at(start, 180));
+    health.end(Effect::Works, &RULES, at(start, 120));
     assert_eq!(health.alarm(), None);
 }
 
