@@ -281,7 +281,7 @@ impl Default for RawLimits {
             head_time: DurationText::secs(10),
             connections: 10_000,
             running_requests: 10_000,
-            max_delay: DurationText::millis(50),
+            max_delay: DurationText::millis(500),
         }
     }
 }
