@@ -109,6 +109,10 @@ bench-placement: build-release $(SETUP)/python3 ## what two gateways find cached
 bench-outage: build-release $(SETUP)/outage-tools ## what clients see while a region swallows packets, and how traffic comes back
 	python3 benches/outage/blackhole.py --emberway $(TARGET)/release/emberway
 
+.PHONY: bench-overload
+bench-overload: build-release $(SETUP)/python3 ## what the gateway answers, and how quickly it refuses, at up to five times what it can (SHARE=part of a core)
+	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --share $(or $(SHARE),1)
+
 .PHONY: figures
 figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
 	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md

@@ -21,6 +21,7 @@ use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::{MissLedger, MissWriter};
+use crate::proxy::overload::{self, Overload};
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, listen};
 use crate::storage::misses::MissStore;
@@ -86,6 +87,7 @@ pub struct Running {
     admin: JoinHandle<()>,
     writer: JoinHandle<()>,
     miss_writer: JoinHandle<()>,
+    probe: JoinHandle<()>,
     trace_writer: Option<TraceWriter>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
@@ -163,6 +165,7 @@ pub async fn start_from(
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
         writer: tokio::spawn(writers.usage.run()),
         miss_writer,
+        probe: tokio::spawn(overload::probe(Arc::clone(&gateway))),
         trace_writer: writers.trace,
         gateway,
         addresses,
@@ -300,6 +303,7 @@ impl Running {
             process::TraceCutOff.emit();
         }
         self.writer.abort();
+        self.probe.abort();
         self.admin.abort();
         self.store.close().await?;
         tracing::info!("drained");
@@ -355,6 +359,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         trace,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
+        overload: Overload::default(),
         drains: parking_lot::Mutex::default(),
         memory: crate::proxy::placing::Memory::default(),
     };

@@ -180,4 +180,8 @@ pub struct Limits {
     pub head_time: Duration,
     /// Client connections that may be open at one time; at least 1.
     pub connections: usize,
+    /// Requests that may run at one time; at least 1.
+    pub running_requests: usize,
+    /// How late tasks may run before requests are turned away; zero for as late as they like.
+    pub max_delay: Duration,
 }

@@ -10,6 +10,7 @@ use crate::config::checked::{
     AdminListener, Credential, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
 };
 use crate::config::secrets::Secret;
+use crate::core::admission::limit::LimitRule;
 use crate::core::recovery::health::Rules;
 use crate::core::topology::{
     ApiForm, Client, ClientIx, Deployment, Endpoint, Member, Pool, Price, Resource, Route, RouteAccess, Snapshot,
@@ -219,6 +220,8 @@ fn limit_facts(limits: &Limits) -> Vec<Fact> {
         body_time,
         head_time,
         connections,
+        running_requests,
+        max_delay,
     } = limits;
     vec![
         fact("body_size", body_bytes),
@@ -226,6 +229,8 @@ fn limit_facts(limits: &Limits) -> Vec<Fact> {
         fact("body_time", body_time),
         fact("head_time", head_time),
         fact("connections", connections),
+        fact("running_requests", running_requests),
+        fact("max_delay", max_delay),
     ]
 }
 
@@ -258,6 +263,7 @@ fn client_facts(snapshot: &Snapshot, client: &Client, digests: &[[u8; 32]]) -> V
         routes,
         debug_headers,
         priority,
+        limits,
     } = client;
     let routes = match routes {
         RouteAccess::All => "all".to_owned(),
@@ -270,6 +276,7 @@ fn client_facts(snapshot: &Snapshot, client: &Client, digests: &[[u8; 32]]) -> V
         plain_fact("routes", routes),
         fact("debug_headers", debug_headers),
         fact("priority", priority),
+        plain_fact("limits", use_limits_text(limits)),
         secret_fact("keys", digests),
     ]
 }
@@ -284,6 +291,8 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         failover,
         timeouts,
         waiting,
+        limits,
+        client_limits,
     } = route;
     vec![
         fact("aliases", aliases),
@@ -293,7 +302,27 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         fact("failover", failover),
         fact("timeouts", timeouts),
         fact("waiting", waiting),
+        plain_fact("limits", use_limits_text(limits)),
+        plain_fact("client_limits", use_limits_text(client_limits)),
     ]
+}
+
+/// Limits as the file has them.
+fn use_limits_text(rule: &LimitRule) -> String {
+    let LimitRule {
+        requests_per_minute,
+        tokens_per_minute,
+        concurrency,
+    } = rule;
+    let members = [
+        ("requests_per_minute", requests_per_minute),
+        ("tokens_per_minute", tokens_per_minute),
+        ("concurrency", concurrency),
+    ];
+    let known = members
+        .iter()
+        .filter_map(|(name, limit)| limit.map(|limit| format!("{name}: {limit}")));
+    format!("{{{}}}", known.collect::<Vec<_>>().join(", "))
 }
 
 fn pool_facts(snapshot: &Snapshot, pool: &Pool) -> Vec<Fact> {

@@ -264,6 +264,12 @@ pub(in crate::config) struct RawLimits {
     /// Client connections that may be open at one time, idle ones included; one more is closed at once.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub(in crate::config) connections: usize,
+    /// Requests that may run at one time, from their head to the end of their answer; one more is refused with 503.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub(in crate::config) running_requests: usize,
+    /// How late the gateway's tasks may run before it turns requests away with 503: those of `priority: batch` first, then a growing share of
+    /// the others; `0s` for never. Such an answer takes about so long itself.
+    pub(in crate::config) max_delay: DurationText,
 }
 
 impl Default for RawLimits {
@@ -274,6 +280,8 @@ impl Default for RawLimits {
             body_time: DurationText::secs(60),
             head_time: DurationText::secs(10),
             connections: 10_000,
+            running_requests: 10_000,
+            max_delay: DurationText::millis(500),
         }
     }
 }

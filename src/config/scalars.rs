@@ -19,6 +19,13 @@ pub(in crate::config) struct DurationText {
 }
 
 impl DurationText {
+    pub(in crate::config) fn millis(count: u64) -> Self {
+        Self {
+            text: format!("{count}ms"),
+            value: Duration::from_millis(count),
+        }
+    }
+
     pub(in crate::config) fn secs(count: u64) -> Self {
         Self {
             text: format!("{count}s"),

@@ -4,6 +4,7 @@ mod mistakes;
 mod prices;
 mod repository;
 mod residency;
+mod use_limits;
 
 use std::path::Path;
 

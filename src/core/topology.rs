@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use strum::{AsRefStr, IntoStaticStr};
 
+use crate::core::admission::limit::LimitRule;
 use crate::core::admission::queue::Priority;
 use crate::core::ids::{ClientId, DeploymentId, PoolId, Region, ResourceId, RouteId};
 use crate::core::placement::policy::Policy;
@@ -67,6 +68,8 @@ pub struct Client {
     pub debug_headers: bool,
     /// How urgent its requests are at most.
     pub priority: Priority,
+    /// What it may use, whatever the route.
+    pub limits: LimitRule,
 }
 
 /// Which routes a client may use.
@@ -107,6 +110,10 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// How long and with how many others a request may wait for a deployment to recover.
     pub waiting: Waiting,
+    /// What may be used of it by all clients together.
+    pub limits: LimitRule,
+    /// What may be used of it by each client.
+    pub client_limits: LimitRule,
 }
 
 /// Where a route's requests may be processed. Its pool holds only deployments that keep to it.

@@ -19,6 +19,10 @@ use crate::proxy::error::ProxyError;
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// A body of a refused request is read before the refusal within these bounds, so that the connection can be used again.
+const DROP_BYTES_MAX: usize = 64 * 1024;
+const DROP_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// How many bytes may be held at one time, and how many are. Nobody waits here: what finds no room is refused.
 #[derive(Debug, Clone)]
 pub struct ByteBudget(Arc<Count>);
@@ -188,6 +192,17 @@ pub async fn discard(session: &mut ServerSession) {
     };
     // Running out of time is the bound at work, not an error.
     let _ = tokio::time::timeout(DISCARD_TIME_MAX, drain).await;
+}
+
+/// Reads and drops a small body whose request is about to be refused: an answer before a body's end would cost the connection.
+pub async fn drop_small(session: &mut ServerSession) {
+    let is_small = content_length(session).is_some_and(|length| length <= DROP_BYTES_MAX);
+    if !is_small || waits_for_leave(session) {
+        return;
+    }
+    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
+    // What is not read by then, or cannot be, costs the connection as it would have without this.
+    let _ = tokio::time::timeout(DROP_TIME_MAX, drain).await;
 }
 
 fn content_length(session: &ServerSession) -> Option<usize> {

@@ -37,6 +37,8 @@ pub struct RequestContext {
     pub placed: Option<Box<Placed>>,
     /// Attempts, in order.
     pub attempts: SmallVec<[AttemptFacts; 2]>,
+    /// Tokens that were taken from limits when it was let in; none where none were, or all is settled.
+    pub reserved: Option<u32>,
     /// Why the gateway refused, if it did.
     pub refusal: Option<RefusalReason>,
     /// How it ended.
@@ -109,6 +111,7 @@ impl RequestContext {
             operation: None,
             placed: None,
             attempts: SmallVec::new(),
+            reserved: None,
             refusal: None,
             outcome: RequestOutcome::ClientGone,
             status: 0,

@@ -15,6 +15,8 @@ use crate::core::ids::{DeploymentId, Region};
 use crate::openai::error;
 use crate::openai::request::RequestError;
 use crate::openai::target;
+use crate::proxy::client_limits::Limited;
+use crate::proxy::overload::ShedReason;
 
 /// Longest piece of a client's text that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 100;
@@ -56,6 +58,15 @@ pub enum ProxyError {
     /// The process holds as many body bytes as it may.
     #[error("the gateway holds as many request bodies as it may; try again shortly")]
     Busy,
+    /// As many requests run as may.
+    #[error("the gateway answers as many requests as it may; try again shortly")]
+    TooManyRunning,
+    /// The gateway cannot keep up.
+    #[error("the gateway is overloaded; try again shortly")]
+    Overloaded,
+    /// A limit of the client's or of the route's is in the way.
+    #[error("{0}")]
+    Limited(Box<Limited>),
     /// The gateway is being stopped, and the time for running requests is over.
     #[error("the gateway is being stopped; try again shortly")]
     Stopping,
@@ -176,8 +187,12 @@ pub enum RefusalReason {
     RequestTooLarge,
     /// See [`ProxyError::BodyTooSlow`].
     RequestTimeout,
-    /// See [`ProxyError::Busy`].
+    /// See [`ProxyError::Busy`] and [`ProxyError::TooManyRunning`].
     GatewayBusy,
+    /// See [`ProxyError::Overloaded`].
+    GatewayOverloaded,
+    /// See [`ProxyError::Limited`].
+    ClientLimited,
     /// See [`ProxyError::Stopping`].
     GatewayStopping,
     /// See [`ProxyError::BadHead`].
@@ -218,7 +233,9 @@ impl ProxyError {
             Self::Unauthorized(_) => RefusalReason::InvalidApiKey,
             Self::BodyTooLarge { .. } => RefusalReason::RequestTooLarge,
             Self::BodyTooSlow(_) => RefusalReason::RequestTimeout,
-            Self::Busy => RefusalReason::GatewayBusy,
+            Self::Busy | Self::TooManyRunning => RefusalReason::GatewayBusy,
+            Self::Overloaded => RefusalReason::GatewayOverloaded,
+            Self::Limited(_) => RefusalReason::ClientLimited,
             Self::Stopping => RefusalReason::GatewayStopping,
             Self::BadHead => RefusalReason::InvalidHead,
             Self::BadBody(_) | Self::BadFraming => RefusalReason::InvalidBody,
@@ -247,10 +264,13 @@ impl ProxyError {
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::Stopping | Self::Resting { .. } | Self::Drained { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Limited(_) | Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy
+            | Self::TooManyRunning
+            | Self::Overloaded
+            | Self::Stopping
+            | Self::Resting { .. }
+            | Self::Drained { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -272,6 +292,8 @@ impl ProxyError {
             // Azure's own spelling, which programs compare with.
             Self::DeploymentMissing { .. } => "DeploymentNotFound",
             Self::Fenced { error, .. } if matches!(**error, Self::DeploymentMissing { .. }) => "DeploymentNotFound",
+            // What OpenAI says, which programs compare with.
+            Self::Limited(_) => RefusalReason::RateLimitExceeded.into(),
             _ => self.reason().into(),
         };
         error::body(&self.to_string(), self.kind(), param, code)
@@ -287,13 +309,24 @@ impl ProxyError {
         }
     }
 
+    /// Why the gateway turns the request away for its own sake, if that is so.
+    pub fn shed_reason(&self) -> Option<ShedReason> {
+        match self {
+            Self::Busy => Some(ShedReason::HeldBodies),
+            Self::TooManyRunning => Some(ShedReason::RunningRequests),
+            Self::Overloaded => Some(ShedReason::Delay),
+            _ => None,
+        }
+    }
+
     /// When it makes sense to try again; none where the client's library should use its own judgement.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Fenced { error, .. } => error.retry_after(),
             Self::Resting { after, .. } => Some(*after),
+            Self::Limited(limited) => limited.after(),
             Self::Drained { after } => *after,
-            Self::Busy | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::Busy | Self::TooManyRunning | Self::Overloaded | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -302,6 +335,9 @@ impl ProxyError {
     pub fn is_final(&self) -> bool {
         if let Self::Fenced { error, .. } = self {
             return error.is_final();
+        }
+        if let Self::Limited(limited) = self {
+            return limited.after().is_none();
         }
         matches!(
             self,

@@ -8,12 +8,11 @@ use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::{self, Usage};
-use crate::proxy::Gateway;
 use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::misses::CachedAnswer;
 use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
-use crate::proxy::trace;
+use crate::proxy::{Gateway, client_limits, trace};
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
@@ -42,6 +41,7 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
     let (client, route) = (context.client?, context.route?);
     let now = Instant::now();
     let record = record(&live, context, client, route, now);
+    client_limits::settle(&live, context, record.prompt_tokens + record.completion_tokens, now);
     let answered = context.attempts.len();
     for (index, attempt) in context.attempts.iter().enumerate() {
         let is_answer = index + 1 == answered;

@@ -155,6 +155,7 @@ mod tests {
     use crate::proxy::body::ByteBudget;
     use crate::proxy::connections::Connections;
     use crate::proxy::misses::MissLedger;
+    use crate::proxy::overload::Overload;
     use crate::proxy::state::Live;
     use crate::storage::sqlite::SqliteStore;
     use crate::storage::writer::{QueueSettings, usage_queue};
@@ -192,6 +193,7 @@ routes: [{name: bot, pool: ft}]
             trace: None,
             when_full: WhenFull::Drop,
             activity: Arc::default(),
+            overload: Overload::default(),
             drains: parking_lot::Mutex::default(),
             memory: crate::proxy::placing::Memory::default(),
         })

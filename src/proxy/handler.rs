@@ -22,7 +22,7 @@ use crate::proxy::placing::{self, Placed};
 use crate::proxy::prompt::Scope;
 use crate::proxy::state::Live;
 use crate::proxy::wishes::Wishes;
-use crate::proxy::{headers, prompt, relay, reply};
+use crate::proxy::{client_limits, headers, overload, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
 
 /// Answers a request.
@@ -51,6 +51,8 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         return reply::models(session, context).await.map_err(Stop::ClientGone);
     };
 
+    let priority = priority_of(&live, context);
+    overload::admit(gateway, &live, session, priority).await?;
     let arriving = Instant::now();
     let body = body::read_whole(session, &live.config.runtime.limits, &gateway.budget).await;
     context.body_wait = arriving.elapsed();
@@ -78,6 +80,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     }
     let tokens = prompt.ask.total_tokens;
     let now = Instant::now();
+    client_limits::admit(&live, context, tokens, now)?;
     let plan = placing::plan(gateway, &live, route, &prompt, now);
     context.placed = Some(Box::new(Placed::of(
         &plan,
@@ -86,7 +89,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         gateway.memory.since_start(now),
     )));
 
-    let wishes = Wishes::read(&session.req_header().headers, priority_of(&live, context))?;
+    let wishes = Wishes::read(&session.req_header().headers, priority)?;
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {

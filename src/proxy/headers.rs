@@ -12,6 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use smallvec::SmallVec;
 
 use crate::core::topology::Snapshot;
+use crate::proxy::client_limits::{self, Standings};
 use crate::proxy::context::RequestContext;
 use crate::proxy::state::{Live, LiveResource};
 use crate::telemetry::clock;
@@ -61,6 +62,13 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-emberway-upstream-request-id");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
+const LIMIT_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-limit-tokens");
+const REMAINING_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
+const REMAINING_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-tokens");
+const RESET_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
+const RESET_TOKENS: HeaderName = HeaderName::from_static("x-ratelimit-reset-tokens");
 
 /// Longest time that a client is asked to wait: the official libraries ignore longer ones, or stop retrying.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
@@ -182,7 +190,39 @@ pub fn add_own(head: &mut ResponseHeader, context: &RequestContext, now: Instant
     {
         add_debug(head, context, snapshot)?;
     }
+    if let Some(standings) = client_limits::standings(live, context, now) {
+        add_standings(head, standings)?;
+    }
     Ok(())
+}
+
+/// Tells a client that has limits where it stands, in place of what the upstream says of the gateway's.
+fn add_standings(head: &mut ResponseHeader, standings: Standings) -> pingora::Result<()> {
+    let sets = [
+        (LIMIT_REQUESTS, REMAINING_REQUESTS, RESET_REQUESTS, standings.requests),
+        (LIMIT_TOKENS, REMAINING_TOKENS, RESET_TOKENS, standings.tokens),
+    ];
+    for (limit, remaining, reset, standing) in sets {
+        head.remove_header(&limit);
+        head.remove_header(&remaining);
+        let Some(standing) = standing else { continue };
+        head.insert_header(limit, HeaderValue::from(standing.limit))?;
+        head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
+        head.insert_header(reset, reset_text(standing.reset))?;
+    }
+    Ok(())
+}
+
+/// A length of time as OpenAI's own reset headers have it: `6m0s`, `8.64s`, `20ms`. Rounded up.
+fn reset_text(time: Duration) -> String {
+    // Times here are sums of fractions; what is no millisecond is none.
+    let ms = (time.as_secs_f64() * 1000.0 - 1e-3).ceil().max(0.0) as u64;
+    let (minutes, seconds) = (ms / 60_000, ms % 60_000);
+    match (minutes, seconds) {
+        (0, ..1_000) => format!("{ms}ms"),
+        (0, _) => format!("{}s", seconds as f64 / 1000.0),
+        _ => format!("{minutes}m{}s", seconds as f64 / 1000.0),
+    }
 }
 
 /// Tells the client when, and whether, to try again.
@@ -272,4 +312,26 @@ pub fn models_of(live: &Live, context: &RequestContext) -> Vec<String> {
         .collect();
     names.sort_unstable();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_until_a_reset_are_as_openai_has_them() {
+        for (ms, text) in [
+            (0.0, "0ms"),
+            (20.0, "20ms"),
+            (20.2, "21ms"),
+            (999.0, "999ms"),
+            (1_000.0, "1s"),
+            (8_640.0, "8.64s"),
+            (59_999.5, "1m0s"),
+            (360_000.0, "6m0s"),
+            (61_500.0, "1m1.5s"),
+        ] {
+            assert_eq!(reset_text(Duration::from_secs_f64(ms / 1000.0)), text);
+        }
+    }
 }

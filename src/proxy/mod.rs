@@ -12,6 +12,7 @@ pub mod activity;
 pub mod attempt;
 pub mod auth;
 pub mod body;
+pub mod client_limits;
 pub mod commit;
 pub mod connections;
 pub mod context;
@@ -30,6 +31,7 @@ pub mod learn;
 pub mod listen;
 pub mod misses;
 pub mod observe;
+pub mod overload;
 pub mod placing;
 pub mod prompt;
 pub mod relay;
@@ -52,6 +54,7 @@ use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::MissLedger;
+use crate::proxy::overload::Overload;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
@@ -80,6 +83,8 @@ pub struct Gateway {
     pub when_full: WhenFull,
     /// Requests running.
     pub activity: Arc<Activity>,
+    /// How much is turned away.
+    pub overload: Overload,
     /// What operators have taken out. Deployments carry what concerns them as a mark; this is locked by operators and reloads only.
     pub drains: Mutex<Drains>,
     /// What is remembered of prompts, whatever the configuration.

@@ -16,7 +16,7 @@ use crate::proxy::body;
 use crate::proxy::context::{self, RequestContext};
 use crate::proxy::error::{ProxyError, RefusalReason};
 use crate::proxy::headers;
-use crate::telemetry::events::GatewayRefused;
+use crate::telemetry::events::{GatewayRefused, RequestShed};
 
 /// Longest time for a client to take such an answer: they are small, so only one that does not read at all needs longer.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
@@ -48,6 +48,9 @@ pub async fn refuse(
         reason: reason.into(),
     }
     .emit(&gateway.metrics);
+    if let Some(shed) = error.shed_reason() {
+        RequestShed { reason: shed.into() }.emit(&gateway.metrics);
+    }
     let mut head = ResponseHeader::build_no_case(error.status(), Some(8))?;
     head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
     if let ProxyError::WrongMethod { allowed, .. } = &error {

@@ -4,7 +4,7 @@
 //! deployment (breaker, rest, last success) and of a host's addresses lives on for every deployment that stays, and so do the
 //! numbers of running requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -15,8 +15,9 @@ use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
+use crate::core::admission::limit::Tally;
 use crate::core::headroom::TokenRate;
-use crate::core::ids::{DeploymentId, ResourceId, RouteId};
+use crate::core::ids::{ClientId, DeploymentId, ResourceId, RouteId};
 use crate::core::placement::chain::ChainKey;
 use crate::core::placement::latency::Latency;
 use crate::core::placement::rendezvous;
@@ -28,10 +29,11 @@ use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
 use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
-use crate::core::topology::{ApiForm, Deployment, Endpoint, Resource};
+use crate::core::topology::{ApiForm, Client, Deployment, Endpoint, Resource, Route, Snapshot};
 use crate::openai::azure;
 use crate::openai::target::WireOperation;
 use crate::proxy::auth::KeyTable;
+use crate::proxy::client_limits::RouteTallies;
 use crate::proxy::connections::UpstreamPeer;
 use crate::proxy::resolve::HostAddress;
 use crate::proxy::standing::ResourceState;
@@ -64,6 +66,8 @@ pub struct Live {
     pub chain_keys: Vec<ChainKey>,
     /// Requests planned so far, by `PoolIx`.
     pub turns: Vec<AtomicU64>,
+    /// What is known of clients, by `ClientIx`; shared with other configurations that hold the client.
+    pub clients: Vec<Arc<ClientState>>,
     /// What is known of routes, by `RouteIx`; shared with other configurations that hold the route.
     pub routes: Vec<Arc<RouteState>>,
     /// The metric series that its requests count into.
@@ -92,6 +96,13 @@ pub struct LiveResource {
     peer: ArcSwapOption<UpstreamPeer>,
 }
 
+/// What is known of a client across configurations.
+#[derive(Debug, Default)]
+pub struct ClientState {
+    /// What it has used of its limits.
+    pub tally: Mutex<Tally>,
+}
+
 /// What is known of a route across configurations.
 #[derive(Debug, Default)]
 pub struct RouteState {
@@ -101,6 +112,8 @@ pub struct RouteState {
     pub retries: Mutex<RetryBudget>,
     /// Requests that wait for a deployment to recover.
     pub queue: Queue,
+    /// What was used of its limits.
+    pub tallies: Mutex<RouteTallies>,
 }
 
 /// What is known of a deployment across configurations, and counts its attempts.
@@ -186,11 +199,8 @@ impl Live {
             .collect::<Result<_, _>>()?;
         let rules = runtime.health;
         let keys = KeyTable::new(&runtime.client_keys);
-        let routes = snapshot
-            .routes
-            .iter()
-            .map(|route| route_state(&route.id, previous))
-            .collect();
+        let clients = client_states(&snapshot, previous);
+        let routes = route_states(&snapshot, previous);
         let outlines: Vec<View> = snapshot
             .pools
             .iter()
@@ -209,6 +219,7 @@ impl Live {
                 .collect(),
             chain_keys: snapshot.pools.iter().map(|pool| ChainKey::new(&pool.id)).collect(),
             outlines,
+            clients,
             routes,
             series,
         })
@@ -325,15 +336,31 @@ fn state_of(deployment: &Deployment, replicas: u32, known: Option<&Arc<Deploymen
     }
 }
 
-/// What is known of a route: what the previous configuration knew, if it had the route.
-fn route_state(route: &RouteId, previous: Option<&Live>) -> Arc<RouteState> {
-    previous
-        .and_then(|live| {
-            let routes = &live.config.runtime.snapshot.routes;
-            let at = routes.iter().position(|other| other.id == *route)?;
-            Some(Arc::clone(&live.routes[at]))
-        })
-        .unwrap_or_default()
+/// What is known of clients: what the previous configuration knew of those that it had.
+fn client_states(snapshot: &Snapshot, previous: Option<&Live>) -> Vec<Arc<ClientState>> {
+    let known: HashMap<&ClientId, &Arc<ClientState>> = previous
+        .into_iter()
+        .flat_map(|live| live.config.runtime.snapshot.clients.iter().zip(&live.clients))
+        .map(|(client, state)| (&client.id, state))
+        .collect();
+    let state = |client: &Client| known.get(&client.id).map(|state| Arc::clone(state)).unwrap_or_default();
+    snapshot.clients.iter().map(state).collect()
+}
+
+/// The same of routes.
+fn route_states(snapshot: &Snapshot, previous: Option<&Live>) -> Vec<Arc<RouteState>> {
+    let known: HashMap<&RouteId, &Arc<RouteState>> = previous
+        .into_iter()
+        .flat_map(|live| live.config.runtime.snapshot.routes.iter().zip(&live.routes))
+        .map(|(route, state)| (&route.id, state))
+        .collect();
+    let clients: HashSet<&ClientId> = snapshot.clients.iter().map(|client| &client.id).collect();
+    let state = |route: &Route| {
+        let state = known.get(&route.id).map(|state| Arc::clone(state)).unwrap_or_default();
+        state.tallies.lock().retain(|client| clients.contains(client));
+        state
+    };
+    snapshot.routes.iter().map(state).collect()
 }
 
 fn paths(deployment: &Deployment, resource: &Resource) -> [String; 3] {

@@ -250,6 +250,64 @@ impl GatewayRefused<'_> {
     }
 }
 
+/// A request was turned away for the gateway's own sake.
+#[derive(Debug)]
+pub struct RequestShed {
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl RequestShed {
+    /// Counts it; the refusal itself is logged.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.shed.with_label_values(&[self.reason]).inc();
+    }
+}
+
+/// It was measured how late tasks run.
+#[derive(Debug)]
+pub struct LatenessMeasured {
+    /// How late.
+    pub delay: Duration,
+}
+
+impl LatenessMeasured {
+    /// Counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.scheduling_delay.observe(self.delay.as_secs_f64());
+    }
+}
+
+/// A limit of a client's or of a route's kept a request out.
+#[derive(Debug)]
+pub struct ClientLimited<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Whose it was.
+    pub client: ClientIx,
+    /// What it asked for.
+    pub route: RouteIx,
+    /// Whose limit it was.
+    pub of: &'static str,
+    /// Which.
+    pub limit: &'static str,
+}
+
+impl ClientLimited<'_> {
+    /// Counts it, and logs it at `debug`.
+    pub fn emit(&self, series: &FleetSeries) {
+        series.client_limited(self.client).count([self.limit]);
+        debug!(
+            request_id = self.request_id,
+            client = series.client_name(self.client),
+            route = series.route_name(self.route),
+            of = self.of,
+            limit = self.limit,
+            "request over a limit"
+        );
+    }
+}
+
 /// A client's connection was closed at once because there were enough.
 #[derive(Debug)]
 pub struct ConnectionRefused {

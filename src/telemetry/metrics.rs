@@ -6,11 +6,12 @@
 
 use parking_lot::Mutex;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-use crate::telemetry::definitions::{self as define, Definition, Kind};
+use crate::telemetry::definitions as define;
+use crate::telemetry::definitions::kind::{Definition, Kind};
 use crate::telemetry::view::{DeploymentView, FleetView};
 
 /// Content type of [`Metrics::render`]'s text.
@@ -28,6 +29,9 @@ pub struct Metrics {
     pub(super) wait: HistogramVec,
     pub(super) residency_contradicted: IntCounterVec,
     pub(super) refusals: IntCounterVec,
+    pub(super) client_limited: IntCounterVec,
+    pub(super) shed: IntCounterVec,
+    pub(super) scheduling_delay: Histogram,
     pub(super) requests_cut_off: IntCounterVec,
     pub(super) auth_failures: IntCounterVec,
     pub(super) operation_duration: HistogramVec,
@@ -102,6 +106,9 @@ impl Metrics {
             wait: histogram_vec(&registry, &define::WAIT_SECONDS)?,
             residency_contradicted: counter_vec(&registry, &define::RESIDENCY_CONTRADICTED)?,
             refusals: counter_vec(&registry, &define::REFUSALS)?,
+            client_limited: counter_vec(&registry, &define::CLIENT_LIMITED)?,
+            shed: counter_vec(&registry, &define::SHED)?,
+            scheduling_delay: histogram(&registry, &define::SCHEDULING_DELAY)?,
             requests_cut_off: counter_vec(&registry, &define::REQUESTS_CUT_OFF)?,
             auth_failures: counter_vec(&registry, &define::AUTH_FAILURES)?,
             operation_duration: histogram_vec(&registry, &define::OPERATION_DURATION)?,
@@ -324,13 +331,23 @@ fn gauge_vec(registry: &Registry, definition: &Definition) -> prometheus::Result
 }
 
 fn histogram_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<HistogramVec> {
-    let mut opts = HistogramOpts::new(definition.name, definition.help);
-    if let Kind::Histogram(buckets) = definition.kind {
-        opts = opts.buckets(buckets.to_vec());
-    }
-    let metric = HistogramVec::new(opts, definition.labels)?;
+    let metric = HistogramVec::new(histogram_opts(definition), definition.labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+fn histogram(registry: &Registry, definition: &Definition) -> prometheus::Result<Histogram> {
+    let metric = Histogram::with_opts(histogram_opts(definition))?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn histogram_opts(definition: &Definition) -> HistogramOpts {
+    let opts = HistogramOpts::new(definition.name, definition.help);
+    match definition.kind {
+        Kind::Histogram(buckets) => opts.buckets(buckets.to_vec()),
+        Kind::Counter | Kind::Gauge => opts,
+    }
 }
 
 /// CPU time, memory and file descriptors of this process.

@@ -24,6 +24,8 @@ pub struct FleetSeries {
     deployments: Vec<DeploymentId>,
     resources: Vec<ResourceId>,
     by_route: Box<[OnceLock<RouteSeries>]>,
+    /// Requests over a limit, by client.
+    limited: Box<[OnceLock<ByWords<1>>]>,
     /// Clients × routes.
     by_client: Box<[OnceLock<ByWords<2>>]>,
     /// Routes × deployments.
@@ -80,6 +82,7 @@ impl FleetSeries {
         let resources: Vec<_> = snapshot.resources.iter().map(|resource| resource.id.clone()).collect();
         Self {
             by_route: empty(routes.len()),
+            limited: empty(clients.len()),
             by_client: empty(clients.len() * routes.len()),
             by_deployment: empty(routes.len() * deployments.len()),
             by_resource: empty(resources.len()),
@@ -104,6 +107,21 @@ impl FleetSeries {
     /// The route's name for logs.
     pub(super) fn route_name(&self, route: RouteIx) -> &str {
         &self.routes[route.0]
+    }
+
+    /// The client's name for logs.
+    pub(super) fn client_name(&self, client: ClientIx) -> &str {
+        &self.clients[client.0]
+    }
+
+    /// Requests of one client that were over a limit, by which.
+    pub(super) fn client_limited(&self, client: ClientIx) -> &ByWords<1> {
+        self.limited[client.0].get_or_init(|| {
+            ByWords::new(
+                self.metrics.client_limited.clone(),
+                [Arc::clone(&self.clients[client.0])],
+            )
+        })
     }
 
     /// Requests of one client to one route, by outcome and status class.

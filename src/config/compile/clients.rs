@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::config::checked::ClientKey;
 use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
+use crate::config::compile::use_limits;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::{RawClient, RawPriority};
 use crate::config::scalars::ClientKeyText;
@@ -51,6 +52,7 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawClient], routes: &[Ro
                 RawPriority::Interactive => Priority::Interactive,
                 RawPriority::Batch => Priority::Batch,
             },
+            limits: use_limits::compile(&raw.limits),
         });
     }
     Access {

@@ -11,6 +11,7 @@ mod names;
 mod residency;
 mod routes;
 mod tls;
+mod use_limits;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,6 +109,8 @@ fn compile_limits(context: &mut Context<'_>, raw: &RawLimits) -> Limits {
         body_time: context.positive(&at.key("body_time"), &raw.body_time),
         head_time: context.positive(&at.key("head_time"), &raw.head_time),
         connections: raw.connections,
+        running_requests: raw.running_requests,
+        max_delay: context.duration(&at.key("max_delay"), &raw.max_delay),
     }
 }
 

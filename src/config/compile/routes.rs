@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::compile::context::Context;
 use crate::config::compile::names::Names;
+use crate::config::compile::use_limits;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::RawRoute;
 use crate::config::raw::rules::{RawFailover, RawFirstToken, RawTimeouts, RawWaiting};
@@ -69,6 +70,7 @@ pub(super) fn compile(
             models.add(context, &at.key("aliases").index(index), &alias.0, position);
             by_model.insert(alias.0.as_str().into(), RouteIx(position));
         }
+        use_limits::warn_of_loose(context, &at, &raw.limits, &raw.client_limits);
         let pool = pools.find(context, &at.key("pool"), &raw.pool.0, &[&["pools", "*", "name"]]);
         routes.push(Route {
             id: RouteId::from(raw.name.0.as_str()),
@@ -79,6 +81,8 @@ pub(super) fn compile(
             failover: compile_failover(context, &at.key("failover"), &raw.failover, &failover),
             timeouts: compile_timeouts(context, &at.key("timeouts"), &raw.timeouts, &timeouts),
             waiting: compile_waiting(context, &at.key("waiting"), &raw.waiting, &waiting),
+            limits: use_limits::compile(&raw.limits),
+            client_limits: use_limits::compile(&raw.client_limits),
         });
     }
     (routes, by_model)

@@ -45,6 +45,19 @@ fn prices_are_told_as_they_are_written() {
 }
 
 #[test]
+fn limits_are_told_as_they_are_written() {
+    check(
+        |text| {
+            text.replace(
+                "- name: team\n",
+                "- name: team\n    limits: {requests_per_minute: 60, concurrency: 2}\n",
+            )
+        },
+        &["client `team`: limits changed from {} to {requests_per_minute: 60, concurrency: 2}"],
+    );
+}
+
+#[test]
 fn a_thing_added_in_front_does_not_change_the_others() {
     check(
         |text| text.replace("routes:\n", "routes:\n  - {name: first, pool: support}\n"),

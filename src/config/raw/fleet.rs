@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::raw::RawPolicy;
-use crate::config::raw::rules::{RawFailover, RawResidency, RawTimeouts, RawWaiting};
+use crate::config::raw::rules::{RawFailover, RawResidency, RawTimeouts, RawUseLimits, RawWaiting};
 use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
 
 /// A caller and what it may use.
@@ -26,6 +26,10 @@ pub(in crate::config) struct RawClient {
     /// How urgent its requests are. A request may lower it by the header `x-emberway-priority`, not raise it.
     #[serde(default)]
     pub(in crate::config) priority: RawPriority,
+    /// What it may use, on all routes together. A minute's worth may come at once. A limit is of all `replicas` together: each gateway
+    /// grants its part.
+    #[serde(default)]
+    pub(in crate::config) limits: RawUseLimits,
 }
 
 /// How urgent requests are: who goes first where requests wait for a deployment.
@@ -265,4 +269,10 @@ pub(in crate::config) struct RawRoute {
     /// Waiting for a deployment to recover instead of answering 429.
     #[serde(default)]
     pub(in crate::config) waiting: RawWaiting,
+    /// What may be used of it by all clients together; as `clients[].limits`.
+    #[serde(default)]
+    pub(in crate::config) limits: RawUseLimits,
+    /// What each client may use of it; as `clients[].limits`.
+    #[serde(default)]
+    pub(in crate::config) client_limits: RawUseLimits,
 }

@@ -92,6 +92,23 @@ pub(in crate::config) struct RawWaiting {
     pub(in crate::config) queue: Option<u32>,
 }
 
+/// What may be used; what is not set has no bound.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "UseLimits")]
+pub(in crate::config) struct RawUseLimits {
+    /// Requests a minute.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("examples" = [600]))]
+    pub(in crate::config) requests_per_minute: Option<u32>,
+    /// Tokens a minute, of prompts and answers. A request counts its prompt and the longest answer it asks for when it comes, and what it
+    /// really used once it has ended.
+    #[schemars(range(min = 1, max = 1_000_000_000), extend("examples" = [200_000]))]
+    pub(in crate::config) tokens_per_minute: Option<u32>,
+    /// Requests at one time.
+    #[schemars(range(min = 1, max = 1_000_000), extend("examples" = [50]))]
+    pub(in crate::config) concurrency: Option<u32>,
+}
+
 /// Where a route's requests may be processed. Its pool's other deployments are not used for it, whatever fails.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

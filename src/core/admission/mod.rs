@@ -1,3 +1,5 @@
-//! WHO IS NEXT? Requests that wait for a deployment to recover, and in which order they go.
+//! WHO MAY COME IN, AND WHO IS NEXT? Limits of clients and routes, and requests that wait for a deployment to recover.
 
+pub mod limit;
 pub mod queue;
+pub mod shed;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::process::{ConfigRefused, ConfigReloaded};
 use super::*;
+use crate::core::admission::limit::LimitRule;
 use crate::core::admission::queue::Priority;
 use crate::core::ledger::misses::Cause;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
@@ -50,6 +51,8 @@ fn route(name: &str) -> Route {
             idle: second,
             total: second,
         },
+        limits: LimitRule::default(),
+        client_limits: LimitRule::default(),
     }
 }
 
@@ -83,6 +86,7 @@ fn snapshot() -> Snapshot {
                 id: id.into(),
                 routes: RouteAccess::All,
                 debug_headers: false,
+                limits: LimitRule::default(),
             })
             .to_vec(),
         routes: ["support", "legal"].map(route).to_vec(),

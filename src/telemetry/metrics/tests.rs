@@ -49,8 +49,10 @@ fn touch_every_family(metrics: &Metrics) {
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     metrics.requests_cut_off.with_label_values(&["1"]);
     metrics.waits.with_label_values(&["1", "2"]);
+    metrics.client_limited.with_label_values(&["1", "2"]);
     for family in [
         &metrics.refusals,
+        &metrics.shed,
         &metrics.auth_failures,
         &metrics.config_reloads,
         &metrics.retry_budget_spent,

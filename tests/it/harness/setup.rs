@@ -33,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) admin: &'static str,
     /// `limits`.
     pub(crate) limits: &'static str,
+    /// How late tasks may run before requests are turned away. Never, unless told: on a busy machine tests do.
+    pub(crate) max_delay: &'static str,
     /// `health`.
     pub(crate) health: &'static str,
     /// How long a deployment gets less than its share after its breaker has closed.
@@ -49,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) timeouts: &'static str,
     /// More members of the route `bot`.
     pub(crate) route: &'static str,
+    /// More of the client `desk`.
+    pub(crate) client: &'static str,
     /// More clients, each a list item.
     pub(crate) clients: &'static str,
 }
@@ -68,6 +72,7 @@ impl Default for Setup {
             listener: "h2c: true".to_owned(),
             admin: "",
             limits: "",
+            max_delay: "0s",
             health: "",
             slow_start: "0s",
             shutdown: "delay: 0s, drain: 10s",
@@ -76,6 +81,7 @@ impl Default for Setup {
             waiting: "max_wait: 0s",
             timeouts: "",
             route: "",
+            client: "",
             clients: "",
         }
     }
@@ -114,13 +120,14 @@ impl Setup {
         };
         let mut text = format!(
             "listeners: [ {{ address: '127.0.0.1:0', {} }} ]\nadmin: {{ address: '127.0.0.1:0', {} }}\n\
-             usage: {{ path: '{}' }}\nshutdown: {{ {} }}\nlimits: {{ {} }}\nhealth: {{ {} }}\n\
+             usage: {{ path: '{}' }}\nshutdown: {{ {} }}\nlimits: {{ max_delay: {}, {} }}\nhealth: {{ {} }}\n\
              defaults: {{ policy: {}, failover: {{ {} }}, waiting: {{ {} }}, timeouts: {{ {} }} }}\n\
-             clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}\n{}\nresources:\n",
+             clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true, {} }}\n{}\nresources:\n",
             self.listener,
             self.admin,
             usage.display(),
             self.shutdown,
+            self.max_delay,
             self.limits,
             format_args!(
                 "max_ejected: 1, slow_start: {}{}{}",
@@ -132,6 +139,7 @@ impl Setup {
             self.failover,
             self.waiting,
             self.timeouts,
+            self.client,
             self.clients
         );
         for (name, url) in upstreams {
