@@ -262,6 +262,12 @@ fn account_of(name: &str) -> Option<usize> {
     name.strip_prefix('a')?.parse().ok()
 }
 
+/// The tier of an account's deployment.
+pub(crate) fn tier_of(shape: &Shape, deployment: &str) -> Option<usize> {
+    let account = account_of(deployment.strip_suffix("/ft")?)?;
+    shape.accounts.get(account).map(|account| account.tier)
+}
+
 /// Accounts of the best tier that a request can use again as soon as the weather is over.
 pub(crate) fn returning(shape: &Shape) -> Vec<String> {
     let outlasted: Vec<_> = shape.events.iter().filter_map(|event| event.what.outlasts()).collect();

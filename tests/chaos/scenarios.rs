@@ -156,6 +156,7 @@ async fn play(shape: &Shape) -> Outcome {
 /// Asks until every account is used again that can be, and the last round went well. Returns those that were not.
 async fn recover(shape: &Shape, url: &str) -> (Vec<Seen>, Vec<String>) {
     let mut awaited = judge::returning(shape);
+    let best = awaited.first().cloned().unwrap_or_default();
     // By their nature: the quickest is preferred for ever, and prompts without a long head all have one home.
     let is_one_enough = matches!(shape.policy, "latency" | "head_hash");
     let client = client(reqwest::ClientBuilder::http1_only);
@@ -171,14 +172,16 @@ async fn recover(shape: &Shape, url: &str) -> (Vec<Seen>, Vec<String>) {
         let is_good = round.iter().all(|seen| seen.status == 200);
         for seen in &round {
             let deployment = seen.header("x-emberway-deployment");
-            if seen.status == 200 && awaited.iter().any(|one| one == deployment) {
-                awaited.retain(|one| !is_one_enough && one != deployment);
+            // One that might have been set aside for longer, and was not, may be of a better tier.
+            let is_enough = is_one_enough || judge::tier_of(shape, deployment) < judge::tier_of(shape, &best);
+            if seen.status == 200 {
+                awaited.retain(|one| !is_enough && one != deployment);
             }
         }
         all.extend(round);
         if awaited.is_empty() && !is_good {
             // One more round, to see all go well.
-            awaited.extend(judge::returning(shape).first().cloned());
+            awaited.push(best.clone());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -26,7 +26,7 @@ fn hidden() -> String {
 /// Sends each, all at once, and counts answers.
 async fn probe(aim: Aim, probes: Vec<(&'static str, Vec<u8>)>) -> Result<String, String> {
     let asked = probes.iter().map(|(name, bytes)| async move { (*name, aim.tell(bytes, QUIET).await) });
-    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+    let mut ends: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, answered) in futures_util::future::join_all(asked).await {
         let text = answered.text();
         let answers = text.matches("HTTP/1.1 ").count();
@@ -36,9 +36,13 @@ async fn probe(aim: Aim, probes: Vec<(&'static str, Vec<u8>)>) -> Result<String,
         if !answered.is_closed && answers > 0 {
             return Err(format!("`{name}` was answered {} and the connection kept", answered.status()));
         }
-        *ends.entry(answered.status()).or_default() += 1;
+        ends.entry(answered.status()).or_default().push(name);
     }
-    let ends: Vec<_> = ends.iter().map(|(end, count)| format!("{count} × {end}")).collect();
+    let shown = |(end, names): (&String, &Vec<&str>)| match end.as_str() {
+        "400" => format!("{} × 400", names.len()),
+        _ => format!("{end} for {}", names.join(", ")),
+    };
+    let ends: Vec<_> = ends.iter().map(shown).collect();
     Ok(format!("{} probes: {}", probes.len(), ends.join(", ")))
 }
 

@@ -36,6 +36,7 @@ pub(super) async fn all(siege: &mut Siege) {
     })).await;
     siege.attack("h2: settings flood", MEMORY_MB_MAX, |aim| flood(aim, |_| frame(SETTINGS, 0, 0, &[]))).await;
     siege.attack("h2: ping flood", MEMORY_MB_MAX, |aim| flood(aim, |_| frame(PING, 0, 0, &[0; 8]))).await;
+    siege.attack("h2: pings of the deaf", MEMORY_MB_MAX, deaf).await;
     siege.attack("h2: empty data", MEMORY_MB_MAX, |aim| flood(aim, |index| match index {
         0 => frame(HEADERS, END_HEADERS, 1, &fields(&[])),
         _ => frame(DATA, 0, 1, &[]),
@@ -55,7 +56,7 @@ pub(super) async fn all(siege: &mut Siege) {
     siege.attack("h2: half a preface", MEMORY_MB_MAX, half_a_preface).await;
 }
 
-/// Sends frames without reading until the gateway has had enough, and says what it said.
+/// Sends frames, reading what comes back, until the gateway has had enough; says what it said.
 async fn flood(aim: Aim, frames: impl Fn(u32) -> Vec<u8>) -> Result<String, String> {
     let mut stream = begin(aim, &[]).await;
     let (mut reader, mut writer) = stream.split();
@@ -70,24 +71,32 @@ async fn flood(aim: Aim, frames: impl Fn(u32) -> Vec<u8>) -> Result<String, Stri
         }
     };
     let mut answered = Vec::new();
-    let mut is_closed = false;
-    let reading = async {
-        while let Ok(Ok(read)) = tokio::time::timeout(FLOOD_MAX, reader.read_buf(&mut answered)).await {
-            if read == 0 {
-                break;
-            }
-        }
-        is_closed = true;
-    };
+    let reading = async { while reader.read_buf(&mut answered).await.is_ok_and(|read| read > 0) {} };
     tokio::select! {
         () = sending => {}
         () = reading => {}
     }
     // What it says last, if it says anything.
     let mut rest = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_millis(500), stream.read_to_end(&mut rest)).await;
+    let closed = tokio::time::timeout(Duration::from_millis(500), stream.read_to_end(&mut rest)).await;
     answered.extend(rest);
-    Ok(format!("{sent} sent, {}", last_word(&answered, is_closed)))
+    Ok(format!("{sent} sent, {}", last_word(&answered, closed.is_ok())))
+}
+
+/// Sends pings and takes none of the answers, so that they have nowhere to go.
+async fn deaf(aim: Aim) -> Result<String, String> {
+    let mut stream = begin(aim, &[]).await;
+    let pings = frame(PING, 0, 0, &[0; 8]).repeat(1_000);
+    let mut sent = 0_usize;
+    let end = Instant::now() + FLOOD_MAX;
+    while Instant::now() < end {
+        match tokio::time::timeout(Duration::from_secs(2), stream.write_all(&pings)).await {
+            Ok(Ok(())) => sent += 1_000,
+            Ok(Err(_)) => return Ok(format!("{sent} sent, closed")),
+            Err(_) => return Ok(format!("{sent} sent, then no more taken")),
+        }
+    }
+    Ok(format!("{sent} sent, borne"))
 }
 
 /// What the gateway said last: the code of its GOAWAY, or how many streams it reset.

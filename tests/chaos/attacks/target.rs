@@ -80,7 +80,7 @@ impl Target {
     pub(super) async fn start() -> Self {
         let scenario = format!(
             "limits: {{ enabled: false }}\nrecorded_requests: 0\n\
-             engine: {{ base_latency_ms: 1, prefill_us_per_token: 0, decode_tokens_per_s: 100000, min_output_tokens: 60, max_output_tokens: 60 }}\n\
+             engine: {{ base_latency_ms: 1, prefill_us_per_token: 0, decode_tokens_per_s: 100000, min_output_tokens: 300, max_output_tokens: 300 }}\n\
              accounts: [{{ name: a, region: r, api_keys: ['{KEY}'], deployments: [{{ name: ft, model: gpt-4.1-mini-2025-04-14.ft-1, capacity: 1000, context_tokens: 100000000 }}] }}]"
         );
         let sim = simulator::start(Scenario::parse(&scenario).expect("a scenario")).await.expect("a simulator");
@@ -149,7 +149,7 @@ impl Target {
                 let fresh = client(reqwest::ClientBuilder::http1_only);
                 for client in [&steady, &fresh] {
                     let began = Instant::now();
-                    let asked = client.post(&url).header("api-key", KEY).body(question("", false)).timeout(Duration::from_secs(10));
+                    let asked = client.post(&url).header("api-key", KEY).body(question("\"max_tokens\":20,", false)).timeout(Duration::from_secs(10));
                     match asked.send().await {
                         Ok(answer) if answer.status() == 200 => others.served += 1,
                         _ => others.failed += 1,
@@ -182,6 +182,11 @@ impl Target {
             }
         });
         Until { stop, task }
+    }
+
+    /// The gateway's resident memory.
+    pub(super) fn memory_mb(&self) -> f64 {
+        resident_mb(&format!("/proc/{}/statm", self.process.id().expect("it runs")))
     }
 
     /// Waits until nothing is left of an attack: no connection, no request, no byte.
