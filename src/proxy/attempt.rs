@@ -108,7 +108,7 @@ impl Attempt<'_> {
         }
         if verdict.effect != Effect::Nothing {
             learn(self.call.live, self.deployment, verdict);
-            in_flight.has_taught();
+            in_flight.has_taught(verdict.scope);
         }
         match result {
             Ok(Ok(begun)) => {
