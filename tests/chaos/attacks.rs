@@ -5,13 +5,12 @@ mod flood;
 mod framing;
 mod http2;
 mod slow;
-mod target;
 
 use std::fmt::Write as _;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use self::target::{Memory, Target};
+use crate::target::{self, Memory, Target};
 use crate::world::eventually;
 
 /// What an attack may take of the gateway's memory at most, unless it says otherwise.

@@ -19,6 +19,8 @@ mod proxy;
 mod report;
 mod scenarios;
 mod shape;
+mod store;
+mod target;
 mod weather;
 mod world;
 

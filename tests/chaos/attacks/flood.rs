@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use super::target::{Aim, HELD_BODIES_MB, head, question, read, request};
+use crate::target::{Aim, HELD_BODIES_MB, head, question, read, request};
 use super::{MEMORY_MB_MAX, Siege};
 
 /// Descriptors that this process needs for other things than idle connections.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::target::{Aim, head, question};
+use crate::target::{Aim, head, question};
 use super::{MEMORY_MB_MAX, Siege};
 use crate::world::KEY;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::target::{Aim, TAKES_WITHIN, question};
+use crate::target::{Aim, TAKES_WITHIN, question};
 use super::{MEMORY_MB_MAX, Siege};
 use crate::world::{KEY, PATH};
 
@@ -51,7 +51,7 @@ pub(super) async fn all(siege: &mut Siege) {
     })).await;
     siege.attack("h2: one header a million times", MEMORY_MB_MAX, |aim| flood(aim, repeated)).await;
     siege.attack("h2: windows that overflow", MEMORY_MB_MAX, |aim| flood(aim, |_| frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffff_u32.to_be_bytes()))).await;
-    siege.attack("h2: closed windows", 160.0, closed_windows).await;
+    siege.attack("h2: closed windows", MEMORY_MB_MAX, closed_windows).await;
     siege.attack("h2: bodies that never come", MEMORY_MB_MAX, no_bodies).await;
     siege.attack("h2: half a preface", MEMORY_MB_MAX, half_a_preface).await;
 }
@@ -129,11 +129,11 @@ fn last_word(answered: &[u8], is_closed: bool) -> String {
     }
 }
 
-/// A hundred streams of megabytes to a client whose windows are closed, and stay so.
+/// A hundred streams to a client whose windows are closed, and stay so.
 async fn closed_windows(aim: Aim) -> Result<String, String> {
     // INITIAL_WINDOW_SIZE 0.
     let mut stream = begin(aim, &[0, 4, 0, 0, 0, 0]).await;
-    let body = question("\"n\":128,", true);
+    let body = question("", true);
     for index in 0..100_u32 {
         let id = index * 2 + 1;
         let mut frames = frame(HEADERS, END_HEADERS, id, &fields(&[]));
@@ -144,7 +144,7 @@ async fn closed_windows(aim: Aim) -> Result<String, String> {
     }
     let began = Instant::now();
     let mut answered = Vec::new();
-    let until = TAKES_WITHIN * 8;
+    let until = TAKES_WITHIN * 15;
     let _ = tokio::time::timeout(until, async {
         while stream.read_buf(&mut answered).await.is_ok_and(|read| read > 0) {
             if count(&answered, RST_STREAM) + ended(&answered) >= 100 {

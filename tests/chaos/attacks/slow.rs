@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
 
-use super::target::{ARRIVES_WITHIN, Aim, Answered, TAKES_WITHIN, head, question, read, request};
+use crate::target::{ARRIVES_WITHIN, Aim, Answered, TAKES_WITHIN, head, question, read, request};
 use super::{MEMORY_MB_MAX, Siege};
 
 /// How many do it at one time.

@@ -21,55 +21,55 @@ use crate::world::{KEY, PATH, client, eventually, sum_of};
 const PAGE_BYTES: f64 = 4096.0;
 
 /// How long a client's request may take to arrive, head and body each.
-pub(super) const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long a client may take nothing of what is sent to it.
-pub(super) const TAKES_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const TAKES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Request bodies that the gateway may hold at one time.
-pub(super) const HELD_BODIES_MB: usize = 32;
+pub(crate) const HELD_BODIES_MB: usize = 32;
 
 /// The gateway as a process.
-pub(super) struct Target {
+pub(crate) struct Target {
     aim: Aim,
     process: Child,
     admin: String,
     _log: JoinHandle<()>,
     _sim: Simulator,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// Where to aim at.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Aim {
+pub(crate) struct Aim {
     /// Where clients connect.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// Resident memory, in megabytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Memory {
-    pub(super) before: f64,
-    pub(super) most: f64,
-    pub(super) after: f64,
+pub(crate) struct Memory {
+    pub(crate) before: f64,
+    pub(crate) most: f64,
+    pub(crate) after: f64,
 }
 
 /// What became of other clients.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Others {
-    pub(super) served: u32,
-    pub(super) failed: u32,
-    pub(super) slowest: Duration,
+pub(crate) struct Others {
+    pub(crate) served: u32,
+    pub(crate) failed: u32,
+    pub(crate) slowest: Duration,
 }
 
 /// Something that runs until it is told to stop.
-pub(super) struct Until<T> {
+pub(crate) struct Until<T> {
     stop: Arc<AtomicBool>,
     task: JoinHandle<T>,
 }
 
 impl<T> Until<T> {
-    pub(super) async fn stop(self) -> T {
+    pub(crate) async fn stop(self) -> T {
         self.stop.store(true, Ordering::Release);
         self.task.await.expect("no panic")
     }
@@ -77,7 +77,12 @@ impl<T> Until<T> {
 
 impl Target {
     /// Starts simulator and gateway.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(env!("CARGO_BIN_EXE_emberway"), &["run", "--config", "emberway.yaml"], "path: usage.db").await
+    }
+
+    /// The same by another command, and with another usage store.
+    pub(crate) async fn start_with(command: &str, arguments: &[&str], usage: &str) -> Self {
         let scenario = format!(
             "limits: {{ enabled: false }}\nrecorded_requests: 0\n\
              engine: {{ base_latency_ms: 1, prefill_us_per_token: 0, decode_tokens_per_s: 100000, min_output_tokens: 300, max_output_tokens: 300 }}\n\
@@ -85,10 +90,10 @@ impl Target {
         );
         let sim = simulator::start(Scenario::parse(&scenario).expect("a scenario")).await.expect("a simulator");
         let directory = tempfile::tempdir().unwrap();
-        let config = config(&sim.account("a").expect("it").url);
+        let config = config(&sim.account("a").expect("it").url, usage);
         tokio::fs::write(directory.path().join("emberway.yaml"), config).await.unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_emberway"))
-            .args(["run", "--config", "emberway.yaml"])
+        let mut process = Command::new(command)
+            .args(arguments)
             .current_dir(directory.path())
             .env_clear()
             .env("KEY", KEY)
@@ -117,14 +122,14 @@ impl Target {
             admin,
             _log: log,
             _sim: sim,
-            _directory: directory,
+            directory,
         };
         target.warm_up().await;
         target
     }
 
     /// Where to aim at.
-    pub(super) fn aim(&self) -> Aim {
+    pub(crate) fn aim(&self) -> Aim {
         self.aim
     }
 
@@ -136,7 +141,7 @@ impl Target {
     }
 
     /// Another client, who asks again and again, each time on a new connection and on an old one.
-    pub(super) fn serve_others(&self) -> Until<Others> {
+    pub(crate) fn serve_others(&self) -> Until<Others> {
         let stop = Arc::new(AtomicBool::new(false));
         let url = format!("http://{}{PATH}", self.aim.address);
         let told = Arc::clone(&stop);
@@ -163,7 +168,7 @@ impl Target {
     }
 
     /// Looks at the gateway's memory until told to stop.
-    pub(super) fn watch_memory(&self) -> Until<Memory> {
+    pub(crate) fn watch_memory(&self) -> Until<Memory> {
         let stop = Arc::new(AtomicBool::new(false));
         let path = format!("/proc/{}/statm", self.process.id().expect("it runs"));
         let before = resident_mb(&path);
@@ -184,13 +189,30 @@ impl Target {
         Until { stop, task }
     }
 
+    /// `/metrics`.
+    pub(crate) async fn metrics(&self) -> String {
+        let client = client(reqwest::ClientBuilder::http1_only);
+        let answer = client.get(&self.admin).send().await.expect("an answer");
+        answer.text().await.expect("text")
+    }
+
+    /// The process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     /// The gateway's resident memory.
-    pub(super) fn memory_mb(&self) -> f64 {
+    pub(crate) fn memory_mb(&self) -> f64 {
         resident_mb(&format!("/proc/{}/statm", self.process.id().expect("it runs")))
     }
 
     /// Waits until nothing is left of an attack: no connection, no request, no byte.
-    pub(super) async fn is_quiet(&self) -> Result<(), String> {
+    pub(crate) async fn is_quiet(&self) -> Result<(), String> {
         let client = client(reqwest::ClientBuilder::http1_only);
         let look = || async { client.get(&self.admin).send().await.ok()?.text().await.ok() };
         let names = ["emberway_client_connections", "emberway_requests_in_flight", "emberway_deployment_in_flight", "emberway_held_body_bytes"];
@@ -206,9 +228,9 @@ impl Target {
     }
 }
 
-fn config(endpoint: &str) -> String {
+fn config(endpoint: &str, usage: &str) -> String {
     format!(
-        "listeners: [ {{ address: '127.0.0.1:0', h2c: true }} ]\nadmin: {{ address: '127.0.0.1:0' }}\nusage: {{ path: usage.db }}\n\
+        "listeners: [ {{ address: '127.0.0.1:0', h2c: true }} ]\nadmin: {{ address: '127.0.0.1:0' }}\nusage: {{ {usage} }}\n\
          log: {{ format: json, filter: info }}\n\
          limits: {{ head_time: {}ms, body_time: {}ms, held_bodies: {HELD_BODIES_MB}MiB, body_size: 8MiB, connections: 20000 }}\n\
          defaults: {{ timeouts: {{ idle: {}ms }} }}\n\
@@ -228,36 +250,36 @@ fn resident_mb(statm: &str) -> f64 {
 }
 
 /// A body that asks something; `more` are members besides, each with a comma after it.
-pub(super) fn question(more: &str, stream: bool) -> String {
+pub(crate) fn question(more: &str, stream: bool) -> String {
     format!(r#"{{"model":"bot",{more}"stream":{stream},"messages":[{{"role":"user","content":"Where is my parcel?"}}]}}"#)
 }
 
 /// A request's head, with the key.
-pub(super) fn head(more: &str) -> String {
+pub(crate) fn head(more: &str) -> String {
     format!("POST {PATH} HTTP/1.1\r\nhost: gateway\r\napi-key: {KEY}\r\ncontent-type: application/json\r\n{more}\r\n")
 }
 
 /// A whole request.
-pub(super) fn request(body: &str) -> String {
+pub(crate) fn request(body: &str) -> String {
     head(&format!("content-length: {}\r\n", body.len())) + body
 }
 
 /// How a connection ended, and what it brought.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Answered {
+    pub(crate) bytes: Vec<u8>,
     /// Whether the gateway closed it, in order or by a reset.
-    pub(super) is_closed: bool,
+    pub(crate) is_closed: bool,
 }
 
 impl Answered {
     /// The bytes as text.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
     /// The status of the first answer, or how it ended without one.
-    pub(super) fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         let text = self.text();
         match text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)) {
             Some(status) => status.to_owned(),
@@ -269,14 +291,14 @@ impl Answered {
 
 impl Aim {
     /// A connection.
-    pub(super) async fn connect(self) -> TcpStream {
+    pub(crate) async fn connect(self) -> TcpStream {
         let stream = TcpStream::connect(self.address).await.expect("a connection");
         stream.set_nodelay(true).unwrap();
         stream
     }
 
     /// Sends bytes on a connection of their own, and reads until it ends or nothing came for so long.
-    pub(super) async fn tell(self, bytes: &[u8], quiet: Duration) -> Answered {
+    pub(crate) async fn tell(self, bytes: &[u8], quiet: Duration) -> Answered {
         let mut stream = self.connect().await;
         // The gateway may close before it has read all.
         let _ = stream.write_all(bytes).await;
@@ -285,7 +307,7 @@ impl Aim {
 }
 
 /// Reads until the end, or until nothing came for so long.
-pub(super) async fn read(stream: &mut TcpStream, quiet: Duration) -> Answered {
+pub(crate) async fn read(stream: &mut TcpStream, quiet: Duration) -> Answered {
     let mut answered = Answered::default();
     loop {
         match tokio::time::timeout(quiet, stream.read_buf(&mut answered.bytes)).await {
