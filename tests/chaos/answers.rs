@@ -134,3 +134,34 @@ pub(crate) fn compare(seen: &Seen, told: &Told, transcripts: &[Vec<u8>]) -> Resu
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memmem::find(haystack, needle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = "data: {\"id\":\"chatcmpl-1-00000000000a\",\"choices\":[{}]}\n\n";
+    const OTHER: &str = "data: {\"id\":\"chatcmpl-2-00000000000b\",\"choices\":[{}]}\n\n";
+    const ERROR: &str = "data: {\"error\":{\"code\":\"stream_broken\"}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    #[test]
+    fn a_stream_is_one_stream_with_one_end() {
+        let end = |pieces: &[&str]| read_stream(pieces.concat().as_bytes()).map(|told| told.end).ok();
+        assert_eq!(end(&[EVENT, EVENT, DONE]), Some(Some(StreamEnd::Done)));
+        assert_eq!(end(&[EVENT, &EVENT[..20], "\n\n", ERROR]), Some(Some(StreamEnd::Error)));
+        assert_eq!(end(&[EVENT]), Some(Some(StreamEnd::Open)));
+        for wrong in [
+            &[EVENT, OTHER, DONE][..],
+            &[EVENT, DONE, DONE],
+            &[EVENT, DONE, EVENT],
+            &[EVENT, ERROR, DONE],
+            &[EVENT, ERROR, ERROR],
+            &[EVENT, &EVENT[..20], "\n\n", EVENT, DONE],
+            &[EVENT, &EVENT[..20], "\n\n", DONE],
+        ] {
+            assert_eq!(end(wrong), None, "{wrong:?}");
+        }
+        let told = read_stream(EVENT.as_bytes()).expect("good");
+        assert_eq!(told.number(), Some(10));
+    }
+}

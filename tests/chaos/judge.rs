@@ -238,21 +238,24 @@ fn counted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
     }
 }
 
-/// Attempts that follow failures stay within the route's budget. A scenario lasts less than the budget's window twice.
+/// Attempts that follow failures stay within the route's budget.
 fn budgeted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
     let (ratio, least) = evidence.shape.budget;
     let total: u32 = evidence.rows.iter().map(|row| row.attempts).sum();
     let first = evidence.rows.iter().filter(|row| row.attempts > 0).count() as f64;
-    let failed: f64 = ["failed", "unreachable", "reset", "timeout"]
+    // An answer is the last attempt; what follows the other ends costs nothing.
+    let free: f64 = ["throttled", "unavailable", "credential_refused", "misconfigured", "rejected"]
         .iter()
         .map(|outcome| sum_where(evidence.metrics, "emberway_attempts_total", &format!("outcome=\"{outcome}\"")))
         .sum();
-    let free = f64::from(total) - failed;
     let paid = f64::from(total) - first - free;
-    // Whatever the budget was counted in, it was renewed at most once in each five seconds.
-    let renewals = 2.0;
-    let most = (ratio * evidence.rows.len() as f64 + f64::from(least) * 10.0) * renewals;
-    if paid > most + 1.0 {
+    // What was spent is forgotten after five seconds at the soonest.
+    let all = || evidence.seen.iter().chain(evidence.besides);
+    let began = all().map(|seen| seen.asked).min();
+    let lasted = all().map(|seen| seen.over).max().zip(began).map_or(0.0, |(over, began)| (over - began).as_secs_f64());
+    let windows = 1.0 + (lasted / 5.0).floor();
+    let most = (ratio * evidence.rows.len() as f64 + f64::from(least) * 10.0) * windows;
+    if paid > most.ceil() {
         complaints.push(format!("retry budget: {paid} retries at least, of {most}"));
     }
 }
