@@ -76,7 +76,9 @@ pub enum ProxyError {
         wanted: String,
     },
     /// The body's chunks cannot be told apart, or it is coded in another way besides.
-    #[error("the request body is framed wrongly; send it with `content-length`, or with `transfer-encoding: chunked` and nothing else")]
+    #[error(
+        "the request body is framed wrongly; send it with `content-length`, or with `transfer-encoding: chunked` and nothing else"
+    )]
     BadFraming,
     /// The body names no model.
     #[error("the request names no model: set `model` in the body to one of: {0}")]

@@ -166,7 +166,10 @@ mod tests {
         let now = Instant::now();
         state.health.lock().end(Effect::Failure, &RULES, now);
         let mut probe = InFlight::new(&state, &resource, now);
-        assert!(matches!(state.health.lock().availability(now), Availability::Ejected(_)));
+        assert!(matches!(
+            state.health.lock().availability(now),
+            Availability::Ejected(_)
+        ));
         // Its host could not be reached.
         resource.health.lock().end(Effect::Failure, &RULES, now);
         probe.has_taught(Scope::Resource);

@@ -106,7 +106,9 @@ pub(crate) fn compare(seen: &Seen, told: &Told, transcripts: &[Vec<u8>]) -> Resu
     // Usage that the client did not ask for is taken out on the way.
     let is_stripped = seen.ask.kind != Kind::StreamWithUsage;
     let sent = if is_stripped {
-        String::from_utf8_lossy(sent).replace(",\"usage\":null", "").into_bytes()
+        String::from_utf8_lossy(sent)
+            .replace(",\"usage\":null", "")
+            .into_bytes()
     } else {
         sent.clone()
     };
@@ -120,7 +122,12 @@ pub(crate) fn compare(seen: &Seen, told: &Told, transcripts: &[Vec<u8>]) -> Resu
         match find(&sent[from..], event) {
             Some(found) => at = from + found + event.len() + event.len().min(1),
             None if end != StreamEnd::Done => return Ok(()),
-            None => return Err(format!("an event differs from what was sent: {}", String::from_utf8_lossy(event))),
+            None => {
+                return Err(format!(
+                    "an event differs from what was sent: {}",
+                    String::from_utf8_lossy(event)
+                ));
+            }
         }
     }
     let there = memmem::find_iter(&sent, quoted.as_bytes()).count();

@@ -65,7 +65,10 @@ pub(crate) fn marker(number: u32) -> String {
 /// Lets all clients ask, each its requests one after another.
 pub(crate) async fn drive(shape: &Shape, url: &str) -> Vec<Seen> {
     let url: Arc<str> = url.into();
-    let clients = shape.clients.iter().map(|plan| tokio::spawn(run(plan.clone(), Arc::clone(&url))));
+    let clients = shape
+        .clients
+        .iter()
+        .map(|plan| tokio::spawn(run(plan.clone(), Arc::clone(&url))));
     let mut seen = Vec::with_capacity(shape.requests());
     for client in clients.collect::<Vec<_>>() {
         seen.extend(client.await.expect("no panic"));
@@ -116,7 +119,11 @@ pub(crate) async fn one(client: &reqwest::Client, url: &str, ask: Ask) -> Seen {
 
 async fn exchange(client: &reqwest::Client, url: &str, seen: &mut Seen) -> End {
     let kind = seen.ask.kind;
-    let key = if kind == Kind::WrongKey { "a-key-that-nobody-knows" } else { KEY };
+    let key = if kind == Kind::WrongKey {
+        "a-key-that-nobody-knows"
+    } else {
+        KEY
+    };
     let mut request = client
         .post(url)
         .header("api-key", key)
@@ -165,7 +172,9 @@ fn body(ask: Ask) -> Vec<u8> {
         Kind::StreamWithUsage => body["stream_options"] = json!({"include_usage": true}),
         Kind::UnknownModel => body["model"] = "nothing-of-this-name".into(),
         Kind::BadJson => return b"{\"model\":\"bot\",\"messages\":[}".to_vec(),
-        Kind::BadText => return b"{\"model\":\"bot\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}".to_vec(),
+        Kind::BadText => {
+            return b"{\"model\":\"bot\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\"}]}".to_vec();
+        }
         _ => {}
     }
     body.to_string().into_bytes()

@@ -41,7 +41,12 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Vec<String> {
         complaints.push("records: one request has two".to_owned());
     }
     for seen in evidence.seen.iter().chain(evidence.besides) {
-        let mut say = |rule: &str, what: String| complaints.push(format!("{rule}: request {} ({:?}): {what}", seen.ask.number, seen.ask.kind));
+        let mut say = |rule: &str, what: String| {
+            complaints.push(format!(
+                "{rule}: request {} ({:?}): {what}",
+                seen.ask.number, seen.ask.kind
+            ))
+        };
         answered(seen, &mut say);
         let told = one_answer(evidence, seen, &mut say);
         recorded(evidence, seen, told.as_ref(), &rows, &mut say);
@@ -57,7 +62,10 @@ fn answered(seen: &Seen, say: &mut impl FnMut(&str, String)) {
     match &seen.end {
         End::Hung => say("answered", "nothing within the time that anything may take".to_owned()),
         End::NoAnswer(error) => say("answered", format!("no answer: {error}")),
-        End::Torn(error) => say("answered", format!("torn after {} bytes of {}: {error}", seen.body.len(), seen.status)),
+        End::Torn(error) => say(
+            "answered",
+            format!("torn after {} bytes of {}: {error}", seen.body.len(), seen.status),
+        ),
         End::Whole | End::Left => {}
     }
     if let (Some(expected), End::Whole) = (seen.ask.kind.refused_as(), &seen.end)
@@ -86,25 +94,50 @@ fn one_answer(evidence: &Evidence<'_>, seen: &Seen, say: &mut impl FnMut(&str, S
         }
     };
     if told.end == Some(StreamEnd::Open) && seen.end != End::Left {
-        say("one answer", "a stream ended with neither `[DONE]` nor an error".to_owned());
+        say(
+            "one answer",
+            "a stream ended with neither `[DONE]` nor an error".to_owned(),
+        );
     }
     let Some(number) = told.number() else { return Some(told) };
     let Some(record) = evidence.records.iter().find(|record| record.number == number) else {
         say("one answer", format!("the simulator knows no request {number}"));
         return Some(told);
     };
-    let is_own = record.body.as_ref().is_some_and(|body| body.contains(&marker(seen.ask.number)));
+    let is_own = record
+        .body
+        .as_ref()
+        .is_some_and(|body| body.contains(&marker(seen.ask.number)));
     if !is_own || format!("{}/ft", record.account) != seen.header("x-emberway-deployment") {
-        say("one answer", format!("the answer {number} of {} is another request's or deployment's: {:?}", record.account, seen.headers));
+        say(
+            "one answer",
+            format!(
+                "the answer {number} of {} is another request's or deployment's: {:?}",
+                record.account, seen.headers
+            ),
+        );
     }
-    if let Err(problem) = account_of(&record.account).map_or(Ok(()), |account| answers::compare(seen, &told, &evidence.transcripts[account])) {
+    if let Err(problem) = account_of(&record.account).map_or(Ok(()), |account| {
+        answers::compare(seen, &told, &evidence.transcripts[account])
+    }) {
         say("one answer", problem);
     }
-    let first_byte = seen.head_at.map(|at| at.saturating_duration_since(evidence.sim_began) + UNDER_WAY);
+    let first_byte = seen
+        .head_at
+        .map(|at| at.saturating_duration_since(evidence.sim_began) + UNDER_WAY);
     for later in evidence.records.iter().filter(|later| later.number > number) {
-        let is_own = later.body.as_ref().is_some_and(|body| body.contains(&marker(seen.ask.number)));
+        let is_own = later
+            .body
+            .as_ref()
+            .is_some_and(|body| body.contains(&marker(seen.ask.number)));
         if is_own && first_byte.is_some_and(|at| u128::from(later.at_ms) > at.as_millis()) {
-            say("one answer", format!("{} was asked at {} ms, after the first byte at {first_byte:?}", later.account, later.at_ms));
+            say(
+                "one answer",
+                format!(
+                    "{} was asked at {} ms, after the first byte at {first_byte:?}",
+                    later.account, later.at_ms
+                ),
+            );
         }
     }
     Some(told)
@@ -141,17 +174,39 @@ fn recorded(
         _ => &["rejected", "upstream_failed", "refused", "throttled"],
     };
     if !expected.contains(&row.outcome.as_str()) {
-        say("records", format!("`{}` instead of one of {expected:?} for {}", row.outcome, seen.status));
+        say(
+            "records",
+            format!("`{}` instead of one of {expected:?} for {}", row.outcome, seen.status),
+        );
     }
     if row.status != seen.status || seen.attempts() != Some(row.attempts) {
-        say("records", format!("{} after {} attempts, seen {} after {:?}", row.status, row.attempts, seen.status, seen.attempts()));
+        say(
+            "records",
+            format!(
+                "{} after {} attempts, seen {} after {:?}",
+                row.status,
+                row.attempts,
+                seen.status,
+                seen.attempts()
+            ),
+        );
     }
     if row.deployment.as_deref().unwrap_or_default() != seen.header("x-emberway-deployment") {
-        say("records", format!("{:?} instead of {}", row.deployment, seen.header("x-emberway-deployment")));
+        say(
+            "records",
+            format!(
+                "{:?} instead of {}",
+                row.deployment,
+                seen.header("x-emberway-deployment")
+            ),
+        );
     }
     let rounds = if evidence.shape.max_wait_ms > 0 { 20 } else { 1 };
     if row.attempts > evidence.shape.max_attempts * rounds {
-        say("attempts", format!("{} of at most {} a round", row.attempts, evidence.shape.max_attempts));
+        say(
+            "attempts",
+            format!("{} of at most {} a round", row.attempts, evidence.shape.max_attempts),
+        );
     }
     let record = told
         .and_then(Told::number)
@@ -170,7 +225,10 @@ fn same_usage(row: &Row, record: &RequestRecord, say: &mut impl FnMut(&str, Stri
     }
     // What follows `[DONE]` is not the client's: its connection may break there.
     if row.outcome == "success" && row.source != "reported" && counted.ending == Ending::Complete {
-        say("usage", format!("`{}` although the answer was whole: {counted:?}", row.source));
+        say(
+            "usage",
+            format!("`{}` although the answer was whole: {counted:?}", row.source),
+        );
     }
 }
 
@@ -194,13 +252,27 @@ fn justified(evidence: &Evidence<'_>, seen: &Seen, told: Option<&Told>, say: &mu
     let took = seen.over.saturating_duration_since(seen.asked) + Duration::from_millis(10);
     let is_late = matches!(seen.ask.kind, Kind::Hurried(ms) if took >= Duration::from_millis(ms));
     if !is_filtered && !is_late {
-        say("justified", format!("{} of {} although {rock} was good all the time: {}", seen.status, seen.header("x-emberway-deployment"), String::from_utf8_lossy(&seen.body)));
+        say(
+            "justified",
+            format!(
+                "{} of {} although {rock} was good all the time: {}",
+                seen.status,
+                seen.header("x-emberway-deployment"),
+                String::from_utf8_lossy(&seen.body)
+            ),
+        );
     }
 }
 
 /// Records and metrics agree with the number of requests, nothing was dropped, and nothing is left running.
 fn counted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
-    let all = || evidence.seen.iter().chain(evidence.besides).filter(|seen| seen.ask.kind.refused_as().is_none());
+    let all = || {
+        evidence
+            .seen
+            .iter()
+            .chain(evidence.besides)
+            .filter(|seen| seen.ask.kind.refused_as().is_none())
+    };
     let sure = all().filter(|seen| seen.head_at.is_some()).count();
     let most = all().count();
     let rows = evidence.rows.len();
@@ -211,14 +283,38 @@ fn counted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
     let metrics = evidence.metrics;
     for (what, expected, found) in [
         ("requests", rows as f64, sum_of(metrics, "emberway_requests_total")),
-        ("attempts", f64::from(attempts), sum_of(metrics, "emberway_attempts_total")),
-        ("records dropped", 0.0, sum_of(metrics, "emberway_usage_records_dropped_total")),
-        ("requests in flight", 0.0, sum_of(metrics, "emberway_requests_in_flight")),
-        ("attempts in flight", 0.0, sum_of(metrics, "emberway_deployment_in_flight")),
+        (
+            "attempts",
+            f64::from(attempts),
+            sum_of(metrics, "emberway_attempts_total"),
+        ),
+        (
+            "records dropped",
+            0.0,
+            sum_of(metrics, "emberway_usage_records_dropped_total"),
+        ),
+        (
+            "requests in flight",
+            0.0,
+            sum_of(metrics, "emberway_requests_in_flight"),
+        ),
+        (
+            "attempts in flight",
+            0.0,
+            sum_of(metrics, "emberway_deployment_in_flight"),
+        ),
         ("requests waiting", 0.0, sum_of(metrics, "emberway_requests_waiting")),
         ("bytes held", 0.0, sum_of(metrics, "emberway_held_body_bytes")),
-        ("client connections", 0.0, sum_of(metrics, "emberway_client_connections")),
-        ("attempts cut off", 0.0, sum_where(metrics, "emberway_attempts_total", "outcome=\"cut_off\"")),
+        (
+            "client connections",
+            0.0,
+            sum_of(metrics, "emberway_client_connections"),
+        ),
+        (
+            "attempts cut off",
+            0.0,
+            sum_where(metrics, "emberway_attempts_total", "outcome=\"cut_off\""),
+        ),
     ] {
         if (expected - found).abs() > 0.5 {
             complaints.push(format!("counts: {what}: {found} instead of {expected}"));
@@ -230,10 +326,23 @@ fn counted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
         complaints.push(format!("records: {gone} clients left, and in truth {left}"));
     }
     for seen in all().filter(|seen| seen.end != End::Left) {
-        let asked = evidence.records.iter().filter(|record| record.body.as_ref().is_some_and(|body| body.contains(&marker(seen.ask.number)))).count();
+        let asked = evidence
+            .records
+            .iter()
+            .filter(|record| {
+                record
+                    .body
+                    .as_ref()
+                    .is_some_and(|body| body.contains(&marker(seen.ask.number)))
+            })
+            .count();
         // A pooled connection that had just been closed is no attempt.
         if seen.attempts().is_some_and(|attempts| asked > 2 * attempts as usize) {
-            complaints.push(format!("attempts: request {}: {:?}, and {asked} reached the simulator", seen.ask.number, seen.attempts()));
+            complaints.push(format!(
+                "attempts: request {}: {:?}, and {asked} reached the simulator",
+                seen.ask.number,
+                seen.attempts()
+            ));
         }
     }
 }
@@ -244,15 +353,31 @@ fn budgeted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
     let total: u32 = evidence.rows.iter().map(|row| row.attempts).sum();
     let first = evidence.rows.iter().filter(|row| row.attempts > 0).count() as f64;
     // An answer is the last attempt; what follows the other ends costs nothing.
-    let free: f64 = ["throttled", "unavailable", "credential_refused", "misconfigured", "rejected"]
-        .iter()
-        .map(|outcome| sum_where(evidence.metrics, "emberway_attempts_total", &format!("outcome=\"{outcome}\"")))
-        .sum();
+    let free: f64 = [
+        "throttled",
+        "unavailable",
+        "credential_refused",
+        "misconfigured",
+        "rejected",
+    ]
+    .iter()
+    .map(|outcome| {
+        sum_where(
+            evidence.metrics,
+            "emberway_attempts_total",
+            &format!("outcome=\"{outcome}\""),
+        )
+    })
+    .sum();
     let paid = f64::from(total) - first - free;
     // What was spent is forgotten after five seconds at the soonest.
     let all = || evidence.seen.iter().chain(evidence.besides);
     let began = all().map(|seen| seen.asked).min();
-    let lasted = all().map(|seen| seen.over).max().zip(began).map_or(0.0, |(over, began)| (over - began).as_secs_f64());
+    let lasted = all()
+        .map(|seen| seen.over)
+        .max()
+        .zip(began)
+        .map_or(0.0, |(over, began)| (over - began).as_secs_f64());
     let windows = 1.0 + (lasted / 5.0).floor();
     let most = (ratio * evidence.rows.len() as f64 + f64::from(least) * 10.0) * windows;
     if paid > most.ceil() {
@@ -275,7 +400,10 @@ pub(crate) fn tier_of(shape: &Shape, deployment: &str) -> Option<usize> {
 pub(crate) fn returning(shape: &Shape) -> Vec<String> {
     let outlasted: Vec<_> = shape.events.iter().filter_map(|event| event.what.outlasts()).collect();
     let is_back = |index: &usize| shape.accounts[*index].resolves && !outlasted.contains(index);
-    let best = (0..shape.accounts.len()).filter(is_back).map(|index| shape.accounts[index].tier).min();
+    let best = (0..shape.accounts.len())
+        .filter(is_back)
+        .map(|index| shape.accounts[index].tier)
+        .min();
     (0..shape.accounts.len())
         .filter(is_back)
         .filter(|&index| Some(shape.accounts[index].tier) == best)
@@ -286,7 +414,12 @@ pub(crate) fn returning(shape: &Shape) -> Vec<String> {
 /// What was in force anywhere while a request ran.
 pub(crate) fn met(shape: &Shape, began: Instant, seen: &Seen) -> Vec<String> {
     let in_force = |event: &&crate::shape::Event| began + event.at <= seen.over && seen.asked <= began + event.until;
-    let mut names: Vec<_> = shape.events.iter().filter(in_force).map(|event| event.what.name()).collect();
+    let mut names: Vec<_> = shape
+        .events
+        .iter()
+        .filter(in_force)
+        .map(|event| event.what.name())
+        .collect();
     names.sort();
     names.dedup();
     names

@@ -174,7 +174,12 @@ async fn swallow(client: &mut TcpStream) {
     while client.read(&mut piece).await.is_ok_and(|read| read > 0) {}
 }
 
-async fn carry(client: &mut TcpStream, upstream: SocketAddr, mood: watch::Receiver<Mood>, transcript: &Transcript) -> End {
+async fn carry(
+    client: &mut TcpStream,
+    upstream: SocketAddr,
+    mood: watch::Receiver<Mood>,
+    transcript: &Transcript,
+) -> End {
     let Ok(mut upstream) = TcpStream::connect(upstream).await else {
         return End::Reset;
     };

@@ -88,14 +88,28 @@ pub(crate) fn table(outcomes: &[Outcome], took: Duration) -> String {
         writeln!(
             text,
             "{name:<28}{scenarios:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
-            tally.requests, tally.first, tally.again, tally.throttled, tally.failed, tally.broken, tally.left, tally.refused
+            tally.requests,
+            tally.first,
+            tally.again,
+            tally.throttled,
+            tally.failed,
+            tally.broken,
+            tally.left,
+            tally.refused
         )
         .unwrap();
     }
     let requests: u64 = outcomes.iter().map(|outcome| outcome.requests).sum();
     let sheltered = outcomes.iter().filter(|outcome| outcome.is_sheltered).count();
-    let slowest = outcomes.iter().filter_map(|outcome| outcome.recovery).max().unwrap_or_default();
-    let violated: Vec<_> = outcomes.iter().filter(|outcome| !outcome.complaints.is_empty()).collect();
+    let slowest = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.recovery)
+        .max()
+        .unwrap_or_default();
+    let violated: Vec<_> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.complaints.is_empty())
+        .collect();
     writeln!(
         text,
         "\n{} scenarios, {requests} requests in {:.0} s; in {sheltered} one account was good all the time, so that nothing might fail\n\

@@ -14,13 +14,16 @@ use crate::judge::{self, Evidence};
 use crate::report::{self, Outcome};
 use crate::shape::{Ask, Kind, Shape};
 use crate::weather;
-use crate::world::{World, client, eventually, rows, sum_of};
+use crate::world::{World, client, descriptors, eventually, rows, setting, sum_of};
 
 /// Scenarios of an ordinary test run.
 const FEW: u64 = 30;
 
 /// Worlds side by side: most of their time they wait.
 const AT_ONCE: u64 = 30;
+
+/// Descriptors that a world may need.
+const DESCRIPTORS: u64 = 150;
 
 /// The longest time until the whole fleet is used again after the last fault: rests and breakers last less than the weather did.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(8);
@@ -35,7 +38,8 @@ static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 fn whatever_the_weather_what_must_hold_holds() {
     let count = setting("CHAOS_SCENARIOS", FEW);
     let first = setting("CHAOS_SEED", 1);
-    let at_once = setting("CHAOS_AT_ONCE", AT_ONCE).min(count);
+    let fit = (descriptors() as u64 / DESCRIPTORS).max(1);
+    let at_once = setting("CHAOS_AT_ONCE", AT_ONCE).min(count).min(fit);
     listen_for_panics();
     let began = Instant::now();
     let (next, outcomes) = (AtomicU64::new(first), Mutex::new(Vec::new()));
@@ -58,19 +62,19 @@ fn whatever_the_weather_what_must_hold_holds() {
     let table = report::table(&outcomes, began.elapsed());
     println!("{table}");
     let violated = outcomes.iter().filter(|outcome| !outcome.complaints.is_empty()).count();
-    assert_eq!(violated, 0, "the table says which; run one again with CHAOS_SEED=<seed> CHAOS_SCENARIOS=1");
-}
-
-fn setting(name: &str, usual: u64) -> u64 {
-    let given = std::env::var_os(name);
-    given.map_or(usual, |text| text.to_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{name} takes a number")))
+    assert_eq!(
+        violated, 0,
+        "the table says which; run one again with CHAOS_SEED=<seed> CHAOS_SCENARIOS=1"
+    );
 }
 
 fn listen_for_panics() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let thread = std::thread::current();
-        PANICS.lock().push(format!("{}: {panic}", thread.name().unwrap_or_default()));
+        PANICS
+            .lock()
+            .push(format!("{}: {panic}", thread.name().unwrap_or_default()));
         usual(panic);
     }));
 }
@@ -100,11 +104,18 @@ fn run(seed: u64) -> Outcome {
     }));
     if left.is_none() {
         let count = handle.metrics().num_alive_tasks();
-        outcome.complaints.push(format!("tasks: {count} are left when all is over"));
+        outcome
+            .complaints
+            .push(format!("tasks: {count} are left when all is over"));
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
-    let own = PANICS.lock().extract_if(.., |panic| panic.starts_with(&format!("{name}:"))).collect::<Vec<_>>();
-    outcome.complaints.extend(own.into_iter().map(|panic| format!("panic: {panic}")));
+    let own = PANICS
+        .lock()
+        .extract_if(.., |panic| panic.starts_with(&format!("{name}:")))
+        .collect::<Vec<_>>();
+    outcome
+        .complaints
+        .extend(own.into_iter().map(|panic| format!("panic: {panic}")));
     outcome
 }
 
@@ -124,12 +135,23 @@ async fn play(shape: &Shape) -> Outcome {
         outcome.recovery = Some(after.elapsed());
     } else {
         let status = world.status().await;
-        outcome.complaints.push(format!("recovery: {missing:?} were not used in {} requests ({}): {status}", besides.len(), shape.policy));
+        outcome.complaints.push(format!(
+            "recovery: {missing:?} were not used in {} requests ({}): {status}",
+            besides.len(),
+            shape.policy
+        ));
     }
     let metrics = quiet(&world).await;
     let records = world.sim.control().requests(10_000);
     let transcripts: Vec<_> = world.proxies.iter().map(crate::proxy::Proxy::transcripts).collect();
-    let World { sim, sim_began, proxies, gateway, admin, directory } = world;
+    let World {
+        sim,
+        sim_began,
+        proxies,
+        gateway,
+        admin,
+        directory,
+    } = world;
     drop(admin);
     if let Err(error) = gateway.drain().await {
         outcome.complaints.push(format!("drain: {error}"));
@@ -165,7 +187,11 @@ async fn recover(shape: &Shape, url: &str) -> (Vec<Seen>, Vec<String>) {
     while Instant::now() < end && !awaited.is_empty() {
         let round = (0..6).map(|_| {
             number += 1;
-            let ask = Ask { number, kind: Kind::Whole, head: None };
+            let ask = Ask {
+                number,
+                kind: Kind::Whole,
+                head: None,
+            };
             driver::one(&client, url, ask)
         });
         let round = futures_util::future::join_all(round).await;

@@ -136,8 +136,16 @@ impl Shape {
         Self {
             seed,
             rock,
-            max_attempts: if rng.random_bool(0.8) { count.max(3) } else { rng.random_range(1..=3) },
-            budget: if is_tight { ([0.0, 0.1][rng.random_range(0..2)], 0) } else { (10.0, 100) },
+            max_attempts: if rng.random_bool(0.8) {
+                count.max(3)
+            } else {
+                rng.random_range(1..=3)
+            },
+            budget: if is_tight {
+                ([0.0, 0.1][rng.random_range(0..2)], 0)
+            } else {
+                (10.0, 100)
+            },
             max_wait_ms: if rng.random_bool(0.4) { 1_000 } else { 0 },
             policy: ["nested", "round_robin", "least_busy", "head_hash", "latency"]
                 .choose(&mut rng)

@@ -51,7 +51,10 @@ async fn ask(target: &Target, times: u32) -> u32 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_no_request_and_loses_no_record_in_silence() {
     // A signal that is ignored becomes an error of the write, as on a disk that is full.
-    let command = format!("trap '' XFSZ; ulimit -S -f {BLOCKS}; exec {} run --config emberway.yaml", env!("CARGO_BIN_EXE_emberway"));
+    let command = format!(
+        "trap '' XFSZ; ulimit -S -f {BLOCKS}; exec {} run --config emberway.yaml",
+        env!("CARGO_BIN_EXE_emberway")
+    );
     let usage = format!("path: usage.db, queue: {QUEUE}");
     let target = Target::start_with("/bin/sh", &["-c", &command], &usage).await;
     let before = counted(&target).await;
@@ -65,11 +68,20 @@ async fn a_full_disk_stops_no_request_and_loses_no_record_in_silence() {
         }
         assert!(asked < 20_000, "the disk is not full after {asked} requests");
     };
-    assert!((full.accepted + full.dropped - before.accepted - f64::from(asked)).abs() < 0.5, "every record is accounted for");
-    assert!(full.accepted - full.written <= f64::from(QUEUE), "the queue has its bound");
+    assert!(
+        (full.accepted + full.dropped - before.accepted - f64::from(asked)).abs() < 0.5,
+        "every record is accounted for"
+    );
+    assert!(
+        full.accepted - full.written <= f64::from(QUEUE),
+        "the queue has its bound"
+    );
 
     // Somebody makes room.
-    let freed = Command::new("prlimit").args(["--pid", &target.id().to_string(), "--fsize=unlimited:unlimited"]).status().await;
+    let freed = Command::new("prlimit")
+        .args(["--pid", &target.id().to_string(), "--fsize=unlimited:unlimited"])
+        .status()
+        .await;
     assert!(freed.expect("prlimit").success());
     asked += ask(&target, 100).await;
     let written = eventually(Duration::from_secs(20), || async {
@@ -78,7 +90,11 @@ async fn a_full_disk_stops_no_request_and_loses_no_record_in_silence() {
     });
     let now = written.await.expect("what waited is written");
     assert!((now.accepted + now.dropped - before.accepted - f64::from(asked)).abs() < 0.5);
-    assert_eq!(rows(target.directory()).await.len() as f64, now.written, "and is in the store");
+    assert_eq!(
+        rows(target.directory()).await.len() as f64,
+        now.written,
+        "and is in the store"
+    );
     println!(
         "full disk: {asked} requests answered, {} records written, {} dropped and counted, {} writes failed",
         now.written, now.dropped, now.errors

@@ -78,7 +78,12 @@ impl<T> Until<T> {
 impl Target {
     /// Starts simulator and gateway.
     pub(crate) async fn start() -> Self {
-        Self::start_with(env!("CARGO_BIN_EXE_emberway"), &["run", "--config", "emberway.yaml"], "path: usage.db").await
+        Self::start_with(
+            env!("CARGO_BIN_EXE_emberway"),
+            &["run", "--config", "emberway.yaml"],
+            "path: usage.db",
+        )
+        .await
     }
 
     /// The same by another command, and with another usage store.
@@ -88,10 +93,14 @@ impl Target {
              engine: {{ base_latency_ms: 1, prefill_us_per_token: 0, decode_tokens_per_s: 100000, min_output_tokens: 300, max_output_tokens: 300 }}\n\
              accounts: [{{ name: a, region: r, api_keys: ['{KEY}'], deployments: [{{ name: ft, model: gpt-4.1-mini-2025-04-14.ft-1, capacity: 1000, context_tokens: 100000000 }}] }}]"
         );
-        let sim = simulator::start(Scenario::parse(&scenario).expect("a scenario")).await.expect("a simulator");
+        let sim = simulator::start(Scenario::parse(&scenario).expect("a scenario"))
+            .await
+            .expect("a simulator");
         let directory = tempfile::tempdir().unwrap();
         let config = config(&sim.account("a").expect("it").url, usage);
-        tokio::fs::write(directory.path().join("emberway.yaml"), config).await.unwrap();
+        tokio::fs::write(directory.path().join("emberway.yaml"), config)
+            .await
+            .unwrap();
         let mut process = Command::new(command)
             .args(arguments)
             .current_dir(directory.path())
@@ -107,7 +116,10 @@ impl Target {
         while addresses.len() < 2 {
             let line = log.next_line().await.expect("a log").expect("it runs");
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
-            if line["message"].as_str().is_some_and(|message| message.ends_with("listening")) {
+            if line["message"]
+                .as_str()
+                .is_some_and(|message| message.ends_with("listening"))
+            {
                 addresses.push(line["address"].as_str().expect("an address").to_owned());
             }
         }
@@ -154,7 +166,11 @@ impl Target {
                 let fresh = client(reqwest::ClientBuilder::http1_only);
                 for client in [&steady, &fresh] {
                     let began = Instant::now();
-                    let asked = client.post(&url).header("api-key", KEY).body(question("\"max_tokens\":20,", false)).timeout(Duration::from_secs(10));
+                    let asked = client
+                        .post(&url)
+                        .header("api-key", KEY)
+                        .body(question("\"max_tokens\":20,", false))
+                        .timeout(Duration::from_secs(10));
                     match asked.send().await {
                         Ok(answer) if answer.status() == 200 => others.served += 1,
                         _ => others.failed += 1,
@@ -215,16 +231,27 @@ impl Target {
     pub(crate) async fn is_quiet(&self) -> Result<(), String> {
         let client = client(reqwest::ClientBuilder::http1_only);
         let look = || async { client.get(&self.admin).send().await.ok()?.text().await.ok() };
-        let names = ["emberway_client_connections", "emberway_requests_in_flight", "emberway_deployment_in_flight", "emberway_held_body_bytes"];
+        let names = [
+            "emberway_client_connections",
+            "emberway_requests_in_flight",
+            "emberway_deployment_in_flight",
+            "emberway_held_body_bytes",
+        ];
         let quiet = eventually(Duration::from_secs(10), || async {
             let metrics = look().await?;
-            names.iter().all(|name| sum_of(&metrics, name).abs() < 0.5).then_some(())
+            names
+                .iter()
+                .all(|name| sum_of(&metrics, name).abs() < 0.5)
+                .then_some(())
         });
         if quiet.await.is_some() {
             return Ok(());
         }
         let metrics = look().await.unwrap_or_default();
-        Err(format!("left after 10 s: {:?}", names.map(|name| (name, sum_of(&metrics, name)))))
+        Err(format!(
+            "left after 10 s: {:?}",
+            names.map(|name| (name, sum_of(&metrics, name)))
+        ))
     }
 }
 
@@ -245,13 +272,20 @@ fn config(endpoint: &str, usage: &str) -> String {
 
 fn resident_mb(statm: &str) -> f64 {
     let text = std::fs::read_to_string(statm).expect("the process runs");
-    let pages: f64 = text.split(' ').nth(1).expect("a second figure").parse().expect("a number");
+    let pages: f64 = text
+        .split(' ')
+        .nth(1)
+        .expect("a second figure")
+        .parse()
+        .expect("a number");
     pages * PAGE_BYTES / 1e6
 }
 
 /// A body that asks something; `more` are members besides, each with a comma after it.
 pub(crate) fn question(more: &str, stream: bool) -> String {
-    format!(r#"{{"model":"bot",{more}"stream":{stream},"messages":[{{"role":"user","content":"Where is my parcel?"}}]}}"#)
+    format!(
+        r#"{{"model":"bot",{more}"stream":{stream},"messages":[{{"role":"user","content":"Where is my parcel?"}}]}}"#
+    )
 }
 
 /// A request's head, with the key.

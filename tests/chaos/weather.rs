@@ -13,7 +13,10 @@ use crate::world::{Variation, World};
 pub(crate) async fn play(shape: &Shape, world: &World) {
     let began = Instant::now();
     let generation = AtomicU32::new(0);
-    let all = shape.events.iter().map(|event| happen(shape, world, event, began, &generation));
+    let all = shape
+        .events
+        .iter()
+        .map(|event| happen(shape, world, event, began, &generation));
     futures_util::future::join_all(all).await;
     // Events of one account overlap, and the one that ends first must not end the other early; what is left ends here.
     world.sim.control().clear_faults();
@@ -49,7 +52,15 @@ async fn happen(shape: &Shape, world: &World, event: &Event, began: Instant, gen
                 world.gateway.config_watch().expect("a watch").reload();
             } else {
                 let generation = next();
-                world.replace_config(shape, Variation { generation, without: None }).await;
+                world
+                    .replace_config(
+                        shape,
+                        Variation {
+                            generation,
+                            without: None,
+                        },
+                    )
+                    .await;
             }
             until.await;
         }
@@ -58,7 +69,15 @@ async fn happen(shape: &Shape, world: &World, event: &Event, began: Instant, gen
             world.replace_config(shape, Variation { generation, without }).await;
             until.await;
             let generation = next();
-            world.replace_config(shape, Variation { generation, without: None }).await;
+            world
+                .replace_config(
+                    shape,
+                    Variation {
+                        generation,
+                        without: None,
+                    },
+                )
+                .await;
         }
     }
 }

@@ -260,6 +260,34 @@ fn config(shape: &Shape, proxies: &[SocketAddr], directory: &Path, variation: Va
     }
     tiers.retain(|tier| !tier.is_empty());
     let tiers: Vec<_> = tiers.iter().map(|tier| format!("[{}]", tier.join(", "))).collect();
-    writeln!(text, "pools: [{{ name: ft, tiers: [{}] }}]\nroutes: [{{ name: bot, pool: ft }}]", tiers.join(", ")).unwrap();
+    writeln!(
+        text,
+        "pools: [{{ name: ft, tiers: [{}] }}]\nroutes: [{{ name: bot, pool: ft }}]",
+        tiers.join(", ")
+    )
+    .unwrap();
     text
+}
+
+/// A number of the environment's, or the usual one.
+pub(crate) fn setting(name: &str, usual: u64) -> u64 {
+    let given = std::env::var_os(name);
+    given.map_or(usual, |text| {
+        text.to_str()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("{name} takes a number"))
+    })
+}
+
+/// How many descriptors this process may have; programs that it starts have as many.
+pub(crate) fn descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux");
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .expect("a line");
+    line.split_whitespace()
+        .nth(3)
+        .and_then(|soft| soft.parse().ok())
+        .unwrap_or(usize::MAX / 16)
 }

@@ -212,7 +212,8 @@ async fn a_body_in_a_coding_that_would_not_be_undone_is_refused() {
         ("identity\r\ntransfer-encoding: chunked", "400"),
     ] {
         let mut wire = Wire::connect(world.address()).await;
-        wire.send(head(KEY, &format!("transfer-encoding: {coding}")) + &chunks).await;
+        wire.send(head(KEY, &format!("transfer-encoding: {coding}")) + &chunks)
+            .await;
         let (answer, _) = read_answer(&mut wire).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{coding}: {answer}");
     }

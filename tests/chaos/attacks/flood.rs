@@ -5,14 +5,15 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::target::{Aim, HELD_BODIES_MB, head, question, read, request};
 use super::{MEMORY_MB_MAX, Siege};
-
-/// Descriptors that this process needs for other things than idle connections.
-const DESCRIPTORS_KEPT: usize = 500;
+use crate::target::{Aim, HELD_BODIES_MB, head, question, read, request};
+use crate::world::descriptors;
 
 /// Idle connections that are opened, where descriptors allow it.
 const IDLE: usize = 10_000;
+
+/// The same beside other tests, which need descriptors too.
+const IDLE_FEW: usize = 2_000;
 
 /// What an idle connection may cost. pingora's task and buffers for one are some kilobytes.
 const IDLE_BYTES_MAX: usize = 24 * 1024;
@@ -21,22 +22,73 @@ const IDLE_BYTES_MAX: usize = 24 * 1024;
 const QUIET: Duration = Duration::from_millis(500);
 
 pub(super) async fn all(siege: &mut Siege) {
-    siege.attack("one header of 4 MiB", MEMORY_MB_MAX, |aim| long_heads(aim, |_| "f".repeat(4 * 1024 * 1024))).await;
-    siege.attack("endless headers", MEMORY_MB_MAX, |aim| long_heads(aim, |index| format!("x-{index}: 1\r\n").repeat(100_000))).await;
-    siege.attack("endless first line", MEMORY_MB_MAX, |aim| endless(aim, "GET /".to_owned(), "f".repeat(64 * 1024))).await;
-    siege.attack("endless chunk extension", MEMORY_MB_MAX, |aim| endless(aim, head("transfer-encoding: chunked\r\n") + "1;", "f".repeat(64 * 1024))).await;
-    siege.attack("endless trailers", MEMORY_MB_MAX, |aim| endless(aim, head("transfer-encoding: chunked\r\n") + "0\r\n", "x: 1\r\n".repeat(10_000))).await;
-    siege.attack("chunks of one byte", MEMORY_MB_MAX, |aim| endless(aim, head("transfer-encoding: chunked\r\n"), "1\r\n \r\n".repeat(10_000))).await;
-    siege.attack("a thousand requests at once", MEMORY_MB_MAX, pipelined).await;
-    let bodies = HELD_BODIES_MB as f64 * 2.0 + MEMORY_MB_MAX;
-    siege.attack("more bodies than may be held", bodies, bodies_at_once).await;
-    siege.attack("10,000 idle connections", (IDLE * IDLE_BYTES_MAX) as f64 / 1e6, idle).await;
+    siege
+        .attack("one header of 4 MiB", MEMORY_MB_MAX, |aim| {
+            long_heads(aim, |_| "f".repeat(4 * 1024 * 1024))
+        })
+        .await;
+    siege
+        .attack("endless headers", MEMORY_MB_MAX, |aim| {
+            long_heads(aim, |index| format!("x-{index}: 1\r\n").repeat(100_000))
+        })
+        .await;
+    siege
+        .attack("endless first line", MEMORY_MB_MAX, |aim| {
+            endless(aim, "GET /".to_owned(), "f".repeat(64 * 1024))
+        })
+        .await;
+    siege
+        .attack("endless chunk extension", MEMORY_MB_MAX, |aim| {
+            endless(
+                aim,
+                head("transfer-encoding: chunked\r\n") + "1;",
+                "f".repeat(64 * 1024),
+            )
+        })
+        .await;
+    siege
+        .attack("endless trailers", MEMORY_MB_MAX, |aim| {
+            endless(
+                aim,
+                head("transfer-encoding: chunked\r\n") + "0\r\n",
+                "x: 1\r\n".repeat(10_000),
+            )
+        })
+        .await;
+    if siege.is_long {
+        siege
+            .attack("chunks of one byte", MEMORY_MB_MAX, |aim| {
+                endless(aim, head("transfer-encoding: chunked\r\n"), "1\r\n \r\n".repeat(10_000))
+            })
+            .await;
+        let bodies = HELD_BODIES_MB as f64 * 2.0 + MEMORY_MB_MAX;
+        siege
+            .attack("more bodies than may be held", bodies, bodies_at_once)
+            .await;
+    }
+    siege
+        .attack("a thousand requests at once", MEMORY_MB_MAX, pipelined)
+        .await;
+    let count = if siege.is_long {
+        IDLE
+    } else {
+        IDLE_FEW.min(descriptors() / 4)
+    };
+    siege
+        .attack("idle connections", (IDLE * IDLE_BYTES_MAX) as f64 / 1e6, |aim| {
+            idle(aim, count)
+        })
+        .await;
 }
 
 /// Twenty heads at one time, each of megabytes.
 async fn long_heads(aim: Aim, filling: impl Fn(usize) -> String) -> Result<String, String> {
-    let heads: Vec<_> = (0..20).map(|index| format!("GET /v1/models HTTP/1.1\r\nx-filling: {}\r\n\r\n", filling(index))).collect();
-    let all = heads.iter().map(|head| aim.tell(head.as_bytes(), Duration::from_secs(3)));
+    let heads: Vec<_> = (0..20)
+        .map(|index| format!("GET /v1/models HTTP/1.1\r\nx-filling: {}\r\n\r\n", filling(index)))
+        .collect();
+    let all = heads
+        .iter()
+        .map(|head| aim.tell(head.as_bytes(), Duration::from_secs(3)));
     let ends = futures_util::future::join_all(all).await;
     let mut statuses: Vec<_> = ends.iter().map(|answered| answered.status()).collect();
     statuses.sort();
@@ -68,7 +120,11 @@ async fn endless(aim: Aim, begin: String, piece: String) -> Result<String, Strin
     if ends.iter().any(|(_, answered)| !answered.is_closed) {
         return Err(format!("a connection was kept after {:.1} MB", most as f64 / 1e6));
     }
-    Ok(format!("10 × {} after {:.1} MB at most", ends[0].1.status(), most as f64 / 1e6))
+    Ok(format!(
+        "10 × {} after {:.1} MB at most",
+        ends[0].1.status(),
+        most as f64 / 1e6
+    ))
 }
 
 /// A thousand requests in one write, none of which waits for an answer.
@@ -100,28 +156,28 @@ async fn bodies_at_once(aim: Aim) -> Result<String, String> {
     if refused == 0 {
         return Err(format!("none was refused: {ends:?}"));
     }
-    Ok(format!("{served} × 200, {refused} × 503, {} otherwise", 100 - served - refused))
+    Ok(format!(
+        "{served} × 200, {refused} × 503, {} otherwise",
+        100 - served - refused
+    ))
 }
 
 /// As many connections as descriptors allow, which say nothing.
-async fn idle(aim: Aim) -> Result<String, String> {
-    let count = IDLE.min(descriptors().saturating_sub(DESCRIPTORS_KEPT));
+async fn idle(aim: Aim, count: usize) -> Result<String, String> {
+    let count = count.min(descriptors() * 9 / 10);
     let mut open: Vec<TcpStream> = Vec::with_capacity(count);
     while open.len() < count {
         let more = (0..100.min(count - open.len())).map(|_| aim.connect());
         open.extend(futures_util::future::join_all(more).await);
     }
     let ends = open.iter_mut().map(|stream| read(stream, Duration::from_secs(8)));
-    let kept = futures_util::future::join_all(ends).await.iter().filter(|answered| !answered.is_closed).count();
+    let kept = futures_util::future::join_all(ends)
+        .await
+        .iter()
+        .filter(|answered| !answered.is_closed)
+        .count();
     if kept > 0 {
         return Err(format!("{kept} of {count} were kept"));
     }
     Ok(format!("{count} were opened and closed after their time"))
-}
-
-/// How many descriptors this process may have, and the gateway with it.
-fn descriptors() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux");
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
-    line.split_whitespace().nth(3).and_then(|soft| soft.parse().ok()).unwrap_or(IDLE + DESCRIPTORS_KEPT)
 }

@@ -3,19 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::target::{Aim, head, question};
 use super::{MEMORY_MB_MAX, Siege};
+use crate::target::{Aim, head, question};
 use crate::world::KEY;
 
 /// How long nothing comes before an answer is taken to be all.
 const QUIET: Duration = Duration::from_millis(250);
 
 pub(super) async fn all(siege: &mut Siege) {
-    siege.attack("smuggling: lengths", MEMORY_MB_MAX, |aim| probe(aim, lengths())).await;
-    siege.attack("smuggling: codings", MEMORY_MB_MAX, |aim| probe(aim, codings())).await;
-    siege.attack("smuggling: chunk sizes", MEMORY_MB_MAX, |aim| probe(aim, chunks())).await;
-    siege.attack("smuggling: line ends", MEMORY_MB_MAX, |aim| probe(aim, lines())).await;
-    siege.attack("bytes that are no text", MEMORY_MB_MAX, |aim| probe(aim, no_text())).await;
+    siege
+        .attack("smuggling: lengths", MEMORY_MB_MAX, |aim| probe(aim, lengths()))
+        .await;
+    siege
+        .attack("smuggling: codings", MEMORY_MB_MAX, |aim| probe(aim, codings()))
+        .await;
+    siege
+        .attack("smuggling: chunk sizes", MEMORY_MB_MAX, |aim| probe(aim, chunks()))
+        .await;
+    siege
+        .attack("smuggling: line ends", MEMORY_MB_MAX, |aim| probe(aim, lines()))
+        .await;
+    siege
+        .attack("bytes that are no text", MEMORY_MB_MAX, |aim| probe(aim, no_text()))
+        .await;
 }
 
 /// A request that a wrong reading would find behind another one.
@@ -25,7 +35,9 @@ fn hidden() -> String {
 
 /// Sends each, all at once, and counts answers.
 async fn probe(aim: Aim, probes: Vec<(&'static str, Vec<u8>)>) -> Result<String, String> {
-    let asked = probes.iter().map(|(name, bytes)| async move { (*name, aim.tell(bytes, QUIET).await) });
+    let asked = probes
+        .iter()
+        .map(|(name, bytes)| async move { (*name, aim.tell(bytes, QUIET).await) });
     let mut ends: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (name, answered) in futures_util::future::join_all(asked).await {
         let text = answered.text();
@@ -34,7 +46,10 @@ async fn probe(aim: Aim, probes: Vec<(&'static str, Vec<u8>)>) -> Result<String,
             return Err(format!("`{name}` was answered {answers} times: {text}"));
         }
         if !answered.is_closed && answers > 0 {
-            return Err(format!("`{name}` was answered {} and the connection kept", answered.status()));
+            return Err(format!(
+                "`{name}` was answered {} and the connection kept",
+                answered.status()
+            ));
         }
         ends.entry(answered.status()).or_default().push(name);
     }
@@ -85,7 +100,10 @@ fn codings() -> Vec<(&'static str, Vec<u8>)> {
         ("chunked, identity", with("transfer-encoding: chunked, identity")),
         ("identity, chunked", with("transfer-encoding: identity, chunked")),
         ("gzip, chunked", with("transfer-encoding: gzip, chunked")),
-        ("two codings", with("transfer-encoding: chunked\r\ntransfer-encoding: identity")),
+        (
+            "two codings",
+            with("transfer-encoding: chunked\r\ntransfer-encoding: identity"),
+        ),
         ("space before the colon", with("transfer-encoding : chunked")),
         ("a vertical tab", with("transfer-encoding: \x0bchunked")),
         ("quoted", with("transfer-encoding: \"chunked\"")),
@@ -123,20 +141,33 @@ fn chunks() -> Vec<(&'static str, Vec<u8>)> {
 fn lines() -> Vec<(&'static str, Vec<u8>)> {
     let body = question("", false);
     let whole = head(&format!("content-length: {}\r\n", body.len())) + &body + &hidden();
-    let with = |more: &str| (head(&format!("content-length: {}\r\n{more}\r\n", body.len())) + &body + &hidden()).into_bytes();
+    let with =
+        |more: &str| (head(&format!("content-length: {}\r\n{more}\r\n", body.len())) + &body + &hidden()).into_bytes();
     vec![
         ("a folded line", with("x-note: one\r\n two")),
         ("a folded line with a length", with("x-note: one\r\n content-length: 0")),
-        ("a bare carriage return in a value", with("x-note: one\rtransfer-encoding: chunked")),
+        (
+            "a bare carriage return in a value",
+            with("x-note: one\rtransfer-encoding: chunked"),
+        ),
         ("a zero byte in a value", with("x-note: one\0two")),
         ("a zero byte in a name", with("x-no\0te: one")),
         ("a space in a name", with("x note: one")),
         ("no colon", with("x-note")),
         ("an empty name", with(": one")),
-        ("HTTP/1.0 with chunks", whole.replacen("HTTP/1.1", "HTTP/1.0", 1).replacen("content-length: ", "transfer-encoding: chunked\r\nx: ", 1).into_bytes()),
+        (
+            "HTTP/1.0 with chunks",
+            whole
+                .replacen("HTTP/1.1", "HTTP/1.0", 1)
+                .replacen("content-length: ", "transfer-encoding: chunked\r\nx: ", 1)
+                .into_bytes(),
+        ),
         ("HTTP/9.9", whole.replacen("HTTP/1.1", "HTTP/9.9", 1).into_bytes()),
         ("no version", whole.replacen(" HTTP/1.1", "", 1).into_bytes()),
-        ("a tab in the first line", whole.replacen("POST ", "POST\t", 1).into_bytes()),
+        (
+            "a tab in the first line",
+            whole.replacen("POST ", "POST\t", 1).into_bytes(),
+        ),
     ]
 }
 
@@ -157,16 +188,39 @@ fn no_text() -> Vec<(&'static str, Vec<u8>)> {
         bytes
     };
     vec![
-        ("a body that is no UTF-8", with_body(b"{\"model\":\"bot\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\xc0\x80\"}]}")),
-        ("a lone surrogate", with_body(br#"{"model":"bot","messages":[{"role":"user","content":"\ud800"}]}"#)),
-        ("a model that is no UTF-8", with_body(b"{\"model\":\"b\xffot\",\"messages\":[]}")),
+        (
+            "a body that is no UTF-8",
+            with_body(b"{\"model\":\"bot\",\"messages\":[{\"role\":\"user\",\"content\":\"\xff\xfe\xc0\x80\"}]}"),
+        ),
+        (
+            "a lone surrogate",
+            with_body(br#"{"model":"bot","messages":[{"role":"user","content":"\ud800"}]}"#),
+        ),
+        (
+            "a model that is no UTF-8",
+            with_body(b"{\"model\":\"b\xffot\",\"messages\":[]}"),
+        ),
         ("zero bytes", with_body(&[0; 1000])),
         ("a deep body", with_body("[".repeat(100_000).as_bytes())),
-        ("a deep body of objects", with_body("{\"a\":".repeat(100_000).as_bytes())),
+        (
+            "a deep body of objects",
+            with_body("{\"a\":".repeat(100_000).as_bytes()),
+        ),
         ("a header that is no UTF-8", with_header(b"x-note: \xff\xfe")),
-        ("a priority that is no UTF-8", with_header(b"x-emberway-priority: \xff\xfe")),
-        ("a session that is no UTF-8", with_header(b"x-emberway-session: \xff\xfe")),
+        (
+            "a priority that is no UTF-8",
+            with_header(b"x-emberway-priority: \xff\xfe"),
+        ),
+        (
+            "a session that is no UTF-8",
+            with_header(b"x-emberway-session: \xff\xfe"),
+        ),
         ("a key that is no UTF-8", with_header(b"authorization: Bearer \xff\xfe")),
-        ("random bytes", (0..4096_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect()),
+        (
+            "random bytes",
+            (0..4096_u32)
+                .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
+                .collect(),
+        ),
     ]
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
 
-use crate::target::{ARRIVES_WITHIN, Aim, Answered, TAKES_WITHIN, head, question, read, request};
 use super::{MEMORY_MB_MAX, Siege};
+use crate::target::{ARRIVES_WITHIN, Aim, Answered, TAKES_WITHIN, head, question, read, request};
 
 /// How many do it at one time.
 const MANY: usize = 500;
@@ -14,12 +14,38 @@ const MANY: usize = 500;
 const MARGIN: Duration = Duration::from_secs(5);
 
 pub(super) async fn all(siege: &mut Siege) {
-    siege.attack("slow head", MEMORY_MB_MAX, |aim| trickle(aim, "POST /openai/v1/chat/completions HTTP/1.1\r\nx: ".to_owned(), "x")).await;
-    siege.attack("slow head, line by line", MEMORY_MB_MAX, |aim| trickle(aim, "POST /openai/v1/chat/completions HTTP/1.1\r\n".to_owned(), "x: 1\r\n")).await;
-    siege.attack("slow body", MEMORY_MB_MAX, |aim| trickle(aim, head("content-length: 1000\r\n") + "{", " ")).await;
-    siege.attack("slow chunks", MEMORY_MB_MAX, |aim| trickle(aim, head("transfer-encoding: chunked\r\n") + "1\r\n{\r\n", "1\r\n \r\n")).await;
-    siege.attack("leave that is not used", MEMORY_MB_MAX, |aim| trickle(aim, head("content-length: 1000\r\nexpect: 100-continue\r\n"), "")).await;
-    siege.attack("slow read", 160.0, slow_read).await;
+    siege
+        .attack("slow head", MEMORY_MB_MAX, |aim| {
+            trickle(aim, "POST /openai/v1/chat/completions HTTP/1.1\r\nx: ".to_owned(), "x")
+        })
+        .await;
+    siege
+        .attack("slow head, line by line", MEMORY_MB_MAX, |aim| {
+            trickle(
+                aim,
+                "POST /openai/v1/chat/completions HTTP/1.1\r\n".to_owned(),
+                "x: 1\r\n",
+            )
+        })
+        .await;
+    if siege.is_long {
+        siege
+            .attack("slow body", MEMORY_MB_MAX, |aim| {
+                trickle(aim, head("content-length: 1000\r\n") + "{", " ")
+            })
+            .await;
+        siege
+            .attack("slow chunks", MEMORY_MB_MAX, |aim| {
+                trickle(aim, head("transfer-encoding: chunked\r\n") + "1\r\n{\r\n", "1\r\n \r\n")
+            })
+            .await;
+        siege.attack("slow read", 160.0, slow_read).await;
+    }
+    siege
+        .attack("leave that is not used", MEMORY_MB_MAX, |aim| {
+            trickle(aim, head("content-length: 1000\r\nexpect: 100-continue\r\n"), "")
+        })
+        .await;
     siege.attack("half-closed", MEMORY_MB_MAX, half_closed).await;
 }
 
@@ -58,7 +84,11 @@ async fn trickle(aim: Aim, begin: String, more: &'static str) -> Result<String, 
     if kept > 0 || slowest > limit + MARGIN {
         return Err(format!("{kept} of {MANY} were kept, the last for {slowest:?}"));
     }
-    Ok(format!("{MANY} × {}, the last after {:.1} s", first(&ends), slowest.as_secs_f64()))
+    Ok(format!(
+        "{MANY} × {}, the last after {:.1} s",
+        first(&ends),
+        slowest.as_secs_f64()
+    ))
 }
 
 fn first(ends: &[(Duration, Answered)]) -> String {
@@ -83,20 +113,36 @@ async fn slow_read(aim: Aim) -> Result<String, String> {
         (began.elapsed(), read(&mut stream, Duration::from_secs(3)).await)
     });
     let ends = futures_util::future::join_all(all).await;
-    let whole = ends.iter().filter(|(_, answered)| answered.text().contains("data: [DONE]")).count();
+    let whole = ends
+        .iter()
+        .filter(|(_, answered)| answered.text().contains("data: [DONE]"))
+        .count();
     let kept = ends.iter().filter(|(_, answered)| !answered.is_closed).count();
-    let most = ends.iter().map(|(_, answered)| answered.bytes.len()).max().unwrap_or_default();
+    let most = ends
+        .iter()
+        .map(|(_, answered)| answered.bytes.len())
+        .max()
+        .unwrap_or_default();
     if whole + kept > 0 {
-        return Err(format!("{kept} of {CLIENTS} were kept, {whole} had it whole; {:.1} MB the most", most as f64 / 1e6));
+        return Err(format!(
+            "{kept} of {CLIENTS} were kept, {whole} had it whole; {:.1} MB the most",
+            most as f64 / 1e6
+        ));
     }
-    Ok(format!("{CLIENTS} streams let go, of {:.1} MB that sockets held at most", most as f64 / 1e6))
+    Ok(format!(
+        "{CLIENTS} streams let go, of {:.1} MB that sockets held at most",
+        most as f64 / 1e6
+    ))
 }
 
 /// Clients that say that they have said all, and wait for the answer.
 async fn half_closed(aim: Aim) -> Result<String, String> {
     let all = (0..100).map(|index| async move {
         let mut stream = aim.connect().await;
-        stream.write_all(request(&question("", index % 2 == 0)).as_bytes()).await.expect("sent");
+        stream
+            .write_all(request(&question("", index % 2 == 0)).as_bytes())
+            .await
+            .expect("sent");
         stream.shutdown().await.expect("half of it");
         (Duration::ZERO, read(&mut stream, Duration::from_secs(5)).await)
     });
