@@ -111,6 +111,10 @@ bench-proxy: build-dist $(SETUP)/bench-tools ## what the gateway as shipped cost
 bench-placement: build-release $(SETUP)/python3 ## what two gateways find cached in a simulated fleet, nested and by turns
 	python3 benches/placement/live.py --emberway $(TARGET)/release/emberway
 
+.PHONY: bench-outage
+bench-outage: build-release $(SETUP)/outage-tools ## what clients see while a region swallows packets, and how traffic comes back
+	python3 benches/outage/blackhole.py --emberway $(TARGET)/release/emberway
+
 .PHONY: figures
 figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
 	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md
@@ -132,6 +136,10 @@ $(SETUP)/build-tools: scripts/need.sh | $(SETUP)
 
 $(SETUP)/bench-tools: scripts/need.sh | $(SETUP)
 	@scripts/need.sh 'command -v nginx || test -x /usr/sbin/nginx=nginx-light' 'command -v wrk=wrk' 'command -v python3=python3'
+	touch $@
+
+$(SETUP)/outage-tools: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v ip || test -x /usr/sbin/ip=iproute2' 'command -v nft || test -x /usr/sbin/nft=nftables' 'command -v python3=python3'
 	touch $@
 
 $(SETUP)/python3: scripts/need.sh | $(SETUP)

@@ -1,28 +1,28 @@
 //! Wiring: builds every part from a checked configuration, runs them, and ends them in order. The only place that knows all parts.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::admin::{self, AlarmStatus, ConfigStatus, DeploymentStatus, PoolStatus, Sources, Status};
+use crate::admin::{self, Stop};
+use crate::app::handover::{HandoverError, Inherited, Offer};
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::secrets::{Secret, Variables};
-use crate::config::watch::{self as config_watch, ConfigWatch, ReloadStatus};
-use crate::proxy::activity::Activity;
+use crate::config::watch::{ConfigWatch, ReloadStatus};
+use crate::proxy::activity::{Activity, Phase};
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::{MissLedger, MissWriter};
 use crate::proxy::state::Live;
-use crate::proxy::{Gateway, explain, listen, view};
+use crate::proxy::{Gateway, listen};
 use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::trace::{self, TraceOptions, TraceQueue, TraceWriter};
@@ -32,7 +32,11 @@ use crate::telemetry::clock;
 use crate::telemetry::events::process;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::view::FleetView;
+
+pub mod handover;
+mod reload;
+mod sources;
+pub mod systemd;
 
 /// Upstream HTTP/1.1 connections kept idle by the whole process: more than a busy gateway has requests running.
 const IDLE_CONNECTIONS_MAX: usize = 4096;
@@ -40,6 +44,16 @@ const IDLE_CONNECTIONS_MAX: usize = 4096;
 /// How long connections that were accepted last have to become known: to start their tasks, and to shake hands where there is TLS.
 /// Nothing tells when they have.
 const LAST_ACCEPTED: Duration = Duration::from_millis(100);
+
+/// The same where a successor serves already, so that waiting costs nobody anything: handshakes of distant clients.
+const LAST_ACCEPTED_BEFORE_SUCCESSOR: Duration = Duration::from_secs(2);
+
+/// How long clients' idle connections stay open after a successor took over, for their next request to be answered and told to go
+/// elsewhere: longer than any may be idle.
+const LINGER_MAX: Duration = Duration::from_secs(65);
+
+/// How long a drain waits for a successor that has the sockets and is not ready.
+const SUCCESSOR_MAX: Duration = Duration::from_secs(10);
 
 /// How long the last usage records may take to be written at the end.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
@@ -62,8 +76,12 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     admin_address: SocketAddr,
     state: Arc<ProcessState>,
+    /// The listening sockets by their configured addresses, for a successor.
+    sockets: Vec<(SocketAddr, TcpListener)>,
+    offer: Option<Offer>,
     stop_traffic: watch::Sender<bool>,
-    stop_admin: watch::Sender<bool>,
+    stop_admin: watch::Sender<Stop>,
+    stop_misses: watch::Sender<bool>,
     accepting: JoinSet<()>,
     admin: JoinHandle<()>,
     writer: JoinHandle<()>,
@@ -77,6 +95,7 @@ pub struct Running {
 /// What the admin listener tells of the process itself.
 struct ProcessState {
     is_draining: AtomicBool,
+    has_successor: AtomicBool,
     reload: ArcSwapOption<ArcSwap<ReloadStatus>>,
     started_at_ms: i64,
     log: Option<Arc<LogGuard>>,
@@ -92,11 +111,30 @@ pub async fn start(
     source: Option<Source>,
     log: Option<Arc<LogGuard>>,
 ) -> anyhow::Result<Running> {
+    start_from(checked, source, log, None).await
+}
+
+/// The same with the sockets of an older process, as far as the configuration still names their addresses. They are in use when this
+/// returns; saying so to the older one is left to the caller.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_from(
+    checked: Arc<Checked>,
+    source: Option<Source>,
+    log: Option<Arc<LogGuard>>,
+    mut inherited: Option<&mut Inherited>,
+) -> anyhow::Result<Running> {
     // A second installation is refused, which is fine: the first was the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let install = checked.install.clone();
-    let bound = listen::bind(&install.listeners)?;
-    let admin_listener = listen::bind_address(install.admin.address)?;
+    let mut inherit = |address| inherited.as_mut().and_then(|inherited| inherited.take(address));
+    let bound = listen::bind(&install.listeners, &mut inherit)?;
+    let admin_listener = match inherit(install.admin.address) {
+        Some(socket) => socket,
+        None => listen::bind_address(install.admin.address)?,
+    };
+    let sockets = copies(&bound, install.admin.address, &admin_listener).context("cannot copy a listening socket")?;
     let addresses = bound.iter().map(|bound| bound.address).collect();
     let admin_address = admin_listener
         .local_addr()
@@ -106,18 +144,20 @@ pub async fn start(
     let (gateway, writers) = build(&checked, &store).await?;
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),
+        has_successor: AtomicBool::new(false),
         reload: ArcSwapOption::empty(),
         started_at_ms: clock::now_ms(),
         log,
     });
     let watch = source
-        .map(|source| watch_config(&gateway, &store, &state, checked, &source))
+        .map(|source| reload::watch_config(&gateway, &store, &state, checked, &source))
         .transpose()?;
     let (stop_traffic, traffic_stopped) = watch::channel(false);
-    let (stop_admin, admin_stopped) = watch::channel(false);
+    let (stop_admin, admin_stopped) = watch::channel(Stop::No);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
-    let miss_writer = tokio::spawn(writers.misses.run(admin_stopped.clone()));
-    let sources = Arc::new(admin_sources(&gateway, &state, install.admin.token));
+    let (stop_misses, misses_stopped) = watch::channel(false);
+    let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
+    let sources = Arc::new(sources::admin_sources(&gateway, &state, install.admin.token));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
@@ -128,8 +168,11 @@ pub async fn start(
         addresses,
         admin_address,
         state,
+        sockets,
+        offer: None,
         stop_traffic,
         stop_admin,
+        stop_misses,
         accepting,
         store,
         shutdown: install.shutdown,
@@ -158,6 +201,25 @@ impl Running {
         self.watch.as_ref()
     }
 
+    /// Offers the listening sockets to a successor that connects to this path; see [`handover`]. Of a process that took over itself, with
+    /// `replace`.
+    ///
+    /// # Errors
+    /// When another gateway offers there, or the path cannot be used.
+    pub async fn offer_sockets(&mut self, path: &Path, replace: bool) -> Result<(), HandoverError> {
+        let sockets = std::mem::take(&mut self.sockets);
+        self.offer = Some(handover::offer(path, sockets, replace).await?);
+        Ok(())
+    }
+
+    /// Resolves when a successor has taken the sockets and is ready; never where they are not offered.
+    pub async fn has_successor(&self) {
+        match &self.offer {
+            Some(offer) => offer.taken().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Ends the gateway: says "not ready" for a while, stops accepting, lets running requests finish within the configured
     /// time, and writes every usage record.
     ///
@@ -166,20 +228,66 @@ impl Running {
     pub async fn drain(mut self) -> anyhow::Result<()> {
         self.state.is_draining.store(true, Ordering::Release);
         tracing::info!(running = self.gateway.activity.running(), "draining");
+        self.gateway.activity.enter_phase(Phase::Leaving);
         // Load balancers must see that it is not ready before connections are refused.
         tokio::time::sleep(self.shutdown.delay).await;
+        if let Some(offer) = &self.offer {
+            // It has the sockets: what comes meanwhile waits for it, or comes here.
+            let _ = tokio::time::timeout(SUCCESSOR_MAX, offer.settled()).await;
+        }
+        self.gateway.activity.enter_phase(Phase::Closing);
+        self.stop_accepting(LAST_ACCEPTED).await;
+        let limit = self.shutdown.drain;
+        self.finish(limit).await
+    }
+
+    /// Ends the gateway after a successor took over: stops accepting at once, answers what comes on connections that are open and lets their
+    /// clients go to the successor, then as [`Running::drain`].
+    ///
+    /// # Errors
+    /// When usage records could not be written in time.
+    pub async fn leave(mut self) -> anyhow::Result<()> {
+        self.state.has_successor.store(true, Ordering::Release);
+        self.state.is_draining.store(true, Ordering::Release);
+        tracing::info!(running = self.gateway.activity.running(), "leaving to the successor");
+        let begun = tokio::time::Instant::now();
+        self.gateway.activity.enter_phase(Phase::Leaving);
+        self.stop_admin.send_replace(Stop::Accepting);
+        self.stop_accepting(LAST_ACCEPTED_BEFORE_SUCCESSOR).await;
+        let linger = self.shutdown.drain.min(LINGER_MAX);
+        let _ = tokio::time::timeout(linger, self.gateway.clients.none_open()).await;
+        self.gateway.activity.enter_phase(Phase::Closing);
+        let limit = self.shutdown.drain.saturating_sub(begun.elapsed());
+        self.finish(limit).await
+    }
+
+    /// Accepts no connection any more, and waits until those that were accepted last are known, which takes them at most so long.
+    async fn stop_accepting(&mut self, last: Duration) {
+        // As long as anybody holds a copy, connections would be taken that nobody serves.
+        self.offer = None;
+        self.sockets.clear();
         self.stop_traffic.send_replace(true);
         while self.accepting.join_next().await.is_some() {}
-        tokio::time::sleep(LAST_ACCEPTED).await;
-        let drained = tokio::time::timeout(self.shutdown.drain, self.gateway.activity.none_running()).await;
-        if drained.is_err() {
-            let running = self.gateway.activity.running();
+        tokio::time::sleep(last).await;
+    }
+
+    /// Lets running requests finish within a limit, and writes what is to be written.
+    async fn finish(mut self, limit: Duration) -> anyhow::Result<()> {
+        let activity = &self.gateway.activity;
+        if tokio::time::timeout(limit, activity.none_running()).await.is_err() {
+            let running = activity.running();
             let limit = self.shutdown.drain;
             process::RequestsCutOff { running, limit }.emit();
-            self.gateway.activity.cut_off();
-            let _ = tokio::time::timeout(CUT_OFF_MAX, self.gateway.activity.none_running()).await;
+            activity.cut_off();
+            let _ = tokio::time::timeout(CUT_OFF_MAX, activity.none_running()).await;
+            process::CutOffDone {
+                metrics: &self.gateway.metrics,
+                left: activity.running(),
+            }
+            .emit();
         }
-        self.stop_admin.send_replace(true);
+        self.stop_admin.send_replace(Stop::Serving);
+        self.stop_misses.send_replace(true);
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
@@ -197,6 +305,18 @@ impl Running {
         tracing::info!("drained");
         Ok(flushed?)
     }
+}
+
+/// Copies of the listening sockets, by their configured addresses, in a fixed order: several may have port 0.
+fn copies(
+    bound: &[listen::Bound],
+    admin_address: SocketAddr,
+    admin: &TcpListener,
+) -> std::io::Result<Vec<(SocketAddr, TcpListener)>> {
+    let traffic = bound.iter().map(listen::Bound::copy);
+    traffic
+        .chain([admin.try_clone().map(|socket| (admin_address, socket))])
+        .collect()
 }
 
 /// What empties the queues of a gateway, not running yet.
@@ -235,6 +355,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         trace,
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
+        drains: parking_lot::Mutex::default(),
         memory: crate::proxy::placing::Memory::default(),
     };
     let writers = Writers {
@@ -293,175 +414,4 @@ fn seen(live: &Live) -> Vec<DeploymentSeen> {
             last_success_at_ms: None,
         })
         .collect()
-}
-
-/// Watches the configuration; a new one replaces the running picture at once.
-fn watch_config(
-    gateway: &Arc<Gateway>,
-    store: &Arc<SqliteStore>,
-    state: &Arc<ProcessState>,
-    initial: Arc<Checked>,
-    source: &Source,
-) -> anyhow::Result<ConfigWatch> {
-    let on_reload = {
-        let (gateway, store) = (Arc::clone(gateway), Arc::clone(store));
-        move |checked: Arc<Checked>| put_to_use(Arc::clone(&gateway), Arc::clone(&store), checked).boxed()
-    };
-    let watch = config_watch::spawn(
-        &source.path,
-        initial,
-        Arc::clone(&source.variables),
-        Box::new(on_reload),
-    )?;
-    state.reload.store(Some(watch.status()));
-    count_reloads(gateway, &watch, source.path.clone());
-    Ok(watch)
-}
-
-/// Replaces the running picture by that of another configuration.
-///
-/// # Errors
-/// Why it cannot be used; the older one stays then.
-async fn put_to_use(gateway: Arc<Gateway>, store: Arc<SqliteStore>, checked: Arc<Checked>) -> Result<(), String> {
-    let previous = gateway.live.load_full();
-    let live = Live::build(checked, &gateway.metrics, Some(&previous)).map_err(|error| error.to_string())?;
-    if live.has_unknown_deployment() {
-        let known = store.deployments().await.unwrap_or_else(|error| {
-            // Not worth refusing a configuration for: the inactivity clock of a deployment that comes back starts anew.
-            process::DeploymentHistoryFailing { error: &error }.emit();
-            Vec::new()
-        });
-        seed(&live, &known, clock::now_ms());
-    }
-    let deployments = seen(&live);
-    gateway.budget.resize(live.config.runtime.limits.held_bytes);
-    gateway.live.store(Arc::new(live));
-    remember(store, deployments);
-    Ok(())
-}
-
-/// Writes down what the store should remember, beside the reload that brought it.
-fn remember(store: Arc<SqliteStore>, deployments: Vec<DeploymentSeen>) {
-    tokio::spawn(async move {
-        if let Err(error) = store.note_deployments(&deployments).await {
-            // Their first call is recorded in any case; until then their inactivity clock starts anew with the process.
-            process::DeploymentHistoryFailing { error: &error }.emit();
-        }
-    });
-}
-
-/// Logs and counts every attempt to reload.
-fn count_reloads(gateway: &Arc<Gateway>, watch: &ConfigWatch, path: PathBuf) {
-    let (mut attempts, status) = (watch.attempts(), watch.status());
-    let gateway = Arc::clone(gateway);
-    tokio::spawn(async move {
-        let mut generation = status.load().generation;
-        while attempts.changed().await.is_ok() {
-            let now = status.load();
-            match &now.last_error {
-                Some(error) => process::ConfigRefused { path: &path, error }.emit(&gateway.metrics),
-                None if now.generation != generation => {
-                    process::ConfigReloaded {
-                        path: &path,
-                        generation: now.generation,
-                    }
-                    .emit(&gateway.metrics);
-                }
-                None => {}
-            }
-            generation = now.generation;
-        }
-    });
-}
-
-/// What the admin listener reads.
-fn admin_sources(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, token: Option<Secret>) -> Sources {
-    let [for_metrics, for_status, for_explain] = std::array::from_fn(|_| Arc::clone(gateway));
-    let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
-    Sources {
-        metrics: Box::new(move || {
-            let now_ms = clock::now_ms();
-            let view = full_view(&for_metrics, &metrics_state, now_ms);
-            for_metrics
-                .metrics
-                .render(now_ms, &view)
-                .map_err(|error| error.to_string())
-        }),
-        status: Box::new(move || status(&for_status, &status_state)),
-        explain: Box::new(move |client, body, headers| {
-            match explain::explain(&for_explain, client, body, headers, Instant::now()) {
-                // Structs of strings and numbers always serialise.
-                Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
-                Err(refused) => Err((refused.status, refused.body)),
-            }
-        }),
-        token,
-    }
-}
-
-fn full_view(gateway: &Gateway, state: &ProcessState, now_ms: i64) -> FleetView {
-    let reload = state.config_status();
-    FleetView {
-        config_generation: reload.generation,
-        config_reload_failed: reload.last_error.is_some(),
-        log_lines_dropped: state.log.as_ref().map_or(0, |log| log.dropped_lines()),
-        ..view::fleet_view(gateway, Instant::now(), now_ms)
-    }
-}
-
-fn status(gateway: &Gateway, state: &ProcessState) -> Status {
-    let view = view::fleet_view(gateway, Instant::now(), clock::now_ms());
-    let is_draining = state.is_draining.load(Ordering::Acquire);
-    Status {
-        ready: !is_draining,
-        draining: is_draining,
-        version: env!("CARGO_PKG_VERSION"),
-        requests_running: gateway.activity.running(),
-        config: state.config_status(),
-        pools: view
-            .pools
-            .into_iter()
-            .map(|pool| PoolStatus {
-                name: pool.pool.to_string(),
-                deployments: pool.deployments,
-                usable: pool.usable,
-            })
-            .collect(),
-        deployments: view
-            .deployments
-            .into_iter()
-            .map(|deployment| DeploymentStatus {
-                name: deployment.deployment.to_string(),
-                in_flight: deployment.in_flight,
-                breaker: deployment.breaker.into(),
-                alarm: deployment.alarm.map(AlarmStatus::from),
-                limit_tokens_per_minute: deployment.limit_tokens_per_minute,
-                limit_used: deployment.limit_used,
-                cache_life_s: deployment.cache_life_s,
-                cooling_until_ms: deployment.cooling_until_ms,
-                last_success_at_ms: deployment.last_success_at_ms,
-                deletion_at_ms: deployment.deletion_at_ms,
-            })
-            .collect(),
-    }
-}
-
-impl ProcessState {
-    fn config_status(&self) -> ConfigStatus {
-        match self.reload.load_full() {
-            Some(status) => {
-                let status = status.load();
-                ConfigStatus {
-                    generation: status.generation,
-                    loaded_at_ms: status.loaded_at_ms,
-                    last_error: status.last_error.clone(),
-                }
-            }
-            None => ConfigStatus {
-                generation: 1,
-                loaded_at_ms: self.started_at_ms,
-                last_error: None,
-            },
-        }
-    }
 }

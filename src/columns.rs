@@ -1,4 +1,4 @@
-//! Columns of text for people: no lines, no colour, so that they read the same in a terminal, a file and a log.
+//! Columns of text, and amounts of money in them, for people: no lines, no colour, so that they read the same in a terminal, a file and a log.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -20,6 +20,25 @@ pub fn columns(header: &[&str], left: usize, rows: Vec<Vec<String>>) -> String {
     lines.join("\n")
 }
 
+/// An amount with cents, or with as many decimals as three digits that count need: a short trace costs less than a cent.
+pub fn usd(amount: f64) -> String {
+    format!("{amount:.*}", decimals(amount))
+}
+
+/// The same with its sign.
+pub fn signed_usd(amount: f64) -> String {
+    format!("{amount:+.*}", decimals(amount))
+}
+
+fn decimals(amount: f64) -> usize {
+    /// A millionth of a dollar is the price of a token.
+    const DECIMALS_MAX: f64 = 8.0;
+    if amount == 0.0 {
+        return 2;
+    }
+    (2.0 - amount.abs().log10().floor()).clamp(2.0, DECIMALS_MAX) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +52,12 @@ mod tests {
             columns(&[], 2, vec![row("a", "7"), row("longer", "")]),
             "a       7\nlonger"
         );
+    }
+
+    #[test]
+    fn small_amounts_are_not_nothing() {
+        let shown = [0.0, 0.000_036_1, 0.012_34, 2.56, 1_234.567].map(usd);
+        assert_eq!(shown, ["0.00", "0.0000361", "0.0123", "2.56", "1234.57"]);
+        assert_eq!([0.000_5, -2.56].map(signed_usd), ["+0.000500", "-2.56"]);
     }
 }

@@ -17,18 +17,16 @@ missed, with 2 when the measurement itself is not valid: a request failed or was
 import argparse
 import contextlib
 import json
-import math
-import os
 import pathlib
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from programs import Invalid, Server, end, free_port, quantile, say, table, tail  # noqa: E402
 
 POLICIES = ("nested", "round_robin")
 # Parts of the load that each gateway gets. Unequal, since two that take turns in step would be no two.
@@ -58,45 +56,6 @@ TRACE_KEY = (
 SHARE_RATIO_MIN = 1.5
 FIRST_TOKEN_RATIO_MAX = 1.0
 PREDICTION_POINTS_MAX = 3.0
-
-
-class Invalid(Exception):
-    """The measurement says nothing."""
-
-
-class Server:
-    """A program that runs until it is stopped."""
-
-    def __init__(self, name, command, directory, env=None, stdout=None):
-        self.name = name
-        self.log = directory / f"{name}.log"
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                list(map(str, command)), stdout=stdout or log, stderr=log, env={**os.environ, **(env or {})}
-            )
-
-    def wait_ready(self, url):
-        """Waits until this URL is answered with 200."""
-        problem = None
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise Invalid(f"{self.name} exited with {self.process.returncode}:\n{tail(self.log)}")
-            try:
-                fetch(url)
-                return
-            except OSError as error:
-                problem = error
-            time.sleep(0.05)
-        raise Invalid(f"{self.name} does not get ready: {problem}\n{tail(self.log)}")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Live:
@@ -305,11 +264,6 @@ def figures(answers):
     }
 
 
-def quantile(ordered, part):
-    """The smallest value that at least this part of all is not above."""
-    return ordered[max(0, math.ceil(part * len(ordered)) - 1)]
-
-
 def bounds_of(results):
     """(What, its value, the bound, whether it holds, how it is written)."""
     nested, turns = results["nested"], results["round_robin"]
@@ -351,41 +305,6 @@ def report(results, bounds):
         for what, value, limit, met, shown in bounds
     ]
     return table(head, rows) + [""] + table(["bound", "is", "must be", ""], cells)
-
-
-def table(head, rows):
-    """Aligned lines: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = []
-    for first, *rest in [head, *rows]:
-        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def fetch(url, timeout=5):
-    with urllib.request.urlopen(url, timeout=timeout) as answer:
-        return answer.read()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def end(process):
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-
-
-def tail(path):
-    return "\n".join(path.read_text(errors="replace").splitlines()[-10:])
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def parse():

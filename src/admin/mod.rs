@@ -3,6 +3,7 @@
 //! Served by axum, on hyper's HTTP/1.1, on the process's runtime, apart from the traffic: a flood of requests cannot take its port. Reads published
 //! snapshots only. None of the health endpoints ever calls a model: a probe that costs tokens has ruined people.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use crate::openai::{bearer, error};
 use crate::telemetry::events::process::AdminAcceptFailed;
 use crate::telemetry::metrics;
 
+pub mod drains;
+
 /// Longest time for a request's head to arrive, the idle time before it included: otherwise whoever reaches the port could hold
 /// connections for ever without a token.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(90);
@@ -44,12 +47,25 @@ pub struct Sources {
     pub status: Box<dyn Fn() -> Status + Send + Sync>,
     /// What would become of a chat body, by its bytes and headers: JSON, or a status with an error body.
     pub explain: Box<Explain>,
+    /// Takes deployments out and puts them back.
+    pub drains: Box<drains::ChangeDrains>,
     /// Asked of everything but the health endpoints.
     pub token: Option<Secret>,
 }
 
 /// Explains a chat body of a client, by its name.
 pub type Explain = dyn Fn(&str, &[u8], &HeaderMap) -> Result<Vec<u8>, (u16, Bytes)> + Send + Sync;
+
+/// What of the listener has stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing.
+    No,
+    /// It accepts no connections; answers on those that are open say that they end.
+    Accepting,
+    /// It answers what it has begun to answer, and no more.
+    Serving,
+}
 
 /// The gateway's state, as `/readyz` and `/status` tell it.
 #[derive(Debug, Clone, Serialize)]
@@ -75,7 +91,9 @@ pub struct Status {
 pub struct ConfigStatus {
     /// Counts configurations put to use, the first one included.
     pub generation: u64,
-    /// When it was loaded, in milliseconds since the Unix epoch.
+    /// When it was loaded (RFC 3339).
+    pub loaded_at: String,
+    /// The same in milliseconds since the Unix epoch.
     pub loaded_at_ms: i64,
     /// Why the file as it is now is not in use.
     pub last_error: Option<String>,
@@ -90,6 +108,10 @@ pub struct PoolStatus {
     pub deployments: u64,
     /// How many of them may be used now.
     pub usable: u64,
+    /// Its regions.
+    pub regions: Vec<String>,
+    /// By each of its regions: tokens a minute that the others take, by the pool's present tokens a minute. Empty where that is not known.
+    pub headroom: BTreeMap<String, f64>,
 }
 
 /// A deployment.
@@ -97,6 +119,8 @@ pub struct PoolStatus {
 pub struct DeploymentStatus {
     /// `resource/name`.
     pub name: String,
+    /// Where it is.
+    pub region: String,
     /// Attempts running at it.
     pub in_flight: u64,
     /// Its circuit breaker.
@@ -109,12 +133,35 @@ pub struct DeploymentStatus {
     pub limit_used: Option<f64>,
     /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not to cache.
     pub cache_life_s: f64,
-    /// Until when it rests after a 429, in milliseconds since the Unix epoch.
+    /// Until when it rests after a 429 (RFC 3339).
+    pub cooling_until: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
-    /// When it last answered with success, in milliseconds since the Unix epoch.
+    /// Whether an operator has taken it out.
+    pub drained: bool,
+    /// Until when, in milliseconds since the Unix epoch; none where it is not, and until it is put back.
+    pub drained_until_ms: Option<i64>,
+    /// When it last answered with success (RFC 3339).
+    pub last_success_at: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
     pub last_success_at_ms: Option<i64>,
-    /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
+    /// When Azure may delete it for inactivity (RFC 3339).
+    pub deletion_at: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+    /// The last attempt that was held against it, by this process.
+    pub last_failure: Option<FailureStatus>,
+}
+
+/// An attempt that was held against its deployment. Nothing that the upstream wrote is told: it may quote a prompt.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailureStatus {
+    /// When it ended (RFC 3339).
+    pub at: String,
+    /// How, in the words of the log and of `emberway_attempts_total`.
+    pub outcome: &'static str,
+    /// The HTTP status of the answer, if there was one.
+    pub status: Option<u16>,
 }
 
 /// What somebody must mend.
@@ -138,16 +185,17 @@ impl From<Alarm> for AlarmStatus {
     }
 }
 
-/// Serves until `stop` becomes true, and then until running requests have their answers.
-pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut stop: watch::Receiver<bool>) {
-    let service = TowerToHyperService::new(router(sources));
+/// Accepts connections until `stop` says otherwise, serves them until it says so of that, and then until running requests have their
+/// answers.
+pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut stop: watch::Receiver<Stop>) {
+    let service = TowerToHyperService::new(router(sources, stop.clone()));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     let connections = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             // An error means that the sender is gone, which is the end as well.
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stop| *stop != Stop::No) => break,
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -166,11 +214,13 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
             }
         });
     }
+    drop(listener);
+    let _ = stop.wait_for(|stop| *stop == Stop::Serving).await;
     connections.shutdown().await;
 }
 
 /// The endpoints. The second spellings are those that probes for `LiteLLM` use.
-fn router(sources: Arc<Sources>) -> axum::Router {
+fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
     let guarded = axum::Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status))
@@ -178,6 +228,7 @@ fn router(sources: Arc<Sources>) -> axum::Router {
             "/admin/explain",
             post(explain).layer(DefaultBodyLimit::max(EXPLAINED_BYTES_MAX)),
         )
+        .route("/admin/drains", drains::route())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&sources), ask_token));
     axum::Router::new()
         .route("/livez", get(alive))
@@ -189,7 +240,18 @@ fn router(sources: Arc<Sources>) -> axum::Router {
         .route("/health", get(ready))
         .merge(guarded)
         .fallback(not_served)
+        .layer(middleware::from_fn_with_state(stop, tell_the_end))
         .with_state(sources)
+}
+
+/// Says where an answer is its connection's last: whoever asks again is to ask the process that accepts.
+async fn tell_the_end(State(stop): State<watch::Receiver<Stop>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if *stop.borrow() != Stop::No {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 async fn alive() -> &'static str {
@@ -279,7 +341,7 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
 }
 
 async fn not_served() -> Response {
-    let message = "not served here; served are: GET /livez, /readyz, /healthz, /metrics, /status, POST /admin/explain";
+    let message = "not served here; served are: GET /livez, /readyz, /healthz, /metrics, /status, POST /admin/explain, GET, POST and DELETE /admin/drains";
     refusal(StatusCode::NOT_FOUND, message, "not_served")
 }
 
@@ -325,6 +387,7 @@ mod tests {
             metrics: Box::new(|| Ok(String::new())),
             status: Box::new(|| panic!("nobody asks for it")),
             explain: Box::new(|_, _, _| panic!("nobody asks for it")),
+            drains: Box::new(|_| panic!("nobody asks for it")),
             token: None,
         })
     }
@@ -333,7 +396,7 @@ mod tests {
     async fn a_head_that_does_not_end_is_given_up() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (_stop, stopped) = watch::channel(false);
+        let (_stop, stopped) = watch::channel(Stop::No);
         tokio::spawn(serve(listener, sources(), stopped));
         for begun in ["", "GET /livez HTTP/1.1\r\nx: "] {
             let mut client = tokio::net::TcpStream::connect(address).await.expect("a connection");

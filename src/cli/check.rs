@@ -1,7 +1,7 @@
 //! `emberway check`: compiles a configuration file and prints every mistake in it, or what it amounts to.
 //!
-//! It resolves references too, so a variable that is missing here is missing for `emberway run` as well. It
-//! connects to nothing.
+//! It resolves references too, so a variable that is missing here is missing for `emberway run` as well, and so is a folder for the trace. It
+//! connects to nothing and writes nothing.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::cli::output;
+use crate::columns::columns;
 use crate::config;
-use crate::config::checked::Checked;
+use crate::config::checked::{Checked, TraceSettings};
 use crate::config::errors::{self, ConfigErrors, Problem};
-use crate::core::topology::{Member, Route, Snapshot};
+use crate::core::topology::{Member, Pool, Price, Route, Snapshot};
 
 /// Flags of `emberway check`.
 #[derive(Debug, clap::Args)]
@@ -29,12 +31,15 @@ pub struct CheckArgs {
 }
 
 /// What the check found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Outcome {
     ok: bool,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Gateways that are taken to share the traffic.
+    replicas: u32,
     routes: Vec<RouteSummary>,
+    pools: Vec<PoolSummary>,
 }
 
 /// A route as it will be used.
@@ -43,6 +48,14 @@ struct RouteSummary {
     name: String,
     aliases: Vec<String>,
     pool: String,
+    policy: &'static str,
+    tiers: Vec<Vec<MemberSummary>>,
+}
+
+/// A pool as its routes will use it.
+#[derive(Debug, Serialize)]
+struct PoolSummary {
+    name: String,
     tiers: Vec<Vec<MemberSummary>>,
 }
 
@@ -54,6 +67,10 @@ struct MemberSummary {
     sku: &'static str,
     /// Share of the tier's traffic, in percent.
     share: f64,
+    /// Its limit until its answers tell it; none where the configuration does not say enough.
+    tokens_per_minute: Option<f64>,
+    /// Which prices are configured: `input`, `cached_input`, `output`, `hour`.
+    prices: Vec<&'static str>,
 }
 
 /// Checks the file and prints the outcome: a summary or JSON on stdout, mistakes and warnings on stderr.
@@ -81,21 +98,47 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
 
 fn accepted(checked: Checked) -> Outcome {
     let snapshot = &checked.runtime.snapshot;
+    let errors: Vec<_> = trace_folder(checked.install.trace.as_ref()).into_iter().collect();
     Outcome {
-        ok: true,
-        errors: Vec::new(),
+        ok: errors.is_empty(),
+        errors,
         warnings: checked.warnings,
+        replicas: snapshot.replicas,
         routes: snapshot.routes.iter().map(|route| summary(snapshot, route)).collect(),
+        pools: snapshot.pools.iter().map(|pool| pool_summary(snapshot, pool)).collect(),
     }
 }
 
 fn rejected(errors: ConfigErrors) -> Outcome {
     Outcome {
-        ok: false,
         errors: errors.problems,
-        warnings: Vec::new(),
-        routes: Vec::new(),
+        ..Outcome::default()
     }
+}
+
+/// What would keep `emberway run` from writing its trace. Asks the system and writes nothing.
+fn trace_folder(trace: Option<&TraceSettings>) -> Option<Problem> {
+    let path = &trace?.path;
+    let folder = path
+        .parent()
+        .filter(|folder| *folder != Path::new(""))
+        .unwrap_or(Path::new("."));
+    let (what, wrong) = if !folder.is_dir() {
+        (folder, "is no folder here")
+    } else if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        (folder, "is a folder that this user may not write to")
+    } else if path.is_dir() || path.exists() && access(path, Access::WRITE_OK).is_err() {
+        (path.as_path(), "is no file that this user may write to")
+    } else {
+        return None;
+    };
+    Some(Problem {
+        field: "trace.path".to_owned(),
+        line: 0,
+        column: 0,
+        message: format!("`{}` {wrong}", what.display()),
+        hint: Some("make the folder, and check as the user that runs the gateway".to_owned()),
+    })
 }
 
 fn summary(snapshot: &Snapshot, route: &Route) -> RouteSummary {
@@ -104,6 +147,14 @@ fn summary(snapshot: &Snapshot, route: &Route) -> RouteSummary {
         name: route.id.to_string(),
         aliases: route.aliases.clone(),
         pool: pool.id.to_string(),
+        policy: route.policy.into(),
+        tiers: pool.tiers.iter().map(|tier| tier_summary(snapshot, tier)).collect(),
+    }
+}
+
+fn pool_summary(snapshot: &Snapshot, pool: &Pool) -> PoolSummary {
+    PoolSummary {
+        name: pool.id.to_string(),
         tiers: pool.tiers.iter().map(|tier| tier_summary(snapshot, tier)).collect(),
     }
 }
@@ -118,8 +169,29 @@ fn tier_summary(snapshot: &Snapshot, tier: &[Member]) -> Vec<MemberSummary> {
                 region: snapshot.resources[deployment.resource.0].region.to_string(),
                 sku: deployment.sku.as_str(),
                 share: (1_000.0 * member.weight / total).round() / 10.0,
+                tokens_per_minute: deployment.tokens_per_minute(),
+                prices: deployment.price.as_ref().map(priced).unwrap_or_default(),
             }
         })
+        .collect()
+}
+
+/// The prices that are known, by their names in the file.
+fn priced(price: &Price) -> Vec<&'static str> {
+    let Price {
+        input,
+        cached_input,
+        output,
+        hour,
+    } = price;
+    let all = [
+        ("input", input),
+        ("cached_input", cached_input),
+        ("output", output),
+        ("hour", hour),
+    ];
+    all.into_iter()
+        .filter_map(|(name, price)| price.map(|_| name))
         .collect()
 }
 
@@ -128,7 +200,7 @@ fn print(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
         .write_all(complaints_text(file, outcome)?.as_bytes())
         .context("cannot write to stderr")?;
     if outcome.ok {
-        let text = format!("{}: OK\n{}", file.display(), routes_text(&outcome.routes)?);
+        let text = format!("{}: OK\n{}", file.display(), fleet_text(outcome));
         std::io::stdout()
             .write_all(text.as_bytes())
             .context("cannot write to stdout")?;
@@ -155,38 +227,53 @@ fn complaints_text(file: &Path, outcome: &Outcome) -> Result<String, std::fmt::E
     Ok(text)
 }
 
-/// Each route with its tiers in the order in which they are used.
-fn routes_text(routes: &[RouteSummary]) -> Result<String, std::fmt::Error> {
-    let members = || routes.iter().flat_map(|route| route.tiers.iter().flatten());
-    let widest = |length: fn(&MemberSummary) -> usize| members().map(length).max().unwrap_or(0);
-    let (name, region, sku) = (
-        widest(|member| member.deployment.len()),
-        widest(|member| member.region.len()),
-        widest(|member| member.sku.len()),
-    );
-    let mut text = String::new();
-    for route in routes {
+/// Each route with its pool and policy, then each pool with its tiers in the order in which they are used.
+fn fleet_text(outcome: &Outcome) -> String {
+    let routes = outcome.routes.iter().map(|route| {
         let models: Vec<&str> = std::iter::once(&route.name)
             .chain(&route.aliases)
             .map(String::as_str)
             .collect();
-        writeln!(text, "\n{} → pool {}", models.join(", "), route.pool)?;
-        for (position, tier) in route.tiers.iter().enumerate() {
-            for (index, member) in tier.iter().enumerate() {
-                let label = if index == 0 {
-                    format!("tier {}", position + 1)
-                } else {
-                    String::new()
-                };
-                writeln!(
-                    text,
-                    "  {label:<8}{:<name$}  {:<region$}  {:<sku$}  {:>5} %",
-                    member.deployment, member.region, member.sku, member.share
-                )?;
-            }
-        }
-    }
-    Ok(text)
+        vec![models.join(", "), route.pool.clone(), route.policy.to_owned()]
+    });
+    let routes = columns(&["route", "pool", "policy"], 3, routes.collect());
+    let pools = outcome.pools.iter().flat_map(|pool| {
+        let tiers = pool.tiers.iter().zip(1..);
+        tiers.flat_map(move |(tier, number)| tier.iter().map(move |member| member_row(&pool.name, number, member)))
+    });
+    let header = [
+        "pool",
+        "tier",
+        "deployment",
+        "region",
+        "sku",
+        "prices",
+        "share",
+        "tokens a minute",
+    ];
+    let pools = columns(&header, 6, pools.collect());
+    let replicas = outcome.replicas;
+    format!("replicas: {replicas}\n\n{routes}\n\n{pools}\n")
+}
+
+fn member_row(pool: &str, tier: usize, member: &MemberSummary) -> Vec<String> {
+    let prices = match member.prices.as_slice() {
+        [] => "none".to_owned(),
+        [_, _, _, _] => "all".to_owned(),
+        some => some.join(", "),
+    };
+    vec![
+        pool.to_owned(),
+        tier.to_string(),
+        member.deployment.clone(),
+        member.region.clone(),
+        member.sku.to_owned(),
+        prices,
+        format!("{} %", member.share),
+        member
+            .tokens_per_minute
+            .map_or_else(|| "not known".to_owned(), |limit| format!("{limit:.0}")),
+    ]
 }
 
 #[cfg(test)]
@@ -214,19 +301,20 @@ mod tests {
     #[test]
     fn the_summary_shows_tiers_in_the_order_of_their_use() {
         let outcome = outcome(str::to_owned);
-        assert_eq!(
-            routes_text(&outcome.routes).expect("writes"),
-            "
-support-bot, gpt-4.1-mini-support → pool support
-  tier 1  sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged    100 %
-  tier 2  sim-eastus2/support            eastus2         Standard               50 %
-          sim-northcentralus/support     northcentralus  Standard               50 %
+        insta::assert_snapshot!(fleet_text(&outcome), @r"
+        replicas: 1
 
-summary → pool summary
-  tier 1  sim-swedencentral/summary      swedencentral   Standard               50 %
-          sim-eastus2/summary            eastus2         Standard               50 %
-"
-        );
+        route                              pool     policy
+        support-bot, gpt-4.1-mini-support  support  nested
+        summary                            summary  nested
+
+        pool     tier  deployment                     region          sku                 prices  share  tokens a minute
+        support  1     sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged  all     100 %        not known
+        support  2     sim-eastus2/support            eastus2         Standard            all      50 %           500000
+        support  2     sim-northcentralus/support     northcentralus  Standard            all      50 %           500000
+        summary  1     sim-swedencentral/summary      swedencentral   Standard            all      50 %           250000
+        summary  1     sim-eastus2/summary            eastus2         Standard            all      50 %           250000
+        ");
         assert_eq!(complaints_text(Path::new("demo.yaml"), &outcome).expect("writes"), "");
     }
 
@@ -252,9 +340,52 @@ summary → pool summary
     }
 
     #[test]
+    fn a_trace_needs_a_folder() {
+        let directory = tempfile::tempdir().expect("directory");
+        let with_trace = |path: &Path| outcome(|demo| format!("{demo}\ntrace: {{ path: '{}' }}\n", path.display()));
+        assert!(with_trace(&directory.path().join("t.jsonl")).ok);
+        assert!(with_trace(Path::new("t.jsonl")).ok, "in the working directory");
+        assert_eq!(
+            std::fs::read_dir(directory.path()).expect("reads").count(),
+            0,
+            "nothing was written"
+        );
+        let missing = with_trace(&directory.path().join("no").join("t.jsonl"));
+        assert!(!missing.ok);
+        let folder = directory.path().join("no");
+        assert_eq!(
+            complaints_text(Path::new("demo.yaml"), &missing).expect("writes"),
+            format!(
+                "demo.yaml: trace.path: `{}` is no folder here\n  hint: make the folder, and check as the user that runs the \
+                 gateway\ndemo.yaml: 1 error\n",
+                folder.display()
+            )
+        );
+        let taken = with_trace(directory.path());
+        assert!(
+            taken.errors[0]
+                .message
+                .ends_with("is no file that this user may write to")
+        );
+    }
+
+    #[test]
     fn json_has_the_same_facts() {
         let accepted = serde_json::to_value(outcome(str::to_owned)).expect("serialises");
         assert_eq!(accepted["routes"][0]["tiers"][1][0]["share"], 50.0);
+        let summary = &accepted["pools"][1]["tiers"][0][0];
+        assert_eq!(
+            (
+                &accepted["routes"][0]["policy"],
+                &accepted["replicas"],
+                &summary["tokens_per_minute"]
+            ),
+            (&"nested".into(), &1.into(), &250_000.0.into())
+        );
+        assert_eq!(
+            summary["prices"],
+            serde_json::json!(["input", "cached_input", "output", "hour"])
+        );
         let rejected = outcome(|demo| demo.replace("    pool: support\n", "    pool: suport\n"));
         let rejected = serde_json::to_value(rejected).expect("serialises");
         assert_eq!(

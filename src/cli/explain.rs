@@ -3,14 +3,16 @@
 use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
+use http::HeaderValue;
+use reqwest::Method;
 
+use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
 use crate::columns::columns;
-use crate::openai::error;
 use crate::proxy::explain::Explanation;
+use crate::proxy::prompt::{AFFINITY_HEADER, SESSION_HEADERS};
 
 /// Flags of `emberway explain`.
 #[derive(Debug, clap::Args)]
@@ -18,22 +20,27 @@ pub struct ExplainArgs {
     /// A chat completion's body as JSON; `-` reads it from standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The client whose body it is: names of sessions, and a `prompt_cache_key` of its own, count within it.
+    /// The client whose body it is, as configured: names of sessions, and a `prompt_cache_key` of its own, count within it.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     client: String,
-    /// The gateway's admin listener.
-    #[arg(long, env = "EMBERWAY_ADMIN_URL", default_value = "http://127.0.0.1:9090")]
-    url: reqwest::Url,
-    /// The admin token, if one is configured.
-    #[arg(long, env = "EMBERWAY_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    /// The session that the client names (`x-session-id`); it needs `--client` to mean what it means to that client.
+    #[arg(long, value_name = "NAME", value_parser = session)]
+    session: Option<HeaderValue>,
+    /// As if the client asked to be placed by load alone (`x-emberway-affinity: off`).
+    #[arg(long)]
+    no_affinity: bool,
+    #[command(flatten)]
+    operator: OperatorArgs,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Longest wait for the answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A session's name, as a header can carry it.
+fn session(name: &str) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(name).ok().filter(|value| !value.is_empty());
+    value.ok_or_else(|| "a name that fits into a header: printable, not empty".to_owned())
+}
 
 /// Asks and prints.
 ///
@@ -41,7 +48,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When the file cannot be read, the gateway cannot be reached, or it refuses the body.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let body = read(&args.file)?;
-    let text = output::runtime()?.block_on(ask(args, body))?;
+    let operator = Operator::new(&args.operator)?;
+    let client = [("client", args.client.as_str())];
+    let mut request = operator.request(Method::POST, "/admin/explain", &client)?.body(body);
+    if let Some(session) = &args.session {
+        let [header, ..] = SESSION_HEADERS;
+        request = request.header(header, session);
+    }
+    if args.no_affinity {
+        request = request.header(AFFINITY_HEADER, "off");
+    }
+    let text = output::runtime()?.block_on(operator.answer(request))?;
     let explanation: Explanation = serde_json::from_str(&text).context("the gateway's answer is not understood")?;
     let mut stdout = io::stdout().lock();
     if args.json {
@@ -64,44 +81,34 @@ fn read(file: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("cannot read `{}`", file.display()))
 }
 
-async fn ask(args: &ExplainArgs, body: Vec<u8>) -> anyhow::Result<String> {
-    // Whoever came first decides the process's provider; the build has only this one.
-    let _already_set = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .context("cannot set up the HTTP client")?;
-    let mut url = args.url.join("/admin/explain").context("`--url` has no host")?;
-    url.query_pairs_mut().append_pair("client", &args.client);
-    let mut request = client.post(url.clone()).body(body);
-    if let Some(token) = &args.token {
-        request = request.bearer_auth(token);
-    }
-    let answer = request
-        .send()
-        .await
-        .context("no answer from the gateway's admin listener")?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    if status.is_success() {
-        return Ok(text);
-    }
-    let message = error::read(text.as_bytes()).message.unwrap_or(text);
-    anyhow::bail!("`{url}` answered {status}: {message}")
-}
-
 /// The plan for people.
 fn shown(explanation: &Explanation) -> String {
     let mut text = columns(&[], 2, facts(explanation));
     text.push_str("\n\n");
     text.push_str(&candidates(explanation));
-    for member in &explanation.left_out {
+    let ejected = explanation.candidates.iter().filter_map(|candidate| {
+        let (name, share) = (&candidate.deployment, 100.0 * candidate.share_of_plans);
+        let Some(after) = candidate.probed_in_s else {
+            let text = format!("{name} recovers: {share:.0} % of plans count on it by now, to the others it is a last resort");
+            return (share < 100.0).then_some(text);
+        };
+        Some(if candidate.breaker == "open" {
+            format!("{name} is ejected, so it is tried last: its breaker is open, and a request may probe it in {after:.1} s")
+        } else {
+            format!("{name} is ejected, so it is tried last: a request probes it now, and another may in {after:.1} s at the latest")
+        })
+    });
+    let left_out = explanation.left_out.iter().map(|member| {
+        let (name, why, tier) = (&member.deployment, &member.why, member.tier);
+        let how_long = match (member.for_s, &member.until) {
+            (Some(for_s), Some(until)) => format!("for {for_s:.1} s more, until {until}"),
+            _ => "until it is put back".to_owned(),
+        };
+        format!("{name} (tier {tier}) is left out: {why} {how_long}")
+    });
+    for line in ejected.chain(left_out) {
         text.push('\n');
-        text.push_str(&member.deployment);
-        text.push_str(" is left out: ");
-        text.push_str(&member.why);
+        text.push_str(&line);
     }
     text
 }
@@ -162,6 +169,7 @@ fn candidates(explanation: &Explanation) -> String {
             format!("{}", rank + 1),
             candidate.deployment.clone(),
             candidate.region.clone(),
+            candidate.tier.to_string(),
             candidate.reason.clone(),
             candidate.expected_tokens.to_string(),
             number(candidate.limit),
@@ -173,11 +181,12 @@ fn candidates(explanation: &Explanation) -> String {
         "",
         "deployment",
         "region",
+        "tier",
         "reason",
         "cached",
         "limit",
         "room",
         "in flight",
     ];
-    columns(&header, 4, rows.collect())
+    columns(&header, 5, rows.collect())
 }

@@ -6,9 +6,12 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub mod check;
 pub mod demo;
+pub mod drain;
+pub mod drill;
 pub mod explain;
 pub mod healthcheck;
 pub mod load;
+pub mod operator;
 pub mod output;
 pub mod replay;
 pub mod run;
@@ -45,6 +48,10 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Ask a running gateway where a chat body would go, and why; nothing is sent there.
     Explain(explain::ExplainArgs),
+    /// Take deployments of a running gateway out of use, and put them back.
+    Drain(drain::DrainArgs),
+    /// Take a region out for real, watch what becomes of the traffic, and put it back.
+    Drill(drill::DrillArgs),
     /// Run the Azure OpenAI simulator.
     Simulate(simulate::SimulateArgs),
     /// Send load to an endpoint and print what came back.
@@ -70,6 +77,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Healthcheck(args) => healthcheck::run(args),
         Command::Explain(args) => explain::run(&args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Drill(args) => drill::run(&args),
         Command::Simulate(args) => simulate::run(args),
         Command::Load(args) => load::run(*args),
         Command::Replay(args) => replay::run(&args),

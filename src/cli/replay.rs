@@ -12,8 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use strum::VariantArray as _;
 
 use crate::replay::matrix::{Finished, Matrix, Run};
+use crate::replay::money::{self, Prices};
 use crate::replay::policy::PolicyName;
-use crate::replay::report::Prices;
+use crate::replay::report::Row;
 use crate::replay::trace::Trace;
 use crate::replay::world::{CacheKeys, Outage, Provider, Setting};
 use crate::replay::{plot, report, trace};
@@ -36,9 +37,10 @@ pub struct ReplayArgs {
     /// Each deployment's tokens a minute, as a multiple of its fair share of the trace's; `none` for no limit.
     #[arg(long, value_name = "FACTOR", value_delimiter = ',', default_value = "2", value_parser = factor)]
     limit_factor: Vec<Factor>,
-    /// What a deployment is: one cache, or machines chosen by a hash of the prompt's beginning.
-    #[arg(long, default_value = "engine", value_parser = ["engine", "hosted"])]
-    provider: String,
+    /// What a deployment is: one cache, or machines chosen by a hash of the prompt's beginning [default: hosted for a trace that
+    /// tells cached tokens, since a hosted fleet wrote it, else engine].
+    #[arg(long, value_parser = ["engine", "hosted"])]
+    provider: Option<String>,
     /// Machines of a hosted deployment.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "32")]
     machines: Vec<u32>,
@@ -66,12 +68,18 @@ pub struct ReplayArgs {
     /// Play this route's requests only, of a trace that tells routes.
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
-    /// USD for a million prompt tokens that are not cached: what a run saves against a trace that tells what was cached.
+    /// USD for a million prompt tokens that are not cached: what a run costs, and what it saves against a trace that tells what was cached.
     #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_cached")]
     price_input: Option<f64>,
-    /// USD for a million that are cached.
+    /// USD for a million that are cached; not more than `--price-input`.
     #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_input")]
     price_cached: Option<f64>,
+    /// USD for a million completion tokens [default: 0].
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_input")]
+    price_output: Option<f64>,
+    /// USD for an hour of a deployment's existence: what `actual+2` costs more [default: 0].
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_input")]
+    price_hour: Option<f64>,
     /// Which replica gets which request, and ties.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -181,8 +189,17 @@ where
 }
 
 impl ReplayArgs {
-    fn providers(&self) -> Vec<Provider> {
-        if self.provider == "engine" {
+    /// Whether a trace's deployments are hosted. What is compared with a real fleet has to be played like one: one cache that keeps short
+    /// beginnings too would flatter every policy.
+    fn is_hosted(&self, trace: &Trace) -> bool {
+        match self.provider.as_deref() {
+            Some(named) => named == "hosted",
+            None => trace.actual.requests > 0,
+        }
+    }
+
+    fn providers(&self, trace: &Trace) -> Vec<Provider> {
+        if !self.is_hosted(trace) {
             return vec![Provider::Engine];
         }
         let hosted = |machines: u32| {
@@ -202,12 +219,12 @@ impl ReplayArgs {
             .iter()
             .map(|count| count.of(trace))
             .collect::<Result<_, _>>()?;
-        let keys: &[CacheKeys] = if self.provider == "engine" {
-            &[CacheKeys::Off]
-        } else {
+        let keys: &[CacheKeys] = if self.is_hosted(trace) {
             &self.cache_key
+        } else {
+            &[CacheKeys::Off]
         };
-        for provider in self.providers() {
+        for provider in self.providers(trace) {
             for &deployments in &counts {
                 for &Factor(limit_factor) in &self.limit_factor {
                     for &replicas in &self.replicas {
@@ -232,14 +249,49 @@ impl ReplayArgs {
         Ok(settings)
     }
 
+    fn prices(&self) -> anyhow::Result<Option<Prices>> {
+        let Some((input, cached)) = self.price_input.zip(self.price_cached) else {
+            return Ok(None);
+        };
+        anyhow::ensure!(
+            cached <= input,
+            "`--price-cached {cached}` is more than `--price-input {input}`; what is found cached costs less, or the same"
+        );
+        Ok(Some(Prices {
+            input,
+            cached,
+            output: self.price_output.unwrap_or(0.0),
+            hour: self.price_hour.unwrap_or(0.0),
+        }))
+    }
+
+    /// Which provider was taken for each trace and why, where no flag says it.
+    fn provider_notes(&self, matrix: &Matrix) -> Vec<String> {
+        if self.provider.is_some() {
+            return Vec::new();
+        }
+        let mut notes: Vec<String> = Vec::new();
+        for run in &matrix.runs {
+            let name = &run.trace.name;
+            let note = if self.is_hosted(&run.trace) {
+                format!("{name} is played with `--provider hosted`, since it tells the cached tokens of a real fleet")
+            } else {
+                format!(
+                    "{name} is played with `--provider engine`, since it does not tell what a real fleet found cached"
+                )
+            };
+            if notes.last() != Some(&note) {
+                notes.push(note);
+            }
+        }
+        notes
+    }
+
     /// Every policy in every setting with every trace.
     fn matrix(&self) -> anyhow::Result<Matrix> {
         let mut matrix = Matrix {
             runs: Vec::new(),
-            prices: self
-                .price_input
-                .zip(self.price_cached)
-                .map(|(input, cached)| Prices { input, cached }),
+            prices: self.prices()?,
         };
         for path in &self.traces {
             let trace = Arc::new(trace::read(path, self.block_tokens, self.route.as_deref())?);
@@ -263,11 +315,16 @@ impl ReplayArgs {
 /// When a trace cannot be read, or table or pictures cannot be written.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let matrix = args.matrix()?;
+    let notes = args.provider_notes(&matrix);
     let bar = progress_bar(matrix.runs.len(), args.no_progress)?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runs = matrix.play(args.threads.map_or(cores, NonZeroUsize::get), || bar.inc(1));
     bar.finish_and_clear();
-    print(&runs, args.json)?;
+    if args.json {
+        print_json(&runs)?;
+    } else {
+        print(&runs, &notes)?;
+    }
     if let Some(folder) = &args.plot {
         plot::draw(&runs, folder)?;
     }
@@ -285,102 +342,51 @@ fn progress_bar(runs: usize, quiet: bool) -> anyhow::Result<ProgressBar> {
     Ok(ProgressBar::new(runs as u64).with_style(style))
 }
 
-fn print(runs: &[Finished], json: bool) -> anyhow::Result<()> {
+fn print_json(runs: &[Finished]) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    if json {
-        for run in runs {
-            serde_json::to_writer(&mut stdout, &run.row).map_err(io::Error::from)?;
-            writeln!(stdout)?;
-        }
-    } else {
-        let rows: Vec<_> = runs.iter().map(|run| run.row.clone()).collect();
-        writeln!(stdout, "{}", report::table(&rows))?;
-        if let Some(savings) = report::savings(&rows) {
-            writeln!(stdout, "\nAgainst what really happened:\n{savings}")?;
-        }
+    for run in runs {
+        serde_json::to_writer(&mut stdout, &run.row).map_err(io::Error::from)?;
+        writeln!(stdout)?;
     }
     Ok(stdout.flush()?)
 }
 
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::replay::trace::Actual;
-
-    #[derive(Debug, Parser)]
-    struct Flags {
-        #[command(flatten)]
-        replay: ReplayArgs,
+fn print(runs: &[Finished], notes: &[String]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let rows: Vec<_> = runs.iter().map(|run| run.row.clone()).collect();
+    writeln!(stdout, "{}", report::table(&rows))?;
+    for note in notes {
+        writeln!(stdout, "{note}")?;
     }
-
-    fn settings(flags: &str) -> Result<Vec<Setting>, String> {
-        let flags = ["replay", "t.jsonl"].into_iter().chain(flags.split_whitespace());
-        let flags = Flags::try_parse_from(flags).map_err(|error| error.to_string())?;
-        let trace = Trace {
-            name: "t".to_owned(),
-            actual: Actual {
-                deployments: 3,
-                ..Actual::default()
-            },
-            ..Trace::default()
-        };
-        flags.replay.settings(&trace).map_err(|error| error.to_string())
+    if let Some(costs) = money::table(&rows) {
+        writeln!(
+            stdout,
+            "\nWhat it costs, in USD; a day and 30 days are extrapolated from {}:\n{costs}",
+            lengths(&rows)
+        )?;
     }
-
-    #[test]
-    fn lists_make_a_run_of_each() {
-        assert_eq!(settings("").unwrap().len(), 1);
-        let all = settings("--replicas 1,4 --limit-factor 1.5,none --deployments 2,8").unwrap();
-        assert_eq!(all.len(), 8);
-        assert!(
-            all.iter()
-                .any(|setting| setting.limit_factor.is_none() && setting.replicas == 4)
-        );
-        let hosted = settings("--provider hosted --machines 8,32 --requests-per-minute 10,15 --cache-key off,auto");
-        assert_eq!(hosted.unwrap().len(), 8);
+    if let Some(savings) = report::savings(&rows) {
+        writeln!(stdout, "\nAgainst what really happened:\n{savings}")?;
     }
-
-    #[test]
-    fn deployments_follow_the_trace() {
-        let all = settings("--deployments actual,actual+2,actual-1,8").unwrap();
-        let counts: Vec<_> = all.iter().map(|setting| setting.deployments).collect();
-        assert_eq!(counts, [3, 5, 2, 8]);
-    }
-
-    #[test]
-    fn wrong_flags_are_named() {
-        for (flags, part) in [
-            ("--policy best", "possible values: nested, round_robin"),
-            ("--limit-factor 0", "a number above zero"),
-            ("--replicas 0", "--replicas"),
-            ("--outage 1:2", "three numbers"),
-            ("--provider azure", "engine, hosted"),
-            ("--deployments 0", "a number such as `8`"),
-            ("--deployments actual2", "a number such as `8`"),
-            ("--deployments 65", "`65` deployments are too many"),
-            (
-                "--deployments actual-3",
-                "`t` has 3 deployments, so `actual-3` leaves none",
-            ),
-            ("--price-input 2", "--price-cached"),
-            ("--price-input -2 --price-cached 1", "--price-input"),
-        ] {
-            let message = settings(flags).unwrap_err();
-            assert!(message.contains(part), "{message}");
-        }
-    }
-
-    #[test]
-    fn every_flag_is_in_the_manual() {
-        use clap::CommandFactory as _;
-        let manual = include_str!("../../docs/placement.md");
-        for flag in Flags::command().get_arguments().filter_map(clap::Arg::get_long) {
-            assert!(
-                manual.contains(&format!("| `--{flag}` |")),
-                "--{flag} is not in docs/placement.md"
-            );
-        }
-    }
+    Ok(stdout.flush()?)
 }
+
+/// How long the traces are, each once.
+fn lengths(rows: &[Row]) -> String {
+    let mut lengths: Vec<String> = Vec::new();
+    for row in rows {
+        let (seconds, name) = (row.trace_seconds, &row.trace);
+        let length = if seconds < 120.0 {
+            format!("the {seconds:.0} seconds of {name}")
+        } else {
+            format!("the {:.1} hours of {name}", seconds / 3_600.0)
+        };
+        if lengths.last() != Some(&length) {
+            lengths.push(length);
+        }
+    }
+    lengths.join(" and ")
+}
+
+#[cfg(test)]
+mod tests;

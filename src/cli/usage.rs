@@ -20,16 +20,19 @@ use crate::columns::columns;
 use crate::config;
 use crate::config::errors::ConfigErrors;
 use crate::core::ledger::idle::DAY_MS;
-use crate::storage::miss_report::read_misses;
+use crate::storage::miss_report::{MissBy, read_misses};
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
+use crate::storage::residency_report::read_residency;
 use crate::storage::sqlite::{connect_reader, read_deployments};
 use crate::storage::{DeploymentTotals, StoreError};
 use crate::telemetry::clock;
 
 mod misses;
+mod residency;
 
 /// Flags of `emberway usage`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UsageArgs {
     /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed.
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
@@ -37,9 +40,9 @@ pub struct UsageArgs {
     /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,
-    /// What to group by.
-    #[arg(long, default_value = "deployment", value_parser = group_by())]
-    by: GroupBy,
+    /// What to group by [default: deployment, with `--misses` route]; with `--misses` neither region nor outcome.
+    #[arg(long, value_parser = group_by())]
+    by: Option<GroupBy>,
     /// Start of the range: how long ago (`24h`, `7days`), a date or an RFC 3339 time.
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     since: String,
@@ -50,8 +53,11 @@ pub struct UsageArgs {
     #[arg(long, conflicts_with_all = ["by", "since", "until"])]
     deployments: bool,
     /// Print instead why prompts were not found cached, what that cost, and where a route's prompts change too early.
-    #[arg(long, conflicts_with_all = ["by", "deployments"])]
+    #[arg(long, conflicts_with = "deployments")]
     misses: bool,
+    /// Print instead where answers were processed, by the region that was asked and the one that they told.
+    #[arg(long, conflicts_with_all = ["deployments", "misses", "by"])]
+    residency: bool,
     /// Days without a successful call after which Azure may delete a deployment.
     #[arg(long, value_name = "DAYS", default_value_t = 15, requires = "deployments")]
     inactivity_days: u32,
@@ -77,11 +83,13 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
         until,
         deployments,
         misses,
+        residency,
         inactivity_days,
         json: as_json,
     } = args;
     let now_ms = clock::now_ms();
     let range = range(&since, until.as_deref(), now_ms)?;
+    let misses_by = misses.then(|| miss_by(by)).transpose()?;
     // The file that named the store, if one did.
     let named_by = file.as_deref().filter(|_| store.is_none());
     let store = match find_store(store, file.as_deref()) {
@@ -105,10 +113,18 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
             } else {
                 deployment_table(&lines)
             }
-        } else if misses {
-            let report = read_misses(&mut connection, range).await?;
+        } else if residency {
+            let report = read_residency(&mut connection, range).await?;
+            if as_json {
+                json(&report)?
+            } else {
+                residency::text(&report)
+            }
+        } else if let Some(by) = misses_by {
+            let report = read_misses(&mut connection, by, range).await?;
             if as_json { json(&report)? } else { misses::text(&report) }
         } else {
+            let by = by.unwrap_or(GroupBy::Deployment);
             let report = read_report(&mut connection, by, range).await?;
             if as_json { json(&report)? } else { report_table(&report) }
         };
@@ -116,6 +132,20 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     })?;
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What misses are grouped by: the store keeps sums, which do not know everything that records do.
+fn miss_by(by: Option<GroupBy>) -> anyhow::Result<MissBy> {
+    let Some(by) = by else { return Ok(MissBy::Route) };
+    let by = by.as_ref();
+    let known = MissBy::VARIANTS.iter().find(|known| known.as_ref() == by).copied();
+    known.with_context(|| {
+        let known: Vec<_> = MissBy::VARIANTS.iter().map(AsRef::<str>::as_ref).collect();
+        format!(
+            "misses are not kept by `{by}`; with `--misses` group by one of: {}",
+            known.join(", ")
+        )
+    })
 }
 
 /// The store to read: as flagged, else as configured, else as a configuration that does not say has it.

@@ -279,6 +279,7 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
         id: _,
         aliases,
         pool,
+        residency,
         policy,
         failover,
         timeouts,
@@ -287,6 +288,7 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
     vec![
         fact("aliases", aliases),
         plain_fact("pool", format!("`{}`", snapshot.pools[pool.0].id)),
+        fact("residency", residency),
         plain_fact("policy", policy.as_ref().to_owned()),
         fact("failover", failover),
         fact("timeouts", timeouts),

@@ -3,6 +3,7 @@
 mod mistakes;
 mod prices;
 mod repository;
+mod residency;
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The plan for one request: which deployments to try, in which order, and why.
 //!
 //! Joins the configured pool with what is known of its deployments at this moment into the [`View`] that placement works on. Deployments that
-//! rest after a 429 are left out of every plan (their answer is known); those whose breaker is open come as a last resort (a
+//! rest after a 429 are left out of every plan (their answer is known), and so are those that an operator has taken out; those whose breaker is open come as a last resort (a
 //! breaker is a guess).
 //!
 //! Pure: the same input gives the same plan. Linear in the pool's members.
@@ -81,6 +81,7 @@ pub fn view(outline: &View, mut known: impl FnMut(DeploymentIx) -> Known) -> Vie
         member.state = match known.availability {
             Availability::Ready | Availability::Probe if known.is_admitted => State::Ready,
             Availability::Resting(_) => State::Resting,
+            Availability::Drained(_) => State::Drained,
             // One that recovers and has had its share is a last resort, like one whose breaker is open.
             Availability::Ready | Availability::Probe | Availability::Ejected(_) | Availability::Unusable(_) => {
                 State::Ejected

@@ -97,6 +97,8 @@ pub struct Route {
     pub aliases: Vec<String>,
     /// Which deployments serve it.
     pub pool: PoolIx,
+    /// Where its requests may be processed, if not everywhere.
+    pub residency: Option<Residency>,
     /// How a deployment is chosen.
     pub policy: Policy,
     /// How often and how long to try.
@@ -105,6 +107,15 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// How long and with how many others a request may wait for a deployment to recover.
     pub waiting: Waiting,
+}
+
+/// Where a route's requests may be processed. Its pool holds only deployments that keep to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Residency {
+    /// The regions.
+    pub regions: Vec<Region>,
+    /// The configured pool's other deployments, which are not used.
+    pub excluded: Vec<DeploymentId>,
 }
 
 /// Bounds on waiting for a deployment to recover.
@@ -249,6 +260,17 @@ pub enum CacheKeys {
     Always,
 }
 
+/// Where Azure processes a deployment's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// In the resource's region.
+    Region,
+    /// In its data zone.
+    DataZone,
+    /// Anywhere.
+    Global,
+}
+
 /// Azure's deployment types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sku {
@@ -275,6 +297,15 @@ impl Sku {
             self,
             Self::ProvisionedManaged | Self::GlobalProvisionedManaged | Self::DataZoneProvisionedManaged
         )
+    }
+
+    /// Where its requests are processed.
+    pub fn reach(self) -> Reach {
+        match self {
+            Self::Standard | Self::ProvisionedManaged => Reach::Region,
+            Self::DataZoneStandard | Self::DataZoneProvisionedManaged => Reach::DataZone,
+            Self::GlobalStandard | Self::GlobalProvisionedManaged | Self::DeveloperTier => Reach::Global,
+        }
     }
 
     /// Azure's spelling.
@@ -332,3 +363,6 @@ pub enum ApiForm {
     /// `/openai/v1/…`: the deployment is the body's `model`.
     V1,
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

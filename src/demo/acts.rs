@@ -288,7 +288,7 @@ impl<'a> Stage<'a> {
             action: Action::SlowDrip { ms: DRIP_MS },
         })?;
         self.ledger.enter(Act::Streams);
-        let run = traffic::streams(&self.world.places, &self.ledger, 3)?;
+        let run = traffic::streams(&self.world.places, &self.ledger, self.part(3, 1.0))?;
         wait_until_begun(self.world).await;
         control.stop_account(DEAD).await?;
         finish(vec![run]).await?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::core::ledger::usage::RequestOutcome;
 use crate::demo::figures::Figures;
 use crate::storage::StoreError;
-use crate::storage::miss_report::read_misses;
+use crate::storage::miss_report::{MissBy, read_misses};
 use crate::storage::misses::DriftFound;
 use crate::storage::report::{GroupBy, Range, Report, read_report};
 use crate::storage::sqlite::connect_reader;
@@ -19,13 +19,14 @@ use crate::storage::sqlite::connect_reader;
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the store is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Where prompts were found to change too early, by route.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub async fn drifts(usage: &Path) -> Result<Vec<DriftFound>, StoreError> {
     let mut connection = connect_reader(usage).await?;
-    Ok(read_misses(&mut connection, EVER).await?.drifts)
+    Ok(read_misses(&mut connection, MissBy::Route, EVER).await?.drifts)
 }
 
 /// All of time.

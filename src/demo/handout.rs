@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::core::topology::Price;
 use crate::demo::DemoError;
 use crate::demo::traffic::MAIN_ROUTE;
 use crate::demo::world::Places;
@@ -73,19 +74,45 @@ pub fn beside(path: &Path, process: u32) -> PathBuf {
     path.with_file_name(name.trim_end_matches('.'))
 }
 
+/// The route whose requests are replayed: its deployments are all alike, as those of a replay are.
+pub const REPLAYED_ROUTE: &str = "summary";
+/// What one of its deployments costs in `config/demo.yaml`.
+pub const PRICE: Price = Price {
+    input: Some(0.4),
+    cached_input: Some(0.1),
+    output: Some(1.6),
+    hour: Some(1.7),
+};
+
+/// What can be asked of the files that a demo leaves, also when it has ended.
+pub fn afterwards(places: &Places) -> String {
+    let (usage, trace) = (places.usage.display(), places.trace.display());
+    let price = |price: Option<f64>| price.unwrap_or(0.0);
+    let [input, cached, output, hour] = [PRICE.input, PRICE.cached_input, PRICE.output, PRICE.hour].map(price);
+    format!(
+        "
+What of the prompts was found cached, and why was the rest not?
+
+emberway usage --store {usage} --misses
+
+What would another policy, or two more deployments, have cost? The trace is {trace}.
+
+emberway replay {trace} --route {REPLAYED_ROUTE} \\
+  --policy nested,least_busy --deployments actual,actual+2 \\
+  --price-input {input} --price-cached {cached} --price-output {output} --price-hour {hour}
+"
+    )
+}
+
 /// Tells how to use what stays up.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn tell(out: &mut dyn Write, places: &Places, env_file: &Path) -> io::Result<()> {
     let Places {
-        gateway,
-        admin,
-        key,
-        usage,
-        ..
+        gateway, admin, key, ..
     } = places;
-    let usage = usage.display();
+    let afterwards = afterwards(places);
     let env_file = env_file.display();
     write!(
         out,
@@ -103,11 +130,10 @@ With curl:
 curl -sS {gateway}/openai/v1/chat/completions -H 'api-key: {key}' -H 'content-type: application/json' \\
   -d '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}'
 
-Where would a prompt go, and why; and why were prompts not cached?
+Where would a prompt go, and why?
 
 echo '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}' | emberway explain --url {admin} -
-emberway usage --store {usage} --misses
-
+{afterwards}
 With the official Python package (pip install openai):
 
 python3 - <<'END'
@@ -139,6 +165,7 @@ pub(super) mod testing {
             control: "http://127.0.0.1:9100".to_owned(),
             key: "demo-00ff".to_owned(),
             usage: PathBuf::from("usage.db"),
+            trace: PathBuf::from("trace.jsonl"),
             moved: Vec::new(),
             accounts: Vec::new(),
             routes: Vec::new(),
@@ -227,5 +254,6 @@ mod tests {
             "{text}"
         );
         assert_eq!(text.matches("demo-00ff").count(), 3, "shown, in curl, in Python");
+        assert!(text.contains(&afterwards(&testing::places())), "{text}");
     }
 }

@@ -129,10 +129,14 @@ pub async fn run(
         }
         Err(error) => Err(error),
     };
+    let places = world.places.clone();
     let ended = world.end().await;
     let verdict = performed?;
     ended?;
     writeln!(out, "\nEverything has ended; the usage store was written out.")?;
+    if verdict.is_some() {
+        write!(out, "{}", handout::afterwards(&places))?;
+    }
     Ok(verdict)
 }
 

@@ -44,6 +44,21 @@ async fn everything_that_is_claimed_holds() {
     assert!(requests("act_2_by_turns") >= requests("act_2"), "{told}");
     assert_eq!(report["act_2_by_turns"]["failed"], 0, "{told}");
     assert!(told.contains("Round robin would have found"), "{told}");
+    // What is left can be replayed by the command that is told.
+    let traces = std::fs::read_dir(directory.path())
+        .expect("reads")
+        .map(|entry| entry.expect("an entry").path());
+    let trace = traces
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let trace = trace.expect("a trace");
+    assert!(
+        told.contains(&format!("emberway replay {} --route summary", trace.display())),
+        "{told}"
+    );
+    let read = crate::replay::trace::read(&trace, None, Some(handout::REPLAYED_ROUTE)).expect("a trace");
+    assert_eq!(read.actual.deployments, 2);
+    assert_eq!(read.actual.requests, read.requests.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

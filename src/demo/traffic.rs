@@ -124,13 +124,14 @@ pub fn shared_among<'a>(
 ///
 /// # Errors
 /// When the driver cannot start.
-pub fn streams(places: &Places, ledger: &Arc<Ledger>, part: u64) -> Result<Run, DemoError> {
-    let plan = Plan {
+pub fn streams(places: &Places, ledger: &Arc<Ledger>, part: Part) -> Result<Run, DemoError> {
+    let mut plan = Plan {
         concurrency: NonZeroU32::new(CUT_STREAMS).unwrap_or(NonZeroU32::MIN),
         extent: Extent::Requests(u64::from(CUT_STREAMS)),
-        stream_share: 1.0,
-        ..plan(gateway(places, MAIN_ROUTE), Style::Classic, part * 1_000)?
+        stream_share: part.stream_share,
+        ..plan(gateway(places, MAIN_ROUTE), Style::Classic, part.number * 1_000)?
     };
+    plan.prompts.stamp_after = part.stamp_after;
     let head = Head {
         route: MAIN_ROUTE.to_owned(),
         number: 1,

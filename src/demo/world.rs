@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::{self, Running};
-use crate::config::checked::Checked;
+use crate::config::checked::{Checked, TraceSettings};
 use crate::config::load;
 use crate::core::topology::{Pool, Snapshot};
 use crate::demo::ports::{self, Port};
@@ -21,6 +21,8 @@ use crate::simulator::{self, Simulator};
 const CONFIG: &str = include_str!("../../config/demo.yaml");
 /// How it is named in errors.
 const CONFIG_NAME: &str = "config/demo.yaml";
+/// Size of the trace that a demo may write: many times what it does.
+const TRACE_BYTES: usize = 64 * 1024 * 1024;
 /// Where `config/demo.yaml` puts the gateway and its admin listener.
 const GATEWAY_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9090;
@@ -46,6 +48,8 @@ pub struct Places {
     pub key: String,
     /// The gateway's usage store.
     pub usage: PathBuf,
+    /// Its trace.
+    pub trace: PathBuf,
     /// Ports that were taken, and what is used instead.
     pub moved: Vec<Port>,
     /// The simulated accounts.
@@ -83,7 +87,7 @@ impl World {
         let mut scenario = Scenario::demo()?;
         let chosen = choose_ports(&scenario, options.free_ports)?;
         let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let usage = fresh_store(&options.env_file, chosen[0].got)?;
+        let [usage, trace] = fresh_files(&options.env_file, chosen[0].got)?;
         let key = format!("demo-{:032x}", rand::random::<u128>());
 
         let mut config = CONFIG.to_owned();
@@ -97,6 +101,13 @@ impl World {
             checked.install.listeners[0].address = loopback(chosen[0].got);
             checked.install.admin.address = loopback(chosen[1].got);
             checked.install.usage.path.clone_from(&usage);
+            checked.install.trace = Some(TraceSettings {
+                path: trace.clone(),
+                share: 1.0,
+                key: None,
+                rotate_bytes: TRACE_BYTES,
+                keep: 0,
+            });
             // Nobody balances load in front of it.
             checked.install.shutdown.delay = Duration::ZERO;
         })?;
@@ -110,6 +121,7 @@ impl World {
             control: simulator.control_url(),
             key,
             usage,
+            trace,
             moved: chosen
                 .into_iter()
                 .filter(|port| !options.free_ports && port.got != port.wanted)
@@ -173,9 +185,9 @@ fn compile(
     Ok(checked)
 }
 
-/// The path of a usage store that does not exist yet, in the directory of the environment file. It carries the gateway's port
-/// so that two demos beside each other do not share one.
-fn fresh_store(env_file: &Path, port: u16) -> Result<PathBuf, DemoError> {
+/// The paths of a usage store and of a trace that do not exist yet, in the directory of the environment file. They carry the gateway's port
+/// so that two demos beside each other do not share them.
+fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 2], DemoError> {
     let directory = env_file.parent().unwrap_or(Path::new(""));
     if directory != Path::new("") {
         std::fs::create_dir_all(directory).map_err(|source| DemoError::File {
@@ -183,17 +195,19 @@ fn fresh_store(env_file: &Path, port: u16) -> Result<PathBuf, DemoError> {
             source,
         })?;
     }
-    let store = directory.join(format!("demo-usage-{port}.db"));
-    for suffix in ["", "-wal", "-shm"] {
-        let path = PathBuf::from(format!("{}{suffix}", store.display()));
-        match std::fs::remove_file(&path) {
+    let name = |what: &str| directory.join(format!("demo-{what}"));
+    let [store, wal, shm] = ["", "-wal", "-shm"].map(|suffix| name(&format!("usage-{port}.db{suffix}")));
+    let trace = name(&format!("trace-{port}.jsonl"));
+    for path in [&store, &wal, &shm, &trace] {
+        match std::fs::remove_file(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                let path = path.clone();
                 return Err(DemoError::File { path, source });
             }
             _ => {}
         }
     }
-    Ok(store)
+    Ok([store, trace])
 }
 
 fn account(spec: &AccountSpec) -> Account {
@@ -230,6 +244,7 @@ fn routes(snapshot: &Snapshot) -> Vec<Route> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::handout;
 
     #[test]
     fn the_shipped_configuration_and_scenario_fit_together() {
@@ -253,6 +268,15 @@ mod tests {
         );
         let checked = checked.expect("compiles");
         assert_eq!(checked.warnings, []);
+        let snapshot = &checked.runtime.snapshot;
+        let route = snapshot
+            .routes
+            .iter()
+            .find(|route| &**route.id == handout::REPLAYED_ROUTE);
+        for member in snapshot.pools[route.expect("a route").pool.0].members() {
+            let price = snapshot.deployments[member.deployment.0].price;
+            assert_eq!(price, Some(handout::PRICE), "what the hand-out replays with");
+        }
         for deployment in &checked.runtime.snapshot.deployments {
             let id = deployment.id.to_string();
             let (account, name) = id.split_once('/').expect("resource/name");
@@ -275,14 +299,15 @@ mod tests {
     }
 
     #[test]
-    fn an_old_store_is_removed_with_its_companions() {
+    fn old_files_are_removed_with_their_companions() {
         let directory = tempfile::tempdir().expect("directory");
         let env_file = directory.path().join("new").join("demo.env");
-        let store = fresh_store(&env_file, 8080).expect("makes the directory");
+        let [store, trace] = fresh_files(&env_file, 8080).expect("makes the directory");
+        std::fs::write(&trace, "old").expect("writes");
         for suffix in ["", "-wal", "-shm"] {
             std::fs::write(format!("{}{suffix}", store.display()), "old").expect("writes");
         }
-        assert_eq!(fresh_store(&env_file, 8080).expect("removes"), store);
+        assert_eq!(fresh_files(&env_file, 8080).expect("removes"), [store, trace]);
         assert_eq!(
             std::fs::read_dir(directory.path().join("new")).expect("reads").count(),
             0

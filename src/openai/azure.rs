@@ -66,9 +66,31 @@ pub fn rate_limits<'a>(get: impl Fn(&'static str) -> Option<&'a str>) -> RateLim
     }
 }
 
+/// Whether a region as answers show it (`Sweden Central`) is this one as it is named elsewhere (`swedencentral`). Allocates nothing.
+pub fn is_region(shown: &str, name: &str) -> bool {
+    letters(shown).eq(letters(name))
+}
+
+/// A region's name as it is written everywhere but in answers.
+pub fn region_name(shown: &str) -> String {
+    letters(shown).collect()
+}
+
+fn letters(text: &str) -> impl Iterator<Item = char> {
+    let letters = text.chars().filter(char::is_ascii_alphanumeric);
+    letters.map(|character| character.to_ascii_lowercase())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn regions_are_known_however_they_are_written() {
+        assert!(is_region("Sweden Central", "swedencentral") && is_region("East US 2", "eastus2"));
+        assert!(!is_region("East US", "eastus2"));
+        assert_eq!(region_name("East US 2"), "eastus2");
+    }
 
     #[test]
     fn paths() {

@@ -1,15 +1,28 @@
-//! How many requests are running, and a way to wait until none is: what a drain waits for.
+//! How many requests are running, a way to wait until none is, and how far the gateway's end has come: what a drain works with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 
-/// Counts running requests.
+/// How far the gateway's end has come, as clients' connections feel it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not begun.
+    Serving,
+    /// Answers say that their connection ends with them, so that clients go elsewhere of their own accord. Idle connections stay: to
+    /// close one is to risk a request that is on its way.
+    Leaving,
+    /// Idle connections end.
+    Closing,
+}
+
+/// Counts running requests, and tells them how far the end has come.
 #[derive(Debug)]
 pub struct Activity {
     running: AtomicUsize,
     none_left: Notify,
+    phase: watch::Sender<Phase>,
     is_cut_off: watch::Sender<bool>,
 }
 
@@ -18,6 +31,7 @@ impl Default for Activity {
         Self {
             running: AtomicUsize::new(0),
             none_left: Notify::new(),
+            phase: watch::Sender::new(Phase::Serving),
             is_cut_off: watch::Sender::new(false),
         }
     }
@@ -37,6 +51,27 @@ impl Activity {
     /// Requests running now.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Acquire)
+    }
+
+    /// How far the end has come.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Notes that the end has come so far.
+    pub fn enter_phase(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Resolves when idle connections begin to end. Never where they do so already: such a connection was accepted at the last moment,
+    /// its request is probably under way and will be its only one.
+    pub async fn begins_to_close(&self) {
+        let mut phase = self.phase.subscribe();
+        if self.phase() == Phase::Closing {
+            std::future::pending::<()>().await;
+        }
+        // The sender lives as long as this does, so waiting cannot fail.
+        let _ = phase.wait_for(|phase| *phase == Phase::Closing).await;
     }
 
     /// Ends every running request, for when a drain's time is over.

@@ -16,9 +16,10 @@ use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
+use crate::proxy::evidence;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
-use crate::proxy::learn::learn;
+use crate::proxy::learn::{answered, learn};
 use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::placing::Placed;
 use crate::proxy::standing::InFlight;
@@ -107,7 +108,7 @@ impl Attempt<'_> {
                 .note_silence(waited, self.uncached(context.placed.as_deref()), rule);
         }
         if verdict.effect != Effect::Nothing {
-            learn(self.call.live, self.deployment, verdict);
+            learn(self.call.live, self.deployment, verdict, answered(end));
             in_flight.has_taught(verdict.scope);
         }
         match result {
@@ -174,6 +175,7 @@ impl Attempt<'_> {
                 if let Some(placed) = context.placed.as_deref_mut() {
                     placed.is_spilled = !is_own;
                 }
+                evidence::note(self, context, &begun.head().headers, is_own);
             }
             Ok(Err(Failed::Answer {
                 head,

@@ -13,8 +13,8 @@ use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use pingora::connectors::http::Connector;
 use pingora::connectors::{ConnectorOptions, TransportConnector};
-use pingora::protocols::Stream;
 use pingora::protocols::http::client::HttpSession;
+use pingora::protocols::{Stream, TcpKeepalive};
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::{HttpPeer, Peer as _};
 use tokio::io::AsyncReadExt as _;
@@ -39,6 +39,16 @@ pub struct UpstreamPeer {
     key: u64,
 }
 
+/// A connection that carries nothing for so long is asked whether the other side is still there.
+const SILENT_MAX: Duration = Duration::from_secs(10);
+/// It is asked so often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+/// It is given up after so many questions without an answer.
+const PROBES: usize = 3;
+/// What was sent and is not acknowledged for so long will not be: the region, or the way to it, swallows packets. Without this the kernel
+/// tries for a quarter of an hour, and a request on a pooled connection waits for its own timeout.
+const UNACKED_MAX: Duration = Duration::from_secs(4);
+
 impl UpstreamPeer {
     /// An endpoint at one of its addresses.
     pub fn new(endpoint: &Endpoint, address: SocketAddr) -> Self {
@@ -50,6 +60,13 @@ impl UpstreamPeer {
             peer.options.set_http_version(1, 1);
         }
         peer.options.idle_timeout = Some(IDLE_MAX);
+        peer.options.tcp_keepalive = Some(TcpKeepalive {
+            idle: SILENT_MAX,
+            interval: PROBE_EVERY,
+            count: PROBES,
+            #[cfg(target_os = "linux")]
+            user_timeout: UNACKED_MAX,
+        });
         peer.options.max_h2_streams = H2_STREAMS_MAX;
         let key = peer.reuse_hash();
         Self { address, peer, key }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use crate::core::ids::Region;
 use crate::core::ledger::usage::RequestOutcome;
 use crate::core::placement::plan::Reason;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Verdict};
@@ -46,6 +47,10 @@ pub struct RequestContext {
     pub streamed: bool,
     /// Bytes of the prompt, for an estimate.
     pub prompt_bytes: usize,
+    /// Where the answer told it was processed.
+    pub served_region: Option<Region>,
+    /// The deployment that Azure spilled the request over to.
+    pub spilled_to: Option<Box<str>>,
     /// Usage that the provider reported.
     pub reported: Option<Usage>,
     /// Output events of a stream, for an estimate.
@@ -109,6 +114,8 @@ impl RequestContext {
             status: 0,
             streamed: false,
             prompt_bytes: 0,
+            served_region: None,
+            spilled_to: None,
             reported: None,
             output_events: 0,
             first_byte: None,

@@ -19,8 +19,8 @@ use crate::openai::target;
 /// Longest piece of a client's text that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 100;
 
-/// Most model names listed in an error.
-const MODELS_LISTED_MAX: usize = 20;
+/// Most names listed in an error.
+const NAMES_LISTED_MAX: usize = 20;
 
 /// Why the gateway refuses or gives up a request.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,12 @@ pub enum ProxyError {
         /// Whether one was throttled; else Azure called itself unavailable for a time.
         is_throttled: bool,
     },
+    /// Operators have taken every deployment out.
+    #[error("every deployment behind this model is taken out of use by the gateway's operator")]
+    Drained {
+        /// When the first is back, where that is known.
+        after: Option<Duration>,
+    },
     /// Azure does not know the deployment, and no other could answer.
     #[error(
         "Azure has no deployment `{deployment}` in {region}: it may have been deleted{rule}, or created a moment ago; \
@@ -128,6 +134,16 @@ pub enum ProxyError {
         deployment: DeploymentId,
         /// Where.
         region: Region,
+    },
+    /// Nothing within the bounds of the route's residency could answer, and nothing outside may be asked.
+    #[error("{error}; this model is bound to {}, and the {excluded} other deployments of its pool are not used", .regions.join(", "))]
+    Fenced {
+        /// What would have been said without.
+        error: Box<Self>,
+        /// The regions.
+        regions: Vec<String>,
+        /// How many deployments are not used.
+        excluded: usize,
     },
     /// Every attempt failed, and no upstream answer is worth passing on.
     #[error("no deployment behind this model gave an answer: {0}")]
@@ -180,6 +196,8 @@ pub enum RefusalReason {
     RateLimitExceeded,
     /// See [`ProxyError::Resting`]: none was throttled.
     UpstreamUnavailable,
+    /// See [`ProxyError::Drained`].
+    PoolDrained,
     /// See [`ProxyError::DeploymentMissing`].
     DeploymentNotFound,
     /// See [`ProxyError::Misconfigured`].
@@ -196,6 +214,7 @@ impl ProxyError {
     /// The stable name: `code` in the body, label in logs and metrics.
     pub fn reason(&self) -> RefusalReason {
         match self {
+            Self::Fenced { error, .. } => error.reason(),
             Self::NotServed { .. } => RefusalReason::NotServed,
             Self::WrongMethod { .. } => RefusalReason::MethodNotAllowed,
             Self::Unauthorized(_) => RefusalReason::InvalidApiKey,
@@ -210,6 +229,7 @@ impl ProxyError {
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
             Self::Resting { .. } => RefusalReason::UpstreamUnavailable,
+            Self::Drained { .. } => RefusalReason::PoolDrained,
             Self::Misconfigured { .. } => RefusalReason::UpstreamMisconfigured,
             Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
             Self::Exhausted(Exhausted::Timeout) => RefusalReason::UpstreamTimeout,
@@ -221,6 +241,7 @@ impl ProxyError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Fenced { error, .. } => error.status(),
             Self::NotServed { .. } | Self::UnknownModel { .. } | Self::DeploymentMissing { .. } => {
                 StatusCode::NOT_FOUND
             }
@@ -229,7 +250,9 @@ impl ProxyError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::Stopping | Self::Resting { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::Resting { .. } | Self::Drained { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
                 StatusCode::BAD_REQUEST
             }
@@ -250,6 +273,7 @@ impl ProxyError {
         let code = match self {
             // Azure's own spelling, which programs compare with.
             Self::DeploymentMissing { .. } => "DeploymentNotFound",
+            Self::Fenced { error, .. } if matches!(**error, Self::DeploymentMissing { .. }) => "DeploymentNotFound",
             _ => self.reason().into(),
         };
         error::body(&self.to_string(), self.kind(), param, code)
@@ -268,7 +292,9 @@ impl ProxyError {
     /// When it makes sense to try again; none where the client's library should use its own judgement.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
+            Self::Fenced { error, .. } => error.retry_after(),
             Self::Resting { after, .. } => Some(*after),
+            Self::Drained { after } => *after,
             Self::Busy | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -276,6 +302,9 @@ impl ProxyError {
 
     /// Whether trying again cannot help, so that client libraries are told not to.
     pub fn is_final(&self) -> bool {
+        if let Self::Fenced { error, .. } = self {
+            return error.is_final();
+        }
         matches!(
             self,
             Self::Misconfigured { .. } | Self::Exhausted(Exhausted::CredentialRefused)
@@ -291,14 +320,14 @@ pub fn echo(text: &str) -> String {
     }
 }
 
-/// Model names for an error message.
-pub fn list_models<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// Configured names for an error message.
+pub fn list_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() {
         return "none".to_owned();
     }
-    let more = names.len().saturating_sub(MODELS_LISTED_MAX);
-    names.truncate(MODELS_LISTED_MAX);
+    let more = names.len().saturating_sub(NAMES_LISTED_MAX);
+    names.truncate(NAMES_LISTED_MAX);
     let tail = if more > 0 {
         format!(" and {more} more")
     } else {
@@ -316,8 +345,8 @@ mod tests {
         assert_eq!(echo("short"), "short");
         assert_eq!(echo(&"ä".repeat(500)).chars().count(), ECHO_CHARS_MAX + 1);
         let names: Vec<String> = (0..25).map(|n| format!("m{n}")).collect();
-        assert!(list_models(names.iter().map(String::as_str)).ends_with("`m19` and 5 more"));
-        assert_eq!(list_models(std::iter::empty()), "none");
+        assert!(list_names(names.iter().map(String::as_str)).ends_with("`m19` and 5 more"));
+        assert_eq!(list_names(std::iter::empty()), "none");
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What would become of a chat body, and why: the plan, without sending or counting anything.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::core::ids::DeploymentId;
 use crate::core::placement::plan::Plan;
 use crate::core::placement::view::{Member, State, View};
-use crate::core::topology::{PoolIx, RouteIx};
+use crate::core::recovery::health::{Availability, Health};
+use crate::core::topology::RouteIx;
+use crate::openai::error as wire_error;
 use crate::openai::request;
 use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
@@ -17,6 +18,7 @@ use crate::proxy::error::{self, ProxyError};
 use crate::proxy::placing;
 use crate::proxy::prompt::{self, Prompt, Scope};
 use crate::proxy::state::Live;
+use crate::telemetry::clock;
 
 /// A plan in words. Holds no text of the prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +80,8 @@ pub struct CandidateShown {
     pub deployment: String,
     /// Its region.
     pub region: String,
+    /// Its priority tier in the pool, from 1.
+    pub tier: usize,
     /// Why it stands here, if it is tried first.
     pub reason: String,
     /// Tokens of the prompt believed to be cached there.
@@ -88,15 +92,27 @@ pub struct CandidateShown {
     pub room: Option<f64>,
     /// Attempts running there.
     pub in_flight: f64,
+    /// Its circuit breaker, or its resource's where that is worse: `closed`, `half_open`, `open`.
+    pub breaker: String,
+    /// Part of the plans that may count on it, 0 to 1: less than 1 for a while after its breaker has closed. To the others it is a last resort.
+    pub share_of_plans: f64,
+    /// Seconds until one request may probe it, at the latest, where its breaker keeps all others away; it is tried last until then.
+    pub probed_in_s: Option<f64>,
 }
 
 /// A member that would not be tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// `resource/name`.
     pub deployment: String,
-    /// Why: `resting`.
+    /// Why: `resting` or `drained`.
     pub why: String,
+    /// Its priority tier in the pool, from 1.
+    pub tier: usize,
+    /// Seconds that it is left out for, from now on; none where it is drained until somebody puts it back.
+    pub for_s: Option<f64>,
+    /// Until when that is (RFC 3339).
+    pub until: Option<String>,
 }
 
 /// An answer to a body that cannot be explained.
@@ -117,20 +133,32 @@ impl From<ProxyError> for Refused {
     }
 }
 
-/// Explains what would become of a chat body of a client's, by its name, which matters for its hints only. `headers` are those of the request for the explanation; sessions and a declined affinity
+/// The moment of an explanation, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// For everything that is decided.
+    pub now: Instant,
+    /// For times that are shown, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
+}
+
+/// Explains what would become of a chat body of a client's, by its name, which matters for its hints only; no name is no client, whose hints
+/// mean nothing to anybody else's. `headers` are those of the request for the explanation; sessions and a declined affinity
 /// are read from them as from a client's.
 ///
 /// # Errors
-/// As the client would be refused.
+/// 400 where no client has the name; else as the client would be refused.
 pub fn explain(
     gateway: &Gateway,
     client: &str,
     body: &[u8],
     headers: &HeaderMap,
-    now: Instant,
+    moment: Moment,
 ) -> Result<Explanation, Refused> {
+    let now = moment.now;
     let live = gateway.live.load_full();
     let snapshot = &live.config.runtime.snapshot;
+    check_client(&live, client)?;
     let request = request::parse(body).map_err(ProxyError::from)?;
     let route = find_route(&live, request.model.as_deref())?;
     let route = &snapshot.routes[route.0];
@@ -141,7 +169,7 @@ pub fn explain(
         client,
     };
     let prompt = prompt::read(scope, &request, WireOperation::Chat, headers, None);
-    let view = placing::view(gateway, &live, route.pool, now);
+    let view = placing::view_as_seen(gateway, &live, route.pool, now);
     let plan = placing::explain(gateway, &live, route, &view, &prompt, now);
     Ok(Explanation {
         route: route.id.to_string(),
@@ -163,8 +191,22 @@ pub fn explain(
                 keys: key.keys,
                 pays: key.pays,
             }),
-        candidates: candidates(&live, &view, &plan),
-        left_out: left_out(&live, route.pool, &view),
+        candidates: candidates(&live, &view, &plan, now),
+        left_out: left_out(&live, &view, moment),
+    })
+}
+
+/// A name that is wrong would be taken for a client without sessions, and the answer be about nobody.
+fn check_client(live: &Live, name: &str) -> Result<(), Refused> {
+    let clients = || live.config.runtime.snapshot.clients.iter().map(|client| &**client.id);
+    if name.is_empty() || clients().any(|client| client == name) {
+        return Ok(());
+    }
+    let (name, known) = (error::echo(name), error::list_names(clients()));
+    let message = format!("there is no client `{name}`; leave `client` out, or name one of: {known}");
+    Err(Refused {
+        status: StatusCode::BAD_REQUEST.as_u16(),
+        body: wire_error::body(&message, "invalid_request_error", Some("client"), "unknown_client"),
     })
 }
 
@@ -174,7 +216,7 @@ fn find_route(live: &Live, model: Option<&str>) -> Result<RouteIx, ProxyError> {
     let known = || {
         let mut names: Vec<&str> = snapshot.route_by_model.keys().map(AsRef::as_ref).collect();
         names.sort_unstable();
-        error::list_models(names.into_iter())
+        error::list_names(names.into_iter())
     };
     let model = model.ok_or_else(|| ProxyError::MissingModel(known()))?;
     let route = snapshot.route_by_model.get(model).copied();
@@ -193,36 +235,75 @@ fn blocks(prompt: &Prompt) -> Vec<BlockShown> {
     .collect()
 }
 
-fn candidates(live: &Live, view: &View, plan: &Plan) -> Vec<CandidateShown> {
+/// The members of all tiers, each with its tier from 1.
+fn members(view: &View) -> impl Iterator<Item = (usize, &Member)> {
+    let tiers = view.tiers.iter().zip(1..);
+    tiers.flat_map(|(tier, number)| tier.members.iter().map(move |member| (number, member)))
+}
+
+fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<CandidateShown> {
     let snapshot = &live.config.runtime.snapshot;
     let shown = plan.candidates.iter().filter_map(|candidate| {
-        let mut members = view.tiers.iter().flat_map(|tier| &tier.members);
-        let member = members.find(|member| member.deployment == candidate.deployment)?;
+        let (tier, member) = members(view).find(|(_, member)| member.deployment == candidate.deployment)?;
         let deployment = &snapshot.deployments[candidate.deployment.0];
+        let health = live.deployments[candidate.deployment.0].state.health.lock().clone();
+        let of_resource = live.resource_state(candidate.deployment).health.lock().clone();
+        let share = |health: &Health| health.share(&live.rules, now);
         Some(CandidateShown {
             deployment: deployment.id.to_string(),
             region: snapshot.resources[deployment.resource.0].region.to_string(),
+            tier,
             reason: candidate.reason.as_ref().to_owned(),
             expected_tokens: candidate.expected_tokens,
             limit: Some(member.limit).filter(|limit| limit.is_finite()),
             room: Some(candidate.room).filter(|room| room.is_finite()),
             in_flight: member.load,
+            breaker: health.state(now).max(of_resource.state(now)).as_ref().to_owned(),
+            share_of_plans: share(&health).min(share(&of_resource)),
+            probed_in_s: match health.availability(now).and(of_resource.availability(now)) {
+                Availability::Ejected(until) | Availability::Unusable(until) => {
+                    Some(until.saturating_duration_since(now).as_secs_f64())
+                }
+                Availability::Ready | Availability::Probe | Availability::Resting(_) | Availability::Drained(_) => None,
+            },
         })
     });
     shown.collect()
 }
 
-fn left_out(live: &Live, pool: PoolIx, view: &View) -> Vec<LeftOut> {
+fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
+    let Moment { now, now_ms } = moment;
     let snapshot = &live.config.runtime.snapshot;
-    debug_assert_eq!(view.tiers.len(), snapshot.pools[pool.0].tiers.len());
-    let resting = |member: &&Member| member.state == State::Resting;
-    let name = |member: &Member| -> &DeploymentId { &snapshot.deployments[member.deployment.0].id };
-    let members = view.tiers.iter().flat_map(|tier| &tier.members);
-    members
-        .filter(resting)
-        .map(|member| LeftOut {
-            deployment: name(member).to_string(),
-            why: "resting".to_owned(),
+    let shown = members(view).filter_map(|(tier, member)| {
+        let (why, left) = match member.state {
+            State::Resting => ("resting", Some(rest_left(live, member, now))),
+            State::Drained => ("drained", drain_left(live, member, now)),
+            State::Ready | State::Ejected => return None,
+        };
+        Some(LeftOut {
+            deployment: snapshot.deployments[member.deployment.0].id.to_string(),
+            why: why.to_owned(),
+            tier,
+            for_s: left.map(|left| left.as_secs_f64()),
+            until: left.map(|left| clock::rfc3339(now_ms.saturating_add(left.as_millis() as i64))),
         })
-        .collect()
+    });
+    shown.collect()
+}
+
+fn rest_left(live: &Live, member: &Member, now: Instant) -> Duration {
+    match live.availability(member.deployment, now) {
+        Availability::Resting(until) => until.saturating_duration_since(now),
+        // Another request's answer has just ended it.
+        _ => Duration::ZERO,
+    }
+}
+
+/// None where it stays out until it is put back.
+fn drain_left(live: &Live, member: &Member, now: Instant) -> Option<Duration> {
+    match live.availability(member.deployment, now) {
+        Availability::Drained(end) => Some(end.time()?.saturating_duration_since(now)),
+        // It has just ended.
+        _ => Some(Duration::ZERO),
+    }
 }

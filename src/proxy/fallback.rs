@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::core::recovery::drain::DrainEnd;
+use crate::core::recovery::health::Availability;
 use crate::core::recovery::outcome::{AttemptOutcome, Verdict};
 use crate::core::router;
 use crate::core::topology::DeploymentIx;
@@ -71,6 +73,19 @@ impl Fallback {
 
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
     pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
+        match (self.without_fence(call, is_late, now), &call.route.residency) {
+            (Stop::Refused(error), Some(residency)) if !residency.excluded.is_empty() => {
+                Stop::Refused(ProxyError::Fenced {
+                    error: Box::new(error),
+                    regions: residency.regions.iter().map(ToString::to_string).collect(),
+                    excluded: residency.excluded.len(),
+                })
+            }
+            (stop, _) => stop,
+        }
+    }
+
+    fn without_fence(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         let soonest = router::soonest_recovery(call.pool, |deployment| call.live.availability(deployment, now))
             .map(|soonest| soonest.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX));
         if let Some(after) = soonest
@@ -93,13 +108,13 @@ impl Fallback {
         Stop::Refused(match self.last {
             Some(last) => ProxyError::Exhausted(last),
             None if is_late => ProxyError::Exhausted(Exhausted::Timeout),
-            None => self.without_attempt_elsewhere(call, soonest),
+            None => self.without_attempt_elsewhere(call, soonest, now),
         })
     }
 
     /// Every attempt, if there was any, met a deployment that can only be mended by somebody. Missing here and failing there may be
     /// over in a moment; this is not.
-    fn without_attempt_elsewhere(self, call: &Call<'_>, soonest: Option<Duration>) -> ProxyError {
+    fn without_attempt_elsewhere(self, call: &Call<'_>, soonest: Option<Duration>, now: Instant) -> ProxyError {
         let snapshot = &call.live.config.runtime.snapshot;
         let region = |deployment: DeploymentIx| {
             let resource = snapshot.deployments[deployment.0].resource;
@@ -120,12 +135,30 @@ impl Fallback {
                 inactivity_days: configured.inactivity_days,
             };
         }
+        if let Some(end) = all_drained(call, now) {
+            let back = |until: Instant| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
+            return ProxyError::Drained {
+                after: end.time().map(back),
+            };
+        }
         // Nobody was asked: all rested. Where they do not any more, they were throttled, as nearly always, and are back this moment.
         ProxyError::Resting {
             after: soonest.unwrap_or_default(),
             is_throttled: soonest.is_none(),
         }
     }
+}
+
+/// Where operators have taken out every member of the pool: when the first is back.
+fn all_drained(call: &Call<'_>, now: Instant) -> Option<DrainEnd> {
+    let mut soonest = DrainEnd::WhenUndone;
+    for member in call.pool.members() {
+        match call.live.availability(member.deployment, now) {
+            Availability::Drained(end) => soonest = soonest.sooner(end),
+            _ => return None,
+        }
+    }
+    Some(soonest)
 }
 
 /// Whether a member of the pool rests since it was throttled.

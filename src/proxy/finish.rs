@@ -153,6 +153,8 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
         },
         deployment: deployment.map(|deployment| deployment.id.clone()),
         region,
+        served_region: context.served_region.clone(),
+        spilled_to: context.spilled_to.clone(),
         attempts: u32::try_from(context.attempts.len()).unwrap_or(u32::MAX),
         outcome: context.outcome,
         status: context.status,

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use pingora::apps::ServerApp;
 use pingora::protocols::{ALPN, Stream};
 use pingora::server::ShutdownWatch;
+use tokio::sync::Notify;
 
+use crate::proxy::activity::Phase;
 use crate::proxy::server::{LAST_MOMENT, Server};
 use crate::telemetry::events::ConnectionRefused;
 
@@ -24,6 +26,7 @@ const H2_PREFACE_BYTES: usize = 24;
 pub struct ClientConnections {
     open: AtomicUsize,
     refused: AtomicU64,
+    none_left: Notify,
 }
 
 /// An open connection, counted until it is dropped.
@@ -33,12 +36,25 @@ struct Open(Arc<ClientConnections>);
 impl ClientConnections {
     /// Connections open now.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Acquire)
     }
 
     /// Connections closed at once since the process started, because there were enough.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Waits until none is open.
+    pub async fn none_open(&self) {
+        loop {
+            let mut woken = std::pin::pin!(self.none_left.notified());
+            // Registered before looking, so that the last one's wake-up cannot fall between the two.
+            woken.as_mut().enable();
+            if self.open() == 0 {
+                return;
+            }
+            woken.await;
+        }
     }
 
     /// Counts one more, unless there are so many already.
@@ -55,7 +71,9 @@ impl ClientConnections {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none_left.notify_waiters();
+        }
     }
 }
 
@@ -77,7 +95,8 @@ impl ServerApp for Front {
             return None;
         };
         // Accepted just before the listener closed: a drain is to wait for the request that is probably on its way.
-        let last_moment = shutdown.borrow().then(|| gateway.activity.enter());
+        let is_closing = gateway.activity.phase() == Phase::Closing;
+        let last_moment = is_closing.then(|| gateway.activity.enter());
         let serving = async {
             if self.is_told_apart_by_bytes(&stream) && !begins(&mut stream, head_time).await {
                 return None;
@@ -173,6 +192,7 @@ routes: [{name: bot, pool: ft}]
             trace: None,
             when_full: WhenFull::Drop,
             activity: Arc::default(),
+            drains: parking_lot::Mutex::default(),
             memory: crate::proxy::placing::Memory::default(),
         })
     }
@@ -185,6 +205,7 @@ routes: [{name: bot, pool: ft}]
             h2: default_h2_options(),
         };
         let (ours, theirs) = duplex(4096);
+        gateway.activity.enter_phase(Phase::Closing);
         let serving = tokio::spawn(async move {
             let (_stop, stopped) = watch::channel(true);
             Arc::new(Front(Arc::new(server)))

@@ -74,7 +74,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         sampler.as_mut(),
     );
     if let Some(sampler) = sampler {
-        gateway.misses.sample(&route.id, sampler);
+        gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
     }
     let tokens = prompt.ask.total_tokens;
     let now = Instant::now();
@@ -195,7 +195,7 @@ fn identify(
 /// The route for a model name, if this client may use it.
 fn find_route(live: &Live, context: &RequestContext, model: Option<&str>) -> Result<RouteIx, ProxyError> {
     let snapshot = &live.config.runtime.snapshot;
-    let known = || error::list_models(headers::models_of(live, context).iter().map(String::as_str));
+    let known = || error::list_names(headers::models_of(live, context).iter().map(String::as_str));
     let model = model.ok_or_else(|| ProxyError::MissingModel(known()))?;
     let may_use = |client: ClientIx, route: RouteIx| snapshot.clients[client.0].routes.allows(route);
     snapshot

@@ -6,9 +6,10 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::core::recovery::health::{BreakerState, Health};
-use crate::core::recovery::outcome::{Alarm, AttemptOutcome, Effect, Scope, Verdict};
+use crate::core::recovery::outcome::{Alarm, AttemptEnd, AttemptOutcome, Effect, Scope, Verdict};
 use crate::core::topology::{DeploymentIx, ResourceIx};
 use crate::proxy::state::Live;
+use crate::telemetry::view::FailureView;
 use crate::telemetry::{clock, events};
 
 /// An answer that was relayed to its end.
@@ -27,9 +28,17 @@ const fn of_relay(outcome: AttemptOutcome, effect: Effect, scope: Scope) -> Verd
     }
 }
 
+/// The HTTP status of an attempt's answer, if it was one. A stream with an error in it began with 200, which would only confuse.
+pub fn answered(end: AttemptEnd<'_>) -> Option<u16> {
+    match end {
+        AttemptEnd::Status { status, .. } | AttemptEnd::Begun { status } => Some(status),
+        _ => None,
+    }
+}
+
 /// Tells a deployment's health and its resource's what an attempt taught, and everybody else when it rests, a breaker changed or an
-/// operator is needed.
-pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict) {
+/// operator is needed. `status` is the answer's, where it says why.
+pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict, status: Option<u16>) {
     let Verdict {
         outcome,
         effect,
@@ -41,6 +50,14 @@ pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict) {
     let configured = &live.config.runtime.snapshot.deployments[deployment.0];
     if outcome == AttemptOutcome::Success {
         state.last_success_at_ms.fetch_max(clock::now_ms(), Ordering::Relaxed);
+    }
+    let is_held_against_it = !matches!(effect, Effect::Works | Effect::Begins | Effect::Nothing);
+    if is_held_against_it {
+        *state.last_failure.lock() = Some(FailureView {
+            at_ms: clock::now_ms(),
+            outcome,
+            status,
+        });
     }
     if let Effect::Rest(asked) = effect {
         tell_rest(live, deployment, asked, outcome);

@@ -46,6 +46,16 @@ pub struct Bound {
     settings: Listener,
 }
 
+impl Bound {
+    /// Another handle of its socket, with the address as it was configured.
+    ///
+    /// # Errors
+    /// When too many files are open.
+    pub fn copy(&self) -> std::io::Result<(SocketAddr, std::net::TcpListener)> {
+        Ok((self.settings.address, self.socket.try_clone()?))
+    }
+}
+
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -96,15 +106,21 @@ pub fn bind_address(address: SocketAddr) -> Result<std::net::TcpListener, Listen
     bind().map_err(|source| ListenError::Bind { address, source })
 }
 
-/// Binds every listener. On an error those bound already are closed again.
+/// Binds every listener of whose address `inherit` has no socket already. On an error those bound already are closed again.
 ///
 /// # Errors
 /// When the operating system refuses one.
-pub fn bind(listeners: &[Listener]) -> Result<Vec<Bound>, ListenError> {
+pub fn bind(
+    listeners: &[Listener],
+    mut inherit: impl FnMut(SocketAddr) -> Option<std::net::TcpListener>,
+) -> Result<Vec<Bound>, ListenError> {
     listeners
         .iter()
         .map(|settings| {
-            let socket = bind_address(settings.address)?;
+            let socket = match inherit(settings.address) {
+                Some(socket) => socket,
+                None => bind_address(settings.address)?,
+            };
             let address = socket.local_addr().map_err(|source| ListenError::Bind {
                 address: settings.address,
                 source,

@@ -24,7 +24,7 @@ use crate::core::ledger::drift::gate::Gate;
 use crate::core::ledger::drift::sample::{Sample, Sampler};
 use crate::core::ledger::misses::{self, Cause, Drifting, Facts, Moved};
 use crate::core::placement::plan::Reason;
-use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
+use crate::core::topology::{ClientIx, DeploymentIx, Route, RouteIx, Snapshot};
 use crate::openai::usage::Usage;
 use crate::proxy::placing::Placed;
 use crate::proxy::state::Live;
@@ -53,7 +53,7 @@ pub struct MissLedger {
 #[derive(Debug)]
 struct Shared {
     records: Mutex<Vec<MissRecord>>,
-    samples: Mutex<Vec<(RouteId, Sample)>>,
+    samples: Mutex<Vec<Sampled>>,
     dropped: AtomicU64,
     /// Of the hashes in samples; lives as long as the process.
     key: RandomState,
@@ -68,6 +68,25 @@ struct Shared {
 struct Reports {
     ever: AtomicBool,
     silent: AtomicU32,
+}
+
+/// A sampled prompt, on its way to be compared with others.
+#[derive(Debug)]
+struct Sampled {
+    route: RouteId,
+    sample: Sample,
+    /// Millionths of a US dollar that a missed token of the route costs more, as configured.
+    micro_usd_each: Option<f64>,
+}
+
+/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has the prices, in the
+/// order of tiers.
+fn usual_cost(snapshot: &Snapshot, route: &Route) -> Option<f64> {
+    let mut members = snapshot.pools[route.pool.0].members();
+    members.find_map(|member| {
+        let price = snapshot.deployments[member.deployment.0].price.as_ref();
+        price.and_then(cost::micro_usd_per_missed_token)
+    })
 }
 
 /// One miss, on its way to the store.
@@ -105,7 +124,9 @@ pub struct CachedAnswer<'a> {
 /// Why a prompt that is warm elsewhere came to a deployment.
 fn moved_by(reason: Reason) -> Moved {
     match reason {
-        Reason::Failover | Reason::Retry | Reason::SpillEjected | Reason::LastResort => Moved::ByFailover,
+        Reason::Failover | Reason::Retry | Reason::SpillEjected | Reason::SpillDrained | Reason::LastResort => {
+            Moved::ByFailover
+        }
         Reason::SpillThrottled | Reason::SpillNoRoom | Reason::NoRoom | Reason::Tier => Moved::BySpill,
         Reason::Warm
         | Reason::Home
@@ -201,12 +222,16 @@ impl MissLedger {
         is_due.then(|| Sampler::new(&self.shared.key))
     }
 
-    /// Leaves a sampled prompt.
-    pub fn sample(&self, route: &RouteId, sampler: Sampler) {
-        let sample = sampler.finish();
+    /// Leaves a sampled prompt of a route, whatever its policy.
+    pub fn sample(&self, snapshot: &Snapshot, route: &Route, sampler: Sampler) {
+        let prompt = Sampled {
+            route: route.id.clone(),
+            sample: sampler.finish(),
+            micro_usd_each: usual_cost(snapshot, route),
+        };
         let mut waiting = self.shared.samples.lock();
         if waiting.len() < SAMPLES_MAX {
-            waiting.push((route.clone(), sample));
+            waiting.push(prompt);
         } else {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 pub mod activity;
 pub mod attempt;
@@ -15,7 +16,9 @@ pub mod commit;
 pub mod connections;
 pub mod context;
 pub mod downstream;
+pub mod drains;
 pub mod error;
+pub mod evidence;
 pub mod explain;
 pub mod failover;
 pub mod fallback;
@@ -43,6 +46,7 @@ pub mod waiting;
 pub mod wishes;
 
 use crate::config::checked::WhenFull;
+use crate::core::recovery::drain::Drains;
 use crate::proxy::activity::Activity;
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
@@ -76,6 +80,8 @@ pub struct Gateway {
     pub when_full: WhenFull,
     /// Requests running.
     pub activity: Arc<Activity>,
+    /// What operators have taken out. Deployments carry what concerns them as a mark; this is locked by operators and reloads only.
+    pub drains: Mutex<Drains>,
     /// What is remembered of prompts, whatever the configuration.
     pub memory: Memory,
 }

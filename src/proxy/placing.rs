@@ -12,6 +12,7 @@ use crate::core::placement::room::Sent;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::shard::CacheKey;
 use crate::core::placement::view::View;
+use crate::core::recovery::health::Availability;
 use crate::core::router::{self, Known};
 use crate::core::topology::{CacheKeys, DeploymentIx, PoolIx, Route};
 use crate::proxy::Gateway;
@@ -147,13 +148,28 @@ pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, promp
     }
 }
 
-/// A pool as it is now. Takes each member's locks for a moment.
+/// A pool as it is now, for a plan that is carried out: members that recover count it. Takes each member's locks for a moment.
 pub fn view(gateway: &Gateway, live: &Live, pool: PoolIx, now: Instant) -> View {
+    view_of(gateway, live, pool, now, Live::standing)
+}
+
+/// The same for somebody who only looks.
+pub fn view_as_seen(gateway: &Gateway, live: &Live, pool: PoolIx, now: Instant) -> View {
+    view_of(gateway, live, pool, now, Live::standing_as_seen)
+}
+
+fn view_of(
+    gateway: &Gateway,
+    live: &Live,
+    pool: PoolIx,
+    now: Instant,
+    standing: fn(&Live, DeploymentIx, Instant) -> (Availability, bool),
+) -> View {
     let since = gateway.memory.since_start(now);
     let replicas = f64::from(live.config.runtime.snapshot.replicas);
     router::view(&live.outlines[pool.0], |deployment| {
         let state = &live.deployments[deployment.0].state;
-        let (availability, is_admitted) = live.standing(deployment, now);
+        let (availability, is_admitted) = standing(live, deployment, now);
         let learned = state.learned.lock();
         Known {
             availability,

@@ -22,6 +22,7 @@ use crate::proxy::learn::{self, learn};
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
+use crate::telemetry::events::process::{CutEnd, RequestCutOff};
 
 /// Ready chunks are gathered into one write up to this size: one system call instead of many.
 const BATCH_BYTES_MAX: usize = 64 * 1024;
@@ -90,7 +91,16 @@ pub async fn relay(
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        learn(live, deployment, learn::RELAYED);
+        learn(live, deployment, learn::RELAYED, None);
+    }
+    if matches!(end, End::Broken(Break::CutOff)) {
+        let request_id = &context.id;
+        let end = if context.streamed {
+            CutEnd::ErrorEvent
+        } else {
+            CutEnd::ConnectionClosed
+        };
+        RequestCutOff { request_id, end }.emit(&gateway.metrics);
     }
     conclude(downstream, context, live, deployment, end).await
 }
@@ -181,7 +191,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            learn(live, deployment, learn::BROKEN);
+            learn(live, deployment, learn::BROKEN, None);
             if context.streamed {
                 return Ok(());
             }

@@ -12,11 +12,12 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::server::ShutdownWatch;
 
-use crate::proxy::activity::Running;
+use crate::proxy::activity::{Phase, Running};
 use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::{Gateway, finish, handler, reply};
 use crate::telemetry::clock;
+use crate::telemetry::events::process::{CutEnd, RequestCutOff};
 
 /// How long a stream has to say its last words when the time for running requests is over.
 const LAST_WORDS: Duration = Duration::from_millis(250);
@@ -69,20 +70,21 @@ impl HttpServerApp for Server {
     async fn process_new_http(
         self: &Arc<Self>,
         mut session: ServerSession,
-        shutdown: &ShutdownWatch,
+        _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        if !self.has_request(&mut session, shutdown).await {
+        if !self.has_request(&mut session).await {
             return None;
         }
-        if *shutdown.borrow() {
+        let activity = &self.gateway.activity;
+        if activity.phase() > Phase::Serving {
             session.set_keepalive(None);
         }
         // Boxed, so that a connection that waits for its next request does not hold the room for answering one.
         if !Box::pin(self.serve(&mut session)).await {
             return None;
         }
-        if *shutdown.borrow() {
-            // It began to stop meanwhile; nobody would wake the connection any more.
+        if activity.phase() == Phase::Closing {
+            // It began to close meanwhile; nobody would wake the connection any more.
             session.set_keepalive(None);
         }
         let mut settings = HttpPersistentSettings::for_session(&session);
@@ -104,10 +106,11 @@ impl HttpServerApp for Server {
 impl Server {
     /// Waits for a request's head, within `limits.head_time`. False where none came: the client closed, sent no HTTP or was too slow, or
     /// the gateway stops.
-    async fn has_request(&self, session: &mut ServerSession, shutdown: &ShutdownWatch) -> bool {
+    async fn has_request(&self, session: &mut ServerSession) -> bool {
         let is_used = session.take_connection_user_context().is_some();
         let head_time = self.gateway.live.load().config.runtime.limits.head_time;
-        let limit = if *shutdown.borrow() {
+        let activity = &self.gateway.activity;
+        let limit = if activity.phase() == Phase::Closing {
             head_time.min(LAST_MOMENT)
         } else if is_used {
             IDLE_MAX + head_time
@@ -117,7 +120,7 @@ impl Server {
         let read = tokio::select! {
             biased;
             read = tokio::time::timeout(limit, session.read_request()) => read,
-            () = begins_to_stop(shutdown) => return false,
+            () = activity.begins_to_close() => return false,
         };
         match read {
             Ok(Ok(has_come)) => has_come,
@@ -157,26 +160,22 @@ impl Server {
         is_usable
     }
 
+    fn told_cut_off(&self, facts: &RequestContext, end: CutEnd) {
+        let request_id = &facts.id;
+        RequestCutOff { request_id, end }.emit(&self.gateway.metrics);
+    }
+
     /// Ends a request whose time is over. One without an answer gets a refusal.
     async fn cut_off(&self, session: &mut ServerSession, facts: &mut RequestContext) -> bool {
         session.set_keepalive(None);
         facts.cut_off();
         if facts.first_byte.is_some() {
+            self.told_cut_off(facts, CutEnd::ConnectionClosed);
             return false;
         }
+        self.told_cut_off(facts, CutEnd::Refused);
         reply::refuse(&self.gateway, session, facts, ProxyError::Stopping)
             .await
             .is_ok()
     }
-}
-
-/// Resolves when the gateway begins to stop. Never where it does so already: such a connection was accepted at the last moment, its
-/// request is probably under way and will be its only one.
-async fn begins_to_stop(shutdown: &ShutdownWatch) {
-    let mut shutdown = shutdown.clone();
-    if *shutdown.borrow_and_update() {
-        std::future::pending::<()>().await;
-    }
-    // A sender that is gone is a process that ends.
-    let _ = shutdown.changed().await;
 }

@@ -19,8 +19,11 @@ pub struct ResourceState {
 }
 
 impl Live {
-    /// Whether a deployment may be used.
+    /// Whether a deployment may be used. What an operator wants comes before all that was learned.
     pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
+        if let Some(drained) = self.drained(deployment, now) {
+            return drained;
+        }
         let resource = self.resource_state(deployment).health.lock().availability(now);
         let own = self.deployments[deployment.0].state.health.lock().availability(now);
         own.and(resource)
@@ -28,6 +31,9 @@ impl Live {
 
     /// Whether it may be used, and whether a plan made now may count on it: one that has just recovered gets less than its share.
     pub fn standing(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
+        if let Some(drained) = self.drained(deployment, now) {
+            return (drained, false);
+        }
         let of = |health: &Mutex<Health>| {
             let mut health = health.lock();
             (health.availability(now), health.admits(&self.rules, now))
@@ -35,6 +41,26 @@ impl Live {
         let (resource, is_admitted_by_resource) = of(&self.resource_state(deployment).health);
         let (own, is_admitted) = of(&self.deployments[deployment.0].state.health);
         (own.and(resource), is_admitted && is_admitted_by_resource)
+    }
+
+    /// The same for somebody who only looks: nothing is counted as given or owed.
+    pub fn standing_as_seen(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
+        if let Some(drained) = self.drained(deployment, now) {
+            return (drained, false);
+        }
+        let of = |health: &Mutex<Health>| {
+            let mut health = health.lock().clone();
+            (health.availability(now), health.admits(&self.rules, now))
+        };
+        let (resource, is_admitted_by_resource) = of(&self.resource_state(deployment).health);
+        let (own, is_admitted) = of(&self.deployments[deployment.0].state.health);
+        (own.and(resource), is_admitted && is_admitted_by_resource)
+    }
+
+    /// Whether an operator has taken it out.
+    fn drained(&self, deployment: DeploymentIx, now: Instant) -> Option<Availability> {
+        let end = self.deployments[deployment.0].state.drained.get(now)?;
+        Some(Availability::Drained(end))
     }
 
     /// What is known of a deployment's resource.

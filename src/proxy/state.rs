@@ -8,12 +8,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use http::header::{self, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::config::checked::{Checked, Credential};
+use crate::core::headroom::TokenRate;
 use crate::core::ids::{DeploymentId, ResourceId, RouteId};
 use crate::core::placement::chain::ChainKey;
 use crate::core::placement::latency::Latency;
@@ -22,6 +24,7 @@ use crate::core::placement::room::Room;
 use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
 use crate::core::recovery::budget::RetryBudget;
+use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
 use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
@@ -35,6 +38,7 @@ use crate::proxy::standing::ResourceState;
 use crate::proxy::waiting::Queue;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
+use crate::telemetry::view::FailureView;
 
 /// How long a deployment's refusal of an option that the gateway adds is believed.
 pub const OPTION_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
@@ -102,6 +106,8 @@ pub struct RouteState {
 /// What is known of a deployment across configurations, and counts its attempts.
 #[derive(Debug)]
 pub struct DeploymentState {
+    /// Whether an operator has taken it out.
+    pub drained: DrainMark,
     /// Breaker and rest.
     pub health: Mutex<Health>,
     /// What answers have told beside that.
@@ -112,6 +118,8 @@ pub struct DeploymentState {
     pub first_seen_ms: AtomicI64,
     /// When it last answered properly, in milliseconds since the Unix epoch; 0 for never.
     pub last_success_at_ms: AtomicI64,
+    /// The last attempt that was held against it; locked when one fails and when somebody looks.
+    pub last_failure: Mutex<Option<FailureView>>,
     /// When the log last said why it gave no answer, in milliseconds since the Unix epoch.
     told_at_ms: AtomicI64,
     /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
@@ -125,6 +133,8 @@ pub struct DeploymentState {
 pub struct Learned {
     /// Its limits and what is used of them.
     pub room: Room,
+    /// How much it is sent.
+    pub rate: TokenRate,
     /// How quickly it begins to answer.
     pub latency: Latency,
     /// How long its answers' beginnings take, prompts' lengths set aside.
@@ -238,9 +248,11 @@ impl DeploymentState {
     /// Nothing known but limits.
     pub fn new(room: Room) -> Self {
         Self {
+            drained: DrainMark::new(Instant::now()),
             health: Mutex::default(),
             learned: Mutex::new(Learned {
                 room,
+                rate: TokenRate::default(),
                 latency: Latency::default(),
                 first_token: FirstToken::default(),
                 truth: Truth::default(),
@@ -248,6 +260,7 @@ impl DeploymentState {
             in_flight: AtomicU64::default(),
             first_seen_ms: AtomicI64::default(),
             last_success_at_ms: AtomicI64::default(),
+            last_failure: Mutex::default(),
             told_at_ms: AtomicI64::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
             cache_key_refused_until_ms: AtomicI64::default(),

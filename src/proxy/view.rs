@@ -3,22 +3,25 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::core::headroom::{self, Carrier};
+use crate::core::ids::Region;
 use crate::core::ledger::idle;
 use crate::core::placement::hot::HotHead;
 use crate::core::recovery::health::Availability;
-use crate::core::topology::{Deployment, Pool, Resource};
+use crate::core::topology::{Deployment, Member, Pool, Resource};
 use crate::proxy::Gateway;
 use crate::proxy::state::{Live, LiveDeployment, LiveResource};
 use crate::storage::queue::UsageStats;
 use crate::storage::trace::TraceStats;
 use crate::telemetry::view::{
-    DeploymentView, FleetView, PlacementView, PoolView, ResourceView, RouteView, TraceView, UsageView,
+    DeploymentView, DrainedView, FleetView, PlacementView, PoolView, ResourceView, RouteView, TraceView, UsageView,
 };
 
 /// Describes the gateway as it is now. Linear in routes, pools and deployments; takes each deployment's lock for a moment.
 pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
     let live = gateway.live.load_full();
     let snapshot = &live.config.runtime.snapshot;
+    let loads = loads(gateway, &live, now);
     FleetView {
         routes: snapshot
             .routes
@@ -30,7 +33,11 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
                 waiting: state.queue.len() as u64,
             })
             .collect(),
-        pools: snapshot.pools.iter().map(|pool| pool_view(&live, pool, now)).collect(),
+        pools: snapshot
+            .pools
+            .iter()
+            .map(|pool| pool_view(&live, pool, &loads, now))
+            .collect(),
         deployments: snapshot
             .deployments
             .iter()
@@ -52,7 +59,28 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
     }
 }
 
-fn pool_view(live: &Live, pool: &Pool, now: Instant) -> PoolView {
+/// A deployment's limit, and tokens a minute that all gateways send it, both as far as this one knows.
+struct Load {
+    limit: f64,
+    sent: Option<f64>,
+}
+
+/// The load of each deployment, by `DeploymentIx`.
+fn loads(gateway: &Gateway, live: &Live, now: Instant) -> Vec<Load> {
+    let replicas = f64::from(live.config.runtime.snapshot.replicas);
+    let since = gateway.memory.since_start(now);
+    let of = |deployment: &LiveDeployment| {
+        let mut learned = deployment.state.learned.lock();
+        let (total, limit) = (learned.room.sent_in_all(), learned.room.limit());
+        Load {
+            limit,
+            sent: learned.rate.look(total, since).map(|rate| rate * replicas),
+        }
+    };
+    live.deployments.iter().map(of).collect()
+}
+
+fn pool_view(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> PoolView {
     let is_usable = |availability| matches!(availability, Availability::Ready | Availability::Probe);
     let usable = pool
         .members()
@@ -62,7 +90,39 @@ fn pool_view(live: &Live, pool: &Pool, now: Instant) -> PoolView {
         pool: pool.id.clone(),
         deployments: pool.members().count() as u64,
         usable: usable as u64,
+        regions: regions(live, pool),
+        headroom: pool_headroom(live, pool, loads, now),
     }
+}
+
+fn regions(live: &Live, pool: &Pool) -> Vec<Region> {
+    let snapshot = &live.config.runtime.snapshot;
+    let mut regions: Vec<Region> = Vec::new();
+    for member in pool.members() {
+        let region = &snapshot.resources[snapshot.deployments[member.deployment.0].resource.0].region;
+        if !regions.contains(region) {
+            regions.push(region.clone());
+        }
+    }
+    regions
+}
+
+fn pool_headroom(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<(Region, f64)> {
+    let snapshot = &live.config.runtime.snapshot;
+    let carrier = |member: &Member| {
+        let (deployment, load) = (member.deployment, &loads[member.deployment.0]);
+        let out = matches!(
+            live.availability(deployment, now),
+            Availability::Drained(_) | Availability::Ejected(_) | Availability::Unusable(_)
+        );
+        Carrier {
+            region: &snapshot.resources[snapshot.deployments[deployment.0].resource.0].region,
+            is_usable: !out,
+            limit: load.limit,
+            load: load.sent,
+        }
+    };
+    headroom::headroom(&pool.members().map(carrier).collect::<Vec<_>>())
 }
 
 fn resource_views(live: &Live, now: Instant) -> Vec<ResourceView> {
@@ -105,6 +165,9 @@ fn deployment_view(
     let to_ms = |until: Instant| now_ms + duration_ms(until.saturating_duration_since(now));
     DeploymentView {
         deployment: deployment.id.clone(),
+        region: live.config.runtime.snapshot.resources[deployment.resource.0]
+            .region
+            .clone(),
         in_flight: known.state.in_flight.load(Ordering::Relaxed),
         breaker: health.state(now).max(resource_breaker),
         alarm: health.alarm().or(resource_alarm),
@@ -112,10 +175,14 @@ fn deployment_view(
         limit_used: limit.is_finite().then(|| used / limit),
         cache_life_s,
         cooling_until_ms: health.rests_until(now).map(to_ms),
+        drained: known.state.drained.get(now).map(|end| DrainedView {
+            until_ms: end.time().map(to_ms),
+        }),
         last_success_at_ms: last_success,
         deletion_at_ms: deployment
             .inactivity_days
             .and_then(|days| idle::deletion_at_ms(deployment.created_at_ms.or(first_seen), last_success, days)),
+        last_failure: *known.state.last_failure.lock(),
     }
 }
 

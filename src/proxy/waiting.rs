@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::core::admission::queue::{Entered, Priority, Ticket, WaitQueue};
 use crate::core::placement::view::{State, View};
+use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
 use crate::proxy::Gateway;
 use crate::proxy::downstream::Downstream;
@@ -189,6 +190,7 @@ fn recovers_in_time(call: &Call<'_>, until: Instant) -> bool {
     members.any(|member| match call.live.availability(member.deployment, now) {
         Availability::Resting(rested) => rested <= until,
         Availability::Ready | Availability::Probe => true,
+        Availability::Drained(end) => end.is_over(until),
         Availability::Ejected(_) | Availability::Unusable(_) => false,
     })
 }
@@ -204,6 +206,11 @@ fn opening(gateway: &Gateway, call: &Call<'_>, now: Instant) -> Opening {
             State::Ready => now + LOOK_AGAIN,
             State::Resting => match call.live.availability(member.deployment, now) {
                 Availability::Resting(until) => until,
+                _ => now + LOOK_AGAIN,
+            },
+            State::Drained => match call.live.availability(member.deployment, now) {
+                Availability::Drained(DrainEnd::At(until)) => until,
+                Availability::Drained(DrainEnd::WhenUndone) => continue,
                 _ => now + LOOK_AGAIN,
             },
             State::Ejected => continue,

@@ -6,10 +6,11 @@ use std::thread;
 
 use parking_lot::Mutex;
 
+use super::money::Prices;
 use super::policy::PolicyName;
-use super::report::{Prices, Row};
+use super::report::Row;
 use super::trace::Trace;
-use super::world::{self, Outcome, Provider, Setting};
+use super::world::{self, Load, Outcome, Provider, Setting};
 use crate::core::placement::rule::Rule;
 
 /// What to run, and what is paid.
@@ -17,7 +18,7 @@ use crate::core::placement::rule::Rule;
 pub struct Matrix {
     /// In the order of the table.
     pub runs: Vec<Run>,
-    /// What prompt tokens cost.
+    /// What is paid, if it is known.
     pub prices: Option<Prices>,
 }
 
@@ -37,8 +38,8 @@ pub struct Run {
 pub struct Finished {
     /// What is printed of it.
     pub row: Row,
-    /// Prompt tokens of each deployment, minute by minute of the trace.
-    pub minutes: Vec<(u64, Vec<u64>)>,
+    /// Prompt tokens of each deployment over the trace's time.
+    pub load: Load,
 }
 
 impl Matrix {
@@ -98,6 +99,6 @@ fn play(run: &Run, bounds: &Bounds, prices: Option<Prices>) -> Finished {
     let outcome: Outcome = world::run(&run.trace, run.policy, &rule_for(&run.setting), &run.setting);
     Finished {
         row: Row::of(&run.trace, run.policy, &run.setting, &outcome, bound, prices),
-        minutes: outcome.minutes.into_iter().collect(),
+        load: outcome.load,
     }
 }

@@ -5,7 +5,7 @@
 //! and how many attempts were refused. The policies that others published are here for comparison and nowhere else.
 //!
 //! In reading order: [`trace`] (what was asked), `provider` (what a deployment would do), `knowledge` (what one replica knows),
-//! [`policy`] with `shipped` and `published` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`] and [`plot`].
+//! [`policy`] with `shipped` and `published` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`], [`money`] and [`plot`].
 //!
 //! The provider here is not the simulator's engine: that one models a fixed minute, a hit from 1,024 tokens and machines, all at once.
 //! Comparing policies needs the plainest cache that separates them, and figures that can be checked against published ones.
@@ -13,6 +13,7 @@
 mod chance;
 mod knowledge;
 pub mod matrix;
+pub mod money;
 pub mod plot;
 pub mod policy;
 mod provider;

@@ -14,6 +14,8 @@ use super::matrix::Finished;
 
 /// Size of a picture, in pixels.
 const SIZE: (u32, u32) = (900, 480);
+/// Seconds in which loads are told.
+const MINUTE: u64 = 60;
 /// Room for names at the right, and between two of them.
 const NAMES_WIDTH: u32 = 150;
 const NAMES_APART: i32 = 15;
@@ -137,21 +139,35 @@ fn hits(runs: &[Finished]) -> Vec<Picture> {
     pictures.into_iter().map(picture).collect()
 }
 
-/// Every deployment's load, and of each minute the busiest, the mean and the least busy. The trace's last minute is not whole, so it is left
+/// Every deployment's load, and of each step the busiest, the mean and the least busy. The trace's last step is not whole, so it is left
 /// out unless it is the only one.
 fn load(run: &Finished) -> Picture {
     let row = &run.row;
-    let minutes = match run.minutes.as_slice() {
+    let step_seconds = run.load.step_seconds.max(1);
+    let is_short = step_seconds < MINUTE;
+    let nothing = vec![0; row.deployments];
+    let all: Vec<(u64, &Vec<u64>)> = if is_short {
+        // Of these there are few, so those without a request can be shown as what they are.
+        let last = run.load.steps.keys().last().copied().unwrap_or(0);
+        (0..=last)
+            .map(|step| (step, run.load.steps.get(&step).unwrap_or(&nothing)))
+            .collect()
+    } else {
+        run.load.steps.iter().map(|(&step, tokens)| (step, tokens)).collect()
+    };
+    let steps = match all.as_slice() {
         [whole @ .., _] if !whole.is_empty() => whole,
         all => all,
     };
+    let at = |step: u64| if is_short { step * step_seconds } else { step } as f64;
+    let per_minute = MINUTE as f64 / step_seconds as f64;
     let curve = |name: &str, colour, width, of: &dyn Fn(&[u64]) -> f64| Curve {
         name: name.to_owned(),
         colour,
         width,
-        points: minutes
+        points: steps
             .iter()
-            .map(|(minute, tokens)| (*minute as f64, of(tokens) / 1e3))
+            .map(|&(step, tokens)| (at(step), of(tokens) * per_minute / 1e3))
             .collect(),
     };
     let mut curves: Vec<_> = (0..row.deployments)
@@ -172,7 +188,11 @@ fn load(run: &Finished) -> Picture {
             row.replicas,
             row.setting()
         ),
-        x: "minute of the trace",
+        x: if is_short {
+            "second of the trace"
+        } else {
+            "minute of the trace"
+        },
         y: "prompt tokens a minute and deployment, thousands",
         x_names: Vec::new(),
         y_from: Some(0.0),
@@ -246,7 +266,7 @@ fn paint(text: &mut String, picture: &Picture) -> Result<(), Box<dyn std::error:
     for curve in &picture.curves {
         let style = curve.colour.stroke_width(curve.width);
         chart.draw_series(LineSeries::new(curve.points.iter().copied(), style))?;
-        if !picture.x_names.is_empty() {
+        if !picture.x_names.is_empty() || curve.points.len() == 1 {
             let dots = curve
                 .points
                 .iter()
@@ -283,4 +303,61 @@ fn name_ends(
         root.draw(&Text::new(curve.name.clone(), (x + 8, y - 7), style))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::replay::matrix::{Matrix, Run};
+    use crate::replay::policy::PolicyName;
+    use crate::replay::trace::{Request, Trace};
+    use crate::replay::world::Setting;
+
+    /// The load picture of a trace with a request of 1,000 tokens at each of these seconds.
+    fn picture(seconds: &[u32]) -> Picture {
+        let request = |at: &u32| Request {
+            at: f64::from(*at),
+            prompt: 1_000,
+            ..Request::default()
+        };
+        let trace = Trace {
+            block_tokens: 128,
+            requests: seconds.iter().map(request).collect(),
+            ..Trace::default()
+        };
+        let run = Run {
+            trace: Arc::new(trace),
+            policy: PolicyName::RoundRobin,
+            setting: Setting {
+                deployments: 1,
+                limit_factor: None,
+                ..Setting::default()
+            },
+        };
+        let matrix = Matrix {
+            runs: vec![run],
+            prices: None,
+        };
+        load(&matrix.play(1, || {})[0])
+    }
+
+    #[test]
+    fn a_trace_of_less_than_two_minutes_has_a_load_too() {
+        let seconds: Vec<u32> = (0..=60).filter(|second| *second != 7).collect();
+        let short = picture(&seconds);
+        let mean = short.curves.last().expect("the mean");
+        // Steps of five seconds, and of each what a minute of the same would be; the last one is not whole.
+        assert_eq!((short.x, mean.points.len()), ("second of the trace", 12));
+        assert_eq!(mean.points[..3], [(0.0, 60.0), (5.0, 48.0), (10.0, 60.0)]);
+        let gap = picture(&[0, 1, 11, 12]);
+        let points = &gap.curves.last().expect("the mean").points;
+        assert_eq!(points[..3], [(0.0, 60.0), (1.0, 60.0), (2.0, 0.0)]);
+        let long = picture(&(0..=900).collect::<Vec<_>>());
+        assert_eq!((long.x, long.curves[0].points.len()), ("minute of the trace", 15));
+        let mut drawn = String::new();
+        paint(&mut drawn, &picture(&[0])).expect("drawn");
+        assert!(drawn.contains("<circle"), "a single step is a dot");
+    }
 }

@@ -2,19 +2,11 @@
 
 use serde::Serialize;
 
+use super::money::{self, Bill, Prices};
 use super::policy::PolicyName;
 use super::trace::Trace;
 use super::world::{CacheKeys, Outcome, Provider, Setting};
-use crate::columns::columns;
-
-/// What a million prompt tokens cost, in USD.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prices {
-    /// Of those that are not cached.
-    pub input: f64,
-    /// Of those that are.
-    pub cached: f64,
-}
+use crate::columns::{columns, signed_usd};
 
 /// A run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -61,8 +53,20 @@ pub struct Row {
     pub replayed_hit: Option<f64>,
     /// Prompt tokens found cached beyond those that really were, over the same requests; less than zero where fewer are.
     pub saved_tokens: Option<i64>,
-    /// What these are worth, in USD; null without prices.
+    /// What these are worth, less the hosting of deployments that there were not, in USD; null without prices.
     pub saved_usd: Option<f64>,
+    /// The same for a day, extrapolated from the trace's length.
+    pub saved_usd_a_day: Option<f64>,
+    /// The same for 30 days.
+    pub saved_usd_in_30_days: Option<f64>,
+    /// What the run costs; null without prices.
+    pub usd: Option<Bill>,
+    /// What it really cost at these prices; null without prices, or where the trace does not tell all of it.
+    pub actual_usd: Option<Bill>,
+    /// Deployments that really answered; 0 where the trace does not tell.
+    pub actual_deployments: usize,
+    /// Length of the trace, to its last request.
+    pub trace_seconds: f64,
 }
 
 impl Row {
@@ -77,7 +81,12 @@ impl Row {
     ) -> Self {
         let actual = trace.actual;
         let of_prompt = |cached: f64| (actual.prompt_tokens > 0).then(|| cached / actual.prompt_tokens as f64);
-        let worth = |(tokens, prices): (i64, Prices)| tokens as f64 * (prices.input - prices.cached) / 1e6;
+        let seconds = trace.seconds();
+        let saved_usd = outcome
+            .saved
+            .zip(prices)
+            .and_then(|(tokens, prices)| money::saved(prices, trace, tokens, setting.deployments));
+        let a_day = saved_usd.map(|usd| money::a_day(usd, seconds));
         let (provider, machines, requests_per_minute) = match setting.provider {
             Provider::Engine => ("engine", None, None),
             Provider::Hosted {
@@ -114,12 +123,18 @@ impl Row {
                 .saved
                 .and_then(|saved| of_prompt(actual.cached_tokens as f64 + saved as f64)),
             saved_tokens: outcome.saved,
-            saved_usd: outcome.saved.zip(prices).map(worth),
+            saved_usd,
+            saved_usd_a_day: a_day,
+            saved_usd_in_30_days: a_day.map(|usd| 30.0 * usd),
+            usd: prices.map(|prices| Bill::of(prices, outcome.taken, setting.deployments, seconds)),
+            actual_usd: prices.and_then(|prices| Bill::of_actual(prices, trace)),
+            actual_deployments: actual.deployments,
+            trace_seconds: seconds,
         }
     }
 
     /// The cells of [`run_header`].
-    fn run_cells(&self, is_hosted: bool) -> Vec<String> {
+    pub(super) fn run_cells(&self, is_hosted: bool) -> Vec<String> {
         let limit = self
             .limit_factor
             .map_or_else(|| "-".to_owned(), |factor| format!("x{factor}"));
@@ -167,7 +182,7 @@ impl Row {
 }
 
 /// What tells runs apart: a hosted provider has more of it.
-fn run_header(is_hosted: bool) -> Vec<&'static str> {
+pub(super) fn run_header(is_hosted: bool) -> Vec<&'static str> {
     let mut header = vec!["trace", "policy", "deployments", "replicas", "limit"];
     if is_hosted {
         header.extend(["machines", "a minute", "key"]);
@@ -175,7 +190,7 @@ fn run_header(is_hosted: bool) -> Vec<&'static str> {
     header
 }
 
-fn is_hosted(rows: &[Row]) -> bool {
+pub(super) fn is_hosted(rows: &[Row]) -> bool {
     rows.iter().any(|row| row.provider == "hosted")
 }
 
@@ -202,14 +217,15 @@ pub fn savings(rows: &[Row]) -> Option<String> {
     let numbers_from = header.len();
     header.extend(["was", "would be", "tokens saved"]);
     if has_money {
-        header.push("USD saved");
+        header.extend(["USD saved", "a day", "in 30 days"]);
     }
     let cells = rows.iter().filter_map(|row| {
         let ((was, would_be), saved) = row.actual_hit.zip(row.replayed_hit).zip(row.saved_tokens)?;
         let mut cells = row.run_cells(is_hosted);
         cells.extend([percent(was), percent(would_be), format!("{saved:+}")]);
         if has_money {
-            cells.push(row.saved_usd.map_or_else(|| "-".to_owned(), |usd| format!("{usd:+.2}")));
+            let amounts = [row.saved_usd, row.saved_usd_a_day, row.saved_usd_in_30_days];
+            cells.extend(amounts.map(|usd| usd.map_or_else(|| "-".to_owned(), signed_usd)));
         }
         Some(cells)
     });

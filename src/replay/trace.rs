@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::money::Tokens;
 use crate::core::placement::chain::{BlockId, Chain};
 
 mod lines;
@@ -78,6 +79,19 @@ pub struct Actual {
     pub prompt_tokens: u64,
     /// Of them, cached.
     pub cached_tokens: u64,
+    /// Completion tokens of those requests.
+    pub output_tokens: u64,
+}
+
+impl Actual {
+    /// Its tokens.
+    pub fn tokens(&self) -> Tokens {
+        Tokens {
+            prompt: self.prompt_tokens,
+            cached: self.cached_tokens,
+            output: self.output_tokens,
+        }
+    }
 }
 
 impl Trace {
@@ -235,6 +249,7 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
             actual.requests += 1;
             actual.prompt_tokens += u64::from(request.prompt);
             actual.cached_tokens += u64::from(cached);
+            actual.output_tokens += u64::from(request.output);
         }
         let blocks = request.ids.iter().map(|&id| {
             let next = numbers.len() as u32;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::chance::Chance;
 use super::knowledge::{Knowledge, OUTAGE_REST};
+use super::money::Tokens;
 use super::policy::{Asked, Policy, PolicyName, Source};
 pub use super::provider::Provider;
 use super::provider::{Deployment, MINUTE};
@@ -93,12 +94,52 @@ pub struct Outcome {
     pub refused: f64,
     /// Requests that nobody took, per request.
     pub failed: f64,
-    /// Prompt tokens of each deployment in each minute.
-    pub minutes: BTreeMap<u64, Vec<u64>>,
+    /// Prompt tokens of each deployment over the trace's time.
+    pub load: Load,
+    /// Tokens of the requests that were let in.
+    pub taken: Tokens,
     /// Where each request went; none where nobody took it.
     pub placed: Vec<Option<u8>>,
     /// Cached tokens beyond what was really cached, over the requests that were let in and tell it; none where none does.
     pub saved: Option<i64>,
+}
+
+/// Prompt tokens of each deployment, step by step of the trace's time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Seconds of a step: a minute, or the part of one that a short trace needs to have several.
+    pub step_seconds: u64,
+    /// By number of the step; those in which nothing came are not there.
+    pub steps: BTreeMap<u64, Vec<u64>>,
+}
+
+/// Lengths of a step, in seconds: all are whole parts of a minute.
+const STEPS: [u64; 7] = [60, 30, 20, 10, 5, 2, 1];
+/// Steps that a trace should have.
+const STEPS_MIN: f64 = 12.0;
+
+impl Load {
+    /// None yet, of a trace of so many seconds.
+    fn of(seconds: f64) -> Self {
+        let fits = |step: &u64| seconds / *step as f64 >= STEPS_MIN;
+        Self {
+            step_seconds: STEPS.into_iter().find(fits).unwrap_or(1),
+            steps: BTreeMap::new(),
+        }
+    }
+
+    /// The same by whole minutes.
+    fn minutes(&self) -> BTreeMap<u64, Vec<u64>> {
+        let mut minutes: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (step, tokens) in &self.steps {
+            let minute = minutes.entry(step * self.step_seconds / MINUTE as u64);
+            let sums = minute.or_insert_with(|| vec![0; tokens.len()]);
+            for (sum, tokens) in sums.iter_mut().zip(tokens) {
+                *sum += tokens;
+            }
+        }
+        minutes
+    }
 }
 
 /// A deployment's number in rendezvous hashing.
@@ -149,9 +190,8 @@ struct World<'a> {
     chance: Chance,
     refused: u64,
     failed: u64,
-    tokens: u64,
-    cached: u64,
-    minutes: BTreeMap<u64, Vec<u64>>,
+    taken: Tokens,
+    load: Load,
     placed: Vec<Option<u8>>,
     saved: Option<i64>,
 }
@@ -180,9 +220,8 @@ impl<'a> World<'a> {
             chance: Chance::new(setting.seed),
             refused: 0,
             failed: 0,
-            tokens: 0,
-            cached: 0,
-            minutes: BTreeMap::new(),
+            taken: Tokens::default(),
+            load: Load::of(trace.seconds()),
             placed: Vec::with_capacity(trace.requests.len()),
             saved: None,
         }
@@ -280,34 +319,38 @@ impl<'a> World<'a> {
         let first_token = 0.2 + 50e-6 * f64::from(request.prompt - cached);
         let end = request.at + first_token + 0.02 * f64::from(request.output);
         known.admitted(deployment, request.prompt, first_token, end, request.at);
-        self.tokens += u64::from(request.prompt);
-        self.cached += u64::from(cached);
+        self.taken.prompt += u64::from(request.prompt);
+        self.taken.cached += u64::from(cached);
+        self.taken.output += u64::from(request.output);
         if let Some(really) = request.cached {
             *self.saved.get_or_insert(0) += i64::from(cached) - i64::from(really);
         }
-        let minute = self.minutes.entry((request.at / MINUTE) as u64);
-        minute.or_insert_with(|| vec![0; self.deployments.len()])[deployment] += u64::from(request.prompt);
+        let step = (request.at / self.load.step_seconds as f64) as u64;
+        let step = self.load.steps.entry(step);
+        step.or_insert_with(|| vec![0; self.deployments.len()])[deployment] += u64::from(request.prompt);
     }
 
     fn outcome(self) -> Outcome {
         let requests = self.trace.requests.len().max(1) as f64;
         let mut sums = vec![0; self.deployments.len()];
-        for minute in self.minutes.values() {
+        let minutes = self.load.minutes();
+        for minute in minutes.values() {
             for (sum, tokens) in sums.iter_mut().zip(minute) {
                 *sum += tokens;
             }
         }
-        let mut peaks: Vec<f64> = self.minutes.values().map(|minute| over_mean(minute)).collect();
+        let mut peaks: Vec<f64> = minutes.values().map(|minute| over_mean(minute)).collect();
         peaks.sort_by(f64::total_cmp);
         let at = |part: f64| peaks.get((peaks.len() as f64 * part) as usize).copied().unwrap_or(1.0);
         Outcome {
-            hit: self.cached as f64 / self.tokens.max(1) as f64,
+            hit: self.taken.cached as f64 / self.taken.prompt.max(1) as f64,
             imbalance: over_mean(&sums),
             w50: at(0.5),
             w95: at(0.95),
             refused: self.refused as f64 / requests,
             failed: self.failed as f64 / requests,
-            minutes: self.minutes,
+            load: self.load,
+            taken: self.taken,
             placed: self.placed,
             saved: self.saved,
         }

@@ -1,13 +1,15 @@
 //! Reads misses and drift back, for `emberway usage --misses`.
 //!
-//! Sums are kept by the hour, so a range begins with the whole hour that its start is in. Beside them stand the prompt tokens of the same
-//! range from the usage rows, which is what they are a part of.
+//! Sums are kept by the hour, so a range begins and ends with whole hours. Beside them stands what the usage rows of the same
+//! hours tell: the prompt tokens that misses are a part of, and those that were found cached.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
+use strum::{AsRefStr, EnumString, VariantArray};
 
-use crate::core::ids::RouteId;
 use crate::core::ledger::drift::Drift;
 use crate::core::ledger::drift::sample::Segment;
 use crate::core::ledger::misses::Cause;
@@ -18,24 +20,79 @@ use crate::storage::report::Range;
 /// Most rows of a report: 1,024 routes by nine causes fit.
 const ROWS_MAX: i64 = 10_000;
 
-/// Misses of a time range.
+/// What misses are grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, AsRefStr, EnumString, VariantArray)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum MissBy {
+    /// What was asked for.
+    Route,
+    /// Who answered.
+    Deployment,
+    /// Who asked.
+    Client,
+    /// The day, in UTC.
+    Day,
+    /// The hour, in UTC.
+    Hour,
+}
+
+impl MissBy {
+    /// The SQL expressions of a group: of a usage row, and of a sum of misses.
+    fn keys(self) -> [&'static str; 2] {
+        match self {
+            Self::Route => ["route"; 2],
+            Self::Deployment => ["coalesce(deployment, '-')", "deployment"],
+            Self::Client => ["client"; 2],
+            Self::Day => [
+                "strftime('%Y-%m-%d', started_at_ms / 1000, 'unixepoch')",
+                "strftime('%Y-%m-%d', hour_ms / 1000, 'unixepoch')",
+            ],
+            Self::Hour => [
+                "strftime('%Y-%m-%dT%H:00Z', started_at_ms / 1000, 'unixepoch')",
+                "strftime('%Y-%m-%dT%H:00Z', hour_ms / 1000, 'unixepoch')",
+            ],
+        }
+    }
+}
+
+/// Misses of a time range, among all prompts of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MissReport {
+    /// What it groups by.
+    pub by: MissBy,
     /// Start of its first hour, in milliseconds since the Unix epoch.
     pub since_ms: i64,
-    /// Its end, not included.
+    /// End of its last hour, not included.
     pub until_ms: i64,
-    /// By route and cause; a route's costliest first.
-    pub misses: Vec<MissFigures>,
+    /// In order of their keys; at most [`ROWS_MAX`].
+    pub groups: Vec<MissGroup>,
     /// Findings that were still seen in the range, by route.
     pub drifts: Vec<DriftFound>,
 }
 
-/// Misses of one route for one cause.
+/// What became of the prompt tokens of a group: cached, missed for some cause, or neither.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct MissGroup {
+    /// The group's name.
+    pub key: String,
+    /// Finished requests.
+    pub requests: i64,
+    /// Their prompt tokens.
+    pub prompt_tokens: i64,
+    /// Requests of which some tokens were found cached.
+    pub hits: i64,
+    /// Tokens that were.
+    pub cached_tokens: i64,
+    /// Tokens that could have been and were not, the costliest cause first.
+    pub misses: Vec<MissFigures>,
+    /// All other tokens: of text that was new, too short to be cached, or not judged. 0 where usage records are missing.
+    pub rest_tokens: i64,
+}
+
+/// Misses for one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MissFigures {
-    /// Which route.
-    pub route: RouteId,
     /// Why.
     pub cause: Cause,
     /// Answers.
@@ -44,16 +101,18 @@ pub struct MissFigures {
     pub tokens: i64,
     /// What they cost more, in millionths of a US dollar, as far as prices were configured.
     pub micro_usd: Option<i64>,
-    /// All prompt tokens of the route in the range.
-    pub prompt_tokens: i64,
 }
 
 /// Reads a report.
 ///
 /// # Errors
 /// When SQLite refuses, or the file is of a version that kept no misses.
-pub async fn read_misses(connection: &mut SqliteConnection, range: Range) -> Result<MissReport, StoreError> {
-    let since_ms = range.since_ms.div_euclid(HOUR_MS) * HOUR_MS;
+pub async fn read_misses(
+    connection: &mut SqliteConnection,
+    by: MissBy,
+    range: Range,
+) -> Result<MissReport, StoreError> {
+    let range = whole_hours(range);
     let mut transaction = connection.begin().await?;
     let has_table: bool = sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'miss'")
         .fetch_one(&mut *transaction)
@@ -61,44 +120,99 @@ pub async fn read_misses(connection: &mut SqliteConnection, range: Range) -> Res
     if !has_table {
         return Err(StoreError::Older);
     }
-    let misses = sqlx::query(
-        "SELECT route, cause, sum(requests), sum(tokens), sum(micro_usd), \
-             (SELECT ifnull(sum(prompt_tokens), 0) FROM usage \
-              WHERE usage.route = miss.route AND started_at_ms >= ?1 AND started_at_ms < ?2) \
-         FROM miss WHERE hour_ms >= ?1 AND hour_ms < ?2 GROUP BY route, cause ORDER BY route, 4 DESC, 3 DESC LIMIT ?3",
-    )
-    .bind(since_ms)
-    .bind(range.until_ms)
-    .bind(ROWS_MAX)
-    .fetch_all(&mut *transaction)
-    .await?;
+    let groups = read_groups(&mut transaction, by, range).await?;
     let drifts = sqlx::query(
         "SELECT route, seen_at_ms, position_bytes, position_tokens, segment, share, lost_tokens, requests_seen, \
              tokens_a_day, micro_usd_a_day \
          FROM drift WHERE seen_at_ms >= ? AND seen_at_ms < ? ORDER BY route LIMIT ?",
     )
-    .bind(since_ms)
+    .bind(range.since_ms)
     .bind(range.until_ms)
     .bind(ROWS_MAX)
     .fetch_all(&mut *transaction)
     .await?;
     transaction.rollback().await?;
     Ok(MissReport {
-        since_ms,
+        by,
+        since_ms: range.since_ms,
         until_ms: range.until_ms,
-        misses: misses.iter().map(figures).collect::<Result<_, _>>()?,
+        groups,
         drifts: drifts.iter().map(drift).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The hours that a range touches: sums of misses cannot be cut, and what they are a part of must not be.
+fn whole_hours(range: Range) -> Range {
+    let Range { since_ms, until_ms } = range;
+    let end = until_ms.div_euclid(HOUR_MS) + i64::from(until_ms.rem_euclid(HOUR_MS) > 0);
+    Range {
+        since_ms: since_ms.div_euclid(HOUR_MS) * HOUR_MS,
+        until_ms: end.saturating_mul(HOUR_MS),
+    }
+}
+
+async fn read_groups(
+    connection: &mut SqliteConnection,
+    by: MissBy,
+    range: Range,
+) -> Result<Vec<MissGroup>, StoreError> {
+    let [of_usage, of_miss] = by.keys();
+    // Safe: keys are texts of this file.
+    let prompts = format!(
+        "SELECT {of_usage}, count(*), sum(prompt_tokens), sum(cached_tokens > 0), sum(cached_tokens) \
+         FROM usage WHERE started_at_ms >= ? AND started_at_ms < ? GROUP BY 1 ORDER BY 1 LIMIT ?"
+    );
+    let sums = format!(
+        "SELECT {of_miss}, cause, sum(requests), sum(tokens), sum(micro_usd) \
+         FROM miss WHERE hour_ms >= ? AND hour_ms < ? GROUP BY 1, 2 ORDER BY 1, 4 DESC, 3 DESC LIMIT ?"
+    );
+    let mut rows = Vec::new();
+    for sql in [prompts, sums] {
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(range.since_ms)
+            .bind(range.until_ms);
+        rows.push(query.bind(ROWS_MAX).fetch_all(&mut *connection).await?);
+    }
+    let mut groups: BTreeMap<String, MissGroup> = BTreeMap::new();
+    for row in &rows[0] {
+        let group = group(row)?;
+        groups.insert(group.key.clone(), group);
+    }
+    for row in &rows[1] {
+        let key: String = row.try_get(0)?;
+        let group = groups.entry(key).or_insert_with_key(|key| MissGroup {
+            key: key.clone(),
+            ..MissGroup::default()
+        });
+        group.misses.push(figures(row)?);
+    }
+    let with_rest = groups.into_values().map(|group| {
+        let missed: i64 = group.misses.iter().map(|miss| miss.tokens).sum();
+        MissGroup {
+            rest_tokens: (group.prompt_tokens - group.cached_tokens - missed).max(0),
+            ..group
+        }
+    });
+    Ok(with_rest.collect())
+}
+
+fn group(row: &SqliteRow) -> Result<MissGroup, sqlx::Error> {
+    Ok(MissGroup {
+        key: row.try_get(0)?,
+        requests: row.try_get(1)?,
+        prompt_tokens: row.try_get(2)?,
+        hits: row.try_get(3)?,
+        cached_tokens: row.try_get(4)?,
+        ..MissGroup::default()
     })
 }
 
 fn figures(row: &SqliteRow) -> Result<MissFigures, sqlx::Error> {
     Ok(MissFigures {
-        route: row.try_get::<String, _>(0)?.into(),
         cause: word(row, 1)?,
         requests: row.try_get(2)?,
         tokens: row.try_get(3)?,
         micro_usd: row.try_get(4)?,
-        prompt_tokens: row.try_get(5)?,
     })
 }
 

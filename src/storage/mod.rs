@@ -19,6 +19,7 @@ pub mod miss_report;
 pub mod misses;
 pub mod queue;
 pub mod report;
+pub mod residency_report;
 mod rows;
 pub mod sqlite;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSo
 use crate::storage::DeploymentSeen;
 use strum::VariantArray as _;
 
-/// Most rows of one statement. 512 rows of 19 values stay below SQLite's bound of 32,766 parameters.
+/// Most rows of one statement. 512 rows of 21 values stay below SQLite's bound of 32,766 parameters.
 pub(super) const ROWS_MAX: usize = 512;
 
 /// Largest count that is stored. No answer has more tokens and no request takes longer (12 days in µs); without a bound
@@ -27,7 +27,7 @@ const COUNT_MAX: u64 = 1 << 40;
 
 const USAGE_COLUMNS: &str = "request_id, started_at_ms, client, route, operation, deployment, region, attempts, outcome, \
      status, streamed, source, prompt_tokens, cached_tokens, completion_tokens, first_byte_us, first_token_us, \
-     total_us, upstream_us";
+     total_us, upstream_us, served_region, spilled_to";
 
 const DEPLOYMENT_COLUMNS: &str = "deployment, first_seen_ms, created_at_ms, last_success_at_ms, requests, successes, \
      prompt_tokens, cached_tokens, completion_tokens";
@@ -75,7 +75,9 @@ pub(super) fn insert_usage(records: &[UsageRecord]) -> Statement {
             .bind(record.first_byte_us.map(count))
             .bind(record.first_token_us.map(count))
             .bind(count(record.total_us))
-            .bind(count(record.upstream_us));
+            .bind(count(record.upstream_us))
+            .bind(record.served_region.as_deref().map(Arc::clone))
+            .bind(record.spilled_to.as_deref().map(str::to_owned));
     }
     query
 }

@@ -258,6 +258,7 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "usage", include_str!("../../migrations/0001_usage.sql")),
         migration(2, "misses", include_str!("../../migrations/0002_misses.sql")),
+        migration(3, "served", include_str!("../../migrations/0003_served.sql")),
     ])
 }
 

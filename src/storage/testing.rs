@@ -12,6 +12,8 @@ pub(super) fn record(number: u32) -> UsageRecord {
         operation: Operation::Chat,
         deployment: Some("contoso-sweden/support-7".into()),
         region: Some("swedencentral".into()),
+        served_region: None,
+        spilled_to: None,
         attempts: 1,
         outcome: RequestOutcome::Success,
         status: 200,

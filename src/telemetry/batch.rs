@@ -3,7 +3,7 @@
 //! Writing a line is copying it into a buffer: no system call and no wake-up of another thread, unless the buffer was
 //! empty. Waking a thread for every line would cost more than the line. The buffer is bounded: when whatever reads the
 //! output is too slow, lines are dropped and counted rather than requests delayed. Dropping the [`BatchGuard`] writes out what
-//! waits. A process that is killed loses the lines of the last [`GATHER`].
+//! waits, as far as the output takes it in [`LAST_MAX`]: a reader that is stuck must not keep the process from ending. A process that is killed loses the lines of the last [`GATHER`].
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How long the first line waits for others.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// How long the last lines may take to be written.
+const LAST_MAX: Duration = Duration::from_secs(2);
+
 /// Bytes that may wait: some 8,000 lines.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -29,12 +32,14 @@ pub struct BatchWriter(Arc<Shared>);
 pub struct BatchGuard {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    last_max: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    ended: Condvar,
     dropped: AtomicU64,
 }
 
@@ -42,6 +47,7 @@ struct Shared {
 struct Waiting {
     bytes: Vec<u8>,
     is_over: bool,
+    has_ended: bool,
 }
 
 /// Starts a thread that writes lines to `out`.
@@ -61,6 +67,7 @@ pub fn start(out: impl Write + Send + 'static) -> io::Result<(BatchWriter, Batch
         BatchGuard {
             shared,
             thread: Some(thread),
+            last_max: LAST_MAX,
         },
     ))
 }
@@ -84,6 +91,8 @@ fn write_out(shared: &Shared, mut out: impl Write) {
         let _ = out.write_all(&batch).and_then(|()| out.flush());
         batch.clear();
         if is_over {
+            shared.waiting.lock().has_ended = true;
+            shared.ended.notify_one();
             return;
         }
     }
@@ -98,9 +107,17 @@ impl BatchGuard {
 
 impl Drop for BatchGuard {
     fn drop(&mut self) {
-        self.shared.waiting.lock().is_over = true;
+        let mut waiting = self.shared.waiting.lock();
+        waiting.is_over = true;
         self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
+        let is_writing = |waiting: &mut Waiting| !waiting.has_ended;
+        let is_late = self
+            .shared
+            .ended
+            .wait_while_for(&mut waiting, is_writing, self.last_max)
+            .timed_out();
+        drop(waiting);
+        if let Some(thread) = self.thread.take().filter(|_| !is_late) {
             // A panic of the writing thread has been printed by its own hook.
             let _ = thread.join();
         }
@@ -194,5 +211,21 @@ mod tests {
         assert!(guard.dropped_lines() >= 8, "{}", guard.dropped_lines());
         drop(leave);
         drop(guard);
+    }
+
+    #[test]
+    fn a_stuck_output_does_not_keep_the_process_from_ending() {
+        let (writer, mut guard, _read, leave) = gated();
+        guard.last_max = Duration::from_millis(20);
+        writeln!(&writer, "never read").expect("takes");
+        let (ended, is_ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(guard);
+            ended.send(())
+        });
+        let waited = is_ended.recv_timeout(Duration::from_secs(20));
+        // Before the test ends with an error, so that no thread is left.
+        drop(leave);
+        waited.expect("it ends");
     }
 }

@@ -142,6 +142,12 @@ pub const REFUSALS: Definition = counter(
     "Requests that the gateway itself refused, by reason: a limit, a malformed request, shutting down.",
 );
 /// See its help.
+pub const REQUESTS_CUT_OFF: Definition = counter(
+    "emberway_requests_cut_off_total",
+    &["end"],
+    "Requests cut off at the end of a drain, by what their client saw: `error_event`, `refused`, `connection_closed`.",
+);
+/// See its help.
 pub const CLIENT_CONNECTIONS: Definition = gauge(
     "emberway_client_connections",
     &[],
@@ -214,6 +220,12 @@ pub const MAYBE_BILLED_TWICE: Definition = counter(
     "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
 );
 /// See its help.
+pub const RESIDENCY_CONTRADICTED: Definition = counter(
+    "emberway_residency_contradictions_total",
+    &["route", "deployment"],
+    "Answers that told they were processed outside the regions that their route is bound to.",
+);
+/// See its help.
 pub const CACHE_KEYS_SENT: Definition = counter(
     "emberway_cache_keys_sent_total",
     &["route", "deployment"],
@@ -259,6 +271,12 @@ pub const COOLING: Definition = gauge(
     "Time for which a throttled deployment still rests; 0 when it does not.",
 );
 /// See its help.
+pub const DRAINED: Definition = gauge(
+    "emberway_deployment_drained",
+    &["deployment"],
+    "1 while an operator has taken the deployment out, else 0.",
+);
+/// See its help.
 pub const LIMIT_TOKENS: Definition = gauge(
     "emberway_deployment_limit_tokens_per_minute",
     &["deployment"],
@@ -294,7 +312,14 @@ pub const POOL_DEPLOYMENTS: Definition = gauge("emberway_pool_deployments", &["p
 pub const POOL_USABLE: Definition = gauge(
     "emberway_pool_usable_deployments",
     &["pool"],
-    "Deployments of a pool that are neither cooling nor behind an open breaker.",
+    "Deployments of a pool that are neither cooling, drained, nor behind an open breaker.",
+);
+/// See its help.
+pub const HEADROOM: Definition = gauge(
+    "emberway_headroom_ratio",
+    &["pool", "lost_region"],
+    "Tokens a minute that the pool's usable deployments outside the region take, by the pool's present tokens a minute: below 1 they would \
+     not carry the load if the region were lost. Absent for pools in one region, where no such limit is known, and until the load is measured.",
 );
 
 // === Placement ===
@@ -416,6 +441,7 @@ pub const ALL: &[&Definition] = &[
     &WAIT_SECONDS,
     &GATEWAY_OVERHEAD,
     &REFUSALS,
+    &REQUESTS_CUT_OFF,
     &CLIENT_CONNECTIONS,
     &CLIENT_CONNECTIONS_REFUSED,
     &AUTH_FAILURES,
@@ -427,6 +453,7 @@ pub const ALL: &[&Definition] = &[
     &CACHE_MISSED_TOKENS,
     &ATTEMPTS,
     &MAYBE_BILLED_TWICE,
+    &RESIDENCY_CONTRADICTED,
     &CACHE_KEYS_SENT,
     &UPSTREAM_CONNECTIONS,
     &DEPLOYMENT_IN_FLIGHT,
@@ -434,6 +461,7 @@ pub const ALL: &[&Definition] = &[
     &RESOURCE_BREAKER_STATE,
     &ALARM,
     &COOLING,
+    &DRAINED,
     &LIMIT_TOKENS,
     &LIMIT_USED,
     &CACHE_LIFE,
@@ -441,6 +469,7 @@ pub const ALL: &[&Definition] = &[
     &INACTIVITY_DELETION,
     &POOL_DEPLOYMENTS,
     &POOL_USABLE,
+    &HEADROOM,
     &PLACEMENT_BLOCKS,
     &PLACEMENT_BLOCKS_MAX,
     &PLACEMENT_BYTES,

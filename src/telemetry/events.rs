@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
-use tracing::{debug, info, trace};
+use tracing::{debug, error, info, trace};
 
 use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
@@ -282,6 +282,40 @@ impl RetryBudgetSpent<'_> {
             route = series.route_name(self.route),
             "retry budget spent"
         );
+    }
+}
+
+/// An answer told that it was processed outside the regions that its route is bound to.
+#[derive(Debug)]
+pub struct ResidencyContradicted<'a> {
+    /// The request's id.
+    pub request_id: &'a str,
+    /// Of which route.
+    pub route: RouteIx,
+    /// Who answered.
+    pub deployment: DeploymentIx,
+    /// Where it says that was.
+    pub served: &'a str,
+    /// Whether it is some seconds since something was told of the deployment.
+    pub is_news: bool,
+}
+
+impl ResidencyContradicted<'_> {
+    /// Counts it, and logs it as an error.
+    pub fn emit(&self, series: &FleetSeries) {
+        series
+            .attempts(self.route, self.deployment)
+            .residency_contradicted
+            .inc();
+        if self.is_news {
+            error!(
+                request_id = self.request_id,
+                route = series.route_name(self.route),
+                deployment = series.deployment_name(self.deployment),
+                served = self.served,
+                "an answer was processed outside its route's regions"
+            );
+        }
     }
 }
 

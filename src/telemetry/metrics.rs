@@ -26,7 +26,9 @@ pub struct Metrics {
     pub(super) retry_budget_spent: IntCounterVec,
     pub(super) waits: IntCounterVec,
     pub(super) wait: HistogramVec,
+    pub(super) residency_contradicted: IntCounterVec,
     pub(super) refusals: IntCounterVec,
+    pub(super) requests_cut_off: IntCounterVec,
     pub(super) auth_failures: IntCounterVec,
     pub(super) operation_duration: HistogramVec,
     pub(super) time_to_first_chunk: HistogramVec,
@@ -55,6 +57,7 @@ struct Scraped {
     resource_breaker_state: IntGaugeVec,
     alarm: IntGaugeVec,
     cooling: GaugeVec,
+    drained: IntGaugeVec,
     limit_tokens: IntGaugeVec,
     limit_used: GaugeVec,
     cache_life: GaugeVec,
@@ -66,6 +69,7 @@ struct Scraped {
     inactivity_deletion: GaugeVec,
     pool_deployments: IntGaugeVec,
     pool_usable: IntGaugeVec,
+    headroom: GaugeVec,
     config_generation: IntGauge,
     config_reload_failed: IntGauge,
     usage_accepted: IntCounter,
@@ -96,7 +100,9 @@ impl Metrics {
             retry_budget_spent: counter_vec(&registry, &define::RETRY_BUDGET_SPENT)?,
             waits: counter_vec(&registry, &define::WAITS)?,
             wait: histogram_vec(&registry, &define::WAIT_SECONDS)?,
+            residency_contradicted: counter_vec(&registry, &define::RESIDENCY_CONTRADICTED)?,
             refusals: counter_vec(&registry, &define::REFUSALS)?,
+            requests_cut_off: counter_vec(&registry, &define::REQUESTS_CUT_OFF)?,
             auth_failures: counter_vec(&registry, &define::AUTH_FAILURES)?,
             operation_duration: histogram_vec(&registry, &define::OPERATION_DURATION)?,
             time_to_first_chunk: histogram_vec(&registry, &define::TIME_TO_FIRST_CHUNK)?,
@@ -137,6 +143,7 @@ impl Scraped {
             resource_breaker_state: int_gauge_vec(registry, &define::RESOURCE_BREAKER_STATE)?,
             alarm: int_gauge_vec(registry, &define::ALARM)?,
             cooling: gauge_vec(registry, &define::COOLING)?,
+            drained: int_gauge_vec(registry, &define::DRAINED)?,
             limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
             limit_used: gauge_vec(registry, &define::LIMIT_USED)?,
             cache_life: gauge_vec(registry, &define::CACHE_LIFE)?,
@@ -148,6 +155,7 @@ impl Scraped {
             inactivity_deletion: gauge_vec(registry, &define::INACTIVITY_DELETION)?,
             pool_deployments: int_gauge_vec(registry, &define::POOL_DEPLOYMENTS)?,
             pool_usable: int_gauge_vec(registry, &define::POOL_USABLE)?,
+            headroom: gauge_vec(registry, &define::HEADROOM)?,
             config_generation: int_gauge(registry, &define::CONFIG_GENERATION)?,
             config_reload_failed: int_gauge(registry, &define::CONFIG_RELOAD_FAILED)?,
             usage_accepted: counter(registry, &define::USAGE_ACCEPTED)?,
@@ -178,6 +186,10 @@ impl Scraped {
             self.pool_usable
                 .with_label_values(&[&**pool.pool])
                 .set(signed(pool.usable));
+            for (region, ratio) in &pool.headroom {
+                let labels = &[&**pool.pool, &***region];
+                self.headroom.with_label_values(labels).set(*ratio);
+            }
         }
         for deployment in &view.deployments {
             self.show_deployment(now_ms, deployment);
@@ -215,11 +227,13 @@ impl Scraped {
         self.requests_waiting.reset();
         self.pool_deployments.reset();
         self.pool_usable.reset();
+        self.headroom.reset();
         self.deployment_in_flight.reset();
         self.breaker_state.reset();
         self.resource_breaker_state.reset();
         self.alarm.reset();
         self.cooling.reset();
+        self.drained.reset();
         self.limit_tokens.reset();
         self.limit_used.reset();
         self.cache_life.reset();
@@ -241,6 +255,9 @@ impl Scraped {
             .cooling_until_ms
             .map_or(0.0, |until| seconds(until.saturating_sub(now_ms).max(0)));
         self.cooling.with_label_values(labels).set(cooling);
+        self.drained
+            .with_label_values(labels)
+            .set(view.drained.is_some().into());
         self.cache_life.with_label_values(labels).set(view.cache_life_s);
         if let Some(limit) = view.limit_tokens_per_minute {
             self.limit_tokens.with_label_values(labels).set(signed(limit));

@@ -56,6 +56,7 @@ pub(super) struct AttemptSeries {
     /// Tokens, by cause.
     pub(super) missed_tokens: ByWords<1>,
     pub(super) maybe_billed_twice: IntCounter,
+    pub(super) residency_contradicted: IntCounter,
     pub(super) cache_keys_sent: IntCounter,
 }
 
@@ -150,6 +151,7 @@ impl FleetSeries {
                     self.metrics.cache_missed.clone(),
                     [Arc::clone(route), Arc::clone(deployment)],
                 ),
+                residency_contradicted: self.metrics.residency_contradicted.with_label_values(labels),
                 maybe_billed_twice: self.metrics.maybe_billed_twice.with_label_values(labels),
                 cache_keys_sent: self.metrics.cache_keys_sent.with_label_values(labels),
             }

@@ -3,9 +3,9 @@
 //! Breakers, cooling times and numbers in flight already live where they decide something. Mirroring each change
 //! into a gauge would cost every request and could disagree with the truth; reading them at the scrape does neither.
 
-use crate::core::ids::{DeploymentId, PoolId, ResourceId, RouteId};
+use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId, RouteId};
 use crate::core::recovery::health::BreakerState;
-use crate::core::recovery::outcome::Alarm;
+use crate::core::recovery::outcome::{Alarm, AttemptOutcome};
 
 /// Everything that is read at the scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,8 +58,12 @@ pub struct PoolView {
     pub pool: PoolId,
     /// Its deployments.
     pub deployments: u64,
-    /// Those neither cooling nor behind an open breaker.
+    /// Those neither cooling, drained, nor behind an open breaker.
     pub usable: u64,
+    /// Its regions, in the order in which its tiers name them.
+    pub regions: Vec<Region>,
+    /// By each of its regions: what the others take, by the present load. Empty where that is not known.
+    pub headroom: Vec<(Region, f64)>,
 }
 
 /// A deployment.
@@ -67,6 +71,8 @@ pub struct PoolView {
 pub struct DeploymentView {
     /// Which.
     pub deployment: DeploymentId,
+    /// Where it is.
+    pub region: Region,
     /// Attempts running at it.
     pub in_flight: u64,
     /// Its circuit breaker or its resource's, whichever is open further.
@@ -81,10 +87,32 @@ pub struct DeploymentView {
     pub cache_life_s: f64,
     /// Until when it rests after being throttled, in milliseconds since the Unix epoch.
     pub cooling_until_ms: Option<i64>,
+    /// Whether an operator has taken it out.
+    pub drained: Option<DrainedView>,
     /// When it last answered with success, in milliseconds since the Unix epoch.
     pub last_success_at_ms: Option<i64>,
     /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+    /// The last attempt that was held against it.
+    pub last_failure: Option<FailureView>,
+}
+
+/// An attempt that was held against its deployment: as a failure, or as the reason for a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureView {
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// How.
+    pub outcome: AttemptOutcome,
+    /// The HTTP status of the answer, if there was one.
+    pub status: Option<u16>,
+}
+
+/// A deployment that an operator has taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainedView {
+    /// Until when, in milliseconds since the Unix epoch; none until it is put back.
+    pub until_ms: Option<i64>,
 }
 
 /// A resource.

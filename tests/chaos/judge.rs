@@ -369,7 +369,9 @@ fn budgeted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
         )
     })
     .sum();
-    let paid = f64::from(total) - first - free;
+    // Who has waited is planned anew, and what it had met before is forgotten.
+    let anew = sum_where(evidence.metrics, "emberway_request_waits_total", "end=\"served\"");
+    let paid = f64::from(total) - first - free - anew;
     // What was spent is forgotten after five seconds at the soonest.
     let all = || evidence.seen.iter().chain(evidence.besides);
     let began = all().map(|seen| seen.asked).min();

@@ -193,3 +193,42 @@ async fn status_shows_what_runs() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_times_and_the_last_failure() {
+    let world = World::start(Setup::default()).await;
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+    let healthy = world.deployment("a/ft").await;
+    assert!(healthy["last_failure"].is_null(), "{healthy}");
+    let ms_of = |text: &serde_json::Value| {
+        let at: jiff::Timestamp = text.as_str().unwrap().parse().unwrap();
+        at.as_millisecond()
+    };
+    assert_eq!(healthy["last_success_at_ms"], ms_of(&healthy["last_success_at"]));
+    let config = world.admin("/status").await.json()["config"].clone();
+    assert_eq!(config["loaded_at_ms"], ms_of(&config["loaded_at"]));
+
+    let secret = serde_json::json!({"error": {"code": "500", "message": "parcel"}});
+    world.fault_times("a", 1, crate::harness::respond(500, secret, &[]));
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+    let failed = world.deployment("a/ft").await;
+    let failure = &failed["last_failure"];
+    assert_eq!(
+        (&failure["outcome"], &failure["status"]),
+        (&"failed".into(), &500.into())
+    );
+    assert!(ms_of(&failure["at"]) >= ms_of(&healthy["last_success_at"]), "{failed}");
+    assert!(!failed.to_string().contains("parcel"), "{failed}");
+
+    world.fault("a", preset("token_limit"));
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+    let throttled = world.deployment("a/ft").await;
+    assert_eq!(
+        (
+            &throttled["last_failure"]["outcome"],
+            &throttled["last_failure"]["status"]
+        ),
+        (&"throttled".into(), &429.into())
+    );
+    assert_eq!(throttled["cooling_until_ms"], ms_of(&throttled["cooling_until"]));
+}

@@ -86,6 +86,12 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
         "a client for load; the gateway itself calls through pingora",
     ),
     (
+        "rustix",
+        &["app", "cli"],
+        "system calls: passing sockets between processes, and who may read a file",
+    ),
+    ("sd_notify", &["app"], "the one service manager"),
+    (
         "clap",
         &["cli", "load"],
         "flags are not logic; load's choices are flag values",

@@ -7,9 +7,12 @@ use snapbox::{assert_data_eq, str};
 
 use crate::harness::{Setup, World};
 
+mod drains;
 mod ends;
+mod manager;
 mod program;
 mod replay;
+mod upgrade;
 
 use program::Place;
 
@@ -45,6 +48,8 @@ Commands:
   demo         Show what it does: simulated fleet, gateway, load and an outage in one process
   healthcheck  Ask a running gateway whether it lives: for container and exec probes
   explain      Ask a running gateway where a chat body would go, and why; nothing is sent there
+  drain        Take deployments of a running gateway out of use, and put them back
+  drill        Take a region out for real, watch what becomes of the traffic, and put it back
   simulate     Run the Azure OpenAI simulator
   load         Send load to an endpoint and print what came back
   replay       Play recorded traces through placement and print what a policy would have saved
@@ -92,9 +97,13 @@ async fn check_tells_what_the_configuration_amounts_to() {
 exit 0
 --- stdout
 emberway.yaml: OK
+replicas: 1
 
-bot → pool ft
-  tier 1  a/ft  swedencentral  Standard    100 %
+route  pool  policy
+bot    ft    nested
+
+pool  tier  deployment  region         sku       prices  share  tokens a minute
+ft    1     a/ft        swedencentral  Standard  none    100 %            10000
 
 "#]]
     );

@@ -20,6 +20,8 @@ use emberway::simulator::faults::{Action, Canned, Fault};
 use emberway::simulator::presets::Preset;
 use emberway::simulator::record::RequestRecord;
 use emberway::simulator::{self, Simulator};
+use emberway::storage::report::Range;
+use emberway::storage::residency_report::{ResidencyReport, read_residency};
 use emberway::storage::sqlite::connect_reader;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -215,6 +217,17 @@ impl World {
     /// All usage records written so far, oldest first.
     pub(crate) async fn records(&self) -> Vec<Row> {
         records_in(self.directory.path()).await
+    }
+
+    /// Where the store says that answers were processed.
+    pub(crate) async fn residency(&self) -> ResidencyReport {
+        let store = self.directory.path().join("usage.db");
+        let mut connection = connect_reader(&store).await.expect("a store");
+        let always = Range {
+            since_ms: 0,
+            until_ms: i64::MAX,
+        };
+        read_residency(&mut connection, always).await.expect("a report")
     }
 
     /// Asks the admin listener.

@@ -20,6 +20,8 @@ mod cli;
 mod clients;
 mod docs;
 mod drain;
+mod drains;
+mod explain;
 mod failover;
 mod harness;
 mod limits;

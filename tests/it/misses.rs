@@ -6,7 +6,7 @@ use emberway::app;
 use emberway::core::ledger::misses::Cause;
 use emberway::replay::trace;
 use emberway::simulator;
-use emberway::storage::miss_report::{MissReport, read_misses};
+use emberway::storage::miss_report::{MissBy, MissReport, read_misses};
 use emberway::storage::report::Range;
 use emberway::storage::sqlite::connect_reader;
 
@@ -35,7 +35,7 @@ async fn report(world: World) -> MissReport {
         since_ms: 0,
         until_ms: i64::MAX,
     };
-    read_misses(&mut reader, all).await.unwrap()
+    read_misses(&mut reader, MissBy::Route, all).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +62,7 @@ async fn misses_have_their_causes_tokens_and_price() {
         r#"emberway_cache_missed_tokens_total{{cause="moved_by_failover",deployment="{deployment}",route="bot"}}"#
     );
     let counted = eventually("it is counted", || world.metric(&series)).await;
-    let misses = report(world).await.misses;
+    let misses = report(world).await.groups.remove(0).misses;
     let causes: Vec<_> = misses.iter().map(|row| (row.cause, row.requests)).collect();
     assert_eq!(causes, [(Cause::MovedByFailover, 1), (Cause::Cold, 1)]);
     assert!(misses[0].tokens > 2_000, "{misses:?}");

@@ -106,7 +106,7 @@ async fn what_was_learned_of_prompts_survives_a_reload() {
 }
 
 /// A body whose head is hot: many turns begin with it.
-fn turn(number: usize) -> String {
+pub(crate) fn turn(number: usize) -> String {
     let opener = format!("Question {number}: {}", "where is it? ".repeat(200));
     let head = "You answer for a parcel service. ".repeat(200);
     let messages = serde_json::json!([{"role": "system", "content": head}, {"role": "user", "content": opener}]);
@@ -236,75 +236,6 @@ async fn a_route_may_choose_a_plainer_policy() {
             "head_hash" => assert_eq!(used.len(), 1),
             _ => {}
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_is_explained_without_being_carried_out() {
-    let world = World::start(Setup {
-        accounts: &["a", "b", "c"],
-        one_tier: true,
-        ..Setup::default()
-    })
-    .await;
-    let explained = || async { world.explain(&turn(7)).await.json() };
-    let before = explained().await;
-    assert_eq!(before, explained().await, "explaining counts nothing");
-    assert_eq!(world.requests().len(), 0, "nothing was sent");
-    let asked = world.ask(turn(7)).await;
-    let first = &before["candidates"][0];
-    assert_eq!(first["deployment"], asked.header("x-emberway-deployment"));
-    assert_eq!(
-        (&first["reason"], &first["expected_tokens"]),
-        (&"home".into(), &0.into())
-    );
-    assert_eq!(before["candidates"].as_array().unwrap().len(), 3);
-    let after = explained().await;
-    assert_eq!(
-        (&after["candidates"][0]["reason"], &after["warm_tokens"]),
-        (&"warm".into(), &after["prompt_tokens"])
-    );
-    let unknown = world.explain(r#"{"model":"nobody","messages":[]}"#).await;
-    assert_eq!(
-        (unknown.status.as_u16(), unknown.code().as_str()),
-        (404, "model_not_found")
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_explains_too() {
-    let world = World::start(Setup::default()).await;
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("body.json");
-    tokio::fs::write(&file, turn(1)).await.unwrap();
-    let url = format!("http://{}", world.gateway.admin_address());
-    let run = |more: &[&str]| {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_emberway"));
-        command.arg("explain").arg(&file).args(["--url", &url]).args(more);
-        command.output()
-    };
-    let shown = run(&[]).await.unwrap();
-    let text = String::from_utf8(shown.stdout).unwrap();
-    assert!(shown.status.success(), "{text}");
-    for part in ["route      bot, pool", "first turn", "a/ft", "b/ft", "home"] {
-        assert!(text.contains(part), "no `{part}` in\n{text}");
-    }
-    let json: serde_json::Value = serde_json::from_slice(&run(&["--json"]).await.unwrap().stdout).unwrap();
-    assert_eq!(json["route"], "bot");
-    tokio::fs::write(&file, "{").await.unwrap();
-    let refused = run(&[]).await.unwrap();
-    assert_eq!(refused.status.code(), Some(1));
-    let message = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        message.contains("400 Bad Request: the request body is not valid JSON"),
-        "{message}"
-    );
-}
-
-impl World {
-    async fn explain(&self, body: &str) -> crate::harness::Answer {
-        let url = format!("http://{}/admin/explain", self.gateway.admin_address());
-        read(self.client.post(url).body(body.to_owned()).send().await.unwrap()).await
     }
 }
 

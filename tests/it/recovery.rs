@@ -238,3 +238,67 @@ async fn a_refused_credential_is_the_whole_resources_and_somebodys_business() {
     let alarm = r#"emberway_deployment_alarm{alarm="credential_refused",deployment="a/ft"}"#;
     assert_eq!(world.metric(alarm).await, Some(1.0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failover_never_leaves_the_regions_of_a_bound_route_and_says_so() {
+    let world = World::start(Setup {
+        route: "residency: { regions: [region-a] }",
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), "a/ft");
+    world.sim.control().stop_account("a").await.unwrap();
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (502, "upstream_unreachable")
+    );
+    let message = answer.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("bound to region-a") && message.contains("1 other"),
+        "{message}"
+    );
+    assert_eq!(world.requests_to("b").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_from_elsewhere_is_evidence_and_an_alarm() {
+    let world = World::start(Setup {
+        route: "residency: { regions: [region-a] }",
+        ..Setup::default()
+    })
+    .await;
+    world.ask(WHOLE).await;
+    let answer = json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}});
+    let spilled = [
+        ("x-ms-region", "East US 2"),
+        ("x-ms-spillover-from-deployment", "ft"),
+        ("x-ms-deployment-name", "ft-standard"),
+    ];
+    world.fault_times("a", 1, respond(200, answer, &spilled));
+    assert_eq!(world.ask(WHOLE).await.status, 200);
+    let contradictions = r#"emberway_residency_contradictions_total{deployment="a/ft",route="bot"}"#;
+    assert_eq!(world.metric(contradictions).await, Some(1.0));
+    world.records_once(2).await;
+    let report = world.residency().await;
+    let seen: Vec<_> = report
+        .rows
+        .iter()
+        .map(|row| {
+            (
+                row.asked.as_str(),
+                row.served.as_deref(),
+                row.agrees,
+                row.requests,
+                row.spilled,
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("region-a", Some("region-a"), Some(true), 1, 0),
+            ("region-a", Some("eastus2"), Some(false), 1, 1),
+        ]
+    );
+}

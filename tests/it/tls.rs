@@ -11,7 +11,7 @@ use crate::harness::{KEY, STREAM, Setup, V1, WHOLE, World, client, eventually, r
 use crate::wire::{Wire, request};
 
 /// Makes a certificate for this machine, as `cert.pem` and `key.pem`.
-fn certify(directory: &Path) -> String {
+pub(crate) fn certify(directory: &Path) -> String {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
     let certificate = made.cert.pem();
@@ -20,7 +20,8 @@ fn certify(directory: &Path) -> String {
     certificate
 }
 
-fn files(directory: &Path, certificate: &str, key: &str) -> String {
+/// A listener's files in this directory, under these names of the setting's.
+pub(crate) fn files(directory: &Path, certificate: &str, key: &str) -> String {
     let directory = directory.display();
     format!("tls: {{ {certificate}: '{directory}/cert.pem', {key}: '{directory}/key.pem' }}")
 }

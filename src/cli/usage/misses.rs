@@ -1,9 +1,9 @@
-//! `emberway usage --misses`: why prompts were not cached, what that cost, and where prompts change too early.
+//! `emberway usage --misses`: what of prompts was cached, why the rest was not, what that cost, and where prompts change too early.
 
 use super::{percent, shown, thousands};
-use crate::columns::columns;
+use crate::columns::{self, columns};
 use crate::core::ledger::drift::sample::Segment;
-use crate::storage::miss_report::{MissFigures, MissReport};
+use crate::storage::miss_report::{MissFigures, MissGroup, MissReport};
 use crate::storage::misses::DriftFound;
 
 /// Millionths in one.
@@ -13,11 +13,18 @@ const MILLION: f64 = 1_000_000.0;
 pub(super) fn text(report: &MissReport) -> String {
     let (since, until) = (shown(Some(report.since_ms)), shown(Some(report.until_ms)));
     let mut text = format!("misses from {since} to {until}\n\n");
-    if report.misses.is_empty() {
-        text.push_str("no answers were judged\n");
+    if report.groups.is_empty() {
+        text.push_str("no requests were recorded\n");
     } else {
-        let header = ["route", "cause", "requests", "missed", "of prompt", "USD"];
-        text.push_str(&columns(&header, 2, report.misses.iter().map(row).collect()));
+        let header = [
+            report.by.as_ref(),
+            "prompt tokens",
+            "requests",
+            "tokens",
+            "of prompt",
+            "USD",
+        ];
+        text.push_str(&columns(&header, 2, report.groups.iter().flat_map(rows).collect()));
         text.push('\n');
     }
     for found in &report.drifts {
@@ -27,17 +34,26 @@ pub(super) fn text(report: &MissReport) -> String {
     text.trim_end().to_owned()
 }
 
-fn row(figures: &MissFigures) -> Vec<String> {
-    vec![
-        figures.route.to_string(),
-        figures.cause.as_ref().to_owned(),
-        thousands(figures.requests),
-        thousands(figures.tokens),
-        percent(figures.tokens, figures.prompt_tokens),
-        figures
-            .micro_usd
-            .map_or_else(|| "-".to_owned(), |micro| format!("{:.2}", micro as f64 / MILLION)),
-    ]
+/// A group's lines, which add up to its last one.
+fn rows(group: &MissGroup) -> Vec<Vec<String>> {
+    let line = |name: &str, requests: Option<i64>, tokens: i64, micro_usd: Option<i64>| {
+        vec![
+            group.key.clone(),
+            name.to_owned(),
+            requests.map_or_else(|| "-".to_owned(), thousands),
+            thousands(tokens),
+            percent(tokens, group.prompt_tokens),
+            micro_usd.map_or_else(|| "-".to_owned(), |micro| columns::usd(micro as f64 / MILLION)),
+        ]
+    };
+    let costs = group.misses.iter().filter_map(|miss| miss.micro_usd);
+    let cost = costs.reduce(|sum, micro| sum + micro);
+    let mut rows = vec![line("cached", Some(group.hits), group.cached_tokens, None)];
+    let missed = |miss: &MissFigures| line(miss.cause.as_ref(), Some(miss.requests), miss.tokens, miss.micro_usd);
+    rows.extend(group.misses.iter().map(missed));
+    rows.push(line("rest", None, group.rest_tokens, None));
+    rows.push(line("all", Some(group.requests), group.prompt_tokens, cost));
+    rows
 }
 
 /// A finding in words.
@@ -84,15 +100,14 @@ mod tests {
     use super::*;
     use crate::core::ledger::drift::Drift;
     use crate::core::ledger::misses::Cause;
+    use crate::storage::miss_report::MissBy;
 
-    fn figures(cause: Cause, tokens: i64, micro_usd: Option<i64>) -> MissFigures {
+    fn missed(cause: Cause, tokens: i64, micro_usd: Option<i64>) -> MissFigures {
         MissFigures {
-            route: "support-bot".into(),
             cause,
             requests: 1_204,
             tokens,
             micro_usd,
-            prompt_tokens: 4_000_000,
         }
     }
 
@@ -115,21 +130,41 @@ mod tests {
 
     #[test]
     fn causes_are_a_table_and_findings_are_sentences() {
+        let group = MissGroup {
+            key: "support-bot".to_owned(),
+            requests: 2_500,
+            prompt_tokens: 4_000_000,
+            hits: 1_300,
+            cached_tokens: 800_000,
+            misses: vec![
+                missed(Cause::MovedBySpill, 3_100_000, Some(930_000)),
+                missed(Cause::Cold, 0, None),
+            ],
+            rest_tokens: 100_000,
+        };
+        let unpriced = MissGroup {
+            key: "summary".to_owned(),
+            ..MissGroup::default()
+        };
         let report = MissReport {
+            by: MissBy::Route,
             since_ms: 0,
             until_ms: 3_600_000,
-            misses: vec![
-                figures(Cause::MovedBySpill, 3_100_000, Some(930_000)),
-                figures(Cause::Cold, 0, None),
-            ],
+            groups: vec![group, unpriced],
             drifts: vec![found(3_100_000, Some(38_400_000)), found(9_400, None)],
         };
         let expected = "\
 misses from 1970-01-01 00:00Z to 1970-01-01 01:00Z
 
-route        cause           requests     missed  of prompt   USD
-support-bot  moved_by_spill     1,204  3,100,000      77.5%  0.93
-support-bot  cold               1,204          0       0.0%     -
+route        prompt tokens   requests     tokens  of prompt    USD
+support-bot  cached             1,300    800,000      20.0%      -
+support-bot  moved_by_spill     1,204  3,100,000      77.5%  0.930
+support-bot  cold               1,204          0       0.0%      -
+support-bot  rest                   -    100,000       2.5%      -
+support-bot  all                2,500  4,000,000     100.0%  0.930
+summary      cached                 0          0          -      -
+summary      rest                   -          0          -      -
+summary      all                    0          0          -      -
 
 support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \
 about 3.1 M tokens a day, 38 USD
@@ -137,11 +172,11 @@ support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go
 about 9 k tokens a day";
         assert_eq!(text(&report), expected);
         let empty = MissReport {
-            misses: Vec::new(),
+            groups: Vec::new(),
             drifts: Vec::new(),
             ..report
         };
-        assert!(text(&empty).ends_with("no answers were judged"));
+        assert!(text(&empty).ends_with("no requests were recorded"));
     }
 
     #[test]

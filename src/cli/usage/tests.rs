@@ -141,3 +141,16 @@ fn tables_are_aligned() {
     all        1,202    50.0%  1,202,000  1,051,750  87.5%      12,020  1.235  9.000            -            -      1.00       0.0%
     ");
 }
+
+#[test]
+fn misses_are_grouped_by_what_their_sums_know() {
+    assert_eq!(miss_by(None).expect("a default"), MissBy::Route);
+    assert_eq!(miss_by(Some(GroupBy::Day)).expect("known"), MissBy::Day);
+    let error = miss_by(Some(GroupBy::Region))
+        .expect_err("sums know no region")
+        .to_string();
+    assert_eq!(
+        error,
+        "misses are not kept by `region`; with `--misses` group by one of: route, deployment, client, day, hour"
+    );
+}

@@ -203,6 +203,8 @@ fn warn_of_model(context: &mut Context<'_>, raw: &RawDeployment, at: &Pointer, s
 fn compile_price(context: &mut Context<'_>, raw: RawPrice, at: &Pointer) -> Price {
     if let (Some(input), Some(cached)) = (raw.input, raw.cached_input)
         && cached > input
+        // What stands in for a price that is wrong says nothing of the other.
+        && !context.is_repaired(&at.key("input"))
     {
         context.error(
             &at.key("cached_input"),

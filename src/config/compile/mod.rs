@@ -8,6 +8,7 @@ mod endpoint;
 mod fleet;
 mod install;
 mod names;
+mod residency;
 mod routes;
 mod tls;
 
@@ -57,13 +58,15 @@ pub(super) fn compile(
     let install = install::compile(&mut context, raw);
     let limits = compile_limits(&mut context, &raw.limits);
     let health = compile_health(&mut context, &raw.health);
-    let fleet = fleet::compile(&mut context, &raw.resources, &raw.pools);
-    let (routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
+    let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools);
+    let (mut routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
     let access = clients::compile(&mut context, &raw.clients, &routes);
     fleet::warn_of_idle(&mut context, &fleet, &routes);
+    let fenced = residency::compile(&mut context, &raw.routes, &mut routes, &fleet);
     if !context.problems.is_empty() {
         return Err(context.problems);
     }
+    fleet.pools.extend(fenced);
     let snapshot = Snapshot {
         clients: access.clients,
         routes,

@@ -74,6 +74,7 @@ pub(super) fn compile(
             id: RouteId::from(raw.name.0.as_str()),
             aliases: raw.aliases.iter().map(|alias| alias.0.clone()).collect(),
             pool: PoolIx(pool.unwrap_or(0)),
+            residency: None,
             policy: policy_of(raw.policy.unwrap_or(defaults.policy)),
             failover: compile_failover(context, &at.key("failover"), &raw.failover, &failover),
             timeouts: compile_timeouts(context, &at.key("timeouts"), &raw.timeouts, &timeouts),

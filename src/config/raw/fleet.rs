@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::raw::RawPolicy;
-use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
+use crate::config::raw::rules::{RawFailover, RawResidency, RawTimeouts, RawWaiting};
 use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
 
 /// A caller and what it may use.
@@ -252,6 +252,8 @@ pub(in crate::config) struct RawRoute {
     pub(in crate::config) aliases: Vec<ModelName>,
     /// The pool that serves it, by name.
     pub(in crate::config) pool: Name,
+    /// Where its requests may be processed; without it anywhere in its pool.
+    pub(in crate::config) residency: Option<RawResidency>,
     /// How a deployment is chosen. Without it as `defaults` says.
     pub(in crate::config) policy: Option<RawPolicy>,
     /// How often and how long to try.

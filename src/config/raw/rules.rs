@@ -91,3 +91,30 @@ pub(in crate::config) struct RawWaiting {
     #[schemars(range(min = 1, max = 100_000), extend("default" = 1000))]
     pub(in crate::config) queue: Option<u32>,
 }
+
+/// Where a route's requests may be processed. Its pool's other deployments are not used for it, whatever fails.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Residency")]
+pub(in crate::config) struct RawResidency {
+    /// Regions, as resources name them.
+    #[schemars(length(min = 1, max = 256), extend("examples" = [["swedencentral", "francecentral"]]))]
+    pub(in crate::config) regions: Vec<String>,
+    /// Deployment types that are used although Azure may process their requests in other regions.
+    #[serde(default)]
+    #[schemars(length(max = 3))]
+    pub(in crate::config) allow: Vec<RawElsewhere>,
+}
+
+/// Deployment types whose requests Azure may process outside the resource's region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "Elsewhere")]
+pub(in crate::config) enum RawElsewhere {
+    /// Anywhere in the resource's data zone: the European Union, or the United States.
+    DataZone,
+    /// Anywhere.
+    Global,
+    /// Anywhere, as developer tier deployments are.
+    Developer,
+}

@@ -62,5 +62,12 @@ fn what_is_no_price_is_refused() {
         "{input: 0.1, cached_input: 0.4}",
         &format!("12:74: {at}.cached_input: `0.4` is more than `input`"),
     );
+    // Said once, not also that the cached price is more than what stands in for it.
+    for (input, what) in [("-1", "`-1` is too small"), ("free", "expected a number, found `free`")] {
+        refused(
+            &format!("{{input: {input}, cached_input: 0.1}}"),
+            &format!("12:62: {at}.input: {what}"),
+        );
+    }
     refused("{input: .nan}", "12:69: `.nan` is not a finite number");
 }

@@ -11,7 +11,8 @@
 //! 3. that would have been worth something: the provider caches from 1,024 tokens on.
 //!
 //! A route drifts when half of its last samples did, and half of the newer ones among them: of many tenants each is new once, and while
-//! they come for the first time their heads would look like drift. (Where hundreds of tenants share all but their name, and each comes
+//! they come for the first time their heads would look like drift. It goes on drifting while a quarter does: one that is near a half by nature (a
+//! clock with seconds before two requests a second) is not found and lost again by chance. (Where hundreds of tenants share all but their name, and each comes
 //! rarely, it *is* drift: the name belongs at the end.)
 //!
 //! Nothing of a prompt's text is kept, only keyed hashes, of at most 32,768 chunks of a route (some 2 MiB) and [`ROUTES_MAX`] routes.
@@ -39,6 +40,8 @@ pub const SAMPLES_MIN: usize = 24;
 pub const SAMPLES_MAX: usize = 64;
 /// Part of the samples that must drift.
 const SHARE_MIN: f64 = 0.5;
+/// Part of them that must drift for a route that did.
+const SHARE_KEPT: f64 = 0.25;
 /// Part of what follows the difference that must be known text.
 const KNOWN_MIN: f64 = 0.5;
 /// Bytes of a token, for estimates: what the provider itself counts by.
@@ -75,6 +78,8 @@ struct RouteMemory {
     /// Chunks of heads, wherever they stood.
     contents: Recent,
     verdicts: VecDeque<Option<Parting>>,
+    /// Whether it drifted when somebody last asked.
+    is_drifting: bool,
 }
 
 /// Where one head drifted.
@@ -101,9 +106,12 @@ impl DriftFinder {
         }
     }
 
-    /// Whether the route drifts, and where.
-    pub fn finding(&self, route: &RouteId) -> Option<Drift> {
-        self.0.peek(route)?.finding()
+    /// Whether the route drifts, and where. The answer is remembered: a route that drifts does so until it surely no longer does.
+    pub fn finding(&mut self, route: &RouteId) -> Option<Drift> {
+        let memory = self.0.peek_mut(route)?;
+        let found = memory.finding();
+        memory.is_drifting = found.is_some();
+        found
     }
 }
 
@@ -156,7 +164,8 @@ impl RouteMemory {
             let drifted = self.verdicts.range(from..to).flatten().count();
             drifted as f64 / (to - from) as f64
         };
-        if share(0, seen) < SHARE_MIN || share(seen / 2, seen) < SHARE_MIN {
+        let least = if self.is_drifting { SHARE_KEPT } else { SHARE_MIN };
+        if share(0, seen) < least || share(seen / 2, seen) < least {
             return None;
         }
         let mut partings: Vec<Parting> = self.verdicts.iter().flatten().copied().collect();

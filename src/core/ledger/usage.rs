@@ -25,6 +25,10 @@ pub struct UsageRecord {
     pub deployment: Option<DeploymentId>,
     /// The region of that deployment.
     pub region: Option<Region>,
+    /// The region that the answer told it was processed in; none where it did not tell.
+    pub served_region: Option<Region>,
+    /// The deployment that Azure spilled the request over to, by its name there.
+    pub spilled_to: Option<Box<str>>,
     /// Attempts made, 0 when none could be.
     pub attempts: u32,
     /// How it ended for the client.

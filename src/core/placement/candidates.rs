@@ -2,7 +2,7 @@
 //!
 //! Every policy's order goes through this, so none of them can forget a tier, a rest or a full deployment. Those with room come
 //! first, tier by tier; then full ones, which are tried all the same; then, as a last resort, those whose breaker is open. Who
-//! rests is left out: its answer is known.
+//! rests is left out: its answer is known. So is who is drained: somebody wants it so.
 
 use std::time::Duration;
 
@@ -80,6 +80,7 @@ pub(super) fn candidates<'a>(
             let (place, reason) = rank_of(terms, member, cost, level, rank, blocks);
             match member.state {
                 State::Resting => _ = passed_over.get_or_insert(Reason::SpillThrottled),
+                State::Drained => _ = passed_over.get_or_insert(Reason::SpillDrained),
                 State::Ejected => _ = passed_over.get_or_insert(Reason::SpillEjected),
                 State::Ready => {}
             }
@@ -125,7 +126,7 @@ fn rank_of(
     let (fill, usual) = (&terms.fill, terms.reason);
     let fits = |part: f64| member.room(cost, part) >= 0.0;
     match member.state {
-        State::Resting => (None, usual),
+        State::Resting | State::Drained => (None, usual),
         State::Ejected => (Some((IS_LAST_RESORT, level, 0, 0, rank)), Reason::LastResort),
         State::Ready if blocks > 0 && fits(fill.warm) => {
             (Some((HAS_ROOM, level, WARM, u16::MAX - blocks, rank)), Reason::Warm)
@@ -138,12 +139,12 @@ fn rank_of(
     }
 }
 
-/// The candidates by their places. Where the best tier offers none, those of lower ones say so.
+/// The candidates by their places. Those of lower tiers that have room say that they are of one: none of them is tried first while a
+/// better tier can be used.
 fn in_order(mut ranked: SmallVec<[Ranked; 8]>) -> SmallVec<[Candidate; 8]> {
     ranked.sort_unstable_by_key(|(place, _)| *place);
-    let is_lower = ranked.first().is_some_and(|(place, _)| place.1 > 0);
     let candidates = ranked.into_iter().map(|((room, level, ..), candidate)| Candidate {
-        reason: if is_lower && level > 0 && room == HAS_ROOM {
+        reason: if level > 0 && room == HAS_ROOM {
             Reason::Tier
         } else {
             candidate.reason

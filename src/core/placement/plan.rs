@@ -43,6 +43,8 @@ pub enum Reason {
     SpillThrottled,
     /// What comes before it in order is behind an open breaker.
     SpillEjected,
+    /// What comes before it in order is drained by an operator.
+    SpillDrained,
     /// No deployment of a better tier can be used.
     Tier,
     /// The prompt is too short to be cached; it was placed by load.

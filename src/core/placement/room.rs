@@ -142,6 +142,11 @@ impl Room {
         self.configured
     }
 
+    /// All that this replica ever sent and that was taken, in tokens as the limit counts them.
+    pub fn sent_in_all(&self) -> f64 {
+        self.total
+    }
+
     /// This replica sends a request of this estimate. One request counts as no more than the whole limit, whatever its client claims.
     pub fn sent(&mut self, tokens: f64, now: Duration) -> Sent {
         let tokens = tokens.min(self.limit);

@@ -110,8 +110,10 @@ pub const CACHE_LIFE: Duration = Duration::from_mins(10);
 pub enum State {
     /// Yes.
     Ready,
-    /// It answered 429 and asked for rest, or it is draining: not now, whatever else happens.
+    /// It answered 429 and asked for rest: not now, whatever else happens.
     Resting,
+    /// An operator has taken it out: the same.
+    Drained,
     /// Its breaker is open: only if nothing else is left.
     Ejected,
 }

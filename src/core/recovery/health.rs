@@ -20,11 +20,12 @@ use std::time::{Duration, Instant};
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
+use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::outcome::{Alarm, Effect};
 use crate::core::recovery::window::Window;
 
 /// Longest time between two probes of a deployment that keeps failing.
-pub const OPEN_MAX: Duration = Duration::from_mins(10);
+pub const OPEN_MAX: Duration = Duration::from_mins(1);
 
 /// A probe that has not answered after this long no longer keeps others from probing: its request may run for minutes.
 const PROBE_MAX: Duration = Duration::from_secs(30);
@@ -102,6 +103,8 @@ pub enum Availability {
     Ejected(Instant),
     /// Its breaker is open until then, since it cannot work before somebody mends it.
     Unusable(Instant),
+    /// An operator has taken it out.
+    Drained(DrainEnd),
 }
 
 impl Availability {
@@ -114,6 +117,7 @@ impl Availability {
             Self::Resting(until) => (2, Some(until)),
             Self::Ejected(until) => (3, Some(until)),
             Self::Unusable(until) => (4, Some(until)),
+            Self::Drained(end) => (5, end.time()),
         };
         if gravity(other) > gravity(self) { other } else { self }
     }

@@ -10,6 +10,7 @@ use crate::core::placement::chain::{Chain, ChainBuilder, ChainKey};
 use crate::core::placement::plan::Placement;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::view::{Ask, CACHE_LIFE};
+use crate::core::recovery::drain::DrainEnd;
 use crate::core::topology::{ApiForm, CacheKeys, Deployment, Endpoint, Member, Resource, ResourceIx, Sku};
 
 fn resource() -> Resource {
@@ -105,7 +106,7 @@ fn reasons(plan: &Plan) -> Vec<Reason> {
 #[test]
 fn a_healthy_pool_starts_at_home_and_knows_its_tiers() {
     let plan = plan_of(&fleet(&[2, 1]), &prompt("long ", 2_000), |_| Availability::Ready);
-    assert_eq!(reasons(&plan), [Reason::Home, Reason::Home, Reason::Home]);
+    assert_eq!(reasons(&plan), [Reason::Home, Reason::Home, Reason::Tier]);
     assert_eq!(plan.candidates[2].deployment, DeploymentIx(2), "the lower tier is last");
 }
 
@@ -165,11 +166,11 @@ fn all_ejected_are_tried_all_the_same() {
 
 proptest! {
     #[test]
-    fn plans_never_repeat_nor_hold_the_throttled(
+    fn plans_never_repeat_nor_hold_who_is_throttled_or_drained(
         sizes in proptest::collection::vec(1..6_usize, 1..4),
         words in "[a-z]{1,8}",
         tokens in 1..3_000_usize,
-        states in proptest::collection::vec(0..4_u8, 18),
+        states in proptest::collection::vec(0..5_u8, 18),
     ) {
         let fleet = fleet(&sizes);
         let now = Instant::now();
@@ -177,16 +178,18 @@ proptest! {
             0 => Availability::Ready,
             1 => Availability::Probe,
             2 => Availability::Resting(now),
-            _ => Availability::Ejected(now),
+            3 => Availability::Ejected(now),
+            _ => Availability::Drained(DrainEnd::WhenUndone),
         };
         let got = plan_of(&fleet, &prompt(&words, tokens), state);
         let mut seen: Vec<_> = got.candidates.iter().map(|candidate| candidate.deployment).collect();
-        prop_assert!(seen.iter().all(|&deployment| !matches!(state(deployment), Availability::Resting(_))));
+        let is_left_out = |state| matches!(state, Availability::Resting(_) | Availability::Drained(_));
+        prop_assert!(seen.iter().all(|&deployment| !is_left_out(state(deployment))));
         seen.sort_unstable();
         let before = seen.len();
         seen.dedup();
         prop_assert_eq!(before, seen.len());
-        let usable = (0..fleet.0.deployments.len()).filter(|&n| states[n] != 2).count();
+        let usable = (0..fleet.0.deployments.len()).filter(|&n| ![2, 4].contains(&states[n])).count();
         prop_assert_eq!(before, usable);
         let first_ejected = got.candidates.iter().position(|c| c.reason == Reason::LastResort).unwrap_or(before);
         prop_assert!(got.candidates[..first_ejected].iter().all(|c| matches!(state(c.deployment), Availability::Ready | Availability::Probe)));

@@ -73,7 +73,7 @@ impl Tries {
                     });
                     continue;
                 }
-                Availability::Resting(_) => continue,
+                Availability::Resting(_) | Availability::Drained(_) => continue,
             }
             return Some(Try {
                 candidate,
@@ -85,7 +85,7 @@ impl Tries {
             let candidate = self.again.remove(0);
             if matches!(
                 availability(candidate.deployment),
-                Availability::Resting(_) | Availability::Unusable(_)
+                Availability::Resting(_) | Availability::Unusable(_) | Availability::Drained(_)
             ) {
                 continue;
             }
@@ -119,6 +119,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::core::recovery::drain::DrainEnd;
 
     fn candidate(deployment: usize) -> Candidate {
         Candidate::new(DeploymentIx(deployment), Reason::Home)
@@ -196,12 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_breaker_opens_meanwhile_comes_last_and_one_that_rests_not_at_all() {
+    fn one_whose_breaker_opens_meanwhile_comes_last_and_one_that_rests_or_is_drained_not_at_all() {
         let until = Instant::now();
-        let mut tries = tries(3);
+        let mut tries = tries(4);
         let stands = |deployment: DeploymentIx| match deployment.0 {
             0 => Availability::Ejected(until),
             1 => Availability::Resting(until),
+            3 => Availability::Drained(DrainEnd::WhenUndone),
             _ => Availability::Ready,
         };
         let mut next = || tries.next(stands, |_| false).map(|next| next.candidate);

@@ -209,9 +209,9 @@ async fn what_finds_no_room_is_counted() {
     }
     assert_eq!(world.ledger.dropped(), 3);
     for _ in 0..SAMPLES_MAX + 2 {
-        world
-            .ledger
-            .sample(&"support".into(), Sampler::new(&world.ledger.shared.key));
+        let snapshot = &world.live.config.runtime.snapshot;
+        let sampler = Sampler::new(&world.ledger.shared.key);
+        world.ledger.sample(snapshot, &snapshot.routes[0], sampler);
     }
     assert_eq!(world.ledger.dropped(), 5);
 }
@@ -246,38 +246,36 @@ async fn a_deployment_that_reports_nothing_is_told_from_one_that_has_reported() 
     }
 }
 
-/// Leaves a prompt of a route as a request would.
-fn ask(ledger: &MissLedger, now: Instant, system: &str) {
-    let route = RouteId::from("support");
-    if let Some(mut sampler) = ledger.sampler(&route, now) {
-        sampler.segment(Segment::System);
-        sampler.push(system.as_bytes());
-        ledger.sample(&route, sampler);
+impl World {
+    /// Leaves a prompt of the route as a request would.
+    fn ask(&self, now: Instant, system: &str) {
+        let snapshot = &self.live.config.runtime.snapshot;
+        let route = &snapshot.routes[0];
+        if let Some(mut sampler) = self.ledger.sampler(&route.id, now) {
+            sampler.segment(Segment::System);
+            sampler.push(system.as_bytes());
+            self.ledger.sample(snapshot, route, sampler);
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn drift_is_found_written_told_to_requests_and_ends() {
+async fn drift_is_found_priced_written_told_to_requests_and_ends() {
     let world = world(&[]);
     let began = Instant::now();
     let number = |at: u32| (at * 7_919).to_string() + " ";
     let text: String = (0..3_000).map(number).collect();
-    // Somebody must have told a price first.
-    world.note(0, 128, SENT_HERE);
     let store = Arc::clone(&world.store) as Arc<dyn MissStore>;
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(MissWriter::new(&world.ledger, store, || 5).run(stopped));
     for second in 0..40 {
-        ask(
-            &world.ledger,
-            began + Duration::from_secs(second),
-            &format!("Now: {second}\n{text}"),
-        );
+        world.ask(began + Duration::from_secs(second), &format!("Now: {second}\n{text}"));
     }
     tokio::time::sleep(Duration::from_secs(11)).await;
     let finding = world.ledger.findings()[&RouteId::from("support")];
     assert_eq!((finding.position_bytes, finding.segment), (0, Segment::System));
     {
+        // No answer was judged so far: the price is the configured one.
         let found = world.store.found.lock();
         let found = found.last().expect("written");
         assert_eq!((found.seen_at_ms, &**found.route), (5, "support"));
@@ -289,7 +287,7 @@ async fn drift_is_found_written_told_to_requests_and_ends() {
     }
     world.note(0, 0, NOT_SENT);
     for second in 40..100 {
-        ask(&world.ledger, began + Duration::from_secs(second), &text);
+        world.ask(began + Duration::from_secs(second), &text);
     }
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert!(world.ledger.findings().is_empty());

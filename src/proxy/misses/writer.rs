@@ -12,7 +12,7 @@ use crate::core::ids::{ClientId, DeploymentId, RouteId};
 use crate::core::ledger::cost;
 use crate::core::ledger::drift::DriftFinder;
 use crate::core::ledger::misses::Cause;
-use crate::proxy::misses::{MissLedger, MissRecord, Shared};
+use crate::proxy::misses::{MissLedger, MissRecord, Sampled, Shared};
 use crate::storage::StoreError;
 use crate::storage::misses::{DriftFound, HOUR_MS, MissStore, MissSum};
 use crate::telemetry::events::process::MissStoreFailing;
@@ -36,6 +36,8 @@ pub struct MissWriter {
     sums: HashMap<Key, MissSum>,
     /// Millionths of a US dollar that a missed token of the route cost more last, if known.
     each: HashMap<RouteId, f64>,
+    /// The same as configured: of routes that are not judged nothing else is known.
+    usual: HashMap<RouteId, f64>,
     /// Routes that were sampled since the last look for drift.
     sampled: HashSet<RouteId>,
     /// Routes that no longer drift and whose finding is still in the store.
@@ -53,6 +55,7 @@ impl MissWriter {
             finder: DriftFinder::default(),
             sums: HashMap::new(),
             each: HashMap::new(),
+            usual: HashMap::new(),
             sampled: HashSet::new(),
             ended: HashSet::new(),
             is_failing: false,
@@ -85,8 +88,17 @@ impl MissWriter {
             self.add(record);
         }
         let samples = std::mem::take(&mut *self.shared.samples.lock());
-        for (route, sample) in samples {
+        for sampled in samples {
+            let Sampled {
+                route,
+                sample,
+                micro_usd_each,
+            } = sampled;
             self.finder.add(&route, &sample);
+            match micro_usd_each {
+                Some(each) => _ = self.usual.insert(route.clone(), each),
+                None => _ = self.usual.remove(&route),
+            }
             self.sampled.insert(route);
         }
     }
@@ -180,11 +192,12 @@ impl MissWriter {
                 .peek(&route)
                 .map_or(0.0, |gate| gate.requests_a_day(now));
             let tokens_a_day = (requests_a_day * drift.share * f64::from(drift.lost_tokens_per_request)) as u64;
+            let each = self.each.get(&route).or_else(|| self.usual.get(&route));
             found.push(DriftFound {
                 seen_at_ms: (self.now_ms)(),
                 drift,
                 tokens_a_day,
-                micro_usd_a_day: self.each.get(&route).map(|each| cost::micro_usd(tokens_a_day, *each)),
+                micro_usd_a_day: each.map(|each| cost::micro_usd(tokens_a_day, *each)),
                 route,
             });
         }

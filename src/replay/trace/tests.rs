@@ -104,6 +104,7 @@ fn what_really_happened_is_read_and_a_route_can_be_picked() {
         requests,
         prompt_tokens,
         cached_tokens,
+        output_tokens: 10 * requests as u64,
     };
     assert_eq!(actual(None).unwrap(), (3, told(3, 2, 1_300, 1_024)));
     assert_eq!(actual(Some("a")).unwrap(), (2, told(2, 1, 1_000, 512)));

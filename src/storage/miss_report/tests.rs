@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::ids::DeploymentId;
+use crate::core::ledger::usage::UsageRecord;
 use crate::storage::UsageStore as _;
 use crate::storage::misses::{MissStore as _, MissSum};
 use crate::storage::sqlite::{SqliteStore, connect_reader};
@@ -24,7 +25,7 @@ async fn new_store() -> (tempfile::TempDir, SqliteStore) {
 
 async fn read(store: &SqliteStore, range: Range) -> MissReport {
     let mut connection = connect_reader(store.path()).await.expect("read");
-    read_misses(&mut connection, range).await.expect("read")
+    read_misses(&mut connection, MissBy::Route, range).await.expect("read")
 }
 
 fn sum(hour: i64, cause: Cause, tokens: u64, micro_usd: Option<u64>) -> MissSum {
@@ -70,30 +71,90 @@ async fn sums_of_an_hour_are_one_row_and_the_range_begins_with_a_whole_hour() {
         ];
         store.add_misses(&sums).await.expect("written");
     }
-    let figures = |report: &MissReport| {
+    let figures = |group: &MissGroup| {
         let row = |row: &MissFigures| (row.cause, row.requests, row.tokens, row.micro_usd);
-        report.misses.iter().map(row).collect::<Vec<_>>()
+        group.misses.iter().map(row).collect::<Vec<_>>()
     };
     let all = read(&store, ALL_TIME).await;
+    assert_eq!(all.groups.len(), 1);
     assert_eq!(
-        figures(&all),
+        figures(&all.groups[0]),
         [
             (Cause::Expired, 2, 8_000, Some(2_400)),
             (Cause::Overflow, 4, 3_000, Some(600)),
             (Cause::Cold, 2, 0, None),
         ]
     );
-    assert_eq!(all.misses[0].prompt_tokens, 2_000, "of the usage rows");
+    assert_eq!(all.groups[0].prompt_tokens, 2_000, "of the usage rows");
     let range = Range {
         since_ms: HOUR + HOUR_MS + 1,
-        until_ms: HOUR + 2 * HOUR_MS,
+        until_ms: HOUR + 2 * HOUR_MS - 1,
     };
     let second_hour = read(&store, range).await;
-    assert_eq!(figures(&second_hour), [(Cause::Overflow, 2, 1_000, None)]);
+    assert_eq!(figures(&second_hour.groups[0]), [(Cause::Overflow, 2, 1_000, None)]);
     assert_eq!(
-        (second_hour.since_ms, second_hour.misses[0].prompt_tokens),
-        (HOUR + HOUR_MS, 0)
+        (
+            second_hour.since_ms,
+            second_hour.until_ms,
+            second_hour.groups[0].prompt_tokens
+        ),
+        (HOUR + HOUR_MS, HOUR + 2 * HOUR_MS, 0)
     );
+}
+
+#[tokio::test]
+async fn cached_missed_and_the_rest_are_all_prompt_tokens() {
+    let (_directory, store) = new_store().await;
+    let at = |id, started_at_ms, cached_tokens| UsageRecord {
+        started_at_ms,
+        prompt_tokens: 5_000,
+        cached_tokens,
+        ..record(id)
+    };
+    let records = [
+        at(1, HOUR + 1, 0),
+        at(2, HOUR + 2, 1_920),
+        at(3, HOUR + 24 * HOUR_MS, 3_000),
+    ];
+    store.append(&records).await.expect("written");
+    let sums = [
+        sum(0, Cause::Overflow, 2_048, Some(600)),
+        sum(24, Cause::Expired, 1_024, None),
+    ];
+    store.add_misses(&sums).await.expect("written");
+    let mut connection = connect_reader(store.path()).await.expect("read");
+    let mut by = async |by| read_misses(&mut connection, by, ALL_TIME).await.expect("read").groups;
+    let parts = |group: &MissGroup| {
+        let missed: i64 = group.misses.iter().map(|miss| miss.tokens).sum();
+        (
+            group.prompt_tokens,
+            group.hits,
+            group.cached_tokens,
+            missed,
+            group.rest_tokens,
+        )
+    };
+    let days = by(MissBy::Day).await;
+    assert_eq!(
+        days.iter().map(parts).collect::<Vec<_>>(),
+        [(10_000, 1, 1_920, 2_048, 6_032), (5_000, 1, 3_000, 1_024, 976)]
+    );
+    assert_eq!(
+        days.iter().map(|day| &*day.key).collect::<Vec<_>>(),
+        ["2025-11-24", "2025-11-25"]
+    );
+    for one in [MissBy::Route, MissBy::Deployment, MissBy::Client] {
+        let groups = by(one).await;
+        let record = record(1);
+        let name = match one {
+            MissBy::Route => record.route.to_string(),
+            MissBy::Client => record.client.to_string(),
+            _ => record.deployment.expect("one").to_string(),
+        };
+        let group = groups.iter().find(|group| group.key == name).expect("a group");
+        assert_eq!((group.prompt_tokens, group.cached_tokens), (15_000, 4_920), "{one:?}");
+    }
+    assert_eq!(by(MissBy::Hour).await.len(), 2);
 }
 
 #[tokio::test]
@@ -105,7 +166,7 @@ async fn an_amount_that_is_known_is_kept_beside_one_that_is_not() {
             .await
             .expect("written");
     }
-    assert_eq!(read(&store, ALL_TIME).await.misses[0].micro_usd, Some(12));
+    assert_eq!(read(&store, ALL_TIME).await.groups[0].misses[0].micro_usd, Some(12));
 }
 
 #[tokio::test]
@@ -137,7 +198,7 @@ async fn old_misses_are_purged_with_the_records() {
         0,
         "no records"
     );
-    let left = read(&store, ALL_TIME).await.misses;
+    let left = read(&store, ALL_TIME).await.groups.remove(0).misses;
     assert_eq!(left.iter().map(|row| row.cause).collect::<Vec<_>>(), [Cause::Overflow]);
 }
 
@@ -157,8 +218,8 @@ async fn a_file_of_the_first_version_says_so_and_is_brought_up_by_a_gateway() {
         let raw: &mut SqliteConnection = &mut raw;
         sqlx::query(statement).execute(raw).await.expect(statement);
     }
-    let older = read_misses(&mut raw, ALL_TIME).await.expect_err("older");
+    let older = read_misses(&mut raw, MissBy::Route, ALL_TIME).await.expect_err("older");
     assert!(matches!(older, StoreError::Older), "{older}");
     let store = SqliteStore::open(&path).await.expect("brought up");
-    assert_eq!(read(&store, ALL_TIME).await.misses, []);
+    assert_eq!(read(&store, ALL_TIME).await.groups, []);
 }

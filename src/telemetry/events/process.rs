@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use strum::{AsRefStr, IntoStaticStr, VariantArray};
+use tracing::{debug, error, info, warn};
 
 use crate::telemetry::metrics::Metrics;
 
@@ -247,6 +248,161 @@ impl RequestsCutOff {
             running = self.running,
             limit_s = self.limit.as_secs_f64(),
             "requests still running are cut off"
+        );
+    }
+}
+
+/// How a request ends that is cut off, for its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum CutEnd {
+    /// A stream, by an error event.
+    ErrorEvent,
+    /// A request without an answer, by a 503.
+    Refused,
+    /// Any other answer that had begun, and a stream whose client takes nothing: by the connection's end.
+    ConnectionClosed,
+}
+
+/// A running request was cut off since a drain's time is over.
+#[derive(Debug)]
+pub struct RequestCutOff<'a> {
+    /// Which.
+    pub request_id: &'a str,
+    /// How.
+    pub end: CutEnd,
+}
+
+impl RequestCutOff<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let end = self.end.as_ref();
+        metrics.requests_cut_off.with_label_values(&[end]).inc();
+        debug!(request_id = self.request_id, end, "request cut off");
+    }
+}
+
+/// A drain has cut requests off, and this is what their clients saw.
+#[derive(Debug)]
+pub struct CutOffDone<'a> {
+    /// Where they were counted.
+    pub metrics: &'a Metrics,
+    /// Requests that end with the process, without a word.
+    pub left: usize,
+}
+
+impl CutOffDone<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let count = |end: CutEnd| self.metrics.requests_cut_off.with_label_values(&[end.as_ref()]).get();
+        warn!(
+            error_events = count(CutEnd::ErrorEvent),
+            refused = count(CutEnd::Refused),
+            connections_closed = count(CutEnd::ConnectionClosed),
+            left = self.left,
+            "requests were cut off"
+        );
+    }
+}
+
+// === A successor ===
+
+/// Another process has asked for the listening sockets.
+#[derive(Debug)]
+pub struct SuccessorCame {
+    /// Its process id, if the system tells.
+    pub pid: Option<i32>,
+}
+
+impl SuccessorCame {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(pid = self.pid, "a successor took the listening sockets and starts");
+    }
+}
+
+/// A successor ended, or went wrong, before it was ready.
+#[derive(Debug)]
+pub struct SuccessorFailed<'a> {
+    /// How.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl SuccessorFailed<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(error = %Causes(self.error), "no successor took over; this process goes on serving");
+    }
+}
+
+/// The process cannot be replaced in place.
+#[derive(Debug)]
+pub struct UpgradeNotOffered<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl UpgradeNotOffered<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(error = %Causes(self.error), "this process cannot be replaced without refused connections");
+    }
+}
+
+/// The service manager cannot be told.
+#[derive(Debug)]
+pub struct ManagerNotTold<'a> {
+    /// What.
+    pub what: &'static str,
+    /// Why not.
+    pub error: &'a std::io::Error,
+}
+
+impl ManagerNotTold<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(what = self.what, error = %self.error, "cannot tell the service manager");
+    }
+}
+
+// === Drains by an operator ===
+
+/// What became of an operator's drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum DrainChange {
+    /// It began, or got another end.
+    Began,
+    /// It was undone.
+    Undone,
+    /// Its time is over.
+    Expired,
+    /// What it names is no longer configured.
+    Forgotten,
+}
+
+/// A deployment, resource or region was taken out, or put back.
+#[derive(Debug)]
+pub struct DrainChanged<'a> {
+    /// Of which kind the name is.
+    pub kind: &'static str,
+    /// Which.
+    pub name: &'a str,
+    /// What became of it.
+    pub change: DrainChange,
+    /// How long it is to last, where it began and has an end.
+    pub lasting: Option<Duration>,
+}
+
+impl DrainChanged<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            kind = self.kind,
+            name = self.name,
+            change = self.change.as_ref(),
+            for_s = self.lasting.map(|lasting| lasting.as_secs_f64()),
+            "drain"
         );
     }
 }

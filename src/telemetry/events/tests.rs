@@ -23,6 +23,7 @@ fn route(name: &str) -> Route {
         id: name.into(),
         aliases: Vec::new(),
         pool: PoolIx(0),
+        residency: None,
         policy: crate::core::placement::policy::Policy::Nested,
         failover: Failover {
             max_attempts: 1,
@@ -106,6 +107,8 @@ fn record() -> UsageRecord {
         operation: Operation::Chat,
         deployment: Some("res/two".into()),
         region: Some("eu".into()),
+        served_region: None,
+        spilled_to: None,
         attempts: 2,
         outcome: RequestOutcome::Success,
         status: 200,

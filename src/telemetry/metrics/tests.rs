@@ -8,6 +8,7 @@ use crate::telemetry::view::{PlacementView, PoolView, ResourceView, RouteView, U
 fn deployment(name: &str) -> DeploymentView {
     DeploymentView {
         deployment: name.into(),
+        region: "east".into(),
         in_flight: 3,
         alarm: None,
         breaker: BreakerState::HalfOpen,
@@ -15,8 +16,10 @@ fn deployment(name: &str) -> DeploymentView {
         limit_used: Some(0.25),
         cache_life_s: 600.0,
         cooling_until_ms: Some(12_500),
+        drained: None,
         last_success_at_ms: None,
         deletion_at_ms: Some(9_000),
+        last_failure: None,
     }
 }
 
@@ -37,12 +40,14 @@ fn touch_every_family(metrics: &Metrics) {
     }
     for family in [
         &metrics.maybe_billed_twice,
+        &metrics.residency_contradicted,
         &metrics.cache_expected,
         &metrics.cache_keys_sent,
     ] {
         family.with_label_values(&["1", "2"]);
     }
     metrics.upstream_connections.with_label_values(&["1", "2"]);
+    metrics.requests_cut_off.with_label_values(&["1"]);
     metrics.waits.with_label_values(&["1", "2"]);
     for family in [
         &metrics.refusals,
@@ -78,6 +83,8 @@ fn every_definition_is_registered_with_its_labels() {
             pool: "p".into(),
             deployments: 2,
             usable: 1,
+            regions: vec!["east".into()],
+            headroom: vec![("east".into(), 1.5)],
         }],
         deployments: vec![shown],
         resources: vec![ResourceView {
@@ -124,6 +131,7 @@ fn a_deployment_shows_its_state_as_of_the_scrape() {
             r#"emberway_deployment_breaker_state{deployment="a/b"} 1"#,
             r#"emberway_deployment_cache_life_seconds{deployment="a/b"} 600"#,
             r#"emberway_deployment_cooling_seconds{deployment="a/b"} 2.5"#,
+            r#"emberway_deployment_drained{deployment="a/b"} 0"#,
             r#"emberway_deployment_in_flight{deployment="a/b"} 3"#,
             r#"emberway_deployment_inactivity_deletion_seconds{deployment="a/b"} -1"#,
             r#"emberway_deployment_limit_tokens_per_minute{deployment="a/b"} 10000"#,

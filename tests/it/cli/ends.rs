@@ -15,7 +15,7 @@ use crate::wire::{Wire, request};
 const LOST_MS: i64 = 250;
 
 /// A simulator in this process and a configuration for a gateway in another.
-async fn prepared(setup: &Setup) -> (Simulator, Place, PathBuf) {
+pub(super) async fn prepared(setup: &Setup) -> (Simulator, Place, PathBuf) {
     let sim = simulator::start(setup.scenario()).await.expect("a simulator");
     let place = Place::new();
     let config = setup.config(&upstreams(setup, &sim), place.path("").as_path());
@@ -57,6 +57,75 @@ async fn a_terminated_gateway_finishes_its_answers_and_exits_with_success() {
         8,
         "{records:?}"
     );
+}
+
+/// Opens so many streams, and reads each until its answer has begun.
+async fn streams(gateway: &Gateway, count: usize) -> Vec<Wire> {
+    let mut wires = Vec::new();
+    for _ in 0..count {
+        let mut wire = Wire::connect(gateway.address).await;
+        wire.send(request(KEY, STREAM)).await;
+        wires.push(wire);
+    }
+    for wire in &mut wires {
+        wire.read_until("\"content\"").await;
+    }
+    wires
+}
+
+/// Streams of some two seconds.
+const LONG: &str = "base_latency_ms: 0, prefill_us_per_token: 0, decode_tokens_per_s: 60, min_output_tokens: 120, max_output_tokens: 120";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_streams_complete_in_a_gateway_that_is_terminated() {
+    let setup = Setup {
+        engine: LONG,
+        ..Setup::default()
+    };
+    let (_sim, place, config) = prepared(&setup).await;
+    let mut gateway = Gateway::start(&place, &config).await;
+    let wires = streams(&gateway, 100).await;
+    gateway.terminate().await;
+    assert_eq!(gateway.logs("draining").await["running"], 100);
+    for mut wire in wires {
+        let rest = wire.read_until("data: [DONE]").await;
+        assert!(!rest.contains("\"error\""), "{rest}");
+    }
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let records = records_in(place.path("").as_path()).await;
+    assert_eq!(records.len(), 100);
+    assert!(records.iter().all(|record| record.outcome == "success"), "{records:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_outlast_the_drain_end_with_an_error_event_and_are_counted() {
+    let setup = Setup {
+        engine: LONG,
+        shutdown: "delay: 0s, drain: 200ms",
+        ..Setup::default()
+    };
+    let (_sim, place, config) = prepared(&setup).await;
+    let mut gateway = Gateway::start(&place, &config).await;
+    let wires = streams(&gateway, 100).await;
+    gateway.terminate().await;
+    for mut wire in wires {
+        let (rest, in_order) = wire.read_to_end().await;
+        assert!(in_order, "a reset: {rest}");
+        assert!(!rest.contains("[DONE]"), "{rest}");
+        // The event is whole, and the body ends as a body should.
+        let event = rest.rsplit("data: ").next().unwrap_or_default();
+        let (event, end) = event.split_once("\n\n").expect("an event's end");
+        let event: Value = serde_json::from_str(event).expect("JSON");
+        assert_eq!(event["error"]["code"], "stream_broken", "{rest}");
+        assert_eq!(end, "\r\n0\r\n\r\n");
+    }
+    assert_eq!(gateway.logs("requests still running are cut off").await["running"], 100);
+    let cut = gateway.logs("requests were cut off").await;
+    assert_eq!((&cut["error_events"], &cut["left"]), (&100.into(), &0.into()), "{cut}");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let records = records_in(place.path("").as_path()).await;
+    assert_eq!(records.len(), 100);
+    assert!(records.iter().all(|record| record.outcome == "broken"), "{records:?}");
 }
 
 /// One line of `emberway load --record`.

@@ -69,27 +69,43 @@ pub(super) struct Gateway {
     pub(super) process: Child,
     /// Where clients connect.
     pub(super) address: SocketAddr,
+    /// Where operators connect.
+    pub(super) admin: SocketAddr,
     log: Lines<BufReader<ChildStderr>>,
 }
 
 impl Gateway {
     /// Starts it and waits until it listens everywhere. The configuration logs JSON.
     pub(super) async fn start(place: &Place, config: &Path) -> Self {
+        Self::start_with(place, config, &[], &[]).await
+    }
+
+    /// The same with more arguments and variables.
+    pub(super) async fn start_with(place: &Place, config: &Path, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments = ["run", "--config", config.to_str().expect("UTF-8")];
         let mut process = place
-            .command(&arguments)
+            .command(&[&arguments[..], more].concat())
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it starts");
         let stderr = process.stderr.take().expect("piped");
         let mut log = BufReader::new(stderr).lines();
-        let address = line_of(&mut log, "listening").await["address"]
-            .as_str()
-            .expect("an address")
-            .parse()
-            .expect("an address");
-        line_of(&mut log, "admin listening").await;
-        Self { process, address, log }
+        let address_in = |line: Value| {
+            line["address"]
+                .as_str()
+                .expect("an address")
+                .parse()
+                .expect("an address")
+        };
+        let address = address_in(line_of(&mut log, "listening").await);
+        let admin = address_in(line_of(&mut log, "admin listening").await);
+        Self {
+            process,
+            address,
+            admin,
+            log,
+        }
     }
 
     /// Waits for a line of its log with this message.
@@ -99,9 +115,12 @@ impl Gateway {
 
     /// Asks it to end.
     pub(super) async fn terminate(&self) {
-        let id = self.process.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill");
-        assert!(sent.success());
+        self.signal("TERM").await;
+    }
+
+    /// Sends it a signal.
+    pub(super) async fn signal(&self, name: &str) {
+        signal(self.process.id().expect("it runs"), name).await;
     }
 
     /// Waits for its end. Its log is read on, so that it never waits for room in the pipe.
@@ -113,6 +132,13 @@ impl Gateway {
         .await;
         status.expect("a status")
     }
+}
+
+/// Sends a process a signal.
+pub(super) async fn signal(id: u32, name: &str) {
+    let arguments = [format!("-{name}"), id.to_string()];
+    let sent = Command::new("kill").args(arguments).status().await.expect("kill");
+    assert!(sent.success());
 }
 
 async fn line_of(log: &mut Lines<BufReader<ChildStderr>>, message: &str) -> Value {

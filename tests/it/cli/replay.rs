@@ -32,6 +32,7 @@ exit 0
 trace  policy       deployments  replicas  limit     hit  of bound  imbalance   w50   w95  refused  failed
 made   nested       8            1         -      50.0 %   100.0 %       8.00  8.00  8.00   0.00 %  0.00 %
 made   round_robin  8            1         -       0.0 %     0.0 %       2.40  8.00  8.00   0.00 %  0.00 %
+made is played with `--provider engine`, since it does not tell what a real fleet found cached
 
 "#]]
     );
@@ -106,20 +107,31 @@ async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
         "2500",
         "--price-cached",
         "1250",
+        "--price-output",
+        "1000",
+        "--price-hour",
+        "60",
     ]);
     assert_data_eq!(
         place.run(&arguments).await,
         str![[r#"
 exit 0
 --- stdout
-trace  policy  deployments  replicas  limit     hit  of bound  imbalance   w50   w95  refused  failed
-own    nested  3            1         -      50.0 %   100.0 %       3.00  3.00  3.00   0.00 %  0.00 %
-own    nested  1            1         -      50.0 %   100.0 %       1.00  1.00  1.00   0.00 %  0.00 %
+trace  policy  deployments  replicas  limit  machines  a minute  key      hit  of bound  imbalance   w50   w95  refused  failed
+own    nested  3            1         -      32        15        auto  20.0 %    50.0 %       3.00  3.00  3.00   0.00 %  0.00 %
+own    nested  1            1         -      32        15        auto  20.0 %    50.0 %       1.00  1.00  1.00   0.00 %  0.00 %
+own is played with `--provider hosted`, since it tells the cached tokens of a real fleet
+
+What it costs, in USD; a day and 30 days are extrapolated from the 60 seconds of own:
+trace  policy     deployments  replicas  limit  machines  a minute  key   prompts  answers  hosting  total     a day  in 30 days
+own    as it was  3            -         -      -         -         -       12.16   0.0400     3.00  15.20  21888.00   656640.00
+own    nested     3            1         -      32        15        auto    11.52   0.0400     3.00  14.56  20966.40   628992.00
+own    nested     1            1         -      32        15        auto    11.52   0.0400     1.00  12.56  18086.40   542592.00
 
 Against what really happened:
-trace  policy  deployments  replicas  limit     was  would be  tokens saved  USD saved
-own    nested  3            1         -      10.0 %    50.0 %         +2048      +2.56
-own    nested  1            1         -      10.0 %    50.0 %         +2048      +2.56
+trace  policy  deployments  replicas  limit  machines  a minute  key      was  would be  tokens saved  USD saved     a day  in 30 days
+own    nested  3            1         -      32        15        auto  10.0 %    20.0 %          +512     +0.640   +921.60   +27648.00
+own    nested  1            1         -      32        15        auto  10.0 %    20.0 %          +512      +2.64  +3801.60  +114048.00
 
 "#]]
     );
@@ -130,8 +142,10 @@ own    nested  1            1         -      10.0 %    50.0 %         +2048     
         .find(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .expect("a row");
-    assert_eq!((&row["saved_tokens"], &row["deployments"]), (&2048.into(), &3.into()));
-    assert_eq!(row["saved_usd"], 2.56);
+    assert_eq!((&row["saved_tokens"], &row["deployments"]), (&512.into(), &3.into()));
+    // Three deployments for a minute.
+    let hosting = row["usd"]["hosting"].as_f64().expect("an amount");
+    assert!((hosting - 3.0).abs() < 1e-9, "{row}");
     place.write("made.jsonl", TRACE);
     let said = place.run(&["replay", "made.jsonl", "--json"]).await;
     assert!(

@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) waiting: &'static str,
     /// `timeouts` of the defaults.
     pub(crate) timeouts: &'static str,
+    /// More members of the route `bot`.
+    pub(crate) route: &'static str,
     /// More clients, each a list item.
     pub(crate) clients: &'static str,
 }
@@ -73,6 +75,7 @@ impl Default for Setup {
             failover: "",
             waiting: "max_wait: 0s",
             timeouts: "",
+            route: "",
             clients: "",
         }
     }
@@ -143,9 +146,14 @@ impl Setup {
         }
         text + &format!(
             "pools: [{{ name: ft, tiers: {} }}, {{ name: embed, tiers: {} }}]\n\
-             routes: [{{ name: bot, pool: ft }}, {{ name: embed, pool: embed }}]\n",
+             routes: [{{ name: bot, pool: ft{} }}, {{ name: embed, pool: embed }}]\n",
             members("ft"),
-            members("embed")
+            members("embed"),
+            if self.route.is_empty() {
+                String::new()
+            } else {
+                format!(", {}", self.route)
+            }
         )
     }
 }

@@ -35,9 +35,17 @@ fn chat(system: String, user: &str) -> Prompt {
 
 /// What is found after so many requests.
 fn find(requests: usize, prompt: impl Fn(usize) -> Prompt) -> Option<Drift> {
+    find_asking(requests, |_| false, prompt)
+}
+
+/// The same where somebody asks meanwhile, after those requests for which `asks` says so.
+fn find_asking(requests: usize, asks: impl Fn(usize) -> bool, prompt: impl Fn(usize) -> Prompt) -> Option<Drift> {
     let (key, route) = (RandomState::new(), RouteId::from("support"));
     let mut finder = DriftFinder::default();
     for number in 0..requests {
+        if asks(number) {
+            finder.finding(&route);
+        }
         let mut sampler = Sampler::new(&key);
         for (kind, text) in prompt(number) {
             sampler.segment(kind);
@@ -212,6 +220,24 @@ fn few_samples_prove_nothing_and_a_mended_prompt_is_forgiven() {
         }
     };
     assert_eq!(find(60 + 20, mended), None);
+}
+
+#[test]
+fn what_was_found_is_kept_until_a_quarter_no_longer_drifts() {
+    // All of the first 40, then every third: too few to be found, enough to be kept.
+    let seldom = |number: usize| {
+        let drifts = number < 40 || number.is_multiple_of(3);
+        chat(with(0, &if drifts { time(number) } else { String::new() }), "hello")
+    };
+    assert_eq!(find(120, seldom), None, "nobody had asked");
+    assert!(find_asking(120, |number| number >= 40, seldom).is_some());
+    let mended = |number: usize| {
+        chat(
+            with(0, &if number < 40 { time(number) } else { String::new() }),
+            "hello",
+        )
+    };
+    assert_eq!(find_asking(40 + 26, |number| number >= 40, mended), None);
 }
 
 #[test]

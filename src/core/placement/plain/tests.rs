@@ -138,6 +138,7 @@ fn a_head_has_one_home_whatever_follows_and_says_what_was_passed_over() {
     for (state, used, reason) in [
         (State::Resting, 0.0, Reason::SpillThrottled),
         (State::Ejected, 0.0, Reason::SpillEjected),
+        (State::Drained, 0.0, Reason::SpillDrained),
         (State::Ready, LIMIT, Reason::SpillNoRoom),
     ] {
         let member = &mut view.tiers[0].members[home.deployment.0];

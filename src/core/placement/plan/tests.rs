@@ -279,6 +279,9 @@ fn resting_ones_are_left_out_and_ejected_ones_come_last() {
     };
     member(&mut view, order[0]).state = State::Resting;
     assert_eq!(planned(&view)[0], (order[1], Reason::SpillThrottled));
+    member(&mut view, order[0]).state = State::Drained;
+    assert_eq!(planned(&view)[0], (order[1], Reason::SpillDrained));
+    assert_eq!(planned(&view).len(), 2, "it is not even a last resort");
     member(&mut view, order[0]).state = State::Ejected;
     let with_ejected = planned(&view);
     assert_eq!(with_ejected[0], (order[1], Reason::SpillEjected));

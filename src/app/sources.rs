@@ -1,0 +1,180 @@
+//! What the admin listener tells and does: closures over the running gateway, so that `admin` knows nothing of `proxy`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::admin::drains::{DrainAsked, DrainShown};
+use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
+use crate::app::ProcessState;
+use crate::config::secrets::Secret;
+use crate::core::recovery::drain::{DrainKind, DrainTarget};
+use crate::openai::error;
+use crate::proxy::drains::{self, DrainRefused};
+use crate::proxy::{Gateway, explain, view};
+use crate::telemetry::clock;
+use crate::telemetry::view::FleetView;
+
+/// What the admin listener reads.
+pub(super) fn admin_sources(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, token: Option<Secret>) -> Sources {
+    let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
+    let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
+    Sources {
+        metrics: Box::new(move || {
+            let now_ms = clock::now_ms();
+            let view = full_view(&for_metrics, &metrics_state, now_ms);
+            for_metrics
+                .metrics
+                .render(now_ms, &view)
+                .map_err(|error| error.to_string())
+        }),
+        status: Box::new(move || status(&for_status, &status_state)),
+        explain: Box::new(move |client, body, headers| {
+            let moment = explain::Moment {
+                now: Instant::now(),
+                now_ms: clock::now_ms(),
+            };
+            match explain::explain(&for_explain, client, body, headers, moment) {
+                // Structs of strings and numbers always serialise.
+                Ok(explanation) => Ok(serde_json::to_vec(&explanation).unwrap_or_default()),
+                Err(refused) => Err((refused.status, refused.body)),
+            }
+        }),
+        drains: Box::new(move |asked| change_drains(&for_drains, asked)),
+        token,
+    }
+}
+
+/// Does what an operator wants with drains, and tells which there are then.
+fn change_drains(gateway: &Arc<Gateway>, asked: DrainAsked) -> Result<Vec<DrainShown>, (u16, Bytes)> {
+    let now = Instant::now();
+    let target = |kind: &str, name: String| match kind.parse::<DrainKind>() {
+        Ok(kind) => Ok(DrainTarget { kind, name }),
+        Err(_) => Err(refusal(
+            400,
+            "`kind` must be `deployment`, `resource` or `region`",
+            "unknown_kind",
+        )),
+    };
+    let done = match asked {
+        DrainAsked::List => Ok(()),
+        DrainAsked::Begin {
+            kind,
+            name,
+            for_s,
+            force,
+        } => {
+            let lasting = for_s.map(Duration::from_secs);
+            drains::begin(gateway, target(&kind, name)?, lasting, force, now)
+        }
+        DrainAsked::Undo { kind, name } => drains::undo(gateway, target(&kind, name)?),
+    };
+    done.map_err(|refused| {
+        let (status, code) = match refused {
+            DrainRefused::Unknown { .. } => (404, "unknown_name"),
+            DrainRefused::NotDrained { .. } => (404, "not_drained"),
+            DrainRefused::LastUsable { .. } => (409, "last_usable_deployment"),
+            DrainRefused::Lasting => (400, "bad_duration"),
+        };
+        refusal(status, &refused.to_string(), code)
+    })?;
+    let shown = drains::all(gateway, now).into_iter().map(|(target, left)| DrainShown {
+        kind: target.kind.as_ref().to_owned(),
+        name: target.name,
+        left_s: left.map(|left| left.as_secs_f64()),
+    });
+    Ok(shown.collect())
+}
+
+fn refusal(status: u16, message: &str, code: &str) -> (u16, Bytes) {
+    (status, error::body(message, "invalid_request_error", None, code))
+}
+
+fn full_view(gateway: &Gateway, state: &ProcessState, now_ms: i64) -> FleetView {
+    let reload = state.config_status();
+    FleetView {
+        config_generation: reload.generation,
+        config_reload_failed: reload.last_error.is_some(),
+        log_lines_dropped: state.log.as_ref().map_or(0, |log| log.dropped_lines()),
+        ..view::fleet_view(gateway, Instant::now(), now_ms)
+    }
+}
+
+fn status(gateway: &Gateway, state: &ProcessState) -> Status {
+    let view = view::fleet_view(gateway, Instant::now(), clock::now_ms());
+    let is_draining = state.is_draining.load(Ordering::Acquire);
+    Status {
+        // Whoever asks this process on a connection of old is served by its successor next.
+        ready: !is_draining || state.has_successor.load(Ordering::Acquire),
+        draining: is_draining,
+        version: env!("CARGO_PKG_VERSION"),
+        requests_running: gateway.activity.running(),
+        config: state.config_status(),
+        pools: view
+            .pools
+            .into_iter()
+            .map(|pool| PoolStatus {
+                name: pool.pool.to_string(),
+                deployments: pool.deployments,
+                usable: pool.usable,
+                regions: pool.regions.iter().map(ToString::to_string).collect(),
+                headroom: pool
+                    .headroom
+                    .into_iter()
+                    .map(|(region, ratio)| (region.to_string(), ratio))
+                    .collect(),
+            })
+            .collect(),
+        deployments: view
+            .deployments
+            .into_iter()
+            .map(|deployment| DeploymentStatus {
+                name: deployment.deployment.to_string(),
+                region: deployment.region.to_string(),
+                in_flight: deployment.in_flight,
+                breaker: deployment.breaker.into(),
+                alarm: deployment.alarm.map(AlarmStatus::from),
+                limit_tokens_per_minute: deployment.limit_tokens_per_minute,
+                limit_used: deployment.limit_used,
+                cache_life_s: deployment.cache_life_s,
+                cooling_until: deployment.cooling_until_ms.map(clock::rfc3339),
+                cooling_until_ms: deployment.cooling_until_ms,
+                drained: deployment.drained.is_some(),
+                drained_until_ms: deployment.drained.and_then(|drained| drained.until_ms),
+                last_success_at: deployment.last_success_at_ms.map(clock::rfc3339),
+                last_success_at_ms: deployment.last_success_at_ms,
+                deletion_at: deployment.deletion_at_ms.map(clock::rfc3339),
+                deletion_at_ms: deployment.deletion_at_ms,
+                last_failure: deployment.last_failure.map(|failure| FailureStatus {
+                    at: clock::rfc3339(failure.at_ms),
+                    outcome: failure.outcome.into(),
+                    status: failure.status,
+                }),
+            })
+            .collect(),
+    }
+}
+
+impl ProcessState {
+    pub(super) fn config_status(&self) -> ConfigStatus {
+        match self.reload.load_full() {
+            Some(status) => {
+                let status = status.load();
+                ConfigStatus {
+                    generation: status.generation,
+                    loaded_at: clock::rfc3339(status.loaded_at_ms),
+                    loaded_at_ms: status.loaded_at_ms,
+                    last_error: status.last_error.clone(),
+                }
+            }
+            None => ConfigStatus {
+                generation: 1,
+                loaded_at: clock::rfc3339(self.started_at_ms),
+                loaded_at_ms: self.started_at_ms,
+                last_error: None,
+            },
+        }
+    }
+}
