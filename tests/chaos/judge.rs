@@ -45,7 +45,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Vec<String> {
             complaints.push(format!(
                 "{rule}: request {} ({:?}): {what}",
                 seen.ask.number, seen.ask.kind
-            ))
+            ));
         };
         answered(seen, &mut say);
         let told = one_answer(evidence, seen, &mut say);

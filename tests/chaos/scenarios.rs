@@ -28,9 +28,6 @@ const DESCRIPTORS: u64 = 150;
 /// The longest time until the whole fleet is used again after the last fault: rests and breakers last less than the weather did.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(8);
 
-/// Tasks that may be left when all is over: those of runtimes and libraries that end by themselves a moment later.
-const TASKS_LEFT_MAX: usize = 0;
-
 /// Panics of tasks, which nobody else hears of, by the name of their thread.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -100,7 +97,7 @@ fn run(seed: u64) -> Outcome {
     outcome.seed = seed;
     let handle = runtime.handle().clone();
     let left = runtime.block_on(eventually(Duration::from_secs(5), || async {
-        (handle.metrics().num_alive_tasks() <= TASKS_LEFT_MAX).then_some(())
+        (handle.metrics().num_alive_tasks() == 0).then_some(())
     }));
     if left.is_none() {
         let count = handle.metrics().num_alive_tasks();

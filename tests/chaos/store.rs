@@ -91,8 +91,8 @@ async fn a_full_disk_stops_no_request_and_loses_no_record_in_silence() {
     let now = written.await.expect("what waited is written");
     assert!((now.accepted + now.dropped - before.accepted - f64::from(asked)).abs() < 0.5);
     assert_eq!(
-        rows(target.directory()).await.len() as f64,
-        now.written,
+        rows(target.directory()).await.len(),
+        now.written as usize,
         "and is in the store"
     );
     println!(

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::{MEMORY_MB_MAX, Siege};
-use crate::target::{Aim, HELD_BODIES_MB, head, question, read, request};
+use crate::target::{Aim, Answered, HELD_BODIES_MB, head, question, read, request};
 use crate::world::descriptors;
 
 /// Idle connections that are opened, where descriptors allow it.
@@ -90,7 +90,7 @@ async fn long_heads(aim: Aim, filling: impl Fn(usize) -> String) -> Result<Strin
         .iter()
         .map(|head| aim.tell(head.as_bytes(), Duration::from_secs(3)));
     let ends = futures_util::future::join_all(all).await;
-    let mut statuses: Vec<_> = ends.iter().map(|answered| answered.status()).collect();
+    let mut statuses: Vec<_> = ends.iter().map(Answered::status).collect();
     statuses.sort();
     statuses.dedup();
     if ends.iter().any(|answered| !answered.is_closed) {

@@ -292,7 +292,7 @@ fn repeated(index: u32) -> Vec<u8> {
         block.extend([0x40, 1, b'x', 127, 0xb9, 0x16]);
         block.extend([b'f'; 3_000]);
     }
-    block.extend(std::iter::repeat_n(0x80 | 62, 12_000));
+    block.extend(std::iter::repeat_n(0x80 | 0x3e, 12_000));
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
 }
 

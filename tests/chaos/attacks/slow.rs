@@ -50,14 +50,14 @@ pub(super) async fn all(siege: &mut Siege) {
 }
 
 /// Many connections that begin like this and go on by a little now and then, until they are closed.
-async fn trickle(aim: Aim, begin: String, more: &'static str) -> Result<String, String> {
+async fn trickle(aim: Aim, first_bytes: String, more: &'static str) -> Result<String, String> {
     let limit = ARRIVES_WITHIN + MARGIN;
     let all = (0..MANY).map(|_| {
-        let begin = begin.clone();
+        let first_bytes = first_bytes.clone();
         async move {
             let began = Instant::now();
             let mut stream = aim.connect().await;
-            let mut next = begin.as_str();
+            let mut next = first_bytes.as_str();
             let mut pace = tokio::time::interval(Duration::from_millis(100));
             // Ends when the gateway has closed the connection, or has answered.
             while began.elapsed() < limit {
