@@ -53,6 +53,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Vec<String> {
         justified(evidence, seen, told.as_ref(), &mut say);
     }
     counted(evidence, &mut complaints);
+    told_of_others(evidence, &mut complaints);
     budgeted(evidence, &mut complaints);
     complaints
 }
@@ -208,10 +209,8 @@ fn recorded(
             format!("{} of at most {} a round", row.attempts, evidence.shape.max_attempts),
         );
     }
-    let record = told
-        .and_then(Told::number)
-        .and_then(|number| evidence.records.iter().find(|record| record.number == number));
-    if let Some(record) = record {
+    let number = told.and_then(Told::number);
+    if let Some(record) = evidence.records.iter().find(|record| Some(record.number) == number) {
         same_usage(row, record, say);
     }
 }
@@ -320,6 +319,17 @@ fn counted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
             complaints.push(format!("counts: {what}: {found} instead of {expected}"));
         }
     }
+}
+
+/// No more clients are said to have left than did, and the simulator was not asked more often than is told.
+fn told_of_others(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
+    let all = || {
+        evidence
+            .seen
+            .iter()
+            .chain(evidence.besides)
+            .filter(|seen| seen.ask.kind.refused_as().is_none())
+    };
     let gone = evidence.rows.iter().filter(|row| row.outcome == "client_gone").count();
     let left = evidence.seen.iter().filter(|seen| seen.end == End::Left).count();
     if gone > left {
