@@ -5,6 +5,10 @@
 //! our own prefix elsewhere. Units are seconds and bytes, as Prometheus asks. What changes faster than it is scraped
 //! is a pair of counters, not a gauge.
 
+mod all;
+
+pub use all::ALL;
+
 /// One metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
@@ -429,65 +433,6 @@ pub const BUILD_INFO: Definition = gauge(
     &["version"],
     "Always 1; its label is the version.",
 );
-
-/// Every metric of our own, in the order of the reference page.
-pub const ALL: &[&Definition] = &[
-    &REQUESTS,
-    &REQUESTS_IN_FLIGHT,
-    &TIME_TO_FIRST_BYTE,
-    &RETRY_BUDGET_SPENT,
-    &REQUESTS_WAITING,
-    &WAITS,
-    &WAIT_SECONDS,
-    &GATEWAY_OVERHEAD,
-    &REFUSALS,
-    &REQUESTS_CUT_OFF,
-    &CLIENT_CONNECTIONS,
-    &CLIENT_CONNECTIONS_REFUSED,
-    &AUTH_FAILURES,
-    &HELD_BODY_BYTES,
-    &OPERATION_DURATION,
-    &TIME_TO_FIRST_CHUNK,
-    &TOKENS,
-    &CACHE_EXPECTED_TOKENS,
-    &CACHE_MISSED_TOKENS,
-    &ATTEMPTS,
-    &MAYBE_BILLED_TWICE,
-    &RESIDENCY_CONTRADICTED,
-    &CACHE_KEYS_SENT,
-    &UPSTREAM_CONNECTIONS,
-    &DEPLOYMENT_IN_FLIGHT,
-    &BREAKER_STATE,
-    &RESOURCE_BREAKER_STATE,
-    &ALARM,
-    &COOLING,
-    &DRAINED,
-    &LIMIT_TOKENS,
-    &LIMIT_USED,
-    &CACHE_LIFE,
-    &LAST_SUCCESS_AGE,
-    &INACTIVITY_DELETION,
-    &POOL_DEPLOYMENTS,
-    &POOL_USABLE,
-    &HEADROOM,
-    &PLACEMENT_BLOCKS,
-    &PLACEMENT_BLOCKS_MAX,
-    &PLACEMENT_BYTES,
-    &PLACEMENT_HEAD_HOMES,
-    &CONFIG_GENERATION,
-    &CONFIG_RELOAD_FAILED,
-    &CONFIG_RELOADS,
-    &USAGE_ACCEPTED,
-    &USAGE_WRITTEN,
-    &USAGE_DROPPED,
-    &USAGE_BATCHES,
-    &USAGE_WRITE_ERRORS,
-    &MISSES_DROPPED,
-    &TRACE_WRITTEN,
-    &TRACE_DROPPED,
-    &LOG_LINES_DROPPED,
-    &BUILD_INFO,
-];
 
 /// Metrics of the process that the client library adds, on Linux only.
 pub const PROCESS: &[&str] = &[

@@ -5,9 +5,9 @@ import OpenAI from "openai";
 
 const { EMBERWAY_URL: url, EMBERWAY_KEY: apiKey } = process.env;
 const { tools, messages } = JSON.parse(readFileSync(new URL("../prompt.json", import.meta.url), "utf8"));
-const inParts = ({ role, content }) => ({
-  role,
+const inParts = ({ content, ...others }) => ({
   content: typeof content === "string" ? [{ type: "text", text: content }] : content,
+  ...others,
 });
 const client = new OpenAI({ baseURL: `${url}/openai/v1/`, apiKey, maxRetries: 0 });
 await client.chat.completions.create({ tools, messages: messages.map(inParts), model: "bot" });
