@@ -51,6 +51,12 @@ test: $(SETUP)/build-tools $(SETUP)/python $(SETUP)/node ## every test, the clie
 	[ -n "$$EMBERWAY_TEST_PYTHON" ] || unset EMBERWAY_TEST_PYTHON
 	scripts/test.sh
 
+# Each seed is a scenario; CHAOS_SEED=n CHAOS_SCENARIOS=1 repeats one.
+.PHONY: chaos
+chaos: $(SETUP)/build-tools ## a thousand scenarios of faults, and clients that mean harm; prints both tables
+	@ulimit -n "$$(ulimit -Hn)"
+	CHAOS_SCENARIOS=$(or $(CHAOS_SCENARIOS),1000) $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1
+
 .PHONY: check
 check: check-code check-dependencies check-files fuzz-short ## formatting, lints, documentation, dependencies, a little fuzzing
 	@{ cat $(SETUP)/skipped.* 2> /dev/null || true; } | awk '

@@ -109,7 +109,7 @@ impl Attempt<'_> {
         }
         if verdict.effect != Effect::Nothing {
             learn(self.call.live, self.deployment, verdict, answered(end));
-            in_flight.has_taught();
+            in_flight.has_taught(verdict.scope);
         }
         match result {
             Ok(Ok(begun)) => {

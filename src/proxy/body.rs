@@ -4,7 +4,7 @@
 //! deployment can be tried. One chunk is not copied; more are gathered into one buffer.
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::header::{self, HeaderValue};
 use pingora::ErrorType;
 use pingora::protocols::http::ServerSession;
 use std::sync::Arc;
@@ -123,6 +123,9 @@ pub async fn read_whole(
     limits: &Limits,
     budget: &ByteBudget,
 ) -> Result<HeldBody, BodyError> {
+    if !is_coded_plainly(session) {
+        return Err(ProxyError::BadFraming.into());
+    }
     let announced = content_length(session);
     if announced.is_some_and(|length| length > limits.body_bytes) {
         return Err(ProxyError::BodyTooLarge {
@@ -213,6 +216,14 @@ fn content_length(session: &ServerSession) -> Option<usize> {
         .trim()
         .parse()
         .ok()
+}
+
+/// Whether the body is sent as it is, in chunks or not. pingora takes any list of codings that ends with chunks; the others would not be
+/// undone, and another parser on the way may have read the list differently.
+fn is_coded_plainly(session: &ServerSession) -> bool {
+    let mut codings = session.req_header().headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    codings.next().is_none_or(is_chunked) && codings.next().is_none()
 }
 
 /// Whether the client waits for leave to send its body, and so has not sent it.

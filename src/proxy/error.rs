@@ -86,8 +86,10 @@ pub enum ProxyError {
         /// What it takes.
         wanted: String,
     },
-    /// The body's chunks cannot be told apart.
-    #[error("the chunked encoding of the request body is malformed")]
+    /// The body's chunks cannot be told apart, or it is coded in another way besides.
+    #[error(
+        "the request body is framed wrongly; send it with `content-length`, or with `transfer-encoding: chunked` and nothing else"
+    )]
     BadFraming,
     /// The body names no model.
     #[error("the request names no model: set `model` in the body to one of: {0}")]

@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::core::recovery::health::{Availability, Health};
+use crate::core::recovery::outcome::Scope;
 use crate::core::topology::{DeploymentIx, ResourceIx};
 use crate::proxy::state::{DeploymentState, Live};
 
@@ -115,9 +116,10 @@ impl InFlight {
         }
     }
 
-    /// Notes that the deployment has learned how the attempt ended: if it was the probe, that is done.
-    pub fn has_taught(&mut self) {
-        self.is_probe = false;
+    /// Notes that somebody has learned how the attempt ended: if it was a probe, that is done. The resource always learns something, but
+    /// what is its own matter says nothing of the deployment, whose probe then ends with the attempt.
+    pub fn has_taught(&mut self, scope: Scope) {
+        self.is_probe &= scope == Scope::Resource;
         self.probed = None;
     }
 }
@@ -178,8 +180,26 @@ mod tests {
         for health in [&state.health, &resource.health] {
             health.lock().end(Effect::Works, &RULES, now);
         }
-        probe.has_taught();
+        probe.has_taught(Scope::Both);
         drop(probe);
         assert_eq!(availability(), [Availability::Ready; 2]);
+    }
+
+    #[test]
+    fn a_probe_that_taught_its_resource_only_is_given_back_to_the_deployment() {
+        let state = Arc::new(DeploymentState::new(Room::new(f64::INFINITY)));
+        let resource = Arc::new(ResourceState::default());
+        let now = Instant::now();
+        state.health.lock().end(Effect::Failure, &RULES, now);
+        let mut probe = InFlight::new(&state, &resource, now);
+        assert!(matches!(
+            state.health.lock().availability(now),
+            Availability::Ejected(_)
+        ));
+        // Its host could not be reached.
+        resource.health.lock().end(Effect::Failure, &RULES, now);
+        probe.has_taught(Scope::Resource);
+        drop(probe);
+        assert_eq!(state.health.lock().availability(Instant::now()), Availability::Probe);
     }
 }

@@ -201,6 +201,25 @@ async fn a_body_whose_chunks_make_no_sense_is_refused_and_ends_the_connection() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_a_coding_that_would_not_be_undone_is_refused() {
+    let world = World::start(limited()).await;
+    let chunks = format!("{:x}\r\n{WHOLE}\r\n0\r\n\r\n", WHOLE.len());
+    for (coding, status) in [
+        ("chunked", "200"),
+        (" Chunked ", "200"),
+        ("gzip, chunked", "400"),
+        ("identity, chunked", "400"),
+        ("identity\r\ntransfer-encoding: chunked", "400"),
+    ] {
+        let mut wire = Wire::connect(world.address()).await;
+        wire.send(head(KEY, &format!("transfer-encoding: {coding}")) + &chunks)
+            .await;
+        let (answer, _) = read_answer(&mut wire).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{coding}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_trickles_in_is_given_up() {
     for (h2c, begun) in [
         (true, "P"),
