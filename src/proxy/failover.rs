@@ -84,14 +84,19 @@ pub async fn first_answer(
     call: &Call<'_>,
     mut plan: Plan,
 ) -> Result<Chosen, Stop> {
+    let mut has_failed = false;
     loop {
-        let fallback = match one_round(gateway, downstream, context, call, plan).await? {
+        let fallback = match one_round(gateway, downstream, context, call, plan, has_failed).await? {
             Round::Chosen(chosen) => return Ok(*chosen),
             Round::InVain {
                 fallback,
                 is_late: false,
-            } if fallback.may_wait(call) => fallback,
-            Round::InVain { fallback, is_late } => return Err(fallback.stop(call, is_late, Instant::now())),
+                follows_failure,
+            } if fallback.may_wait(call) => {
+                has_failed = follows_failure;
+                fallback
+            }
+            Round::InVain { fallback, is_late, .. } => return Err(fallback.stop(call, is_late, Instant::now())),
         };
         if !wait(gateway, downstream, context, call).await? {
             return Err(fallback.stop(call, false, Instant::now()));
@@ -110,6 +115,8 @@ enum Round {
         fallback: Fallback,
         /// Whether the deadline ended it.
         is_late: bool,
+        /// Whether its last attempt failed, so that the next one is a retry.
+        follows_failure: bool,
     },
 }
 
@@ -120,12 +127,13 @@ async fn one_round(
     context: &mut RequestContext,
     call: &Call<'_>,
     plan: Plan,
+    has_failed: bool,
 ) -> Result<Round, Stop> {
     let snapshot = &call.live.config.runtime.snapshot;
     let rule = &call.route.failover;
     let before = context.attempts.len();
     let mut fallback = Fallback::default();
-    let mut tries = Tries::new(plan.candidates, rule.backoff);
+    let mut tries = Tries::new(plan.candidates, rule.backoff, has_failed);
     let mut is_late = false;
     while context.attempts.len() - before < rule.max_attempts as usize {
         let now = Instant::now();
@@ -164,7 +172,11 @@ async fn one_round(
             }
         }
     }
-    Ok(Round::InVain { fallback, is_late })
+    Ok(Round::InVain {
+        fallback,
+        is_late,
+        follows_failure: tries.follows_failure(),
+    })
 }
 
 /// Takes an attempt that follows a failure out of the route's budget. False if nothing is left of it.

@@ -379,9 +379,7 @@ fn budgeted(evidence: &Evidence<'_>, complaints: &mut Vec<String>) {
         )
     })
     .sum();
-    // Who has waited is planned anew, and what it had met before is forgotten.
-    let anew = sum_where(evidence.metrics, "emberway_request_waits_total", "end=\"served\"");
-    let paid = f64::from(total) - first - free - anew;
+    let paid = f64::from(total) - first - free;
     // What was spent is forgotten after five seconds at the soonest.
     let all = || evidence.seen.iter().chain(evidence.besides);
     let began = all().map(|seen| seen.asked).min();

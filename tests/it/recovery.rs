@@ -302,3 +302,47 @@ async fn an_answer_from_elsewhere_is_evidence_and_an_alarm() {
         ]
     );
 }
+
+/// All deployments are throttled for so many milliseconds, and 40 clients ask at once.
+async fn storm(waiting: &'static str, ms: &'static str) -> (World, Vec<Answer>) {
+    let world = World::start(Setup {
+        waiting,
+        ..Setup::default()
+    })
+    .await;
+    for account in ["a", "b"] {
+        world.fault_times(account, 1, throttled(ms));
+    }
+    assert_eq!(
+        world.ask(WHOLE).await.status,
+        if waiting == "max_wait: 0s" { 429 } else { 200 }
+    );
+    for account in ["a", "b"] {
+        world.fault_times(account, 1, throttled(ms));
+    }
+    let asked: Vec<_> = (0..40).map(|_| tokio::spawn(world.post(V1, WHOLE).send())).collect();
+    let mut answers = Vec::new();
+    for one in asked {
+        let response = within("an answer", one).await.expect("joined").expect("an answer");
+        answers.push(read(response).await);
+    }
+    (world, answers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_fleet_refuses_nobody_who_may_wait_and_tells_the_others_when() {
+    let (_world, answers) = storm("max_wait: 10s", "1500").await;
+    let refused = answers.iter().filter(|answer| answer.status != 200).count();
+    assert_eq!(refused, 0);
+    let longest = answers
+        .iter()
+        .filter_map(|answer| timing(answer, "wait"))
+        .fold(0.0, f64::max);
+    assert!((500.0..6_000.0).contains(&longest), "{longest} ms");
+    let (_world, answers) = storm("max_wait: 0s", "5000").await;
+    for answer in &answers {
+        let seconds: u64 = answer.header("retry-after").parse().expect("seconds");
+        assert_eq!(answer.status, 429);
+        assert!((4..=5).contains(&seconds), "{seconds} s");
+    }
+}
