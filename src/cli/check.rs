@@ -178,19 +178,9 @@ fn tier_summary(snapshot: &Snapshot, tier: &[Member]) -> Vec<MemberSummary> {
 
 /// The prices that are known, by their names in the file.
 fn priced(price: &Price) -> Vec<&'static str> {
-    let Price {
-        input,
-        cached_input,
-        output,
-        hour,
-    } = price;
-    let all = [
-        ("input", input),
-        ("cached_input", cached_input),
-        ("output", output),
-        ("hour", hour),
-    ];
-    all.into_iter()
+    price
+        .members()
+        .into_iter()
         .filter_map(|(name, price)| price.map(|_| name))
         .collect()
 }

@@ -364,20 +364,9 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
 
 /// A price as the file has it.
 fn price_text(price: &Price) -> String {
-    let Price {
-        input,
-        cached_input,
-        output,
-        hour,
-    } = price;
-    let members = [
-        ("input", input),
-        ("cached_input", cached_input),
-        ("output", output),
-        ("hour", hour),
-    ];
-    let known = members
-        .iter()
+    let known = price
+        .members()
+        .into_iter()
         .filter_map(|(name, price)| price.map(|price| format!("{name}: {price}")));
     format!("{{{}}}", known.collect::<Vec<_>>().join(", "))
 }

@@ -229,6 +229,24 @@ pub struct Price {
     pub hour: Option<f64>,
 }
 
+impl Price {
+    /// Each with its name in the configuration.
+    pub fn members(&self) -> [(&'static str, Option<f64>); 4] {
+        let Self {
+            input,
+            cached_input,
+            output,
+            hour,
+        } = *self;
+        [
+            ("input", input),
+            ("cached_input", cached_input),
+            ("output", output),
+            ("hour", hour),
+        ]
+    }
+}
+
 /// Tokens per minute of one unit of a per-token SKU.
 pub const TOKENS_A_UNIT: f64 = 1_000.0;
 

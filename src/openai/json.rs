@@ -332,7 +332,7 @@ fn code_point(text: &[u8]) -> (Utf8, usize) {
     (Utf8 { bytes, length }, used)
 }
 
-/// The UTF-16 unit of a `\uXXXX` at the start of `text`.
+/// The UTF-16 unit of an escape, `\u` and four hexadecimal digits, at the start of `text`.
 fn unit(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(b"\\u")?.get(..4)?;
     digits

@@ -51,8 +51,8 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         return reply::models(session, context).await.map_err(Stop::ClientGone);
     };
 
-    let priority = priority_of(&live, context);
-    overload::admit(gateway, &live, session, priority).await?;
+    let wishes = Wishes::read(&session.req_header().headers, priority_of(&live, context))?;
+    overload::admit(gateway, &live, session, wishes.priority).await?;
     let arriving = Instant::now();
     let body = body::read_whole(session, &live.config.runtime.limits, &gateway.budget).await;
     context.body_wait = arriving.elapsed();
@@ -89,7 +89,6 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         gateway.memory.since_start(now),
     )));
 
-    let wishes = Wishes::read(&session.req_header().headers, priority)?;
     let forwarded = Forwarded::of(&session.req_header().headers);
     let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {
@@ -98,10 +97,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         route_ix,
         priority: wishes.priority,
         tokens,
-        deadline: context.started
-            + wishes
-                .patience
-                .map_or(route.failover.deadline, |own| own.min(route.failover.deadline)),
+        deadline: context.started + wishes.at_most(route.failover.deadline),
         pool,
         operation,
         body: &body.bytes,

@@ -16,7 +16,6 @@ use crate::core::admission::queue::Priority;
 use crate::core::admission::shed::{Level, Shedder};
 use crate::proxy::error::ProxyError;
 use crate::proxy::state::Live;
-use crate::proxy::wishes::Wishes;
 use crate::proxy::{Gateway, body};
 use crate::telemetry::events::LatenessMeasured;
 
@@ -73,13 +72,13 @@ pub async fn admit(
     session: &mut ServerSession,
     priority: Priority,
 ) -> Result<(), ProxyError> {
-    let refused = refusal(gateway, live, session, priority);
+    let refused = refusal(gateway, live, priority);
     let Some(refused) = refused else { return Ok(()) };
     body::drop_small(session).await;
     Err(refused)
 }
 
-fn refusal(gateway: &Gateway, live: &Live, session: &ServerSession, priority: Priority) -> Option<ProxyError> {
+fn refusal(gateway: &Gateway, live: &Live, priority: Priority) -> Option<ProxyError> {
     // This request is among them.
     if gateway.activity.running() > live.config.runtime.limits.running_requests {
         return Some(ProxyError::TooManyRunning);
@@ -88,7 +87,5 @@ fn refusal(gateway: &Gateway, live: &Live, session: &ServerSession, priority: Pr
     if level == Level::NONE {
         return None;
     }
-    // What a header says that means nothing is told when it is its turn.
-    let wished = Wishes::read(&session.req_header().headers, priority).map_or(priority, |wishes| wishes.priority);
-    level.sheds(wished, rand::random()).then_some(ProxyError::Overloaded)
+    level.sheds(priority, rand::random()).then_some(ProxyError::Overloaded)
 }

@@ -61,6 +61,11 @@ impl Wishes {
             priority: asked.transpose()?.map_or(most, |asked| asked.max(most)),
         })
     }
+
+    /// This time, or what the client waits if that is less.
+    pub fn at_most(&self, time: Duration) -> Duration {
+        self.patience.map_or(time, |own| own.min(time))
+    }
 }
 
 fn seconds(text: &str) -> Option<Duration> {

@@ -28,7 +28,10 @@ pub(crate) async fn play(shape: &Shape, world: &World) {
 async fn happen(shape: &Shape, world: &World, event: &Event, began: Instant, generation: &AtomicU32) {
     tokio::time::sleep_until(began + event.at).await;
     let until = tokio::time::sleep_until(began + event.until);
-    let next = || generation.fetch_add(1, Ordering::AcqRel) + 1;
+    let next = |without| Variation {
+        generation: generation.fetch_add(1, Ordering::AcqRel) + 1,
+        without,
+    };
     match &event.what {
         What::Fault {
             account,
@@ -51,33 +54,14 @@ async fn happen(shape: &Shape, world: &World, event: &Event, began: Instant, gen
             if *by_signal {
                 world.gateway.config_watch().expect("a watch").reload();
             } else {
-                let generation = next();
-                world
-                    .replace_config(
-                        shape,
-                        Variation {
-                            generation,
-                            without: None,
-                        },
-                    )
-                    .await;
+                world.replace_config(shape, next(None)).await;
             }
             until.await;
         }
         What::Remove { account } => {
-            let (generation, without) = (next(), Some(*account));
-            world.replace_config(shape, Variation { generation, without }).await;
+            world.replace_config(shape, next(Some(*account))).await;
             until.await;
-            let generation = next();
-            world
-                .replace_config(
-                    shape,
-                    Variation {
-                        generation,
-                        without: None,
-                    },
-                )
-                .await;
+            world.replace_config(shape, next(None)).await;
         }
     }
 }

@@ -5,63 +5,31 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
+use crate::core::ids::PoolId;
 use crate::core::placement::chain::{Chain, ChainBuilder, ChainKey};
 use crate::core::placement::plan::Placement;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::view::{Ask, CACHE_LIFE};
 use crate::core::recovery::drain::DrainEnd;
-use crate::core::topology::{ApiForm, CacheKeys, Deployment, Endpoint, Member, Resource, ResourceIx, Sku};
-
-fn resource() -> Resource {
-    Resource {
-        id: ResourceId::from("r"),
-        region: Region::from("eastus2"),
-        endpoint: Endpoint {
-            tls: false,
-            host: "localhost".to_owned(),
-            port: 1,
-            authority: "localhost:1".to_owned(),
-            base_path: String::new(),
-            http2: false,
-        },
-        api: ApiForm::V1,
-    }
-}
+use crate::core::topology::{Member, testing};
 
 fn fleet(tiers: &[usize]) -> (Snapshot, Pool) {
-    let mut snapshot = Snapshot {
-        resources: vec![resource()],
-        replicas: 1,
-        ..Snapshot::default()
-    };
+    let names: Vec<String> = (0..tiers.iter().sum())
+        .map(|number: usize| number.to_string())
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let snapshot = testing::fleet(&[("r", "eastus2", &names)]);
     let mut pool = Pool {
         id: PoolId::from("p"),
         tiers: Vec::new(),
     };
+    let mut numbers = (0..snapshot.deployments.len()).map(DeploymentIx);
     for &size in tiers {
-        let mut tier = Vec::new();
-        for _ in 0..size {
-            let number = snapshot.deployments.len();
-            tier.push(Member {
-                deployment: DeploymentIx(number),
-                weight: 1.0,
-            });
-            snapshot.deployments.push(Deployment {
-                id: DeploymentId::from(format!("r/{number}")),
-                name: "d".to_owned(),
-                resource: ResourceIx(0),
-                sku: Sku::Standard,
-                capacity: None,
-                model: None,
-                cache_keys: CacheKeys::Auto,
-                stream_usage: true,
-                created_at_ms: None,
-                inactivity_days: None,
-                price: None,
-            });
-        }
-        pool.tiers.push(tier);
+        let tier = numbers.by_ref().take(size).map(|deployment| Member {
+            deployment,
+            weight: 1.0,
+        });
+        pool.tiers.push(tier.collect());
     }
     (snapshot, pool)
 }

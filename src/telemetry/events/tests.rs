@@ -1,6 +1,5 @@
 //! What each event counts, and that the frequent ones allocate nothing.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,10 +11,7 @@ use crate::core::ledger::misses::Cause;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
 use crate::core::recovery::budget::BudgetRule;
 use crate::core::recovery::patience::FirstTokenRule;
-use crate::core::topology::{
-    ApiForm, CacheKeys, Client, Deployment, Endpoint, Failover, PoolIx, Resource, Route, RouteAccess, Sku, Snapshot,
-    Timeouts, Waiting,
-};
+use crate::core::topology::{Client, Failover, PoolIx, Route, RouteAccess, Snapshot, Timeouts, Waiting, testing};
 use crate::telemetry::view::FleetView;
 
 fn route(name: &str) -> Route {
@@ -57,29 +53,7 @@ fn route(name: &str) -> Route {
 }
 
 fn snapshot() -> Snapshot {
-    let deployment = |name: &str| Deployment {
-        id: format!("res/{name}").into(),
-        name: name.to_owned(),
-        resource: ResourceIx(0),
-        sku: Sku::Standard,
-        capacity: None,
-        model: None,
-        cache_keys: CacheKeys::Auto,
-        stream_usage: true,
-        created_at_ms: None,
-        inactivity_days: None,
-        price: None,
-    };
-    let endpoint = Endpoint {
-        tls: true,
-        host: "h".to_owned(),
-        port: 443,
-        authority: "h".to_owned(),
-        base_path: String::new(),
-        http2: true,
-    };
     Snapshot {
-        replicas: 1,
         clients: ["acme", "zeta"]
             .map(|id| Client {
                 priority: Priority::Interactive,
@@ -90,15 +64,7 @@ fn snapshot() -> Snapshot {
             })
             .to_vec(),
         routes: ["support", "legal"].map(route).to_vec(),
-        pools: Vec::new(),
-        deployments: ["one", "two"].map(deployment).to_vec(),
-        resources: vec![Resource {
-            id: "res".into(),
-            region: "eu".into(),
-            endpoint,
-            api: ApiForm::V1,
-        }],
-        route_by_model: HashMap::new(),
+        ..testing::fleet(&[("res", "eu", &["one", "two"])])
     }
 }
 
