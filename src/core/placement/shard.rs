@@ -5,7 +5,7 @@
 //! deployment needs several keys there, its conversations divided among them and never moved without need.
 //!
 //! **Which key.** From the front, a block above [`TARGET_PER_MINUTE`] needs a power of two of keys; the last such block is
-//! the hot one, and the block after it, a conversation's opener say, picks one of its keys by rendezvous. Without a
+//! the hot one, and the block after it, a conversation's opener say, picks one of its keys. Without a
 //! hot block there is no key: a key must not divide what needs no dividing.
 //!
 //! **Whether it pays** is decided by the cached tokens that answers report, since neither the machines nor the threshold are
@@ -92,8 +92,7 @@ pub(super) fn cache_key(
     let (hot, next) = (ids[at], ids[at + 1]);
     let is_free = chain.tokens(at + 1) < CACHEABLE_TOKENS;
     let keys = if is_free { FREE_KEYS } else { keys };
-    let draw = |key: u16| rendezvous::spread(rendezvous::spread(next.low()) ^ rendezvous::spread(u64::from(key) + 77));
-    let key = (0..keys).max_by_key(|&key| draw(key))?;
+    let key = key_of(next, keys);
     let group = ids[chain.blocks_within(ROUTING_TOKENS) - 1];
     Some(CacheKey {
         value: rendezvous::spread(hot.low() ^ u64::from(key)),
@@ -101,6 +100,12 @@ pub(super) fn cache_key(
         pays: is_free || trials.pays(group),
         group,
     })
+}
+
+/// Which of so many keys, a power of two, a conversation has. When they are doubled or halved, half of the conversations keep theirs, which
+/// is as many as can.
+fn key_of(next: BlockId, keys: u16) -> u16 {
+    rendezvous::spread(next.low()) as u16 & (keys - 1)
 }
 
 /// Keys that a block needs: a power of two.

@@ -136,3 +136,23 @@ fn keys_that_help_stay() {
     gateway.answers(&key, true, 1_000, 0.1, NOW + SETTLING);
     assert!(gateway.key(20, 1, 30.0).unwrap().pays);
 }
+
+#[test]
+fn half_of_the_conversations_keep_their_key_when_keys_are_doubled() {
+    for keys in [1, 8, 64, 1_024] {
+        let next = |at: u64| BlockId(u128::from(at) << 64 | u128::from(at));
+        let pairs: Vec<(u16, u16)> = (0..10_000)
+            .map(|at| (key_of(next(at), keys), key_of(next(at), 2 * keys)))
+            .collect();
+        assert!(pairs.iter().all(|&(before, after)| before < keys && after < 2 * keys));
+        let kept = pairs.iter().filter(|(before, after)| before == after).count();
+        assert!((4_800..5_200).contains(&kept), "{kept} of 10,000 with {keys}");
+        let used: std::collections::HashSet<u16> = pairs.iter().map(|&(_, after)| after).collect();
+        assert!(
+            used.len() + 50 > usize::from(2 * keys),
+            "{} of {}",
+            used.len(),
+            2 * keys
+        );
+    }
+}
