@@ -27,6 +27,9 @@ use crate::proxy::state::DeploymentState;
 use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
+/// The part of its time after which silence is a deployment's own fault, whatever ended the attempt.
+const HAD_ITS_TIME: f64 = 0.9;
+
 /// What is tried, where and why.
 pub struct Attempt<'a> {
     /// What all requests share.
@@ -99,6 +102,11 @@ impl Attempt<'_> {
             Err(_) => AttemptEnd::ClientGone,
         };
         let now = Instant::now();
+        let end = if self.was_cut_short(end, start, now) {
+            AttemptEnd::OutOfTime
+        } else {
+            end
+        };
         let verdict = self.learn_limits(context, &result, classify(end, self.is_provisioned()), sent, now);
         context.end_attempt(end, verdict, now);
         if end == AttemptEnd::Timeout && self.call.request.stream {
@@ -108,7 +116,7 @@ impl Attempt<'_> {
                 .note_silence(waited, self.uncached(context.placed.as_deref()), rule);
         }
         if verdict.effect != Effect::Nothing {
-            learn(self.call.live, self.deployment, verdict, answered(end));
+            learn(self.call.live, self.deployment, verdict, start, answered(end));
             in_flight.has_taught(verdict.scope);
         }
         match result {
@@ -131,6 +139,19 @@ impl Attempt<'_> {
             Ok(Err(failed)) => failure(failed, verdict),
             Err(error) => Attempted::ClientGone(error),
         }
+    }
+
+    /// Whether the request's own deadline ended the attempt, and the deployment had much less time than the route gives it. A client that is in a
+    /// hurry must not cost others a deployment.
+    fn was_cut_short(&self, end: AttemptEnd<'_>, start: Instant, now: Instant) -> bool {
+        let timeouts = &self.call.route.timeouts;
+        let given = match end {
+            AttemptEnd::Unreachable => timeouts.connect,
+            AttemptEnd::Timeout if self.call.request.stream => timeouts.first_byte,
+            AttemptEnd::Timeout => timeouts.whole_answer,
+            _ => return false,
+        };
+        now >= self.deadline && now.saturating_duration_since(start) < given.mul_f64(HAD_ITS_TIME)
     }
 
     /// Prompt tokens that are not believed to be cached here.
@@ -288,6 +309,7 @@ impl Attempt<'_> {
                 error: &error,
                 is_news: self.call.live.deployments[self.deployment.0]
                     .state
+                    .silence_told
                     .is_news(clock::now_ms()),
             }
             .emit();

@@ -135,9 +135,7 @@ impl RequestContext {
     pub fn enter_route(&mut self, route: RouteIx) {
         self.route = Some(route);
         if let Some(live) = &self.live {
-            let state = &live.routes[route.0];
-            state.in_flight.fetch_add(1, Ordering::Relaxed);
-            state.retries.lock().deposit(self.started);
+            live.routes[route.0].in_flight.fetch_add(1, Ordering::Relaxed);
         }
     }
 

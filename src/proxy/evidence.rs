@@ -43,6 +43,7 @@ pub fn note(attempt: &Attempt<'_>, context: &mut RequestContext, headers: &Heade
             served: &served,
             is_news: attempt.call.live.deployments[attempt.deployment.0]
                 .state
+                .contradiction_told
                 .is_news(clock::now_ms()),
         }
         .emit(&attempt.call.live.series);

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::core::admission::queue::Priority;
+use crate::core::placement::rendezvous;
+use crate::core::recovery::outcome::Effect;
 use crate::core::router::tries::Tries;
 use crate::core::router::{Plan, Reason};
 use crate::core::topology::{DeploymentIx, Pool, Route, RouteIx};
@@ -73,6 +75,9 @@ impl From<RequestError> for Stop {
     }
 }
 
+/// Most times that a request waits for a deployment to recover: each time begins another round of attempts.
+const WAITS_MAX: usize = 8;
+
 /// Tries the plan's candidates until one answers; where all that could are throttled, waits for one to recover and plans anew.
 ///
 /// # Errors
@@ -84,40 +89,51 @@ pub async fn first_answer(
     call: &Call<'_>,
     mut plan: Plan,
 ) -> Result<Chosen, Stop> {
-    let mut has_failed = false;
-    loop {
-        let fallback = match one_round(gateway, downstream, context, call, plan, has_failed).await? {
-            Round::Chosen(chosen) => return Ok(*chosen),
-            Round::InVain {
-                fallback,
-                is_late: false,
-                follows_failure,
-            } if fallback.may_wait(call) => {
-                has_failed = follows_failure;
-                fallback
-            }
-            Round::InVain { fallback, is_late, .. } => return Err(fallback.stop(call, is_late, Instant::now())),
-        };
-        if !wait(gateway, downstream, context, call).await? {
-            return Err(fallback.stop(call, false, Instant::now()));
+    let state = &call.live.routes[call.route_ix.0];
+    state.retries.lock().deposit(context.started);
+    let may_wait = !call.route.waiting.max_wait.is_zero();
+    // Who comes when there is no room goes behind those that wait for some.
+    let is_behind = may_wait && is_without_room(&plan) && !state.queue.is_empty();
+    let mut fallback = Fallback::default();
+    let mut end = RoundEnd::Throttled;
+    for waits in 0..=WAITS_MAX {
+        if waits > 0 || !is_behind {
+            end = match one_round(gateway, downstream, context, call, &mut fallback, plan).await? {
+                Round::Chosen(chosen) => return Ok(*chosen),
+                Round::InVain(end) => end,
+            };
+        }
+        let waits_on = may_wait && end == RoundEnd::Throttled && waits < WAITS_MAX;
+        if !waits_on || !wait(gateway, downstream, context, call).await? {
+            break;
         }
         plan = plan_anew(gateway, context, call);
     }
+    Err(fallback.stop(call, end == RoundEnd::Late, Instant::now()))
+}
+
+fn is_without_room(plan: &Plan) -> bool {
+    let first = plan.candidates.first();
+    first.is_some_and(|candidate| candidate.reason == Reason::NoRoom)
 }
 
 /// What came of trying a plan's candidates.
 enum Round {
     /// One answered.
     Chosen(Box<Chosen>),
-    /// None did, and nobody is left.
-    InVain {
-        /// What is known.
-        fallback: Fallback,
-        /// Whether the deadline ended it.
-        is_late: bool,
-        /// Whether its last attempt failed, so that the next one is a retry.
-        follows_failure: bool,
-    },
+    /// None did.
+    InVain(RoundEnd),
+}
+
+/// Why nobody else was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RoundEnd {
+    /// The deadline.
+    Late,
+    /// All that were tried, if any, asked for rest: nothing else stood in the way.
+    Throttled,
+    /// Failures, refusals, or a retry budget that was spent.
+    Failed,
 }
 
 /// Tries each candidate, and some again, within attempts, deadline and retry budget.
@@ -126,20 +142,18 @@ async fn one_round(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
+    fallback: &mut Fallback,
     plan: Plan,
-    has_failed: bool,
 ) -> Result<Round, Stop> {
     let snapshot = &call.live.config.runtime.snapshot;
     let rule = &call.route.failover;
     let before = context.attempts.len();
-    let mut fallback = Fallback::default();
-    let mut tries = Tries::new(plan.candidates, rule.backoff, has_failed);
-    let mut is_late = false;
+    let mut tries = Tries::new(plan.candidates, rule.backoff);
+    let mut end = RoundEnd::Throttled;
     while context.attempts.len() - before < rule.max_attempts as usize {
         let now = Instant::now();
-        is_late = now >= call.deadline;
-        if is_late {
-            break;
+        if now >= call.deadline {
+            return Ok(Round::InVain(RoundEnd::Late));
         }
         // An attempt of this request, or another request, may have taught otherwise since the plan was made.
         let stands = |deployment| call.live.availability(deployment, now);
@@ -148,7 +162,7 @@ async fn one_round(
             break;
         };
         if next.is_retry && !pay_for_retry(call, context, now) {
-            break;
+            return Ok(Round::InVain(RoundEnd::Failed));
         }
         if !next.wait_at_most.is_zero() {
             back_off(downstream, context, call, next.wait_at_most).await?;
@@ -167,16 +181,16 @@ async fn one_round(
             Attempted::Final(failure) => return Err(Stop::PassOn(failure)),
             Attempted::ClientGone(error) => return Err(Stop::ClientGone(error)),
             Attempted::Failed { verdict, answer } => {
+                // One that never fits here is throttled without being asked to rest: waiting would not help.
+                if !matches!(verdict.effect, Effect::Rest(_)) {
+                    end = RoundEnd::Failed;
+                }
                 tries.failed(candidate, verdict.outcome, verdict.next);
                 fallback.note(verdict, answer, candidate.deployment);
             }
         }
     }
-    Ok(Round::InVain {
-        fallback,
-        is_late,
-        follows_failure: tries.follows_failure(),
-    })
+    Ok(Round::InVain(end))
 }
 
 /// Takes an attempt that follows a failure out of the route's budget. False if nothing is left of it.
@@ -220,7 +234,10 @@ async fn wait(
 ) -> Result<bool, Stop> {
     let began = Instant::now();
     let left = call.route.waiting.max_wait.saturating_sub(context.queue_wait);
-    let client = context.client.map_or(usize::MAX, |client| client.0);
+    let clients = &call.live.config.runtime.snapshot.clients;
+    let client = context
+        .client
+        .map_or(0, |client| rendezvous::seed(&clients[client.0].id));
     let waited = waiting::wait(gateway, downstream, call, client, (began + left).min(call.deadline)).await;
     let took = began.elapsed();
     context.queue_wait += took;

@@ -65,12 +65,6 @@ impl Fallback {
         }
     }
 
-    /// Whether waiting may help: nothing but throttled deployments stood in the way, or nobody could be asked.
-    pub fn may_wait(&self, call: &Call<'_>) -> bool {
-        let nobody_answered = self.answer.is_none() && self.last.is_none();
-        !call.route.waiting.max_wait.is_zero() && (self.is_throttled || nobody_answered)
-    }
-
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
     pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         match (self.without_fence(call, is_late, now), &call.route.residency) {

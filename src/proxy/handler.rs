@@ -75,12 +75,12 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         &session.req_header().headers,
         sampler.as_mut(),
     );
-    if let Some(sampler) = sampler {
-        gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
-    }
     let tokens = prompt.ask.total_tokens;
     let now = Instant::now();
     client_limits::admit(&live, context, tokens, now)?;
+    if let Some(sampler) = sampler {
+        gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
+    }
     let plan = placing::plan(gateway, &live, route, &prompt, now);
     context.placed = Some(Box::new(Placed::of(
         &plan,

@@ -37,8 +37,8 @@ pub fn answered(end: AttemptEnd<'_>) -> Option<u16> {
 }
 
 /// Tells a deployment's health and its resource's what an attempt taught, and everybody else when it rests, a breaker changed or an
-/// operator is needed. `status` is the answer's, where it says why.
-pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict, status: Option<u16>) {
+/// operator is needed. `began` is the attempt's beginning, `status` the answer's, where it says why.
+pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict, began: Instant, status: Option<u16>) {
     let Verdict {
         outcome,
         effect,
@@ -69,6 +69,7 @@ pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict, status: Op
         deployment,
         resource: configured.resource,
         cause: outcome,
+        began,
     };
     match scope {
         Scope::Deployment => {
@@ -104,6 +105,7 @@ struct Subject<'a> {
     deployment: DeploymentIx,
     resource: ResourceIx,
     cause: AttemptOutcome,
+    began: Instant,
 }
 
 impl Subject<'_> {
@@ -134,20 +136,24 @@ impl Subject<'_> {
     /// The breaker's new state, if it changed. One that too many others of a pool preceded stays closed.
     fn teach(&self, health: &Mutex<Health>, effect: Effect, resource: Option<ResourceIx>) -> Option<BreakerState> {
         let now = Instant::now();
-        let was = {
+        let after = {
             let mut health = health.lock();
-            let was = health.state(now);
-            let changed = health.end(effect, &self.live.rules, now)?;
-            if changed != BreakerState::Open || was != BreakerState::Closed || effect != Effect::Failure {
-                return Some(changed);
+            // A stream that ends well, and began before its host was lost, does not bring the host back.
+            if matches!(effect, Effect::Works | Effect::Begins) && health.has_opened_since(self.began) {
+                return None;
             }
-            changed
+            let before = health.state(now);
+            let after = health.end(effect, &self.live.rules, now)?;
+            if after != BreakerState::Open || before != BreakerState::Closed || effect != Effect::Failure {
+                return Some(after);
+            }
+            after
         };
         if self.live.has_too_many_ejected(self.deployment, resource, now) {
             health.lock().stay();
             return None;
         }
-        Some(was)
+        Some(after)
     }
 
     fn raise(&self, alarm: Alarm, scope: Scope) {
@@ -159,7 +165,7 @@ impl Subject<'_> {
         events::AlarmRaised {
             deployment: &self.live.config.runtime.snapshot.deployments[self.deployment.0].id,
             alarm,
-            is_news: is_new && state.is_news(clock::now_ms()),
+            is_news: is_new,
         }
         .emit();
     }

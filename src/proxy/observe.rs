@@ -81,6 +81,7 @@ impl Observed<'_> {
     /// spilled the request over to: it then says nothing of this one.
     pub fn note_head(&self, headers: &HeaderMap, sent: Sent) -> bool {
         if headers.contains_key(SPILLED_FROM) {
+            self.note_refused(sent);
             return false;
         }
         let limits = azure::rate_limits(|name| headers.get(name)?.to_str().ok());

@@ -124,12 +124,18 @@ pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now:
             let since = gateway.memory.since_start(now);
             gateway.memory.placement.plan(&view, chain, ask, since)
         }
+        Some(policy) => by_policy(policy, &view, prompt, || {
+            live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed)
+        }),
+    }
+}
+
+/// By one of the simpler policies.
+fn by_policy(policy: Plain, view: &View, Prompt { chain, ask, .. }: &Prompt, turn: impl FnOnce() -> u64) -> Plan {
+    match policy {
         // A head's hash is affinity too.
-        Some(Plain::HeadHash) if !ask.is_cacheable => plain::plan(Plain::LeastBusy, &view, chain, ask, 0),
-        Some(policy) => {
-            let turn = live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed);
-            plain::plan(policy, &view, chain, ask, turn)
-        }
+        Plain::HeadHash if !ask.is_cacheable => plain::plan(Plain::LeastBusy, view, chain, ask, 0),
+        policy => plain::plan(policy, view, chain, ask, turn()),
     }
 }
 
@@ -141,10 +147,9 @@ pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, promp
             let since = gateway.memory.since_start(now);
             gateway.memory.placement.explain(view, chain, ask, since)
         }
-        Some(policy) => {
-            let turn = live.turns[route.pool.0].load(Ordering::Relaxed);
-            plain::plan(policy, view, chain, ask, turn)
-        }
+        Some(policy) => by_policy(policy, view, prompt, || {
+            live.turns[route.pool.0].load(Ordering::Relaxed)
+        }),
     }
 }
 

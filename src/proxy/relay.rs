@@ -88,10 +88,11 @@ pub async fn relay(
     let end = pass_on(downstream, context, begun, &mut limits)
         .await
         .unwrap_or_else(End::ClientGone);
+    let began = in_flight.began();
     drop(in_flight);
     // Of a whole answer this has been learned already.
     if !is_whole && matches!(end, End::Complete | End::Filtered) {
-        learn(live, deployment, learn::RELAYED, None);
+        learn(live, deployment, learn::RELAYED, began, None);
     }
     if matches!(end, End::Broken(Break::CutOff)) {
         let request_id = &context.id;
@@ -102,7 +103,7 @@ pub async fn relay(
         };
         RequestCutOff { request_id, end }.emit(&gateway.metrics);
     }
-    conclude(downstream, context, live, deployment, end).await
+    conclude(downstream, context, live, (deployment, began), end).await
 }
 
 /// Sends head and body.
@@ -170,7 +171,7 @@ async fn conclude(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     live: &Live,
-    deployment: DeploymentIx,
+    (deployment, began): (DeploymentIx, Instant),
     end: End,
 ) -> pingora::Result<()> {
     let last = context.attempts.last_mut();
@@ -191,7 +192,7 @@ async fn conclude(
             if let Some(attempt) = last {
                 attempt.outcome = AttemptOutcome::Broken;
             }
-            learn(live, deployment, learn::BROKEN, None);
+            learn(live, deployment, learn::BROKEN, began, None);
             if context.streamed {
                 return Ok(());
             }

@@ -81,10 +81,23 @@ impl Live {
             if !members.any(is_meant) {
                 return false;
             }
-            let all = pool.members().count();
-            let most = ((self.rules.max_ejected * all as f64) as usize).max(1);
-            let is_out = |member: DeploymentIx| matches!(self.availability(member, now), Availability::Ejected(_));
-            pool.members().filter(|member| is_out(member.deployment)).count() > most
+            let most = (self.rules.max_ejected * pool.members().count() as f64) as usize;
+            let is_out = |health: &Mutex<Health>| matches!(health.lock().availability(now), Availability::Ejected(_));
+            // A resource's breaker is one, however many of the pool's members it sets aside: one may be open in any case.
+            let (mut out, mut own, mut resources) = (0, 0, Vec::new());
+            for member in pool.members() {
+                let resource = snapshot.deployments[member.deployment.0].resource;
+                if is_out(&self.resources[resource.0].state.health) {
+                    out += 1;
+                    if !resources.contains(&resource) {
+                        resources.push(resource);
+                    }
+                } else if is_out(&self.deployments[member.deployment.0].state.health) {
+                    out += 1;
+                    own += 1;
+                }
+            }
+            out > most && own + resources.len() > 1
         })
     }
 
@@ -100,6 +113,8 @@ impl Live {
 #[derive(Debug)]
 pub struct InFlight {
     deployment: Arc<DeploymentState>,
+    /// Since when.
+    began: Instant,
     is_probe: bool,
     /// The resource whose probe it is.
     probed: Option<Arc<ResourceState>>,
@@ -110,10 +125,16 @@ impl InFlight {
         deployment.in_flight.fetch_add(1, Ordering::Relaxed);
         let is_resources_probe = resource.health.lock().begin(now);
         Self {
+            began: now,
             is_probe: deployment.health.lock().begin(now),
             deployment: Arc::clone(deployment),
             probed: is_resources_probe.then(|| Arc::clone(resource)),
         }
+    }
+
+    /// Since when it runs.
+    pub fn began(&self) -> Instant {
+        self.began
     }
 
     /// Notes that somebody has learned how the attempt ended: if it was a probe, that is done. The resource always learns something, but
@@ -130,7 +151,7 @@ impl Drop for InFlight {
         let probed = self.is_probe.then_some(&self.deployment.health);
         let resource = self.probed.as_ref().map(|resource| &resource.health);
         for health in probed.into_iter().chain(resource) {
-            health.lock().give_back_probe(Instant::now());
+            health.lock().give_back_probe(self.began, Instant::now());
         }
     }
 }

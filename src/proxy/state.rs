@@ -133,12 +133,31 @@ pub struct DeploymentState {
     pub last_success_at_ms: AtomicI64,
     /// The last attempt that was held against it; locked when one fails and when somebody looks.
     pub last_failure: Mutex<Option<FailureView>>,
-    /// When the log last said why it gave no answer, in milliseconds since the Unix epoch.
-    told_at_ms: AtomicI64,
+    /// When the log last said why it gave no answer.
+    pub silence_told: Told,
+    /// When the log last said that it answered from outside its route's regions.
+    pub contradiction_told: Told,
     /// Until when it is believed to refuse `stream_options`, in milliseconds since the Unix epoch.
     stream_usage_refused_until_ms: AtomicI64,
     /// The same of `prompt_cache_key`.
     cache_key_refused_until_ms: AtomicI64,
+}
+
+/// When the log last said something that many requests may meet, in milliseconds since the Unix epoch.
+#[derive(Debug, Default)]
+pub struct Told(AtomicI64);
+
+impl Told {
+    /// Whether the log should say it (again); if so, it has been told.
+    pub fn is_news(&self, now_ms: i64) -> bool {
+        let told = self.0.load(Ordering::Relaxed);
+        let is_due = now_ms - told >= TOLD_AGAIN_AFTER_MS;
+        is_due
+            && self
+                .0
+                .compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
 }
 
 /// What answers tell of a deployment.
@@ -272,7 +291,8 @@ impl DeploymentState {
             first_seen_ms: AtomicI64::default(),
             last_success_at_ms: AtomicI64::default(),
             last_failure: Mutex::default(),
-            told_at_ms: AtomicI64::default(),
+            silence_told: Told::default(),
+            contradiction_told: Told::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
             cache_key_refused_until_ms: AtomicI64::default(),
         }
@@ -289,16 +309,6 @@ impl DeploymentState {
     /// Whether usage may be asked of its streams.
     pub fn takes_stream_usage(&self, now_ms: i64) -> bool {
         now_ms >= self.stream_usage_refused_until_ms.load(Ordering::Relaxed)
-    }
-
-    /// Whether the log should say (again) why it gave no answer; if so, it has been told.
-    pub fn is_news(&self, now_ms: i64) -> bool {
-        let told = self.told_at_ms.load(Ordering::Relaxed);
-        now_ms - told >= TOLD_AGAIN_AFTER_MS
-            && self
-                .told_at_ms
-                .compare_exchange(told, now_ms, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
     }
 
     /// Whether a `prompt_cache_key` may be sent to it.
@@ -417,9 +427,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn why_there_is_no_answer_is_said_again_after_a_while() {
-        let state = DeploymentState::new(Room::new(f64::INFINITY));
-        let said = [1_000_000, 1_000_001, 1_000_000 + TOLD_AGAIN_AFTER_MS].map(|now_ms| state.is_news(now_ms));
+    fn what_is_told_is_told_again_after_a_while() {
+        let told = Told::default();
+        let said = [1_000_000, 1_000_001, 1_000_000 + TOLD_AGAIN_AFTER_MS].map(|now_ms| told.is_news(now_ms));
         assert_eq!(said, [true, false, true]);
     }
 }

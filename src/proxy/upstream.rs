@@ -153,6 +153,8 @@ impl Exchange<'_> {
         match Box::pin(tokio::time::timeout(limit, self.connect_anew(peer))).await {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(self.unreachable(&error)),
+            // The address is not at fault where the request had no more time.
+            Err(_) if limit < self.connect => Err(OpenError::Unreachable("the request's time ran out".to_owned())),
             Err(_) => Err(self.unreachable(&"timed out")),
         }
     }

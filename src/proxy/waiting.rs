@@ -1,7 +1,7 @@
 //! Waiting for a deployment to recover instead of refusing: in a bounded queue of the route, in turn among clients.
 //!
 //! Only the one whose turn it is looks at the deployments; when it goes, it wakes the next one. So those that wait cost nothing, and a
-//! deployment that recovers is not met by all of them at once: each goes when there is room for it.
+//! deployment that recovers is not met by all of them at once: each goes when there is room for it, or after a moment without: then they go one by one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,15 +11,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::core::admission::queue::{Entered, Priority, Ticket, WaitQueue};
-use crate::core::placement::view::{State, View};
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
 use crate::proxy::Gateway;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
-use crate::proxy::placing;
 
-/// How often the one whose turn it is looks whether there is room, while nothing says when there will be.
+/// How often the one whose turn it is looks whether there is room, while nothing says when there will be. After that it goes without, to a deployment
+/// that does not rest any more: the deployment knows better.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The requests of a route that wait.
@@ -76,7 +75,7 @@ impl Queue {
         self.len() == 0
     }
 
-    fn enter(&self, client: usize, priority: Priority, most: usize) -> Option<Place<'_>> {
+    fn enter(&self, client: u64, priority: Priority, most: usize) -> Option<Place<'_>> {
         let waker = Arc::new(Notify::new());
         let mut inner = self.0.lock();
         let ticket = match inner.order.enter(client, priority, most) {
@@ -137,6 +136,8 @@ impl Drop for Place<'_> {
 /// Whether a deployment may answer now, or when to look again.
 enum Opening {
     Now,
+    /// One does not rest any more, but has no room as far as is known, or how much it takes is not known.
+    WithoutRoom,
     At(Instant),
     Never,
 }
@@ -147,7 +148,7 @@ pub async fn wait(
     gateway: &Gateway,
     downstream: &mut Downstream<'_>,
     call: &Call<'_>,
-    client: usize,
+    client: u64,
     until: Instant,
 ) -> Waited {
     if !recovers_in_time(call, until) {
@@ -157,6 +158,7 @@ pub async fn wait(
     let Some(place) = queue.enter(client, call.priority, call.route.waiting.queue) else {
         return Waited::InVain(WaitEnd::Full);
     };
+    let mut first_since = None;
     loop {
         let now = Instant::now();
         if now >= until {
@@ -169,6 +171,14 @@ pub async fn wait(
                 Opening::Now => {
                     place.go();
                     return Waited::Turn;
+                }
+                Opening::WithoutRoom => {
+                    let since = *first_since.get_or_insert(now);
+                    if now >= since + LOOK_AGAIN {
+                        place.go();
+                        return Waited::Turn;
+                    }
+                    until.min(since + LOOK_AGAIN)
                 }
                 Opening::At(at) => at.min(until),
                 Opening::Never => return Waited::InVain(WaitEnd::TimedOut),
@@ -195,33 +205,33 @@ fn recovers_in_time(call: &Call<'_>, until: Instant) -> bool {
     })
 }
 
+/// By what is known of each member, recovering ones included: who has waited takes no other's share of them.
 fn opening(gateway: &Gateway, call: &Call<'_>, now: Instant) -> Opening {
-    let view = placing::view(gateway, call.live, call.route.pool, now);
-    if has_room(&view, f64::from(call.tokens)) {
-        return Opening::Now;
-    }
-    let mut soonest = None;
-    for member in view.tiers.iter().flat_map(|tier| &tier.members) {
-        let at = match member.state {
-            State::Ready => now + LOOK_AGAIN,
-            State::Resting => match call.live.availability(member.deployment, now) {
-                Availability::Resting(until) => until,
-                _ => now + LOOK_AGAIN,
-            },
-            State::Drained => match call.live.availability(member.deployment, now) {
-                Availability::Drained(DrainEnd::At(until)) => until,
-                Availability::Drained(DrainEnd::WhenUndone) => continue,
-                _ => now + LOOK_AGAIN,
-            },
-            State::Ejected => continue,
+    let since = gateway.memory.since_start(now);
+    let replicas = f64::from(call.live.config.runtime.snapshot.replicas);
+    let tokens = f64::from(call.tokens);
+    let (mut is_ready, mut soonest) = (false, None);
+    for member in call.pool.members() {
+        let at = match call.live.availability(member.deployment, now) {
+            Availability::Ready | Availability::Probe => {
+                let learned = call.live.deployments[member.deployment.0].state.learned.lock();
+                let (limit, used) = (learned.room.limit(), learned.room.used(since, replicas));
+                // One with an empty minute takes whatever comes.
+                if limit.is_finite() && used + tokens.min(limit) <= limit {
+                    return Opening::Now;
+                }
+                is_ready = true;
+                continue;
+            }
+            Availability::Resting(until) | Availability::Drained(DrainEnd::At(until)) => until,
+            Availability::Ejected(_) | Availability::Unusable(_) | Availability::Drained(DrainEnd::WhenUndone) => {
+                continue;
+            }
         };
         soonest = Some(soonest.map_or(at, |soonest: Instant| soonest.min(at)));
     }
+    if is_ready {
+        return Opening::WithoutRoom;
+    }
     soonest.map_or(Opening::Never, Opening::At)
-}
-
-/// Whether a deployment that may be used has room for so many tokens; one with an empty minute takes whatever comes.
-fn has_room(view: &View, tokens: f64) -> bool {
-    let mut members = view.tiers.iter().flat_map(|tier| &tier.members);
-    members.any(|member| member.state == State::Ready && member.used + tokens.min(member.limit) <= member.limit)
 }

@@ -354,7 +354,7 @@ pub struct ResidencyContradicted<'a> {
     pub deployment: DeploymentIx,
     /// Where it says that was.
     pub served: &'a str,
-    /// Whether it is some seconds since something was told of the deployment.
+    /// Whether it is some seconds since this was told of the deployment.
     pub is_news: bool,
 }
 

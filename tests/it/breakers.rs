@@ -1,11 +1,18 @@
 //! Breakers: what opens one, what closes it, and who is asked while they are open.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use emberway::core::recovery::health::Availability;
+use emberway::core::recovery::outcome::{AttemptEnd, classify};
+use emberway::core::topology::DeploymentIx;
+use emberway::proxy::learn::learn;
+use emberway::proxy::state::Live;
+use emberway::telemetry::metrics::Metrics;
 use tokio::sync::Notify;
 
 use crate::failover::setup;
-use crate::harness::{Setup, V1, WHOLE, World, eventually, preset, read};
+use crate::harness::{Setup, V1, WHOLE, World, compile, eventually, preset, read};
 use crate::wire::{Scripted, Step};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,4 +103,53 @@ async fn one_whose_breaker_opens_meanwhile_is_tried_last() {
         "{answer:?}"
     );
     assert_eq!(answer.header("x-emberway-attempts"), "2");
+}
+
+/// What two dead hosts' deployments come to in a pool: whether each is set aside after its host failed often enough.
+#[test]
+fn a_dead_host_trips_also_where_it_has_the_whole_pool() {
+    let config = "\
+listeners: [ { address: '127.0.0.1:0' } ]
+usage: { path: 'usage.db' }
+health: { consecutive_failures: 2 }
+clients: [ { name: desk, keys: ['${env:KEY}'] } ]
+resources:
+  - { name: a, region: r, endpoint: 'http://127.0.0.1:9', credential: { api_key: '${env:KEY_a}' },
+      deployments: [ { name: one, sku: Standard, capacity: 1 }, { name: two, sku: Standard, capacity: 1 } ] }
+pools: [ { name: p, tiers: [[a/one, a/two]] } ]
+routes: [ { name: bot, pool: p } ]
+";
+    let checked = compile(config, std::path::Path::new("emberway.yaml"));
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let live = Live::build(checked, &metrics, None).expect("a picture");
+    let now = Instant::now();
+    for _ in 0..2 {
+        let verdict = classify(AttemptEnd::Unreachable, false);
+        learn(&live, DeploymentIx(0), verdict, now, None);
+    }
+    for deployment in [0, 1] {
+        let availability = live.availability(DeploymentIx(deployment), now);
+        assert!(
+            matches!(availability, Availability::Ejected(_)),
+            "{deployment}: {availability:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_but_one_of_a_pool_is_not_set_aside_for_failing_alone() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 1, open_for: 60s",
+        max_ejected: "0.5",
+        failover: "max_attempts: 2",
+        ..Setup::default()
+    })
+    .await;
+    for account in ["a", "b"] {
+        world.fault_times(account, 1, preset("server_error"));
+    }
+    assert_eq!(world.ask(WHOLE).await.status, 500);
+    let breakers =
+        [world.deployment("a/ft").await, world.deployment("b/ft").await].map(|state| state["breaker"].clone());
+    assert_eq!(breakers, ["open", "closed"]);
 }

@@ -346,3 +346,98 @@ async fn a_throttled_fleet_refuses_nobody_who_may_wait_and_tells_the_others_when
         assert!((4..=5).contains(&seconds), "{seconds} s");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_in_a_hurry_cost_nobody_a_deployment() {
+    let world = World::start(Setup {
+        health: "consecutive_failures: 1, open_for: 60s",
+        ..Setup::default()
+    })
+    .await;
+    for account in ["a", "b"] {
+        world.fault(account, Action::Hang);
+    }
+    for _ in 0..3 {
+        let answer = within("an answer", ask_with(&world, "x-emberway-timeout", "0.15")).await;
+        assert_eq!(answer.status, 504);
+    }
+    for name in ["a/ft", "b/ft"] {
+        assert_eq!(world.deployment(name).await["breaker"], "closed", "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_where_more_than_throttling_is_in_the_way() {
+    let world = World::start(Setup {
+        waiting: "max_wait: 10s",
+        failover: "retry_budget: { ratio: 0, min_per_second: 0 }",
+        ..Setup::default()
+    })
+    .await;
+    world.fault("a", throttled("300"));
+    world.fault("b", preset("server_error"));
+    let began = Instant::now();
+    let answer = within("an answer", world.ask(WHOLE)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (429, "2")
+    );
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(
+        world
+            .metric(r#"emberway_request_waits_total{end="served",route="bot"}"#)
+            .await,
+        None
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_fits_is_asked_of_each_once_and_not_waited_for() {
+    let world = World::start(Setup {
+        waiting: "max_wait: 10s",
+        ..Setup::default()
+    })
+    .await;
+    for account in ["a", "b"] {
+        world.fault(account, preset("retry_after_day"));
+    }
+    let huge = WHOLE.replace("\"messages\"", "\"max_tokens\":4000000000,\"messages\"");
+    let answer = within("an answer", world.ask(huge)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (429, "2"),
+        "{answer:?}"
+    );
+    assert_eq!(world.requests().len(), 2);
+    assert_eq!(
+        world.deployment("a/ft").await["cooling_until_ms"],
+        serde_json::Value::Null
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_one_that_recovers_slowly_gets_it() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        waiting: "max_wait: 5s",
+        health: "consecutive_failures: 1, open_for: 200ms",
+        slow_start: "60s",
+        failover: "max_attempts: 1",
+        ..Setup::default()
+    })
+    .await;
+    world.fault_times("a", 1, preset("server_error"));
+    assert_eq!(world.ask(WHOLE).await.status, 500);
+    eventually("a probe is due", || async {
+        (world.deployment("a/ft").await["breaker"] == "half_open").then_some(())
+    })
+    .await;
+    // The probe is throttled: its breaker closes and it starts slowly, while it rests.
+    world.fault_times("a", 1, throttled("300"));
+    let answer = within("an answer", world.ask(WHOLE)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "2"),
+        "{answer:?}"
+    );
+}

@@ -47,14 +47,14 @@ pub struct WaitQueue {
     waiting: Vec<Waiting>,
     tickets: u64,
     /// Which turn each client had last; only of clients that wait.
-    last_turn: HashMap<usize, u64>,
+    last_turn: HashMap<u64, u64>,
     turns: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     ticket: Ticket,
-    client: usize,
+    client: u64,
     priority: Priority,
 }
 
@@ -70,8 +70,8 @@ pub enum Entered {
 }
 
 impl WaitQueue {
-    /// A request of a client's, by any number that names it, wants to wait with at most `most` others.
-    pub fn enter(&mut self, client: usize, priority: Priority, most: usize) -> Entered {
+    /// A request of a client's, by any number that names it for good, wants to wait with at most `most` others.
+    pub fn enter(&mut self, client: u64, priority: Priority, most: usize) -> Entered {
         let mut evicted = None;
         if self.waiting.len() >= most {
             let lowest = self.waiting.iter().max_by_key(|other| (other.priority, other.ticket));
@@ -144,7 +144,7 @@ impl WaitQueue {
 mod tests {
     use super::*;
 
-    fn enter(queue: &mut WaitQueue, client: usize, priority: Priority) -> Ticket {
+    fn enter(queue: &mut WaitQueue, client: u64, priority: Priority) -> Ticket {
         match queue.enter(client, priority, 100) {
             Entered::Waits(ticket) => ticket,
             other => unreachable!("{other:?}"),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     /// The clients in the order in which they go.
-    fn order(queue: &mut WaitQueue) -> Vec<(usize, Priority)> {
+    fn order(queue: &mut WaitQueue) -> Vec<(u64, Priority)> {
         std::iter::from_fn(|| {
             let ticket = queue.first()?;
             let waiting = *queue.waiting.iter().find(|waiting| waiting.ticket == ticket)?;
@@ -168,7 +168,7 @@ mod tests {
         for client in [1, 1, 1, 1, 2, 3, 2] {
             enter(&mut queue, client, Priority::Interactive);
         }
-        let clients: Vec<usize> = order(&mut queue).into_iter().map(|(client, _)| client).collect();
+        let clients: Vec<u64> = order(&mut queue).into_iter().map(|(client, _)| client).collect();
         assert_eq!(clients, [1, 2, 3, 1, 2, 1, 1]);
         assert!(queue.is_empty() && queue.last_turn.is_empty());
     }

@@ -39,8 +39,9 @@ pub struct Room {
     /// Minute: sent since the report or, without one, in the last minute (decayed). Bucket: its level.
     sent: f64,
     sent_at: Duration,
-    /// All that was ever sent, and how many requests.
+    /// All that was ever sent, and how many requests; what of it was not taken.
     total: f64,
+    returned: f64,
     number: u64,
     /// The last request that the last report counts.
     covered: u64,
@@ -106,6 +107,7 @@ impl Room {
             sent: 0.0,
             sent_at: Duration::ZERO,
             total: 0.0,
+            returned: 0.0,
             number: 0,
             covered: 0,
             requests: Requests::default(),
@@ -144,7 +146,7 @@ impl Room {
 
     /// All that this replica ever sent and that was taken, in tokens as the limit counts them.
     pub fn sent_in_all(&self) -> f64 {
-        self.total
+        self.total - self.returned
     }
 
     /// This replica sends a request of this estimate. One request counts as no more than the whole limit, whatever its client claims.
@@ -169,7 +171,8 @@ impl Room {
 
     /// A request that was sent was not taken: it counts nothing.
     pub fn returned(&mut self, sent: Sent, now: Duration) {
-        self.total -= sent.tokens;
+        // What was sent later than a report is told by sums that only grow.
+        self.returned += sent.tokens;
         // What a report has counted since is its own word.
         if sent.number > self.covered || matches!(self.kind, Kind::Bucket { .. }) {
             self.add(-sent.tokens, now);

@@ -131,6 +131,8 @@ pub struct Health {
     breaker: Breaker,
     /// Whether the breaker opened because it cannot work, not because it failed.
     is_unusable: bool,
+    /// When the breaker opened last.
+    opened_at: Option<Instant>,
     /// When the breaker closed, while that is not long ago.
     recovering_since: Option<Instant>,
     /// Shares of plans that were not given to it during slow start.
@@ -266,7 +268,7 @@ impl Health {
             }
             Effect::Pause(asked) => {
                 self.paused_until = self.paused_until.max(Some(now + rules.rest(Some(asked))));
-                self.give_back_probe(now);
+                self.reopen(now);
             }
             Effect::Failure => {
                 self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -275,6 +277,7 @@ impl Health {
             }
             Effect::Unusable(lasting) => {
                 self.is_unusable = true;
+                self.opened_at = Some(now);
                 self.breaker = Breaker::Open {
                     until: now + lasting,
                     lasting,
@@ -311,24 +314,41 @@ impl Health {
             Breaker::Closed | Breaker::Open { .. } => return,
         };
         self.is_unusable = false;
+        self.opened_at = Some(now);
         self.breaker = Breaker::Open {
             until: now + lasting,
             lasting,
         };
     }
 
-    /// Closes the breaker that has just opened, since too many others are open already; its failures count from none again.
+    /// Closes the breaker that has just opened by failures, since too many others are open already; they count from none again. What cannot work
+    /// stays set aside.
     pub fn stay(&mut self) {
+        if self.is_unusable {
+            return;
+        }
         self.breaker = Breaker::Closed;
         self.failures_in_a_row = 0;
         self.window = Window::default();
     }
 
-    /// A probe that ended without teaching anything lets the next request probe.
-    pub fn give_back_probe(&mut self, now: Instant) {
+    /// A probe that began then and ended without teaching anything lets the next request probe, unless another one probes already.
+    pub fn give_back_probe(&mut self, began: Instant, now: Instant) {
+        if matches!(self.breaker, Breaker::HalfOpen { since, .. } if since == began) {
+            self.reopen(now);
+        }
+    }
+
+    /// Lets the next request probe.
+    fn reopen(&mut self, now: Instant) {
         if let Breaker::HalfOpen { lasting, .. } = self.breaker {
             self.breaker = Breaker::Open { until: now, lasting };
         }
+    }
+
+    /// Whether the breaker has opened after an attempt that began then: that it works says nothing new.
+    pub fn has_opened_since(&self, began: Instant) -> bool {
+        matches!(self.breaker, Breaker::Open { .. }) && self.opened_at.is_some_and(|opened| began < opened)
     }
 }
 

@@ -41,6 +41,8 @@ pub enum AttemptEnd<'a> {
     Reset,
     /// The answer did not begin in time.
     Timeout,
+    /// The request's own time ran out, long before the deployment's.
+    OutOfTime,
     /// The client left.
     ClientGone,
 }
@@ -212,6 +214,7 @@ pub fn classify(end: AttemptEnd<'_>, is_provisioned: bool) -> Verdict {
             scope: Scope::Both,
             ..verdict(O::Timeout, Next::Elsewhere, Effect::Failure, true)
         },
+        AttemptEnd::OutOfTime => verdict(O::Timeout, Next::Elsewhere, Effect::Nothing, true),
         AttemptEnd::ClientGone => verdict(O::ClientGone, Next::Final, Effect::Nothing, true),
     }
 }

@@ -40,21 +40,16 @@ pub struct Try {
 }
 
 impl Tries {
-    /// Down a plan. `backoff` is the first bound of waits; `follows_failure` says that the request has met a failure before.
-    pub fn new(candidates: SmallVec<[Candidate; 8]>, backoff: Duration, follows_failure: bool) -> Self {
+    /// Down a plan. `backoff` is the first bound of waits.
+    pub fn new(candidates: SmallVec<[Candidate; 8]>, backoff: Duration) -> Self {
         Self {
             candidates,
             next: 0,
             again: SmallVec::new(),
             backoff,
             is_per_token_only: false,
-            follows_failure,
+            follows_failure: false,
         }
-    }
-
-    /// Whether the last attempt ended by a failure.
-    pub fn follows_failure(&self) -> bool {
-        self.follows_failure
     }
 
     /// Who is next, as deployments stand now; none if nobody is left.
@@ -131,7 +126,7 @@ mod tests {
     }
 
     fn tries(count: usize) -> Tries {
-        Tries::new((0..count).map(candidate).collect(), Duration::from_millis(100), false)
+        Tries::new((0..count).map(candidate).collect(), Duration::from_millis(100))
     }
 
     fn ready(_: DeploymentIx) -> Availability {

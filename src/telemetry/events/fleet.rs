@@ -52,7 +52,7 @@ pub struct AlarmRaised<'a> {
     pub deployment: &'a DeploymentId,
     /// What about.
     pub alarm: Alarm,
-    /// Whether it was not known, and nothing was told of the deployment for some seconds.
+    /// Whether it was not known.
     pub is_news: bool,
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) max_delay: &'static str,
     /// `health`.
     pub(crate) health: &'static str,
+    /// Most of a pool that may be set aside for failures.
+    pub(crate) max_ejected: &'static str,
     /// How long a deployment gets less than its share after its breaker has closed.
     pub(crate) slow_start: &'static str,
     /// `shutdown`.
@@ -74,6 +76,7 @@ impl Default for Setup {
             limits: "",
             max_delay: "0s",
             health: "",
+            max_ejected: "1",
             slow_start: "0s",
             shutdown: "delay: 0s, drain: 10s",
             policy: "nested",
@@ -130,7 +133,8 @@ impl Setup {
             self.max_delay,
             self.limits,
             format_args!(
-                "max_ejected: 1, slow_start: {}{}{}",
+                "max_ejected: {}, slow_start: {}{}{}",
+                self.max_ejected,
                 self.slow_start,
                 if self.health.is_empty() { "" } else { ", " },
                 self.health

@@ -124,7 +124,7 @@ fn a_probe_that_taught_nothing_is_given_back() {
     health.begin(later);
     health.end(Effect::Nothing, &RULES, later);
     assert!(matches!(health.availability(later), Availability::Ejected(_)));
-    health.give_back_probe(later);
+    health.give_back_probe(later, later);
     assert_eq!(health.availability(later), Availability::Probe);
 }
 
@@ -297,4 +297,28 @@ fn a_deployment_stands_no_better_than_its_resource() {
         Availability::Ejected(soon).and(Availability::Ejected(late)),
         Availability::Ejected(late)
     );
+}
+
+#[test]
+fn a_probe_that_took_too_long_gives_back_nobody_elses() {
+    let start = Instant::now();
+    let mut health = opened(start);
+    let (first, second) = (at(start, 10), at(start, 10) + PROBE_MAX);
+    assert!(health.begin(first) && health.begin(second));
+    health.give_back_probe(first, second);
+    assert!(
+        matches!(health.availability(second), Availability::Ejected(_)),
+        "the second one probes"
+    );
+    health.give_back_probe(second, second);
+    assert_eq!(health.availability(second), Availability::Probe);
+}
+
+#[test]
+fn what_began_before_the_breaker_opened_is_known_as_older() {
+    let start = Instant::now();
+    let mut health = opened(at(start, 5));
+    assert!(health.has_opened_since(start) && !health.has_opened_since(at(start, 5)));
+    health.end(Effect::Works, &RULES, at(start, 6));
+    assert!(!health.has_opened_since(start), "it is closed");
 }
