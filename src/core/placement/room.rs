@@ -11,7 +11,11 @@
 //! end puts the estimate right, and a 429 says how far above the mark the bucket is. How much the real bucket holds is not
 //! published; it is taken to hold a minute.
 
+use std::collections::VecDeque;
 use std::time::Duration;
+
+/// Most requests later than a report that are remembered as not taken; beyond, the oldest count as taken until the next report.
+const RETURNED_MAX: usize = 64;
 
 /// What a limit is counted over.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -39,9 +43,12 @@ pub struct Room {
     /// Minute: sent since the report or, without one, in the last minute (decayed). Bucket: its level.
     sent: f64,
     sent_at: Duration,
-    /// All that was ever sent, and how many requests; what of it was not taken.
+    /// All that was ever sent, and how many requests.
     total: f64,
+    /// What of it was not taken.
     returned: f64,
+    /// Requests later than the last report that were not taken, with their tokens: the last [`RETURNED_MAX`].
+    returned_later: VecDeque<(u64, f64)>,
     number: u64,
     /// The last request that the last report counts.
     covered: u64,
@@ -108,6 +115,7 @@ impl Room {
             sent_at: Duration::ZERO,
             total: 0.0,
             returned: 0.0,
+            returned_later: VecDeque::new(),
             number: 0,
             covered: 0,
             requests: Requests::default(),
@@ -171,8 +179,13 @@ impl Room {
 
     /// A request that was sent was not taken: it counts nothing.
     pub fn returned(&mut self, sent: Sent, now: Duration) {
-        // What was sent later than a report is told by sums that only grow.
         self.returned += sent.tokens;
+        if sent.number > self.covered {
+            if self.returned_later.len() == RETURNED_MAX {
+                self.returned_later.pop_front();
+            }
+            self.returned_later.push_back((sent.number, sent.tokens));
+        }
         // What a report has counted since is its own word.
         if sent.number > self.covered || matches!(self.kind, Kind::Bucket { .. }) {
             self.add(-sent.tokens, now);
@@ -208,7 +221,9 @@ impl Room {
             None => used,
         };
         self.report = Some((now, used));
-        self.sent = (self.total - sent.total).max(0.0);
+        self.returned_later.retain(|(number, _)| *number > sent.number);
+        let returned: f64 = self.returned_later.iter().map(|(_, tokens)| tokens).sum();
+        self.sent = (self.total - sent.total - returned).max(0.0);
         self.sent_at = now;
         is_another
     }
@@ -431,6 +446,33 @@ mod tests {
             assert!(room.used(seconds(0), 1.0) <= 1_200.0, "{room:?}");
             is(room.used(seconds(121), 1.0), 0.0);
         }
+    }
+
+    #[test]
+    fn a_report_after_refusals_counts_what_was_taken_later_and_nothing_else() {
+        let mut room = Room::new(1_000.0);
+        let mut send = |tokens| room.sent(tokens, seconds(0));
+        let (first, refused, taken, later) = (send(100.0), send(200.0), send(30.0), send(50.0));
+        assert_eq!(first.number, 1);
+        for sent in [refused, later] {
+            room.returned(sent, seconds(0));
+        }
+        // The refused request's own answer reports: all up to it is counted, of what came later only one was taken.
+        room.reported(1_000.0, 900.0, refused, seconds(0));
+        is(room.used(seconds(0), 1.0), 100.0 + 30.0);
+        room.reported(1_000.0, 870.0, taken, seconds(0));
+        is(room.used(seconds(0), 1.0), 130.0);
+        is(room.sent_in_all(), 130.0);
+    }
+
+    #[test]
+    fn refusals_are_remembered_within_a_bound() {
+        let mut room = Room::new(1e9);
+        for _ in 0..10 * RETURNED_MAX {
+            let sent = room.sent(1.0, seconds(0));
+            room.returned(sent, seconds(0));
+        }
+        assert_eq!(room.returned_later.len(), RETURNED_MAX);
     }
 
     #[test]

@@ -129,6 +129,8 @@ const ANSWERS_MAX: f64 = 200.0;
 const MISSED_WITHOUT: f64 = 0.2;
 /// Standard errors by which the missing part must surely be more, or less.
 const CERTAINTY: f64 = 2.0;
+/// With keys on, more than this surely missing is as good as nothing found: they do not pay, even if all was missing without them too.
+const NOTHING_FOUND: f64 = 0.95;
 /// How long keys are on before they are judged: the move to them itself loses what was cached before.
 const SETTLING: Duration = Duration::from_mins(5);
 /// How long keys stay off after they did not pay, for the first time; then twice as long, up to a day.
@@ -224,7 +226,11 @@ impl Trials {
             }
             Some(since) if was_keyed && now >= since + SETTLING => {
                 trial.tally.add(expected, cached);
-                if trial.tally.surely().is_some_and(|missed| missed > trial.missed_without) {
+                if trial
+                    .tally
+                    .surely()
+                    .is_some_and(|missed| missed > trial.missed_without.min(NOTHING_FOUND))
+                {
                     trial.switch_off(now);
                 }
             }

@@ -156,3 +156,13 @@ fn half_of_the_conversations_keep_their_key_when_keys_are_doubled() {
         );
     }
 }
+
+#[test]
+fn keys_under_which_nothing_is_found_are_switched_off_even_if_nothing_was_found_before() {
+    let mut gateway = Gateway::new();
+    let key = gateway.key(20, 1, 30.0).unwrap();
+    gateway.answers(&key, false, 30, 1.0, NOW);
+    assert!(gateway.key(20, 1, 30.0).unwrap().pays);
+    gateway.answers(&key, true, 100, 1.0, NOW + SETTLING);
+    assert!(!gateway.key(20, 1, 30.0).unwrap().pays);
+}
