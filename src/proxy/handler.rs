@@ -37,8 +37,9 @@ pub async fn handle(
     match answer(gateway, session, context).await {
         Ok(()) => Ok(()),
         Err(Stop::ClientGone(error)) => Err(error),
-        Err(Stop::Refused(error)) => reply::refuse(gateway, session, context, error).await,
-        Err(Stop::PassOn(failure)) => reply::pass_on(session, context, *failure).await,
+        // Boxed, since they are large and seldom needed.
+        Err(Stop::Refused(error)) => Box::pin(reply::refuse(gateway, session, context, error)).await,
+        Err(Stop::PassOn(failure)) => Box::pin(reply::pass_on(session, context, *failure)).await,
     }
 }
 
@@ -48,7 +49,8 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     context.live = Some(Arc::clone(&live));
     let asked = identify(gateway, &live, session, context)?;
     let Asked::Inference { operation, deployment } = asked else {
-        return reply::models(session, context).await.map_err(Stop::ClientGone);
+        let listed = Box::pin(reply::models(session, context)).await;
+        return listed.map_err(Stop::ClientGone);
     };
 
     let wishes = Wishes::read(&session.req_header().headers, priority_of(&live, context))?;
@@ -81,7 +83,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     if let Some(sampler) = sampler {
         gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
     }
-    let plan = placing::plan(gateway, &live, route, &prompt, now);
+    let mut plan = placing::plan(gateway, &live, route, &prompt, now);
     context.placed = Some(Box::new(Placed::of(
         &plan,
         route.policy,
@@ -104,7 +106,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         request: &request,
         forwarded: &forwarded,
     };
-    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, plan).await?;
+    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, &mut plan).await?;
     // No other deployment will be asked any more.
     drop(body);
     relay::relay(gateway, &mut downstream, context, &live, route, chosen)

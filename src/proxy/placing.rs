@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use crate::core::placement::plain::{self, Plain};
 use crate::core::placement::plan::{Candidate, Placement, Plan};
 use crate::core::placement::policy::Policy;
-use crate::core::placement::room::Sent;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::shard::CacheKey;
 use crate::core::placement::view::View;
@@ -59,14 +58,8 @@ pub struct Placed {
     pub sent_tokens: u32,
     /// Whether its blocks are counted: not where placement does not look at them.
     pub is_counted: bool,
-    /// Whether the last attempt was sent with the key.
-    pub was_keyed: bool,
     /// When it was planned, since the gateway's start.
     pub planned_at: Duration,
-    /// The last attempt, as the deployment's limits count it.
-    pub sent: Option<Sent>,
-    /// Whether the last answer came from another deployment that Azure spilled over to: it says nothing of the one that was asked.
-    pub is_spilled: bool,
 }
 
 impl Placed {
@@ -79,10 +72,7 @@ impl Placed {
             warm_tokens: plan.warm_tokens,
             sent_tokens: plan.sent_tokens,
             is_counted: policy == Policy::Nested && plan.key.is_some(),
-            was_keyed: false,
             planned_at,
-            sent: None,
-            is_spilled: false,
         }
     }
 

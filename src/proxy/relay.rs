@@ -15,7 +15,7 @@ use crate::openai::{error as wire_error, usage};
 use crate::proxy::Gateway;
 use crate::proxy::attempt::Chosen;
 use crate::proxy::commit::Begun;
-use crate::proxy::context::RequestContext;
+use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::headers;
 use crate::proxy::learn::{self, learn};
@@ -76,7 +76,7 @@ pub async fn relay(
         in_flight,
     } = chosen;
     let timeouts = &route.timeouts;
-    let spent = context.last_attempt().map_or(Duration::ZERO, |attempt| attempt.took);
+    let spent = context.deciding_attempt().map_or(Duration::ZERO, AttemptFacts::took);
     let cut_off = std::pin::pin!(gateway.activity.is_cut_off());
     let mut limits = Limits {
         idle: timeouts.idle,
@@ -123,7 +123,7 @@ async fn pass_on(
             context.reported = usage::of_answer(&body);
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            downstream.send_head(*head, Some(body.len())).await?;
+            downstream.send_head(head, Some(body.len())).await?;
             downstream.finish(body).await?;
             Ok(End::Complete)
         }
@@ -135,7 +135,7 @@ async fn pass_on(
         } => {
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            downstream.send_head(*head, content_length).await?;
+            downstream.send_head(head, content_length).await?;
             downstream.send(first).await?;
             relay_long(downstream, rest, limits).await
         }
@@ -150,7 +150,7 @@ async fn pass_on(
             context.first_token = first_output;
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            downstream.send_head(*head, None).await?;
+            downstream.send_head(head, None).await?;
             downstream.send(opening).await?;
             note(context, &tap);
             let end = relay_events(downstream, context, &mut tap, rest, limits).await;
@@ -174,24 +174,17 @@ async fn conclude(
     (deployment, began): (DeploymentIx, Instant),
     end: End,
 ) -> pingora::Result<()> {
-    let last = context.attempts.last_mut();
     match end {
         End::Complete => {
             context.outcome = RequestOutcome::Success;
             Ok(())
         }
         End::Filtered => {
-            context.outcome = RequestOutcome::Rejected;
-            if let Some(attempt) = last {
-                attempt.outcome = AttemptOutcome::Rejected;
-            }
+            context.answer_ended(RequestOutcome::Rejected, AttemptOutcome::Rejected);
             Ok(())
         }
         End::Broken(Break::Upstream(how)) => {
-            context.outcome = RequestOutcome::Broken;
-            if let Some(attempt) = last {
-                attempt.outcome = AttemptOutcome::Broken;
-            }
+            context.answer_ended(RequestOutcome::Broken, AttemptOutcome::Broken);
             learn(live, deployment, learn::BROKEN, began, None);
             if context.streamed {
                 return Ok(());
@@ -207,10 +200,7 @@ async fn conclude(
             abort(downstream, "the gateway is being stopped").await
         }
         End::ClientGone(error) => {
-            context.outcome = RequestOutcome::ClientGone;
-            if let Some(attempt) = last {
-                attempt.outcome = AttemptOutcome::ClientGone;
-            }
+            context.answer_ended(RequestOutcome::ClientGone, AttemptOutcome::ClientGone);
             Err(error)
         }
     }

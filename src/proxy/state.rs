@@ -27,6 +27,7 @@ use crate::core::placement::view::View;
 use crate::core::recovery::budget::RetryBudget;
 use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
+use crate::core::recovery::hedge::Hedging;
 use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
 use crate::core::topology::{ApiForm, Client, Deployment, Endpoint, Resource, Route, Snapshot};
@@ -110,6 +111,8 @@ pub struct RouteState {
     pub in_flight: AtomicU64,
     /// What may be spent on retries.
     pub retries: Mutex<RetryBudget>,
+    /// What is late, and what may be spent on second attempts; used only where the route has them.
+    pub hedging: Mutex<Hedging>,
     /// Requests that wait for a deployment to recover.
     pub queue: Queue,
     /// What was used of its limits.

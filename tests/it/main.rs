@@ -25,6 +25,7 @@ mod drains;
 mod explain;
 mod failover;
 mod harness;
+mod hedging;
 mod limits;
 mod membership;
 mod misses;

@@ -63,6 +63,8 @@ pub enum Reason {
     NoRoom,
     /// An earlier attempt of the request failed.
     Failover,
+    /// An earlier attempt of the request is late.
+    Hedge,
     /// All others failed too, and it may have recovered.
     Retry,
     /// Nothing else is left, although its breaker is open.
