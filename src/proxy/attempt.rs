@@ -12,6 +12,7 @@ use crate::core::placement::shard::CacheKey;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
+use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::context::RequestContext;
@@ -24,6 +25,7 @@ use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::placing::Placed;
 use crate::proxy::standing::InFlight;
 use crate::proxy::state::DeploymentState;
+use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
@@ -229,7 +231,9 @@ impl Attempt<'_> {
         let key = placed.as_ref().filter(|_| !self.call.request.has_own_cache_key());
         let key = key.and_then(|placed| placed.key_for(self.call.live, self.deployment));
         let mut options = Options {
-            usage: configured.stream_usage
+            // A response has its usage unasked.
+            usage: self.call.operation != WireOperation::Responses
+                && configured.stream_usage
                 && body::adds_usage(self.call.request)
                 && state.takes_stream_usage(clock::now_ms()),
             cache_key: key,
@@ -264,7 +268,8 @@ impl Attempt<'_> {
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
         let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
-        let model = matches!(resource.api, ApiForm::V1).then_some(configured.name.as_str());
+        let is_named_in_body = matches!(resource.api, ApiForm::V1) || self.call.operation == WireOperation::Responses;
+        let model = is_named_in_body.then_some(configured.name.as_str());
         let cache_key = options.cache_key.map(|key| key.text());
         let pieces = body::edited(
             self.call.body,
@@ -317,7 +322,7 @@ impl Attempt<'_> {
         })?;
         commit::begin(
             answer,
-            options.usage,
+            StreamTap::of(self.call.operation, options.usage),
             Patience {
                 idle: timeouts.idle,
                 until: self.deadline.into(),

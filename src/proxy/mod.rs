@@ -32,6 +32,7 @@ pub mod listen;
 pub mod misses;
 pub mod observe;
 pub mod overload;
+pub mod pins;
 pub mod placing;
 pub mod prompt;
 pub mod relay;
@@ -55,6 +56,7 @@ use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::MissLedger;
 use crate::proxy::overload::Overload;
+use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
@@ -75,6 +77,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where usage records go.
     pub usage: UsageQueue,
+    /// Who keeps which response.
+    pub pins: Arc<Pins>,
     /// Where answers tell what of their prompt was cached.
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.
