@@ -26,12 +26,8 @@ pub struct Request<'a> {
     pub prompt: [&'a str; 3],
     /// Which member the last of these is.
     pub prompt_member: PromptMember,
-    /// `instructions`, which come before the input of a response; raw JSON, empty where there is none.
-    pub instructions: &'a str,
-    /// `previous_response_id`, where it is a string: the response that this one continues.
-    pub previous_response_id: Option<Cow<'a, str>>,
-    /// Whether the provider may keep the response to be continued: not so with `store: false`.
-    pub is_stored: bool,
+    /// What only responses have.
+    pub response: ResponseMembers<'a>,
     /// Most tokens of one answer, if the client set a bound that is a whole number.
     pub answer_tokens_max: Option<u32>,
     /// Answers that are made, at least 1: `n`, or `best_of` where it is more.
@@ -58,7 +54,7 @@ impl Request<'_> {
 
     /// Bytes of the prompt as it is written.
     pub fn prompt_bytes(&self) -> usize {
-        self.prompt.iter().map(|piece| piece.len()).sum::<usize>() + self.instructions.len()
+        self.prompt.iter().map(|piece| piece.len()).sum::<usize>() + self.response.instructions.len()
     }
 
     /// Most tokens of all answers together, as the provider counts them against a limit; none without a bound of the client's.
@@ -66,6 +62,17 @@ impl Request<'_> {
         self.answer_tokens_max
             .map(|one| u64::from(one) * u64::from(self.answers))
     }
+}
+
+/// The members that only responses have.
+#[derive(Debug)]
+pub struct ResponseMembers<'a> {
+    /// `instructions`, which come before the input; raw JSON, empty where there is none.
+    pub instructions: &'a str,
+    /// `previous_response_id`, where it is a string: the response that this one continues.
+    pub previous_id: Option<Cow<'a, str>>,
+    /// Whether the provider may keep the response to be continued: not so with `store: false`.
+    pub is_stored: bool,
 }
 
 /// The member of a body that holds what is asked.
@@ -251,9 +258,11 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
             prompt,
         ],
         prompt_member,
-        instructions: raw(members.instructions).unwrap_or(""),
-        previous_response_id: members.previous_response_id.and_then(text),
-        is_stored: raw(members.store) != Some("false"),
+        response: ResponseMembers {
+            instructions: raw(members.instructions).unwrap_or(""),
+            previous_id: members.previous_response_id.and_then(text),
+            is_stored: raw(members.store) != Some("false"),
+        },
         answer_tokens_max: bounds.into_iter().find_map(whole_number),
         answers: whole_number(members.n)
             .max(whole_number(members.best_of))

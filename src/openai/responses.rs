@@ -70,6 +70,11 @@ fn error_of(event: &[u8]) -> Bytes {
     Bytes::copy_from_slice(error.map_or(&*data, |error| error.get().as_bytes()))
 }
 
+/// The usage of the response that an event carries; a failed one has used something too.
+pub fn usage_of(event: &[u8]) -> Option<Usage> {
+    response_of(event)?.usage
+}
+
 fn response_of(event: &[u8]) -> Option<Facts> {
     let data = sse::data(event)?;
     let carrier = serde_json::from_slice::<Carrier>(&data).ok()?;

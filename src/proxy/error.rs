@@ -281,13 +281,12 @@ impl ProxyError {
                 RefusalReason::PreviousResponseNotFound
             }
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
-            Self::Resting { .. } => RefusalReason::UpstreamUnavailable,
+            Self::Resting { .. } | Self::Exhausted(Exhausted::Answered(_)) => RefusalReason::UpstreamUnavailable,
             Self::Drained { .. } => RefusalReason::PoolDrained,
             Self::Misconfigured { .. } => RefusalReason::UpstreamMisconfigured,
             Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
             Self::Exhausted(Exhausted::Timeout) => RefusalReason::UpstreamTimeout,
             Self::Exhausted(Exhausted::Unreachable) => RefusalReason::UpstreamUnreachable,
-            Self::Exhausted(Exhausted::Answered(_)) => RefusalReason::UpstreamUnavailable,
             Self::Exhausted(Exhausted::CredentialRefused) => RefusalReason::UpstreamCredentialRefused,
         }
     }
@@ -372,10 +371,9 @@ impl ProxyError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Fenced { error, .. } => error.retry_after(),
-            Self::Pinned { after, .. } => *after,
             Self::Resting { after, .. } => Some(*after),
             Self::Limited(limited) => limited.after(),
-            Self::Drained { after } => *after,
+            Self::Drained { after } | Self::Pinned { after, .. } => *after,
             Self::Busy | Self::TooManyRunning | Self::Overloaded | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }

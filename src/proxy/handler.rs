@@ -59,7 +59,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let body = body?;
     let request = request::parse(&body.bytes)?;
     context.prompt_bytes = request.prompt_bytes();
-    context.keeps_response = operation == WireOperation::Responses && request.is_stored;
+    context.keeps_response = operation == WireOperation::Responses && request.response.is_stored;
 
     let model = deployment.map(Cow::Owned).or_else(|| request.model.clone());
     let route_ix = find_route(&live, context, model.as_deref())?;
@@ -128,7 +128,7 @@ fn admit_prompt(
     let operation = context.operation.unwrap_or(WireOperation::Chat);
     let now = Instant::now();
     // What continues a response has no beginning that could drift.
-    let is_begun = operation == WireOperation::Responses && request.previous_response_id.is_some();
+    let is_begun = operation == WireOperation::Responses && request.response.previous_id.is_some();
     let mut sampler = (!is_begun).then(|| gateway.misses.sampler(&route.id, now)).flatten();
     let headers = &session.req_header().headers;
     let prompt = prompt::read(

@@ -103,7 +103,7 @@ pub async fn pinned(
     pool: &Pool,
     request: &Request<'_>,
 ) -> Result<Option<DeploymentIx>, ProxyError> {
-    let Some(name) = request.previous_response_id.as_deref() else {
+    let Some(name) = request.response.previous_id.as_deref() else {
         return Ok(None);
     };
     let Some(kept) = pins.find(name, clock::now_ms()).await else {

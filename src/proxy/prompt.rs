@@ -141,7 +141,7 @@ pub fn read(
             is_first_turn: shape.is_first_turn,
             is_cacheable: operation != WireOperation::Embeddings
                 && !is_opted_out
-                && !(operation == WireOperation::Responses && request.previous_response_id.is_some()),
+                && !(operation == WireOperation::Responses && request.response.previous_id.is_some()),
             session: session(scope, headers),
         },
     }

@@ -161,7 +161,12 @@ impl Seen {
                     response.name = Some(name);
                 }
             }
-            Event::Error(data) => self.error = Some(data),
+            Event::Error(data) => {
+                if self.response.is_some() {
+                    self.usage = responses::usage_of(event).or(self.usage);
+                }
+                self.error = Some(data);
+            }
             Event::Usage(usage) => self.usage = Some(usage),
             Event::Output => {
                 self.output_events += 1;
@@ -316,7 +321,7 @@ mod tests {
     #[test]
     fn a_response_that_breaks_ends_with_an_error_that_is_counted_on() {
         let cut = RESPONSE.find("event: response.completed").expect("there");
-        let (_, seen) = hear(&[RESPONSE[..cut].as_bytes()]);
+        let (_, seen) = hear(&[&RESPONSE.as_bytes()[..cut]]);
         assert!(!seen.is_done);
         let closing = seen.closing_error("it broke", "stream_broken");
         assert_eq!(responses::sequence_number(&closing), Some(2));
@@ -326,6 +331,16 @@ mod tests {
             responses::sequence_number(&hear(&[]).1.closing_error("x", "y")),
             Some(0)
         );
+    }
+
+    #[test]
+    fn a_response_that_failed_has_used_what_it_says() {
+        let failed = RESPONSE
+            .replace("response.completed", "response.failed")
+            .replace("\"usage\":{", "\"error\":{\"code\":\"server_error\"},\"usage\":{");
+        let (_, seen) = hear(&[failed.as_bytes()]);
+        assert!(seen.error.is_some() && !seen.is_done);
+        assert_eq!(seen.usage.map(|usage| (usage.prompt, usage.completion)), Some((9, 1)));
     }
 
     #[test]

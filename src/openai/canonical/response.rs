@@ -18,10 +18,10 @@ use crate::openai::request::Request;
 pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
     let [tools, format, input] = request.prompt;
     let mut writer = Writer::new(sink);
-    writer.is_first_turn = request.previous_response_id.is_none();
+    writer.is_first_turn = request.response.previous_id.is_none();
     writer.list(Kind::Tool, tools);
     writer.whole(Kind::Schema, format);
-    writer.whole(Kind::Instructions, request.instructions);
+    writer.whole(Kind::Instructions, request.response.instructions);
     writer.list(Kind::Item, input);
     writer.shape()
 }

@@ -169,14 +169,20 @@ fn a_response_has_instructions_and_a_format_and_may_continue_another() {
         "input":"hi","previous_response_id":"resp_\u0031","store":true,"max_output_tokens":7}"#;
     let request = parse(body.as_bytes()).expect("valid");
     assert_eq!(request.prompt, ["", r#"{"type":"text"}"#, r#""hi""#]);
-    assert_eq!(request.instructions, r#""be \u006bind""#);
-    assert_eq!(request.previous_response_id.as_deref(), Some("resp_1"));
-    assert_eq!((request.is_stored, request.output_tokens_max()), (true, Some(7)));
-    assert_eq!(request.prompt_bytes(), 15 + 4 + request.instructions.len());
+    assert_eq!(request.response.instructions, r#""be \u006bind""#);
+    assert_eq!(request.response.previous_id.as_deref(), Some("resp_1"));
+    assert_eq!(
+        (request.response.is_stored, request.output_tokens_max()),
+        (true, Some(7))
+    );
+    assert_eq!(request.prompt_bytes(), 15 + 4 + request.response.instructions.len());
     let strange = r#"{"instructions":null,"text":"x","previous_response_id":7,"store":false}"#;
     let request = parse(strange.as_bytes()).expect("valid");
-    assert_eq!((request.prompt, request.instructions), (["", "", ""], ""));
-    assert_eq!((request.previous_response_id, request.is_stored), (None, false));
+    assert_eq!((request.prompt, request.response.instructions), (["", "", ""], ""));
+    assert_eq!(
+        (request.response.previous_id, request.response.is_stored),
+        (None, false)
+    );
     let plain = parse(br#"{"text":{"format":null},"store":null}"#).expect("valid");
-    assert_eq!((plain.prompt[1], plain.is_stored), ("", true));
+    assert_eq!((plain.prompt[1], plain.response.is_stored), ("", true));
 }
