@@ -1,12 +1,14 @@
 //! Responses: the rules of chats in another language, and where a response can be continued.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use emberway::simulator::faults::Action;
+use emberway::simulator::record::RequestRecord;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, KEY, OTHER_KEY, Setup, World, preset, read, respond};
+use crate::harness::{Answer, KEY, OTHER_KEY, Setup, World, preset, read, respond, within};
 use crate::wire::{STREAM_HEAD, Scripted, Step, chunk};
 
 mod pins;
@@ -269,4 +271,47 @@ async fn errors_before_the_answer_are_json_as_for_chats() {
             (404, "a/ft")
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_whose_times_are_known_is_given_up_before_any_output() {
+    let world = World::start(Setup {
+        failover: "first_token: { least: 300ms }",
+        timeouts: "first_byte: 60s",
+        ..Setup::default()
+    })
+    .await;
+    for _ in 0..30 {
+        assert_eq!(world.respond(STREAMED).await.header("x-emberway-deployment"), "a/ft");
+    }
+    // It says that the response has begun, and then nothing.
+    world.fault_times("a", 1, Action::Stall { after_chunks: 2 });
+    let answer = within("an answer", world.respond(STREAMED)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-deployment")),
+        (200, "b/ft")
+    );
+    assert_eq!(answer.header("x-emberway-attempts"), "2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_head_is_given_keys() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        deployment: "prompt_cache_key: always",
+        ..Setup::default()
+    })
+    .await;
+    let head = "You answer for a parcel service. ".repeat(200);
+    for number in 0..40 {
+        let opener = format!("Question {number}: {}", "where is it? ".repeat(200));
+        let body = json!({"model": "bot", "instructions": head, "input": opener});
+        assert_eq!(world.respond(body.to_string()).await.status, 200);
+    }
+    let key = |request: RequestRecord| {
+        let body: Value = serde_json::from_str(&request.body.expect("a body")).expect("JSON");
+        body["prompt_cache_key"].as_str().map(str::to_owned)
+    };
+    let keys: HashSet<_> = world.requests().into_iter().filter_map(key).collect();
+    assert!(keys.len() > 1, "{keys:?}");
 }
