@@ -181,6 +181,15 @@ impl Pool {
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.tiers.iter().flatten()
     }
+
+    /// The same pool as if this member were all of it.
+    pub fn only(&self, deployment: DeploymentIx) -> Self {
+        let member = self.members().filter(|member| member.deployment == deployment);
+        Self {
+            id: self.id.clone(),
+            tiers: vec![member.cloned().collect()],
+        }
+    }
 }
 
 /// A deployment's place in a pool.

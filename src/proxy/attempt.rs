@@ -11,6 +11,7 @@ use crate::core::placement::room::Sent;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
+use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::context::{AttemptIx, RequestContext};
@@ -23,6 +24,7 @@ use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::options::{Options, Refusable};
 use crate::proxy::placing::Placed;
 use crate::proxy::standing::InFlight;
+use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
@@ -345,7 +347,8 @@ impl Attempt<'_> {
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
         let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
-        let model = matches!(resource.api, ApiForm::V1).then_some(configured.name.as_str());
+        let is_named_in_body = matches!(resource.api, ApiForm::V1) || self.call.operation == WireOperation::Responses;
+        let model = is_named_in_body.then_some(configured.name.as_str());
         let cache_key = options.cache_key.map(|key| key.text());
         let pieces = body::edited(
             self.call.body,
@@ -398,7 +401,7 @@ impl Attempt<'_> {
         })?;
         commit::begin(
             answer,
-            options.usage,
+            StreamTap::of(self.call.operation, options.usage),
             Patience {
                 idle: timeouts.idle,
                 until: self.deadline.into(),

@@ -147,11 +147,11 @@ impl Begun {
     }
 }
 
-/// Reads an answer up to the point where it may be passed on.
+/// Reads an answer up to the point where it may be passed on. The tap is for its events, if it has any.
 ///
 /// # Errors
 /// When there is nothing to pass on as an answer.
-pub async fn begin(answer: Answer, strips_usage: bool, patience: Patience) -> Result<Begun, Failed> {
+pub async fn begin(answer: Answer, tap: StreamTap, patience: Patience) -> Result<Begun, Failed> {
     let Some(upstream) = answer.head() else {
         return Err(Failed::Broken(AttemptEnd::Reset));
     };
@@ -175,7 +175,7 @@ pub async fn begin(answer: Answer, strips_usage: bool, patience: Patience) -> Re
         .get(header::CONTENT_TYPE)
         .map(http::HeaderValue::as_bytes);
     if content_type.is_some_and(|value| value.starts_with(b"text/event-stream")) {
-        begin_events(answer, head, Box::new(StreamTap::new(strips_usage)), patience).await
+        begin_events(answer, head, Box::new(tap), patience).await
     } else {
         begin_whole(answer, head, patience).await
     }

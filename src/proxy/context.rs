@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::core::ids::Region;
+use crate::core::ledger::kept::ResponseKey;
 use crate::core::ledger::usage::RequestOutcome;
 use crate::core::placement::plan::Reason;
 use crate::core::placement::room::Sent;
@@ -15,6 +16,7 @@ use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::Usage;
 use crate::proxy::error::RefusalReason;
+use crate::proxy::pins::Keeper;
 use crate::proxy::placing::Placed;
 use crate::proxy::state::Live;
 
@@ -56,6 +58,12 @@ pub struct RequestContext {
     pub served_region: Option<Region>,
     /// The deployment that Azure spilled the request over to.
     pub spilled_to: Option<Box<str>>,
+    /// Whether the provider keeps the response that is asked for, so that it can be continued.
+    pub keeps_response: bool,
+    /// Who remembers it, until its name is known.
+    pub keeper: Option<Keeper>,
+    /// The response that it keeps, once its name is known.
+    pub kept: Option<ResponseKey>,
     /// Usage that the provider reported.
     pub reported: Option<Usage>,
     /// Output events of a stream, for an estimate.
@@ -141,6 +149,9 @@ impl RequestContext {
             prompt_bytes: 0,
             served_region: None,
             spilled_to: None,
+            keeps_response: false,
+            keeper: None,
+            kept: None,
             reported: None,
             output_events: 0,
             first_byte: None,
@@ -158,6 +169,15 @@ impl RequestContext {
         self.route = Some(route);
         if let Some(live) = &self.live {
             live.routes[route.0].in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Remembers the response that the provider keeps, if it does and this is its name. Once.
+    pub fn keep(&mut self, name: Option<&str>) {
+        if let Some(name) = name
+            && let Some(keeper) = self.keeper.take()
+        {
+            self.kept = Some(keeper.keep(name));
         }
     }
 

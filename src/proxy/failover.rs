@@ -42,8 +42,10 @@ pub struct Call<'a> {
     pub tokens: u32,
     /// When its answer must have begun: the route's deadline, or the client's if that is sooner.
     pub deadline: Instant,
-    /// The route's pool.
+    /// The route's pool; the one deployment that can answer, where there is only one.
     pub pool: &'a Pool,
+    /// That one, which keeps the response that is continued.
+    pub pinned: Option<DeploymentIx>,
     /// What is asked for.
     pub operation: WireOperation,
     /// The body as it came.
@@ -119,7 +121,9 @@ pub async fn first_answer(
 
 fn is_without_room(plan: &Plan) -> bool {
     let first = plan.candidates.first();
-    first.is_some_and(|candidate| candidate.reason == Reason::NoRoom)
+    first.is_some_and(|candidate| {
+        candidate.reason == Reason::NoRoom || (candidate.reason == Reason::Pinned && candidate.room < 0.0)
+    })
 }
 
 /// What came of trying a plan's candidates.
@@ -275,7 +279,7 @@ fn plan_anew(gateway: &Gateway, context: &mut RequestContext, call: &Call<'_>) -
     let Some(placed) = context.placed.as_deref_mut() else {
         return Plan::default();
     };
-    let plan = placing::plan(gateway, call.live, call.route, &placed.prompt, now);
+    let plan = placing::plan(gateway, call.live, call.route, &placed.prompt, call.pinned, now);
     placed.replan(&plan, gateway.memory.since_start(now));
     plan
 }

@@ -143,6 +143,7 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
         operation: match context.operation {
             Some(WireOperation::Completions) => Operation::Completions,
             Some(WireOperation::Embeddings) => Operation::Embeddings,
+            Some(WireOperation::Responses) => Operation::Responses,
             Some(WireOperation::Chat) | None => Operation::Chat,
         },
         deployment: deployment.map(|deployment| deployment.id.clone()),
@@ -161,6 +162,7 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
         first_token_us: context.first_token.map(since_start),
         total_us: since_start(now),
         upstream_us: micros(context.upstream_wait),
+        kept: context.kept,
     }
 }
 

@@ -138,7 +138,8 @@ fn moved_by(reason: Reason) -> Moved {
         | Reason::Turn
         | Reason::LeastBusy
         | Reason::Latency
-        | Reason::OnlyChoice => Moved::ByHomes,
+        | Reason::OnlyChoice
+        | Reason::Pinned => Moved::ByHomes,
     }
 }
 

@@ -35,6 +35,7 @@ pub mod misses;
 pub mod observe;
 pub mod options;
 pub mod overload;
+pub mod pins;
 pub mod placing;
 pub mod prompt;
 pub mod relay;
@@ -58,6 +59,7 @@ use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::MissLedger;
 use crate::proxy::overload::Overload;
+use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
@@ -78,6 +80,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where usage records go.
     pub usage: UsageQueue,
+    /// Who keeps which response.
+    pub pins: Arc<Pins>,
     /// Where answers tell what of their prompt was cached.
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.

@@ -3,6 +3,7 @@
 use crate::core::placement::shard::CacheKey;
 use crate::core::topology::DeploymentIx;
 use crate::openai::body;
+use crate::openai::target::WireOperation;
 use crate::proxy::commit::{Begun, Failed};
 use crate::proxy::failover::Call;
 use crate::proxy::placing::Placed;
@@ -34,7 +35,9 @@ impl Options {
         let state = &call.live.deployments[deployment.0].state;
         let key = placed.filter(|_| !call.request.has_own_cache_key());
         Self {
-            usage: configured.stream_usage
+            // A response has its usage unasked.
+            usage: call.operation != WireOperation::Responses
+                && configured.stream_usage
                 && body::adds_usage(call.request)
                 && state.takes_stream_usage(clock::now_ms()),
             cache_key: key.and_then(|placed| placed.key_for(call.live, deployment)),

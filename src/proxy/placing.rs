@@ -105,11 +105,18 @@ impl Placed {
     }
 }
 
-/// Plans a request by its route's policy, and counts it.
-pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now: Instant) -> Plan {
+/// Plans a request by its route's policy, and counts it. Where it can be answered by one deployment only, the plan has no other.
+pub fn plan(
+    gateway: &Gateway,
+    live: &Live,
+    route: &Route,
+    prompt: &Prompt,
+    pinned: Option<DeploymentIx>,
+    now: Instant,
+) -> Plan {
     let view = view(gateway, live, route.pool, now);
     let Prompt { chain, ask, .. } = prompt;
-    match route.policy.plain() {
+    let mut plan = match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);
             gateway.memory.placement.plan(&view, chain, ask, since)
@@ -117,7 +124,11 @@ pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now:
         Some(policy) => by_policy(policy, &view, prompt, || {
             live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed)
         }),
+    };
+    if let Some(deployment) = pinned {
+        plan.pin(deployment);
     }
+    plan
 }
 
 /// By one of the simpler policies.

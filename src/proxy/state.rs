@@ -81,7 +81,7 @@ pub struct LiveDeployment {
     pub state: Arc<DeploymentState>,
     /// Its number in placement.
     pub seed: u64,
-    paths: [String; 3],
+    paths: [String; WireOperation::ALL.len()],
 }
 
 /// A resource as requests use it.
@@ -257,11 +257,7 @@ impl Live {
 impl LiveDeployment {
     /// Path and query of an operation at this deployment's resource.
     pub fn path(&self, operation: WireOperation) -> &str {
-        &self.paths[match operation {
-            WireOperation::Chat => 0,
-            WireOperation::Completions => 1,
-            WireOperation::Embeddings => 2,
-        }]
+        &self.paths[operation as usize]
     }
 }
 
@@ -376,17 +372,14 @@ fn route_states(snapshot: &Snapshot, previous: Option<&Live>) -> Vec<Arc<RouteSt
     snapshot.routes.iter().map(state).collect()
 }
 
-fn paths(deployment: &Deployment, resource: &Resource) -> [String; 3] {
-    [
-        WireOperation::Chat,
-        WireOperation::Completions,
-        WireOperation::Embeddings,
-    ]
-    .map(|operation| {
+/// By operation, in the order of [`WireOperation::ALL`].
+fn paths(deployment: &Deployment, resource: &Resource) -> [String; WireOperation::ALL.len()] {
+    WireOperation::ALL.map(|operation| {
         let base = &resource.endpoint.base_path;
         match &resource.api {
-            ApiForm::Classic { api_version } => azure::classic_path(base, &deployment.name, operation, api_version),
             ApiForm::V1 => azure::v1_path(base, operation),
+            ApiForm::Classic { .. } if operation == WireOperation::Responses => azure::v1_path(base, operation),
+            ApiForm::Classic { api_version } => azure::classic_path(base, &deployment.name, operation, api_version),
         }
     })
 }

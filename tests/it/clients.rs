@@ -47,6 +47,7 @@ python_tests! {
     python_streams: "streaming.py", "openai", Fleet::usual();
     python_errors: "errors.py", "openai", Fleet::usual();
     python_other_operations: "others.py", "openai", Fleet::usual();
+    python_responses: "responses.py", "openai", Setup { one_tier: true, ..Fleet::usual() };
     python_cached_share: "cached_share.py", "openai", Setup { accounts: &["a", "b", "c"], one_tier: true, ..Fleet::usual() };
     python_langchain: "with_langchain.py", "langchain_openai", Fleet::usual();
 }

@@ -93,6 +93,7 @@ fn record() -> UsageRecord {
         first_token_us: Some(50_000),
         total_us: 700_000,
         upstream_us: 699_000,
+        kept: None,
     }
 }
 
