@@ -19,6 +19,7 @@ mod cache_share;
 mod cli;
 mod client_limits;
 mod clients;
+mod conformance;
 mod docs;
 mod drain;
 mod drains;
