@@ -31,6 +31,7 @@ mod membership;
 mod misses;
 mod placement;
 mod recovery;
+mod refusals;
 mod reload;
 mod reuse;
 mod routing;
