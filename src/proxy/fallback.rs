@@ -18,6 +18,9 @@ use crate::proxy::headers;
 /// When to ask a deployment again of which nothing says that it does not work.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// When to come back where nobody rests and the queue was full.
+const SOON: Duration = Duration::from_secs(1);
+
 /// What is known so far.
 #[derive(Default)]
 pub struct Fallback {
@@ -168,9 +171,10 @@ impl Fallback {
                 after: end.time().map(back),
             };
         }
-        // Nobody was asked: all rested. Where they do not any more, they were throttled, as nearly always, and are back this moment.
+        // Nobody was asked: all rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as
+        // nearly always, and have room before long.
         ProxyError::Resting {
-            after: soonest.unwrap_or_default(),
+            after: soonest.unwrap_or(SOON),
             is_throttled: soonest.is_none(),
         }
     }
