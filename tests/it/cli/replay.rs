@@ -320,3 +320,49 @@ async fn what_would_mislead_in_silence_is_refused() {
         "{torn}"
     );
 }
+
+/// The gateway that wrote such a trace; nobody who replays it has its secrets.
+const CONFIG: &str = "
+admin: { address: '127.0.0.1:0' }
+listeners: [{ address: '127.0.0.1:0' }]
+clients: [{ name: desk, keys: ['${env:NOBODY_HAS_THIS}'] }]
+resources:
+  - name: contoso
+    region: eastus2
+    endpoint: https://contoso.openai.azure.com
+    credential: { api_key: '${env:NOR_THIS}' }
+    deployments:
+      - { name: a, sku: Standard, capacity: 4, price: { input: 2500, cached_input: 1250, output: 0, hour: 60 } }
+      - { name: b, sku: Standard, capacity: 4, price: { input: 2500, cached_input: 1250, output: 0, hour: 60 } }
+pools: [{ name: chat, tiers: [[contoso/a, contoso/b]] }]
+routes: [{ name: chat, pool: chat }]
+";
+
+#[tokio::test]
+async fn a_configuration_tells_the_fleet() {
+    let place = Place::new();
+    place.write("own.jsonl", OWN);
+    place.write("emberway.yaml", CONFIG);
+    let arguments = ["own.jsonl", "--route", "chat", "--config", "emberway.yaml"];
+    let row = json(&place, &arguments).await.remove(0);
+    assert_eq!(
+        (&row["deployments"], &row["tokens_per_minute"]),
+        (&2.into(), &4_000.0.into())
+    );
+    assert_eq!(
+        row["usd"]["hosting"].as_f64().map(|usd| format!("{usd:.2}")).as_deref(),
+        Some("2.00"),
+        "{row}"
+    );
+    let said = place.run(&[&["replay"], arguments.as_slice()].concat()).await;
+    assert!(
+        said.contains("3 deployments answered in the trace; `actual` is the 2 of the configuration"),
+        "{said}"
+    );
+    place.write("emberway.yaml", "listeners: 7\n");
+    let wrong = place.run(&[&["replay"], arguments.as_slice()].concat()).await;
+    assert!(
+        wrong.starts_with("exit 78\n") && wrong.contains("emberway.yaml:1:"),
+        "{wrong}"
+    );
+}
