@@ -57,6 +57,10 @@ chaos: $(SETUP)/build-tools ## a thousand scenarios of faults, and clients that 
 	@ulimit -n "$$(ulimit -Hn)"
 	CHAOS_SCENARIOS=$(or $(CHAOS_SCENARIOS),1000) $(CARGO) test --locked --test chaos -- --nocapture --test-threads 1
 
+.PHONY: conformance
+conformance: $(SETUP)/build-tools ## HTTP/2 as RFC 9113 has it, case by case, against the gateway's listeners; prints the tables
+	@$(CARGO) test --locked --test it conformance:: -- --nocapture --test-threads 1
+
 .PHONY: check
 check: check-code check-dependencies check-files fuzz-short ## formatting, lints, documentation, dependencies, a little fuzzing
 	@{ cat $(SETUP)/skipped.* 2> /dev/null || true; } | awk '

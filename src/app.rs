@@ -22,8 +22,10 @@ use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::{MissLedger, MissWriter};
 use crate::proxy::overload::{self, Overload};
+use crate::proxy::pins::Pins;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, listen};
+use crate::storage::kept::ResponseStore;
 use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::trace::{self, TraceOptions, TraceQueue, TraceWriter};
@@ -347,6 +349,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
     let misses = MissLedger::new(&known, Instant::now());
     let miss_writer = MissWriter::new(&misses, Arc::clone(store) as Arc<dyn MissStore>, clock::now_ms);
     store.note_deployments(&seen(&live)).await?;
+    let pins = Pins::load(Arc::clone(store) as Arc<dyn ResponseStore>).await?;
     let (trace, trace_writer) = start_trace(install.trace.as_ref())?.unzip();
     let gateway = Gateway {
         live: ArcSwap::from_pointee(live),
@@ -355,6 +358,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,
         usage,
+        pins: Arc::new(pins),
         misses,
         trace,
         when_full: install.usage.when_full,

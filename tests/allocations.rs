@@ -21,10 +21,11 @@ use emberway::core::recovery::health::Availability;
 use emberway::core::router::{self, Known};
 use emberway::core::topology::{ClientIx, DeploymentIx};
 use emberway::openai::body::{self, Edits};
-use emberway::openai::canonical::{self, Sink};
+use emberway::openai::canonical::{self, Sink, response};
 use emberway::openai::request;
 use emberway::openai::sse::Scanner;
 use emberway::openai::stream::{self, Stripped};
+use emberway::openai::target::WireOperation;
 use emberway::proxy::auth::KeyTable;
 use emberway::proxy::tap::StreamTap;
 use http::HeaderMap;
@@ -146,6 +147,10 @@ fn the_canonical_form_allocates_nothing() {
     ] {
         let request = request::parse(body.as_bytes()).expect("valid");
         assert_eq!(allocations(|| canonical::write(&request, &mut Measured(0))), 0);
+        // A chat's messages would do as a response's items.
+        let items = body.replacen("\"messages\"", "\"input\"", 1);
+        let request = request::parse(items.as_bytes()).expect("valid");
+        assert_eq!(allocations(|| response::write(&request, &mut Measured(0))), 0);
     }
 }
 
@@ -274,6 +279,18 @@ fn an_output_event_is_understood_without_allocating() {
         assert_eq!(allocations(|| stream::classify_after_output(event)), 0);
         assert_eq!(allocations(|| stream::usage_beside(event)), 0);
     }
+}
+
+#[test]
+fn an_output_event_of_a_response_passes_without_a_copy() {
+    const DELTA: &str =
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}\n\n";
+    let event = shared(DELTA.into());
+    let mut tap = StreamTap::of(WireOperation::Responses, false);
+    tap.feed(&event);
+    let mut out = Bytes::new();
+    assert_eq!(measure(|| out = tap.feed(&event)).count_total, 0);
+    assert_eq!((out.as_ptr(), tap.seen.output_events), (event.as_ptr(), 2));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What must hold for the canonical form of every prompt that the gateway accepts:
+//! What must hold for the canonical form of every prompt that the gateway accepts, read as a chat's and as a response's:
 //!
 //! - the same body in other whitespace and with all its strings in escapes has the same form;
 //! - a sink that is full early was given the beginning of it;
@@ -8,8 +8,8 @@
 
 use std::fmt::Write as _;
 
-use emberway::openai::canonical::{self, ATTACHMENT_BYTES, Shape, Sink};
-use emberway::openai::request;
+use emberway::openai::canonical::{self, ATTACHMENT_BYTES, Shape, Sink, response};
+use emberway::openai::request::{self, Request};
 
 /// Where the second sink is full.
 const EARLY: usize = 100;
@@ -35,8 +35,17 @@ impl Sink for Kept {
     }
 }
 
+/// How a prompt is written.
+type Writing = fn(&Request<'_>, &mut Kept) -> Shape;
+
 /// Checks one body.
 pub(crate) fn check(input: &[u8]) {
+    check_written(input, canonical::write);
+    check_written(input, response::write);
+}
+
+fn check_written(input: &[u8], write: Writing) {
+    let read = |body: &[u8], most| read(body, most, write);
     let Some((form, shape)) = read(input, usize::MAX) else {
         return;
     };
@@ -59,14 +68,14 @@ pub(crate) fn check(input: &[u8]) {
     assert!(shape.bytes <= input.len() * (ATTACHMENT_BYTES + 8) + ATTACHMENT_BYTES);
 }
 
-fn read(body: &[u8], most: usize) -> Option<(Kept, Shape)> {
+fn read(body: &[u8], most: usize, write: Writing) -> Option<(Kept, Shape)> {
     let request = request::parse(body).ok()?;
     let mut kept = Kept {
         bytes: Vec::new(),
         segments: 0,
         most,
     };
-    let shape = canonical::write(&request, &mut kept);
+    let shape = write(&request, &mut kept);
     Some((kept, shape))
 }
 

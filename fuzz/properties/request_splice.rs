@@ -44,7 +44,8 @@ fn check_edits(original: &Bytes, before: &Request<'_>, edits: Edits<'_>) {
     let edited = pieces.concat();
     assert_eq!(body::length(&pieces), edited.len());
     let asks = edits.ask_usage && body::adds_usage(before);
-    let adds_key = edits.cache_key.is_some() && before.prompt_cache_key.is_none();
+    // A client's own key stays, of whatever kind it is.
+    let adds_key = edits.cache_key.is_some() && !before.has_own_cache_key();
     if edits.model.is_none() && !asks && !adds_key {
         assert_eq!(edited, &original[..], "nothing was to be edited");
         return;
@@ -56,7 +57,8 @@ fn check_edits(original: &Bytes, before: &Request<'_>, edits: Edits<'_>) {
     assert_eq!(after.model.as_deref(), edits.model.or(before.model.as_deref()));
     assert_eq!(after.stream, before.stream);
     assert_eq!(after.prompt, before.prompt);
-    let key = before.prompt_cache_key.as_deref().or(edits.cache_key);
+    let own_key = before.prompt_cache_key.as_deref();
+    let key = if adds_key { edits.cache_key } else { own_key };
     assert_eq!(after.prompt_cache_key.as_deref(), key);
     if asks {
         assert_eq!(after.stream_options, StreamOptions::UsageAsked);

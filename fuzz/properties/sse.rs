@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use emberway::openai::sse::{self, Scanner};
 use emberway::openai::stream::{self, Event, Stripped};
+use emberway::openai::target::WireOperation;
 use emberway::proxy::tap::StreamTap;
 
 use crate::members::Members;
@@ -23,6 +24,8 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!([list.concat(), rest.clone()].concat(), input, "nothing is lost");
     let tapped = [true, false].map(|strips| tap(strips, &[input]));
     assert_eq!(tapped[1].0, input, "without stripping, bytes pass as they are");
+    let response = tap_response(&[input]);
+    assert_eq!(response.0, input, "nothing is ever taken out of a response");
 
     let mut cuttings: Vec<Vec<&[u8]>> = vec![input.chunks(1).collect()];
     cuttings.extend((0..CUTTINGS).map(|round| cut(input, hash(input) ^ round)));
@@ -30,6 +33,7 @@ pub(crate) fn check(input: &[u8]) {
         assert_eq!(events(pieces), whole, "events");
         assert_eq!(tap(true, pieces), tapped[0], "tap with stripping");
         assert_eq!(tap(false, pieces), tapped[1], "tap without stripping");
+        assert_eq!(tap_response(pieces), response, "tap of a response");
     }
     for event in list {
         check_strip(&Bytes::copy_from_slice(event));
@@ -48,7 +52,15 @@ fn events(pieces: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
 
 /// What the client gets, and what was seen.
 fn tap(strips: bool, pieces: &[&[u8]]) -> (Vec<u8>, String) {
-    let mut tap = StreamTap::new(strips);
+    heard(StreamTap::new(strips), pieces)
+}
+
+/// The same of a response's stream.
+fn tap_response(pieces: &[&[u8]]) -> (Vec<u8>, String) {
+    heard(StreamTap::of(WireOperation::Responses, true), pieces)
+}
+
+fn heard(mut tap: StreamTap, pieces: &[&[u8]]) -> (Vec<u8>, String) {
     let mut out = Vec::new();
     for piece in pieces {
         out.extend_from_slice(&tap.feed(&Bytes::copy_from_slice(piece)));

@@ -15,6 +15,7 @@ use crate::core::admission::queue::Priority;
 use crate::core::ids::{ClientId, DeploymentId, PoolId, Region, ResourceId, RouteId};
 use crate::core::placement::policy::Policy;
 use crate::core::recovery::budget::BudgetRule;
+use crate::core::recovery::hedge::HedgeRule;
 use crate::core::recovery::patience::FirstTokenRule;
 use crate::core::throughput;
 
@@ -147,6 +148,8 @@ pub struct Failover {
     pub backoff: Duration,
     /// How long to wait for a stream's beginning, by the prompt's length.
     pub first_token: FirstTokenRule,
+    /// Whether a second attempt is begun beside one that is late.
+    pub hedging: HedgeRule,
 }
 
 /// Time limits of one attempt.
@@ -177,6 +180,15 @@ impl Pool {
     /// Every member, best tier first.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.tiers.iter().flatten()
+    }
+
+    /// The same pool as if this member were all of it.
+    pub fn only(&self, deployment: DeploymentIx) -> Self {
+        let member = self.members().filter(|member| member.deployment == deployment);
+        Self {
+            id: self.id.clone(),
+            tiers: vec![member.cloned().collect()],
+        }
     }
 }
 

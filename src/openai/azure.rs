@@ -19,7 +19,8 @@ pub fn classic_path(base_path: &str, deployment: &str, operation: WireOperation,
     )
 }
 
-/// Path of an operation in the v1 family, where the deployment is the body's `model`.
+/// Path of an operation in the v1 family, where the deployment is the body's `model`. Every resource serves it, whatever its dated
+/// API version; Responses are asked for here only, since most dated versions do not know them.
 pub fn v1_path(base_path: &str, operation: WireOperation) -> String {
     format!("{base_path}/openai/v1/{}", operation.path())
 }

@@ -17,6 +17,7 @@
 //! cheaper.
 
 mod found;
+pub mod response;
 
 use std::ops::ControlFlow;
 
@@ -55,7 +56,7 @@ pub enum Part {
     Tool,
     /// The response's schema.
     Schema,
-    /// A message of the system or developer.
+    /// A message of the system or developer, or a response's instructions.
     System,
     /// Any other message, or a `prompt` or `input`.
     Message,
@@ -90,20 +91,14 @@ pub struct Shape {
 /// Gives a prompt's canonical form to the sink, as much as it takes.
 pub fn write(request: &Request<'_>, sink: &mut impl Sink) -> Shape {
     let [tools, schema, prompt] = request.prompt;
-    let mut writer = Writer {
-        stage: Stage::new(sink),
-        is_first_turn: true,
-    };
+    let mut writer = Writer::new(sink);
     writer.list(Kind::Tool, tools);
     writer.whole(Kind::Schema, schema);
     match request.prompt_member {
         PromptMember::Messages => writer.list(Kind::Message, prompt),
         PromptMember::Prompt | PromptMember::Input => writer.plain(prompt),
     }
-    Shape {
-        is_first_turn: writer.is_first_turn,
-        bytes: writer.stage.bytes(),
-    }
+    writer.shape()
 }
 
 /// What a segment is.
@@ -113,6 +108,8 @@ enum Kind {
     Schema,
     Message,
     Plain,
+    Instructions,
+    Item,
 }
 
 /// Where a value stands, for what depends on it.
@@ -131,7 +128,21 @@ struct Writer<'a, S> {
     is_first_turn: bool,
 }
 
-impl<S: Sink> Writer<'_, S> {
+impl<'s, S: Sink> Writer<'s, S> {
+    fn new(sink: &'s mut S) -> Self {
+        Self {
+            stage: Stage::new(sink),
+            is_first_turn: true,
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            is_first_turn: self.is_first_turn,
+            bytes: self.stage.bytes(),
+        }
+    }
+
     /// An array whose elements are segments.
     fn list(&mut self, kind: Kind, json: &str) {
         let mut cursor = Cursor::new(json);
@@ -171,6 +182,8 @@ impl<S: Sink> Writer<'_, S> {
             Kind::Schema => b's',
             Kind::Message => b'm',
             Kind::Plain => b'p',
+            Kind::Instructions => b'i',
+            Kind::Item => b'r',
         };
         if self.stage.wants_parts() {
             self.stage.begin_segment(part(kind, *cursor));
@@ -182,9 +195,9 @@ impl<S: Sink> Writer<'_, S> {
                 let is_answer = self.message(cursor);
                 self.is_first_turn &= !(is_answer && kind == Kind::Message);
             }
-            (Kind::Plain, Some(b'"')) => {
-                self.text(TEXT, cursor);
-            }
+            (Kind::Item, Some(b'{')) => self.is_first_turn &= !self.item(cursor),
+            (Kind::Item, Some(b'"')) => self.users_text(cursor),
+            (Kind::Plain | Kind::Instructions, Some(b'"')) => self.text(TEXT, cursor),
             _ => self.value(cursor, Place::Message),
         }
         self.stage.end_segment();
@@ -195,7 +208,7 @@ impl<S: Sink> Writer<'_, S> {
         let mut is_answer = false;
         self.object(cursor, MESSAGE, |writer, member, value| match member {
             Member::First(0) => is_answer = writer.role(value),
-            Member::First(_) => writer.content(value),
+            Member::First(_) => writer.content(value, text_part),
             Member::Other(key) => {
                 writer.string(STRING, key);
                 if value.peek() == Some(b'[') && key.means("tool_calls") {
@@ -286,8 +299,9 @@ impl<S: Sink> Writer<'_, S> {
         role.means("assistant")
     }
 
-    /// A message's content: parts, of which a string is one.
-    fn content(&mut self, cursor: &mut Cursor<'_>) {
+    /// A message's content: parts, of which a string is one. `text_of` tells the text of a part that is nothing else.
+    #[inline]
+    fn content<'b>(&mut self, cursor: &mut Cursor<'b>, text_of: impl Fn(Cursor<'b>) -> Option<TextPart<'b>>) {
         match cursor.peek() {
             Some(b'"') => {
                 self.string_of(MESSAGE[1]);
@@ -299,7 +313,7 @@ impl<S: Sink> Writer<'_, S> {
                 self.push(&[ARRAY]);
                 cursor.pass();
                 while cursor.element() {
-                    if let Some((text, end)) = text_part(*cursor) {
+                    if let Some((text, end)) = text_of(*cursor) {
                         self.string(TEXT, text);
                         *cursor = end;
                     } else {
@@ -420,8 +434,9 @@ fn part(kind: Kind, mut cursor: Cursor<'_>) -> Part {
     match kind {
         Kind::Tool => return Part::Tool,
         Kind::Schema => return Part::Schema,
+        Kind::Instructions => return Part::System,
         Kind::Plain => return Part::Message,
-        Kind::Message => {}
+        Kind::Message | Kind::Item => {}
     }
     if cursor.peek() != Some(b'{') {
         return Part::Message;
@@ -440,8 +455,11 @@ fn part(kind: Kind, mut cursor: Cursor<'_>) -> Part {
     }
 }
 
+/// The text of a part, and where the part ends.
+type TextPart<'a> = (Written<'a>, Cursor<'a>);
+
 /// The text of a part that is nothing but text, and where it ends.
-fn text_part(mut cursor: Cursor<'_>) -> Option<(Written<'_>, Cursor<'_>)> {
+fn text_part(mut cursor: Cursor<'_>) -> Option<TextPart<'_>> {
     if cursor.peek() != Some(b'{') {
         return None;
     }

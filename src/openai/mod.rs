@@ -10,6 +10,7 @@ pub mod canonical;
 pub mod error;
 mod json;
 pub mod request;
+pub mod responses;
 pub mod sse;
 mod stage;
 pub mod stream;

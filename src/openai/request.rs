@@ -21,11 +21,13 @@ pub struct Request<'a> {
     pub stream: bool,
     /// What `stream_options` says.
     pub stream_options: StreamOptions,
-    /// The prompt in the provider's cache order: tools, response format, then messages, prompt or input; raw JSON, empty where there
-    /// is none.
+    /// The prompt in the provider's cache order: tools, response format (`text.format` of a response), then messages, prompt or input; raw
+    /// JSON, empty where there is none.
     pub prompt: [&'a str; 3],
     /// Which member the last of these is.
     pub prompt_member: PromptMember,
+    /// What only responses have.
+    pub response: ResponseMembers<'a>,
     /// Most tokens of one answer, if the client set a bound that is a whole number.
     pub answer_tokens_max: Option<u32>,
     /// Answers that are made, at least 1: `n`, or `best_of` where it is more.
@@ -50,11 +52,27 @@ impl Request<'_> {
         self.prompt_cache_key_at.is_some() && !self.prompt_cache_key_is_null
     }
 
+    /// Bytes of the prompt as it is written.
+    pub fn prompt_bytes(&self) -> usize {
+        self.prompt.iter().map(|piece| piece.len()).sum::<usize>() + self.response.instructions.len()
+    }
+
     /// Most tokens of all answers together, as the provider counts them against a limit; none without a bound of the client's.
     pub fn output_tokens_max(&self) -> Option<u64> {
         self.answer_tokens_max
             .map(|one| u64::from(one) * u64::from(self.answers))
     }
+}
+
+/// The members that only responses have.
+#[derive(Debug)]
+pub struct ResponseMembers<'a> {
+    /// `instructions`, which come before the input; raw JSON, empty where there is none.
+    pub instructions: &'a str,
+    /// `previous_response_id`, where it is a string: the response that this one continues.
+    pub previous_id: Option<Cow<'a, str>>,
+    /// Whether the provider may keep the response to be continued: not so with `store: false`.
+    pub is_stored: bool,
 }
 
 /// The member of a body that holds what is asked.
@@ -157,6 +175,14 @@ struct Members<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     response_format: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
+    text: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    instructions: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    previous_response_id: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    store: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
     max_completion_tokens: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     max_tokens: Option<&'a RawValue>,
@@ -177,6 +203,13 @@ struct Members<'a> {
 struct UsageOption<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     include_usage: Option<&'a RawValue>,
+}
+
+/// The one option of a response's text that is part of its prompt.
+#[derive(Deserialize)]
+struct TextOptions<'a> {
+    #[serde(default, borrow)]
+    format: Option<&'a RawValue>,
 }
 
 /// Keeps a member's raw text even where it is `null`, which `Option` alone would swallow.
@@ -219,10 +252,17 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
         stream_options: stream_options(body, members.stream_options)?,
         prompt: [
             raw(members.tools).or(raw(members.functions)).unwrap_or(""),
-            raw(members.response_format).unwrap_or(""),
+            raw(members.response_format)
+                .or_else(|| text_format(members.text))
+                .unwrap_or(""),
             prompt,
         ],
         prompt_member,
+        response: ResponseMembers {
+            instructions: raw(members.instructions).unwrap_or(""),
+            previous_id: members.previous_response_id.and_then(text),
+            is_stored: raw(members.store) != Some("false"),
+        },
         answer_tokens_max: bounds.into_iter().find_map(whole_number),
         answers: whole_number(members.n)
             .max(whole_number(members.best_of))
@@ -252,6 +292,12 @@ fn prompt<'a>(members: &Members<'a>) -> (PromptMember, &'a str) {
         .into_iter()
         .filter_map(|(member, value)| Some((member, raw(value)?)));
     asked.next().unwrap_or((PromptMember::Messages, ""))
+}
+
+/// The format in a response's `text`. What is no object is for the provider to refuse.
+fn text_format(member: Option<&RawValue>) -> Option<&str> {
+    let options = raw(member).filter(|text| text.starts_with('{'))?;
+    raw(serde_json::from_str::<TextOptions<'_>>(options).ok()?.format)
 }
 
 /// A member's JSON; `null` counts as absent.
@@ -313,167 +359,4 @@ fn preceding(body: &[u8], at: usize) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_members_it_needs_and_their_places() {
-        let body = br#"{ "model" : "gpt", "stream":true,"messages":[{"role":"user","content":"x"}], "new": 1e400 }"#;
-        let request = parse(body).expect("valid");
-        assert_eq!(request.model.as_deref(), Some("gpt"));
-        assert_eq!(&body[request.model_at.expect("there")], br#""gpt""#);
-        assert!(request.stream);
-        assert_eq!(request.stream_options, StreamOptions::Absent);
-        assert_eq!(request.prompt, ["", "", r#"[{"role":"user","content":"x"}]"#]);
-        assert_eq!(body[request.closing_at], b'}');
-        assert!(!request.is_empty);
-    }
-
-    #[test]
-    fn a_null_model_is_absent_but_has_a_place() {
-        let request = parse(br#"{"model":null}"#).expect("valid");
-        assert_eq!(request.model, None);
-        assert_eq!(request.model_at, Some(9..13));
-    }
-
-    #[test]
-    fn refusals_say_what_is_wrong_and_where() {
-        let refused = |body: &str| parse(body.as_bytes()).expect_err("refused");
-        let wrong = refused(r#"{"messages":[],"model":3}"#);
-        assert_eq!(
-            (wrong.to_string().as_str(), wrong.member()),
-            ("`model` must be a string", Some("model"))
-        );
-        assert_eq!(
-            refused(r#"{"stream":"yes"}"#).to_string(),
-            "`stream` must be true or false"
-        );
-        assert_eq!(
-            refused(r#"{"stream_options":[]}"#).to_string(),
-            "`stream_options` must be an object"
-        );
-        let twice = refused(r#"{"model":"a","model":"b"}"#).to_string();
-        assert!(twice.contains("duplicate field `model` at line 1 column"), "{twice}");
-        assert!(matches!(refused("[1]"), RequestError::NotAnObject));
-        for broken in ["", "{\"model\":", "{\"a\":1}}", "{a:1}"] {
-            assert!(matches!(refused(broken), RequestError::NotJson(_)), "{broken}");
-        }
-    }
-
-    #[test]
-    fn the_prompt_is_the_first_member_that_is_not_null() {
-        let asked = |body: &str| {
-            let request = parse(body.as_bytes()).expect("valid");
-            (request.prompt_member, request.prompt.map(str::to_owned))
-        };
-        let check = |body: &str, member, prompt: [&str; 3]| {
-            assert_eq!(asked(body), (member, prompt.map(str::to_owned)), "{body}");
-        };
-        check(r#"{"messages":[],"input":1}"#, PromptMember::Messages, ["", "", "[]"]);
-        check(
-            r#"{"prompt":"a","messages":null}"#,
-            PromptMember::Prompt,
-            ["", "", r#""a""#],
-        );
-        check(r#"{"input":["a"]}"#, PromptMember::Input, ["", "", r#"["a"]"#]);
-        check("{}", PromptMember::Messages, ["", "", ""]);
-        check(
-            r#"{"tools":null,"functions":[{}],"response_format":null}"#,
-            PromptMember::Messages,
-            ["[{}]", "", ""],
-        );
-    }
-
-    #[test]
-    fn the_most_output_is_the_bound_for_each_answer() {
-        let most = |body: &str| parse(body.as_bytes()).expect("valid").output_tokens_max();
-        assert_eq!(most(r#"{"n":3}"#), None);
-        assert_eq!(most(r#"{"max_tokens":100}"#), Some(100));
-        assert_eq!(most(r#"{"max_tokens":null,"max_completion_tokens":7,"n":3}"#), Some(21));
-        assert_eq!(most(r#"{"max_output_tokens":7,"n":2,"best_of":5}"#), Some(35));
-        assert_eq!(
-            most(r#"{"max_tokens":4294967295,"n":4294967295}"#),
-            Some(18_446_744_065_119_617_025)
-        );
-        for strange in ["1.5", "-1", "1e3", "\"9\"", "true", "99999999999"] {
-            let body = format!(r#"{{"max_tokens":{strange},"n":{strange}}}"#);
-            assert_eq!(most(&body), None, "{body}");
-        }
-        assert_eq!(most(r#"{"max_tokens":5,"n":0}"#), Some(5));
-    }
-
-    #[test]
-    fn the_clients_own_cache_key_and_user() {
-        let body = r#"{"prompt_cache_key": "caf\u00e9" ,"user":"u-1"}"#;
-        let request = parse(body.as_bytes()).expect("valid");
-        assert_eq!(request.prompt_cache_key.as_deref(), Some("café"));
-        assert_eq!(&body[request.prompt_cache_key_at.expect("there")], r#""caf\u00e9""#);
-        assert_eq!(request.user.as_deref(), Some("u-1"));
-        for (value, length) in [("null", 4), ("7", 1), (r#""\ud800""#, 8)] {
-            let body = format!(r#"{{"prompt_cache_key":{value},"user":{value}}}"#);
-            let request = parse(body.as_bytes()).expect("valid");
-            assert_eq!(
-                (request.prompt_cache_key.as_deref(), request.user.as_deref()),
-                (None, None)
-            );
-            assert_eq!(request.prompt_cache_key_at, Some(20..20 + length), "{body}");
-        }
-        assert_eq!(parse(b"{}").expect("valid").prompt_cache_key_at, None);
-    }
-
-    #[test]
-    fn an_escaped_model_is_decoded() {
-        assert_eq!(
-            parse(br#"{"model":"a\u002fb"}"#).expect("valid").model.as_deref(),
-            Some("a/b")
-        );
-    }
-
-    #[test]
-    fn stream_options_in_all_forms() {
-        let options = |text: &str| parse(text.as_bytes()).expect("valid").stream_options;
-        assert_eq!(
-            options(r#"{"stream_options":{"include_usage":true}}"#),
-            StreamOptions::UsageAsked
-        );
-        assert_eq!(options(r#"{"stream_options":null}"#), StreamOptions::Null(18..22));
-        assert_eq!(
-            options(r#"{"stream_options":{ }}"#),
-            StreamOptions::Other(OtherOptions {
-                include_usage_at: None,
-                closing_at: 20,
-                is_empty: true
-            })
-        );
-        assert_eq!(
-            options(r#"{"stream_options":{"include_usage":false}}"#),
-            StreamOptions::Other(OtherOptions {
-                include_usage_at: Some(35..40),
-                closing_at: 40,
-                is_empty: false
-            })
-        );
-    }
-
-    #[test]
-    fn refuses_what_two_parsers_could_read_differently() {
-        for body in [
-            r#"{"model":"a","model":"b"}"#,
-            r#"{"model":1}"#,
-            r#"{"stream":"yes"}"#,
-            r#"{"stream_options":[]}"#,
-            r#"{"model":"a""#,
-            r#"{"model":"a"} trailing"#,
-            "[]",
-            "",
-            "null",
-        ] {
-            assert!(parse(body.as_bytes()).is_err(), "{body}");
-        }
-    }
-
-    #[test]
-    fn an_empty_object_is_known_to_be_empty() {
-        assert!(parse(b" { } ").expect("valid").is_empty);
-    }
-}
+mod tests;

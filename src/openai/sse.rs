@@ -81,6 +81,11 @@ fn event_end(bytes: &[u8]) -> Option<usize> {
     })
 }
 
+/// Whether an event is over: a piece of one that is too long is not.
+pub fn is_whole(event: &[u8]) -> bool {
+    event.ends_with(b"\n\n") || event.ends_with(b"\n\r\n")
+}
+
 /// The data of an event: the values of its `data:` lines joined by line feeds. None for comments and other fields.
 pub fn data(event: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut found: Option<Cow<'_, [u8]>> = None;

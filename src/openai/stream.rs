@@ -1,5 +1,5 @@
 //! What one event of a completion stream means, and how to take a usage report that the client did not ask for out
-//! of it again.
+//! of it again. The events of responses are another language: [`responses`](crate::openai::responses).
 //!
 //! The first events of a stream are parsed in full, to find its first real output; after that an event is only
 //! searched for three short needles, and parsed when one is there. JSON escapes a quote inside a string, so a needle
@@ -28,6 +28,10 @@ pub enum Event {
     Usage(Usage),
     /// Anything before or between output: role, filter annotations, comments, padding.
     Preamble,
+    /// The name of a response that has begun, before its output.
+    Named(String),
+    /// The last event of a response, with what it used.
+    Last(Option<Usage>),
 }
 
 /// Reads one event completely.

@@ -6,6 +6,8 @@
 //! | Azure v1 | `/openai/v1/chat/completions` | the body |
 //! | OpenAI | `/v1/chat/completions` | the body |
 //!
+//! Responses have no deployment in any path: Azure's classic form is `/openai/responses?api-version=…`.
+//!
 //! Pure text matching; the `api-version` that a client sends is not looked at, since the version that counts is
 //! the one configured for the resource that will serve it.
 
@@ -36,32 +38,34 @@ pub enum WireOperation {
     Completions,
     /// `embeddings`.
     Embeddings,
+    /// `responses`.
+    Responses,
 }
 
 impl WireOperation {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Completions, Self::Embeddings, Self::Responses];
+
     /// The path after `/openai/v1/` or `/openai/deployments/{name}/`.
     pub fn path(self) -> &'static str {
         match self {
             Self::Chat => "chat/completions",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
         }
     }
 
     /// The inverse of [`path`](Self::path).
     fn from_path(path: &str) -> Option<Self> {
-        match path {
-            "chat/completions" => Some(Self::Chat),
-            "completions" => Some(Self::Completions),
-            "embeddings" => Some(Self::Embeddings),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|operation| operation.path() == path)
     }
 }
 
 /// What is served, for the answer to a path that is not.
 pub const SERVED: &str = "POST /openai/deployments/{name}/{chat/completions,completions,embeddings}, \
-     POST /openai/v1/{chat/completions,completions,embeddings}, POST /v1/{chat/completions,completions,embeddings}, \
+     POST /openai/v1/{chat/completions,completions,embeddings,responses}, \
+     POST /v1/{chat/completions,completions,embeddings,responses}, POST /openai/responses, \
      GET /openai/models, GET /openai/v1/models, GET /v1/models";
 
 /// Reads a path (without query). None when nothing is served there.
@@ -73,13 +77,23 @@ pub fn parse(path: &str) -> Option<Target<'_>> {
             .decode_utf8()
             .ok()
             .filter(|name| !name.is_empty())?;
+        // Azure has no deployment in the path of Responses.
+        let operation =
+            WireOperation::from_path(operation).filter(|&operation| operation != WireOperation::Responses)?;
         return Some(Target::Inference {
-            operation: WireOperation::from_path(operation)?,
+            operation,
             deployment: Some(name),
         });
     }
-    if path == "/openai/models" {
-        return Some(Target::Models);
+    match path {
+        "/openai/models" => return Some(Target::Models),
+        "/openai/responses" => {
+            return Some(Target::Inference {
+                operation: WireOperation::Responses,
+                deployment: None,
+            });
+        }
+        _ => {}
     }
     let rest = path.strip_prefix("/openai/v1/").or_else(|| path.strip_prefix("/v1/"))?;
     if rest == "models" {
@@ -125,7 +139,22 @@ mod tests {
         check("/openai/v1/chat/completions", Some((WireOperation::Chat, None)));
         check("/openai/v1/chat/completions/", Some((WireOperation::Chat, None)));
         check("/v1/embeddings", Some((WireOperation::Embeddings, None)));
-        check("/v1/responses", None);
+        for path in [
+            "/v1/responses",
+            "/openai/v1/responses",
+            "/openai/responses",
+            "/openai/responses/",
+        ] {
+            check(path, Some((WireOperation::Responses, None)));
+        }
+        for path in [
+            "/openai/deployments/a/responses",
+            "/v1/responses/resp_1",
+            "/openai/v1/responses/resp_1/cancel",
+            "/openai/responses/resp_1",
+        ] {
+            check(path, None);
+        }
         check("/openai/deployments//chat/completions", None);
         check("/openai/deployments/a", None);
         check("/openai/deployments/%ff/embeddings", None);

@@ -1,4 +1,5 @@
-//! The `usage` object of an answer: tokens in, cached, out. Read leniently, since members come and go.
+//! The `usage` object of an answer: tokens in, cached, out. Read leniently, since members come and go; chat counts prompt and
+//! completion, a response input and output.
 
 use serde::Deserialize;
 
@@ -21,6 +22,12 @@ struct Wire {
     completion_tokens: Option<u64>,
     #[serde(default)]
     prompt_tokens_details: Option<WireDetails>,
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens: Option<u64>,
+    #[serde(default)]
+    input_tokens_details: Option<WireDetails>,
 }
 
 #[derive(Deserialize)]
@@ -36,17 +43,24 @@ struct Answer {
     usage: Option<Wire>,
 }
 
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer).map(Self::from)
+    }
+}
+
 impl From<Wire> for Usage {
     fn from(wire: Wire) -> Self {
-        let prompt = wire.prompt_tokens.unwrap_or(0);
+        let prompt = wire.prompt_tokens.or(wire.input_tokens).unwrap_or(0);
         let cached = wire
             .prompt_tokens_details
+            .or(wire.input_tokens_details)
             .and_then(|details| details.cached_tokens)
             .unwrap_or(0);
         Self {
             prompt,
             cached: cached.min(prompt),
-            completion: wire.completion_tokens.unwrap_or(0),
+            completion: wire.completion_tokens.or(wire.output_tokens).unwrap_or(0),
         }
     }
 }
@@ -84,6 +98,17 @@ mod tests {
                 prompt: 10,
                 cached: 0,
                 completion: 0
+            })
+        );
+        assert_eq!(
+            usage(
+                r#"{"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":8},"output_tokens":3,
+                    "output_tokens_details":{"reasoning_tokens":1},"total_tokens":13}}"#
+            ),
+            Some(Usage {
+                prompt: 10,
+                cached: 8,
+                completion: 3
             })
         );
         assert_eq!(usage(r#"{"usage":null}"#), None);

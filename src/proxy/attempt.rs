@@ -8,22 +8,23 @@ use smallvec::SmallVec;
 
 use crate::core::placement::plan::Reason;
 use crate::core::placement::room::Sent;
-use crate::core::placement::shard::CacheKey;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
 use crate::core::topology::{ApiForm, DeploymentIx};
 use crate::openai::body::{self, Edits};
+use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
-use crate::proxy::context::RequestContext;
+use crate::proxy::context::{AttemptIx, RequestContext};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::evidence;
 use crate::proxy::failover::Call;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::{answered, learn};
 use crate::proxy::observe::{Observed, Throttling};
+use crate::proxy::options::{Options, Refusable};
 use crate::proxy::placing::Placed;
 use crate::proxy::standing::InFlight;
-use crate::proxy::state::DeploymentState;
+use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
 
@@ -83,61 +84,152 @@ pub enum Attempted {
     ClientGone(Box<pingora::Error>),
 }
 
+/// An attempt that runs.
+pub struct Running {
+    /// Its place among the request's attempts.
+    index: AttemptIx,
+    /// When it began.
+    began: Instant,
+    /// What its deployment's limits count it as.
+    sent: Sent,
+    /// What it is asked with.
+    adds: Adds,
+    /// Counts it as running, and gives a probe back if it is dropped.
+    in_flight: InFlight,
+}
+
+impl Running {
+    /// What its deployment is to be asked with.
+    pub fn adds(&self) -> Adds {
+        self.adds
+    }
+}
+
+/// What is peculiar to one attempt's request.
+#[derive(Debug, Clone, Copy)]
+pub struct Adds {
+    /// What the gateway adds to it.
+    options: Options,
+    /// Prompt tokens that are not believed to be cached there.
+    uncached: u32,
+}
+
+/// What came of asking a deployment.
+pub struct Asked {
+    result: Result<Begun, Failed>,
+    /// Whether the gateway's `prompt_cache_key` went along.
+    keyed: bool,
+}
+
 impl Attempt<'_> {
     /// Makes it. What came of it is noted for the request, and taught to the deployment.
     pub async fn make(&self, downstream: &mut Downstream<'_>, context: &mut RequestContext) -> Attempted {
-        let start = Instant::now();
-        // Both hold their own if this is dropped on the way: the guard, and the facts of an attempt without an end.
-        let mut in_flight = self.call.live.enter(self.deployment, start);
-        context.begin_attempt(self.deployment, self.reason, start);
-        let sent = self.observed(start).note_sending(context.placed.as_deref_mut());
-        let result = tokio::select! {
+        let running = self.begin(context);
+        let asked = tokio::select! {
             biased;
-            result = self.ask(context.placed.as_deref_mut()) => Ok(result),
+            asked = self.ask(running.adds) => Ok(asked),
             error = downstream.gone() => Err(error),
         };
-        let end = match &result {
-            Ok(Ok(begun)) => begun.end(),
-            Ok(Err(failed)) => failed.end(),
+        self.end(context, running, asked)
+    }
+
+    /// Notes that it begins.
+    pub fn begin(&self, context: &mut RequestContext) -> Running {
+        let began = Instant::now();
+        let in_flight = self.call.live.enter(self.deployment, began);
+        let placed = context.placed.as_deref();
+        let sent = self.observed(began).note_sending(placed);
+        let adds = Adds {
+            options: Options::of(self.call, self.deployment, placed),
+            uncached: self.uncached(placed),
+        };
+        let keyed = adds.options.cache_key.is_some();
+        let index = context.begin_attempt(self.deployment, self.reason, (sent, keyed), began);
+        Running {
+            index,
+            began,
+            sent,
+            adds,
+            in_flight,
+        }
+    }
+
+    /// Notes what came of it, or that the client left meanwhile; teaches the deployment.
+    pub fn end(
+        &self,
+        context: &mut RequestContext,
+        mut running: Running,
+        asked: Result<Asked, Box<pingora::Error>>,
+    ) -> Attempted {
+        let end = match &asked {
+            Ok(Asked { result: Ok(answer), .. }) => answer.end(),
+            Ok(Asked {
+                result: Err(failed), ..
+            }) => failed.end(),
             Err(_) => AttemptEnd::ClientGone,
         };
         let now = Instant::now();
-        let end = if self.was_cut_short(end, start, now) {
+        let began = running.began;
+        let end = if self.was_cut_short(end, began, now) {
             AttemptEnd::OutOfTime
         } else {
             end
         };
-        let verdict = self.learn_limits(context, &result, classify(end, self.is_provisioned()), sent, now);
-        context.end_attempt(end, verdict, now);
+        let verdict = self.learn_limits(context, &running, &asked, classify(end, self.is_provisioned()), now);
+        context.end_attempt(running.index, end, verdict, now);
+        let (waited, rule) = (
+            now.saturating_duration_since(began),
+            &self.call.route.failover.first_token,
+        );
         if end == AttemptEnd::Timeout && self.call.request.stream {
-            let waited = now.saturating_duration_since(start);
-            let rule = &self.call.route.failover.first_token;
-            self.observed(now)
-                .note_silence(waited, self.uncached(context.placed.as_deref()), rule);
+            self.observed(now).note_silence(waited, running.adds.uncached, rule);
         }
         if verdict.effect != Effect::Nothing {
-            learn(self.call.live, self.deployment, verdict, start, answered(end));
-            in_flight.has_taught(verdict.scope);
+            learn(self.call.live, self.deployment, verdict, began, answered(end));
+            running.in_flight.has_taught(verdict.scope);
         }
-        match result {
-            Ok(Ok(begun)) => {
+        match asked {
+            Ok(Asked { result, keyed }) => {
+                context.attempt_mut(running.index).keyed = keyed;
+                let answer = match result {
+                    Ok(answer) => answer,
+                    Err(failed) => return failure(failed, verdict),
+                };
                 let observed = self.observed(now);
-                if matches!(begun, Begun::Events { .. }) {
-                    let took = now.saturating_duration_since(start);
-                    let uncached = self.uncached(context.placed.as_deref());
-                    observed.note_latency(took, uncached, &self.call.route.failover.first_token);
+                self.note_beginning(waited, now);
+                if matches!(answer, Begun::Events { .. }) {
+                    observed.note_latency(waited, running.adds.uncached, rule);
                 }
-                if let Some(placed) = context.placed.as_deref().filter(|placed| !placed.is_spilled) {
+                let is_spilled = context.attempt_mut(running.index).is_spilled;
+                if let Some(placed) = context.placed.as_deref().filter(|_| !is_spilled) {
                     observed.note_begun(placed);
                 }
                 Attempted::Chosen(Box::new(Chosen {
-                    begun,
+                    begun: answer,
                     deployment: self.deployment,
-                    in_flight,
+                    in_flight: running.in_flight,
                 }))
             }
-            Ok(Err(failed)) => failure(failed, verdict),
             Err(error) => Attempted::ClientGone(error),
+        }
+    }
+
+    /// Notes that it is given up for another's sake, not for its own: that teaches its deployment nothing.
+    pub fn give_up(&self, context: &mut RequestContext, running: Running, end: AttemptEnd<'_>) {
+        let now = Instant::now();
+        context.end_attempt(running.index, end, classify(end, self.is_provisioned()), now);
+        if end == AttemptEnd::Overtaken {
+            self.note_beginning(now.saturating_duration_since(running.began), now);
+        }
+        // Counts as running until here.
+        drop(running.in_flight);
+    }
+
+    /// Where the route has second attempts: after how long its answer began, or would not yet have begun.
+    fn note_beginning(&self, after: Duration, now: Instant) {
+        if self.call.route.failover.hedging.is_on() {
+            let state = &self.call.live.routes[self.call.route_ix.0];
+            state.hedging.lock().began(self.call.request.stream, after, now);
         }
     }
 
@@ -184,26 +276,27 @@ impl Attempt<'_> {
     fn learn_limits(
         &self,
         context: &mut RequestContext,
-        result: &Result<Result<Begun, Failed>, Box<pingora::Error>>,
+        running: &Running,
+        asked: &Result<Asked, Box<pingora::Error>>,
         verdict: Verdict,
-        sent: Sent,
         now: Instant,
     ) -> Verdict {
-        let observed = self.observed(now);
+        let (observed, sent) = (self.observed(now), running.sent);
+        let Ok(Asked { result, .. }) = asked else {
+            return verdict;
+        };
         match result {
-            Ok(Ok(begun)) => {
+            Ok(begun) => {
                 let is_own = observed.note_head(&begun.head().headers, sent);
-                if let Some(placed) = context.placed.as_deref_mut() {
-                    placed.is_spilled = !is_own;
-                }
+                context.attempt_mut(running.index).is_spilled = !is_own;
                 evidence::note(self, context, &begun.head().headers, is_own);
             }
-            Ok(Err(Failed::Answer {
+            Err(Failed::Answer {
                 head,
                 error,
                 retry_after,
                 ..
-            })) => {
+            }) => {
                 observed.note_refused(sent);
                 observed.note_head(&head.headers, sent);
                 if verdict.outcome == AttemptOutcome::Throttled
@@ -215,47 +308,37 @@ impl Attempt<'_> {
                     };
                 }
             }
-            Ok(Err(Failed::Open(OpenError::Unreachable(_)))) => observed.note_refused(sent),
-            Ok(Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. })) | Err(_) => {}
+            Err(Failed::Open(OpenError::Unreachable(_))) => observed.note_refused(sent),
+            Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. }) => {}
         }
         verdict
     }
 
     /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
     /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
-    async fn ask(&self, mut placed: Option<&mut Placed>) -> Result<Begun, Failed> {
-        let configured = &self.call.live.config.runtime.snapshot.deployments[self.deployment.0];
-        let state = &self.call.live.deployments[self.deployment.0].state;
-        let key = placed.as_ref().filter(|_| !self.call.request.has_own_cache_key());
-        let key = key.and_then(|placed| placed.key_for(self.call.live, self.deployment));
-        let mut options = Options {
-            usage: configured.stream_usage
-                && body::adds_usage(self.call.request)
-                && state.takes_stream_usage(clock::now_ms()),
-            cache_key: key,
-        };
-        note_keyed(&mut placed, options);
-        let uncached = self.uncached(placed.as_deref());
+    pub async fn ask(&self, Adds { mut options, uncached }: Adds) -> Asked {
         let mut result = self.exchange(options, uncached).await;
         let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
         while let Some(option) = options.refused_by(&result) {
             options.remove(option);
             refused.push(option);
-            note_keyed(&mut placed, options);
             // Boxed, since it is large and seldom needed.
             result = Box::pin(self.exchange(options, uncached)).await;
         }
         if result.is_ok() {
             for option in refused {
-                option.learn(state);
+                option.learn(&self.call.live.deployments[self.deployment.0].state);
                 events::OptionRefused {
-                    deployment: &configured.id,
+                    deployment: &self.call.live.config.runtime.snapshot.deployments[self.deployment.0].id,
                     option: option.member(),
                 }
                 .emit();
             }
         }
-        result
+        Asked {
+            result,
+            keyed: options.cache_key.is_some(),
+        }
     }
 
     /// One exchange.
@@ -264,7 +347,8 @@ impl Attempt<'_> {
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
         let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
-        let model = matches!(resource.api, ApiForm::V1).then_some(configured.name.as_str());
+        let is_named_in_body = matches!(resource.api, ApiForm::V1) || self.call.operation == WireOperation::Responses;
+        let model = is_named_in_body.then_some(configured.name.as_str());
         let cache_key = options.cache_key.map(|key| key.text());
         let pieces = body::edited(
             self.call.body,
@@ -317,7 +401,7 @@ impl Attempt<'_> {
         })?;
         commit::begin(
             answer,
-            options.usage,
+            StreamTap::of(self.call.operation, options.usage),
             Patience {
                 idle: timeouts.idle,
                 until: self.deadline.into(),
@@ -325,70 +409,6 @@ impl Attempt<'_> {
             },
         )
         .await
-    }
-}
-
-/// Notes before it is sent whether a key goes along: the client may leave meanwhile.
-fn note_keyed(placed: &mut Option<&mut Placed>, options: Options) {
-    if let Some(placed) = placed {
-        placed.was_keyed = options.cache_key.is_some();
-    }
-}
-
-/// What the gateway adds to a request of its own accord.
-#[derive(Debug, Clone, Copy)]
-struct Options {
-    usage: bool,
-    cache_key: Option<CacheKey>,
-}
-
-/// An option that a deployment may not know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusable {
-    Usage,
-    CacheKey,
-}
-
-impl Options {
-    /// The option that was added and refused.
-    fn refused_by(&self, result: &Result<Begun, Failed>) -> Option<Refusable> {
-        let Err(Failed::Answer { head, error, .. }) = result else {
-            return None;
-        };
-        let added = [
-            self.usage.then_some(Refusable::Usage),
-            self.cache_key.map(|_| Refusable::CacheKey),
-        ];
-        if head.status != 400 || added == [None; 2] {
-            return None;
-        }
-        let mut added = added.into_iter().flatten();
-        added.find(|option| error.refuses_member(option.member()))
-    }
-
-    fn remove(&mut self, option: Refusable) {
-        match option {
-            Refusable::Usage => self.usage = false,
-            Refusable::CacheKey => self.cache_key = None,
-        }
-    }
-}
-
-impl Refusable {
-    /// The body's member.
-    fn member(self) -> &'static str {
-        match self {
-            Self::Usage => "stream_options",
-            Self::CacheKey => "prompt_cache_key",
-        }
-    }
-
-    /// Does without it for a while.
-    fn learn(self, state: &DeploymentState) {
-        match self {
-            Self::Usage => state.refused_stream_usage(clock::now_ms()),
-            Self::CacheKey => state.refused_cache_key(clock::now_ms()),
-        }
     }
 }
 

@@ -147,21 +147,24 @@ impl Begun {
     }
 }
 
-/// Reads an answer up to the point where it may be passed on.
+/// Reads an answer up to the point where it may be passed on. The tap is for its events, if it has any.
 ///
 /// # Errors
 /// When there is nothing to pass on as an answer.
-pub async fn begin(answer: Answer, strips_usage: bool, patience: Patience) -> Result<Begun, Failed> {
+pub async fn begin(answer: Answer, tap: StreamTap, patience: Patience) -> Result<Begun, Failed> {
     let Some(upstream) = answer.head() else {
         return Err(Failed::Broken(AttemptEnd::Reset));
     };
     let head = headers::downstream_head(upstream).map_err(|_| Failed::Broken(AttemptEnd::Reset))?;
+    // Boxed at once: futures hold what they are given twice, and are moved.
+    let head = Box::new(head);
     if !upstream.status.is_success() {
         let retry_after = headers::retry_after(upstream);
-        let body = answer.error_body().await;
+        // Boxed, since it is large and seldom needed.
+        let body = Box::pin(answer.error_body()).await;
         let error = Box::new(wire_error::read(&body));
         return Err(Failed::Answer {
-            head: Box::new(head),
+            head,
             body,
             error,
             retry_after,
@@ -172,13 +175,13 @@ pub async fn begin(answer: Answer, strips_usage: bool, patience: Patience) -> Re
         .get(header::CONTENT_TYPE)
         .map(http::HeaderValue::as_bytes);
     if content_type.is_some_and(|value| value.starts_with(b"text/event-stream")) {
-        begin_events(answer, head, StreamTap::new(strips_usage), patience).await
+        begin_events(answer, head, Box::new(tap), patience).await
     } else {
         begin_whole(answer, head, patience).await
     }
 }
 
-async fn begin_whole(mut answer: Answer, head: ResponseHeader, patience: Patience) -> Result<Begun, Failed> {
+async fn begin_whole(mut answer: Answer, head: Box<ResponseHeader>, patience: Patience) -> Result<Begun, Failed> {
     let content_length = answer.head().and_then(|head| {
         head.headers
             .get(header::CONTENT_LENGTH)?
@@ -201,7 +204,6 @@ async fn begin_whole(mut answer: Answer, head: ResponseHeader, patience: Patienc
             }
         }
         if gathered.len() > WHOLE_BYTES_MAX {
-            let head = Box::new(head);
             return Ok(Begun::Long {
                 head,
                 first: gathered.freeze(),
@@ -212,15 +214,15 @@ async fn begin_whole(mut answer: Answer, head: ResponseHeader, patience: Patienc
     }
     answer.release().await;
     Ok(Begun::Whole {
-        head: Box::new(head),
+        head,
         body: first.unwrap_or_else(|| gathered.freeze()),
     })
 }
 
 async fn begin_events(
     mut answer: Answer,
-    head: ResponseHeader,
-    mut tap: StreamTap,
+    head: Box<ResponseHeader>,
+    mut tap: Box<StreamTap>,
     patience: Patience,
 ) -> Result<Begun, Failed> {
     let began = tokio::time::Instant::now();
@@ -248,9 +250,9 @@ async fn begin_events(
     }
     let first_output = (tap.seen.output_events > 0).then(Instant::now);
     Ok(Begun::Events {
-        head: Box::new(head),
+        head,
         opening: opening.freeze(),
-        tap: Box::new(tap),
+        tap,
         first_output,
         rest: answer,
     })

@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use smallvec::SmallVec;
 
 use crate::core::ids::Region;
+use crate::core::ledger::kept::ResponseKey;
 use crate::core::ledger::usage::RequestOutcome;
 use crate::core::placement::plan::Reason;
+use crate::core::placement::room::Sent;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Verdict};
 use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::Usage;
 use crate::proxy::error::RefusalReason;
+use crate::proxy::pins::Keeper;
 use crate::proxy::placing::Placed;
 use crate::proxy::state::Live;
 
@@ -35,8 +38,10 @@ pub struct RequestContext {
     pub operation: Option<WireOperation>,
     /// Where it was placed, and why.
     pub placed: Option<Box<Placed>>,
-    /// Attempts, in order.
+    /// Attempts, in the order in which they began.
     pub attempts: SmallVec<[AttemptFacts; 2]>,
+    /// The one whose answer is passed on; none while there is none.
+    answering: Option<AttemptIx>,
     /// Tokens that were taken from limits when it was let in; none where none were, or all is settled.
     pub reserved: Option<u32>,
     /// Why the gateway refused, if it did.
@@ -53,6 +58,12 @@ pub struct RequestContext {
     pub served_region: Option<Region>,
     /// The deployment that Azure spilled the request over to.
     pub spilled_to: Option<Box<str>>,
+    /// Whether the provider keeps the response that is asked for, so that it can be continued.
+    pub keeps_response: bool,
+    /// Who remembers it, until its name is known.
+    pub keeper: Option<Keeper>,
+    /// The response that it keeps, once its name is known.
+    pub kept: Option<ResponseKey>,
     /// Usage that the provider reported.
     pub reported: Option<Usage>,
     /// Output events of a stream, for an estimate.
@@ -67,10 +78,14 @@ pub struct RequestContext {
     pub queue_wait: Duration,
     /// Time spent waiting for upstreams before the answer began.
     pub upstream_wait: Duration,
-    /// Since when the last attempt runs; none where its end is known.
-    attempt_since: Option<Instant>,
+    /// Attempts that run, and since when there is always one.
+    running: (u32, Option<Instant>),
     is_finished: bool,
 }
+
+/// An attempt of a request, by its place in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptIx(usize);
 
 /// The facts of one attempt.
 #[derive(Debug, Clone, Copy)]
@@ -79,18 +94,32 @@ pub struct AttemptFacts {
     pub deployment: DeploymentIx,
     /// Why there.
     pub reason: Reason,
+    /// When it began.
+    pub began: Instant,
+    /// What its deployment's limits count it as.
+    pub sent: Sent,
+    /// When it ended, or its answer began; none while that is not known.
+    ended: Option<Instant>,
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// The upstream's status, 0 without an answer.
     pub status: u16,
-    /// How long until it ended or its answer began.
-    pub took: Duration,
     /// How long the upstream asked to be left alone.
     pub retry_after: Option<Duration>,
     /// Whether the provider may have billed it although its answer was not used.
     pub maybe_billed: bool,
     /// Whether the gateway sent a `prompt_cache_key` with it.
     pub keyed: bool,
+    /// Whether its answer came from another deployment that Azure spilled over to: it says nothing of the one that was asked.
+    pub is_spilled: bool,
+}
+
+impl AttemptFacts {
+    /// How long until it ended or its answer began; nothing while that is not known.
+    pub fn took(&self) -> Duration {
+        self.ended
+            .map_or(Duration::ZERO, |ended| ended.saturating_duration_since(self.began))
+    }
 }
 
 /// A request's id: 128 random bits in hexadecimal.
@@ -111,6 +140,7 @@ impl RequestContext {
             operation: None,
             placed: None,
             attempts: SmallVec::new(),
+            answering: None,
             reserved: None,
             refusal: None,
             outcome: RequestOutcome::ClientGone,
@@ -119,6 +149,9 @@ impl RequestContext {
             prompt_bytes: 0,
             served_region: None,
             spilled_to: None,
+            keeps_response: false,
+            keeper: None,
+            kept: None,
             reported: None,
             output_events: 0,
             first_byte: None,
@@ -126,7 +159,7 @@ impl RequestContext {
             body_wait: Duration::ZERO,
             queue_wait: Duration::ZERO,
             upstream_wait: Duration::ZERO,
-            attempt_since: None,
+            running: (0, None),
             is_finished: false,
         }
     }
@@ -139,52 +172,91 @@ impl RequestContext {
         }
     }
 
+    /// Remembers the response that the provider keeps, if it does and this is its name. Once.
+    pub fn keep(&mut self, name: Option<&str>) {
+        if let Some(name) = name
+            && let Some(keeper) = self.keeper.take()
+        {
+            self.kept = Some(keeper.keep(name));
+        }
+    }
+
     /// Notes that an attempt begins. Until its end is noted it counts as cut off, which it is if this never happens.
-    pub fn begin_attempt(&mut self, deployment: DeploymentIx, reason: Reason, now: Instant) {
-        self.attempt_since = Some(now);
+    pub fn begin_attempt(
+        &mut self,
+        deployment: DeploymentIx,
+        reason: Reason,
+        (sent, keyed): (Sent, bool),
+        now: Instant,
+    ) -> AttemptIx {
+        self.running.0 += 1;
+        self.running.1.get_or_insert(now);
         self.attempts.push(AttemptFacts {
             deployment,
             reason,
+            began: now,
+            sent,
+            ended: None,
             outcome: AttemptOutcome::CutOff,
             status: 0,
-            took: Duration::ZERO,
             retry_after: None,
             maybe_billed: true,
-            keyed: false,
+            keyed,
+            is_spilled: false,
         });
+        AttemptIx(self.attempts.len() - 1)
     }
 
-    /// Notes the end of the attempt that runs.
-    pub fn end_attempt(&mut self, end: AttemptEnd<'_>, verdict: Verdict, now: Instant) {
-        self.stop_attempt_clock(now);
-        let Some(attempt) = self.attempts.last_mut() else {
-            return;
-        };
-        attempt.outcome = verdict.outcome;
-        attempt.maybe_billed = verdict.maybe_billed;
-        attempt.keyed = self.placed.as_ref().is_some_and(|placed| placed.was_keyed);
+    /// An attempt's facts.
+    pub fn attempt_mut(&mut self, attempt: AttemptIx) -> &mut AttemptFacts {
+        &mut self.attempts[attempt.0]
+    }
+
+    /// Notes the end of an attempt, or its answer's beginning. It answers the request if that is a success.
+    pub fn end_attempt(&mut self, attempt: AttemptIx, end: AttemptEnd<'_>, verdict: Verdict, now: Instant) {
+        self.stop_clock(attempt, now);
+        if verdict.outcome == AttemptOutcome::Success {
+            self.answering = Some(attempt);
+        }
+        let facts = self.attempt_mut(attempt);
+        facts.outcome = verdict.outcome;
+        facts.maybe_billed = verdict.maybe_billed;
         match end {
             AttemptEnd::Status {
                 status, retry_after, ..
             } => {
-                attempt.status = status;
-                attempt.retry_after = retry_after;
+                facts.status = status;
+                facts.retry_after = retry_after;
             }
-            AttemptEnd::Begun { status } => attempt.status = status,
+            AttemptEnd::Begun { status } => facts.status = status,
             _ => {}
         }
     }
 
-    fn stop_attempt_clock(&mut self, now: Instant) {
-        if let (Some(since), Some(attempt)) = (self.attempt_since.take(), self.attempts.last_mut()) {
-            attempt.took = now.saturating_duration_since(since);
-            self.upstream_wait += attempt.took;
+    /// Two attempts that run side by side are waited for once.
+    fn stop_clock(&mut self, attempt: AttemptIx, now: Instant) {
+        let facts = &mut self.attempts[attempt.0];
+        if facts.ended.is_some() {
+            return;
+        }
+        facts.ended = Some(now);
+        self.running.0 -= 1;
+        if self.running.0 == 0
+            && let Some(since) = self.running.1.take()
+        {
+            self.upstream_wait += now.saturating_duration_since(since);
+        }
+    }
+
+    fn stop_clocks(&mut self, now: Instant) {
+        for attempt in 0..self.attempts.len() {
+            self.stop_clock(AttemptIx(attempt), now);
         }
     }
 
     /// Notes that the gateway ends the request before its answer is whole.
     pub fn cut_off(&mut self) {
-        self.stop_attempt_clock(Instant::now());
+        self.stop_clocks(Instant::now());
         self.outcome = if self.first_byte.is_some() {
             RequestOutcome::Broken
         } else {
@@ -200,7 +272,7 @@ impl RequestContext {
         if let (Some(live), Some(route)) = (&self.live, self.route) {
             live.routes[route.0].in_flight.fetch_sub(1, Ordering::Relaxed);
         }
-        self.stop_attempt_clock(Instant::now());
+        self.stop_clocks(Instant::now());
         true
     }
 
@@ -214,8 +286,28 @@ impl RequestContext {
             .saturating_sub(self.upstream_wait)
     }
 
-    /// The attempt made last.
-    pub fn last_attempt(&self) -> Option<&AttemptFacts> {
-        self.attempts.last()
+    /// The attempt that answers; while none does, the last one.
+    pub fn deciding_attempt(&self) -> Option<&AttemptFacts> {
+        self.attempts.get(self.deciding()?)
+    }
+
+    /// Notes that the answer ended otherwise than it began.
+    pub fn answer_ended(&mut self, outcome: RequestOutcome, of_attempt: AttemptOutcome) {
+        self.outcome = outcome;
+        let deciding = self.deciding();
+        if let Some(attempt) = deciding.and_then(|deciding| self.attempts.get_mut(deciding)) {
+            attempt.outcome = of_attempt;
+        }
+    }
+
+    /// Whether it is that attempt.
+    pub fn is_deciding(&self, index: usize) -> bool {
+        self.deciding() == Some(index)
+    }
+
+    fn deciding(&self) -> Option<usize> {
+        self.answering
+            .map(|attempt| attempt.0)
+            .or(self.attempts.len().checked_sub(1))
     }
 }

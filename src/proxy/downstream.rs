@@ -45,7 +45,7 @@ impl<'a> Downstream<'a> {
     ///
     /// # Errors
     /// When the connection fails.
-    pub async fn send_head(&mut self, mut head: ResponseHeader, length: Option<usize>) -> pingora::Result<()> {
+    pub async fn send_head(&mut self, mut head: Box<ResponseHeader>, length: Option<usize>) -> pingora::Result<()> {
         match length {
             Some(length) => head.set_content_length(length)?,
             None if self.session.is_http2() => {}
@@ -54,7 +54,7 @@ impl<'a> Downstream<'a> {
             None if self.session.req_header().version == Version::HTTP_10 => self.session.set_keepalive(None),
             None => head.insert_header(http::header::TRANSFER_ENCODING, "chunked")?,
         }
-        self.session.write_response_header(Box::new(head)).await
+        self.session.write_response_header(head).await
     }
 
     /// Sends a piece of the body.

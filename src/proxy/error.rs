@@ -156,6 +156,34 @@ pub enum ProxyError {
         /// How many deployments are not used.
         excluded: usize,
     },
+    /// The response that is continued is another client's. In the provider's own words, so that nobody can tell it from one that is nowhere.
+    #[error("Previous response with id '{name}' not found.")]
+    PreviousResponseNotFound {
+        /// What the client calls it, cut.
+        name: String,
+    },
+    /// The response that is continued was made by a deployment that is not there any more, or not for this model.
+    #[error(
+        "the response that this request continues is kept by deployment `{deployment}`, which this model does not use (any more); \
+         begin anew without `previous_response_id`, with the conversation so far as `input`"
+    )]
+    PreviousResponseGone {
+        /// Who keeps it.
+        deployment: DeploymentId,
+    },
+    /// The one deployment that keeps the response that is continued cannot answer.
+    #[error(
+        "{error}; the response that this request continues is kept by deployment `{deployment}`, and no other knows it{again}",
+        again = .after.map_or_else(String::new, |after| format!("; try again in {:.1} s", after.as_secs_f64()))
+    )]
+    Pinned {
+        /// What would have been said of a pool of this deployment alone.
+        error: Box<Self>,
+        /// Who keeps it.
+        deployment: DeploymentId,
+        /// When to try again; none where that cannot help.
+        after: Option<Duration>,
+    },
     /// Every attempt failed, and no upstream answer is worth passing on.
     #[error("no deployment behind this model gave an answer: {0}")]
     Exhausted(Exhausted),
@@ -173,6 +201,9 @@ pub enum Exhausted {
     /// The gateway's own credential was refused.
     #[error("Azure refused the gateway's credential; its operator must look at it")]
     CredentialRefused,
+    /// The only one that could be asked answered with this status.
+    #[error("it answered with status {0}")]
+    Answered(u16),
 }
 
 /// The name of a [`ProxyError`] in logs and metrics.
@@ -207,6 +238,8 @@ pub enum RefusalReason {
     MissingModel,
     /// See [`ProxyError::UnknownModel`].
     ModelNotFound,
+    /// See [`ProxyError::PreviousResponseNotFound`] and [`ProxyError::PreviousResponseGone`].
+    PreviousResponseNotFound,
     /// See [`ProxyError::Resting`]: one was throttled.
     RateLimitExceeded,
     /// See [`ProxyError::Resting`]: none was throttled.
@@ -229,7 +262,7 @@ impl ProxyError {
     /// The stable name: `code` in the body, label in logs and metrics.
     pub fn reason(&self) -> RefusalReason {
         match self {
-            Self::Fenced { error, .. } => error.reason(),
+            Self::Fenced { error, .. } | Self::Pinned { error, .. } => error.reason(),
             Self::NotServed { .. } => RefusalReason::NotServed,
             Self::WrongMethod { .. } => RefusalReason::MethodNotAllowed,
             Self::Unauthorized(_) => RefusalReason::InvalidApiKey,
@@ -244,8 +277,11 @@ impl ProxyError {
             Self::BadHeader { .. } => RefusalReason::InvalidHeader,
             Self::MissingModel(_) => RefusalReason::MissingModel,
             Self::UnknownModel { .. } => RefusalReason::ModelNotFound,
+            Self::PreviousResponseNotFound { .. } | Self::PreviousResponseGone { .. } => {
+                RefusalReason::PreviousResponseNotFound
+            }
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
-            Self::Resting { .. } => RefusalReason::UpstreamUnavailable,
+            Self::Resting { .. } | Self::Exhausted(Exhausted::Answered(_)) => RefusalReason::UpstreamUnavailable,
             Self::Drained { .. } => RefusalReason::PoolDrained,
             Self::Misconfigured { .. } => RefusalReason::UpstreamMisconfigured,
             Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
@@ -258,7 +294,7 @@ impl ProxyError {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Fenced { error, .. } => error.status(),
+            Self::Fenced { error, .. } | Self::Pinned { error, .. } => error.status(),
             Self::NotServed { .. } | Self::UnknownModel { .. } | Self::DeploymentMissing { .. } => {
                 StatusCode::NOT_FOUND
             }
@@ -272,10 +308,15 @@ impl ProxyError {
             | Self::Overloaded
             | Self::Stopping
             | Self::Resting { .. }
-            | Self::Drained { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BadHead | Self::BadHeader { .. } | Self::BadBody(_) | Self::BadFraming | Self::MissingModel(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            | Self::Drained { .. }
+            | Self::Exhausted(Exhausted::Answered(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadHead
+            | Self::BadHeader { .. }
+            | Self::BadBody(_)
+            | Self::BadFraming
+            | Self::MissingModel(_)
+            | Self::PreviousResponseNotFound { .. }
+            | Self::PreviousResponseGone { .. } => StatusCode::BAD_REQUEST,
             Self::Exhausted(Exhausted::Timeout) => StatusCode::GATEWAY_TIMEOUT,
             Self::Misconfigured { .. } | Self::Exhausted(Exhausted::Unreachable | Exhausted::CredentialRefused) => {
                 StatusCode::BAD_GATEWAY
@@ -288,12 +329,17 @@ impl ProxyError {
         let param = match self {
             Self::MissingModel(_) | Self::UnknownModel { .. } => Some("model"),
             Self::BadBody(error) => error.member(),
+            Self::PreviousResponseNotFound { .. } | Self::PreviousResponseGone { .. } => Some("previous_response_id"),
             _ => None,
         };
         let code = match self {
             // Azure's own spelling, which programs compare with.
             Self::DeploymentMissing { .. } => "DeploymentNotFound",
-            Self::Fenced { error, .. } if matches!(**error, Self::DeploymentMissing { .. }) => "DeploymentNotFound",
+            Self::Fenced { error, .. } | Self::Pinned { error, .. }
+                if matches!(**error, Self::DeploymentMissing { .. }) =>
+            {
+                "DeploymentNotFound"
+            }
             // What OpenAI says, which programs compare with.
             Self::Limited(_) => RefusalReason::RateLimitExceeded.into(),
             _ => self.reason().into(),
@@ -327,7 +373,7 @@ impl ProxyError {
             Self::Fenced { error, .. } => error.retry_after(),
             Self::Resting { after, .. } => Some(*after),
             Self::Limited(limited) => limited.after(),
-            Self::Drained { after } => *after,
+            Self::Drained { after } | Self::Pinned { after, .. } => *after,
             Self::Busy | Self::TooManyRunning | Self::Overloaded | Self::Stopping => Some(Duration::from_secs(1)),
             _ => None,
         }
@@ -335,7 +381,7 @@ impl ProxyError {
 
     /// Whether trying again cannot help, so that client libraries are told not to.
     pub fn is_final(&self) -> bool {
-        if let Self::Fenced { error, .. } = self {
+        if let Self::Fenced { error, .. } | Self::Pinned { error, .. } = self {
             return error.is_final();
         }
         if let Self::Limited(limited) = self {

@@ -11,7 +11,7 @@ use crate::core::placement::view::{Member, State, View};
 use crate::core::recovery::health::{Availability, Health};
 use crate::core::topology::RouteIx;
 use crate::openai::error as wire_error;
-use crate::openai::request;
+use crate::openai::request::{self, PromptMember};
 use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
 use crate::proxy::error::{self, ProxyError};
@@ -142,7 +142,7 @@ pub struct Moment {
     pub now_ms: i64,
 }
 
-/// Explains what would become of a chat body of a client's, by its name, which matters for its hints only; no name is no client, whose hints
+/// Explains what would become of a body of a client's, a chat's or (by its `input`) a response's, by its name, which matters for its hints only; no name is no client, whose hints
 /// mean nothing to anybody else's. `headers` are those of the request for the explanation; sessions and a declined affinity
 /// are read from them as from a client's.
 ///
@@ -168,7 +168,11 @@ pub fn explain(
         chain: live.chain_keys[route.pool.0],
         client,
     };
-    let prompt = prompt::read(scope, &request, WireOperation::Chat, headers, None);
+    let operation = match request.prompt_member {
+        PromptMember::Input => WireOperation::Responses,
+        PromptMember::Messages | PromptMember::Prompt => WireOperation::Chat,
+    };
+    let prompt = prompt::read(scope, &request, operation, headers, None);
     let view = placing::view_as_seen(gateway, &live, route.pool, now);
     let plan = placing::explain(gateway, &live, route, &view, &prompt, now);
     Ok(Explanation {

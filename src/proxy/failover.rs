@@ -1,6 +1,6 @@
 //! The attempts of one request, one after another, until one answer is good enough to pass on.
 //!
-//! Never two at a time. What follows a failure is paid for by the route's retry budget, so that an outage is not multiplied. Nothing is sent to the client here, so every attempt but the last leaves no trace for it. When all
+//! Never two at a time, unless the route has second attempts beside late ones ([`hedge`]). What follows a failure is paid for by the route's retry budget, so that an outage is not multiplied. Nothing is sent to the client here, so every attempt but the last leaves no trace for it. When all
 //! fail, the most useful thing known is passed on ([`fallback`](crate::proxy::fallback)).
 
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::error::ProxyError;
 use crate::proxy::fallback::Fallback;
 use crate::proxy::headers::Forwarded;
+use crate::proxy::hedge;
 use crate::proxy::placing;
 use crate::proxy::state::Live;
 use crate::proxy::waiting::{self, WaitEnd, Waited};
@@ -41,8 +42,10 @@ pub struct Call<'a> {
     pub tokens: u32,
     /// When its answer must have begun: the route's deadline, or the client's if that is sooner.
     pub deadline: Instant,
-    /// The route's pool.
+    /// The route's pool; the one deployment that can answer, where there is only one.
     pub pool: &'a Pool,
+    /// That one, which keeps the response that is continued.
+    pub pinned: Option<DeploymentIx>,
     /// What is asked for.
     pub operation: WireOperation,
     /// The body as it came.
@@ -87,13 +90,16 @@ pub async fn first_answer(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
-    mut plan: Plan,
+    plan: &mut Plan,
 ) -> Result<Chosen, Stop> {
     let state = &call.live.routes[call.route_ix.0];
     state.retries.lock().deposit(context.started);
+    if call.route.failover.hedging.is_on() {
+        state.hedging.lock().arrived(context.started);
+    }
     let may_wait = !call.route.waiting.max_wait.is_zero();
     // Who comes when there is no room goes behind those that wait for some.
-    let is_behind = may_wait && is_without_room(&plan) && !state.queue.is_empty();
+    let is_behind = may_wait && is_without_room(plan) && !state.queue.is_empty();
     let mut fallback = Fallback::default();
     let mut end = RoundEnd::Throttled;
     for waits in 0..=WAITS_MAX {
@@ -104,17 +110,20 @@ pub async fn first_answer(
             };
         }
         let waits_on = may_wait && end == RoundEnd::Throttled && waits < WAITS_MAX;
-        if !waits_on || !wait(gateway, downstream, context, call).await? {
+        // Boxed, since it is large and seldom needed.
+        if !waits_on || !Box::pin(wait(gateway, downstream, context, call)).await? {
             break;
         }
-        plan = plan_anew(gateway, context, call);
+        *plan = plan_anew(gateway, context, call);
     }
     Err(fallback.stop(call, end == RoundEnd::Late, Instant::now()))
 }
 
 fn is_without_room(plan: &Plan) -> bool {
     let first = plan.candidates.first();
-    first.is_some_and(|candidate| candidate.reason == Reason::NoRoom)
+    first.is_some_and(|candidate| {
+        candidate.reason == Reason::NoRoom || (candidate.reason == Reason::Pinned && candidate.room < 0.0)
+    })
 }
 
 /// What came of trying a plan's candidates.
@@ -143,12 +152,12 @@ async fn one_round(
     context: &mut RequestContext,
     call: &Call<'_>,
     fallback: &mut Fallback,
-    plan: Plan,
+    plan: &mut Plan,
 ) -> Result<Round, Stop> {
     let snapshot = &call.live.config.runtime.snapshot;
     let rule = &call.route.failover;
     let before = context.attempts.len();
-    let mut tries = Tries::new(plan.candidates, rule.backoff);
+    let mut tries = Tries::new(std::mem::take(&mut plan.candidates), rule.backoff);
     let mut end = RoundEnd::Throttled;
     while context.attempts.len() - before < rule.max_attempts as usize {
         let now = Instant::now();
@@ -165,7 +174,7 @@ async fn one_round(
             return Ok(Round::InVain(RoundEnd::Failed));
         }
         if !next.wait_at_most.is_zero() {
-            back_off(downstream, context, call, next.wait_at_most).await?;
+            Box::pin(back_off(downstream, context, call, next.wait_at_most)).await?;
         }
         let candidate = next.candidate;
         let is_first = context.attempts.len() == before || candidate.reason == Reason::Retry;
@@ -176,17 +185,21 @@ async fn one_round(
             reason: if is_first { candidate.reason } else { Reason::Failover },
             deadline: call.deadline,
         };
-        match attempt.make(downstream, context).await {
-            Attempted::Chosen(chosen) => return Ok(Round::Chosen(chosen)),
-            Attempted::Final(failure) => return Err(Stop::PassOn(failure)),
-            Attempted::ClientGone(error) => return Err(Stop::ClientGone(error)),
-            Attempted::Failed { verdict, answer } => {
-                // One that never fits here is throttled without being asked to rest: waiting would not help.
-                if !matches!(verdict.effect, Effect::Rest(_)) {
-                    end = RoundEnd::Failed;
+        let may_be_two = context.attempts.len() - before + 1 < rule.max_attempts as usize;
+        let made = hedge::make((candidate, &attempt), may_be_two, &mut tries, downstream, context).await;
+        for (candidate, attempted) in made {
+            match attempted {
+                Attempted::Chosen(chosen) => return Ok(Round::Chosen(chosen)),
+                Attempted::Final(failure) => return Err(Stop::PassOn(failure)),
+                Attempted::ClientGone(error) => return Err(Stop::ClientGone(error)),
+                Attempted::Failed { verdict, answer } => {
+                    // One that never fits here is throttled without being asked to rest: waiting would not help.
+                    if !matches!(verdict.effect, Effect::Rest(_)) {
+                        end = RoundEnd::Failed;
+                    }
+                    tries.failed(candidate, verdict.outcome, verdict.next);
+                    fallback.note(verdict, answer, candidate.deployment);
                 }
-                tries.failed(candidate, verdict.outcome, verdict.next);
-                fallback.note(verdict, answer, candidate.deployment);
             }
         }
     }
@@ -266,7 +279,7 @@ fn plan_anew(gateway: &Gateway, context: &mut RequestContext, call: &Call<'_>) -
     let Some(placed) = context.placed.as_deref_mut() else {
         return Plan::default();
     };
-    let plan = placing::plan(gateway, call.live, call.route, &placed.prompt, now);
+    let plan = placing::plan(gateway, call.live, call.route, &placed.prompt, call.pinned, now);
     placed.replan(&plan, gateway.memory.since_start(now));
     plan
 }

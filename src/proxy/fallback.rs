@@ -15,6 +15,9 @@ use crate::proxy::error::{Exhausted, ProxyError};
 use crate::proxy::failover::{Call, Stop};
 use crate::proxy::headers;
 
+/// When to ask a deployment again of which nothing says that it does not work.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What is known so far.
 #[derive(Default)]
 pub struct Fallback {
@@ -67,6 +70,9 @@ impl Fallback {
 
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
     pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
+        if let Some(deployment) = call.pinned {
+            return Stop::Refused(self.pinned(call, deployment, is_late, now));
+        }
         match (self.without_fence(call, is_late, now), &call.route.residency) {
             (Stop::Refused(error), Some(residency)) if !residency.excluded.is_empty() => {
                 Stop::Refused(ProxyError::Fenced {
@@ -76,6 +82,33 @@ impl Fallback {
                 })
             }
             (stop, _) => stop,
+        }
+    }
+
+    /// Only this deployment could be asked, which the client must know: it cannot begin elsewhere what is kept there. So this is said in our
+    /// own words, whatever the deployment's were.
+    fn pinned(mut self, call: &Call<'_>, deployment: DeploymentIx, is_late: bool, now: Instant) -> ProxyError {
+        if let Some(answer) = self.answer.take() {
+            self.last = Some(Exhausted::Answered(answer.head.status.as_u16()));
+        }
+        let error = match self.without_fence(call, is_late, now) {
+            Stop::Refused(error) => error,
+            Stop::PassOn(_) | Stop::ClientGone(_) => ProxyError::Exhausted(Exhausted::Unreachable),
+        };
+        let back = match call.live.availability(deployment, now) {
+            Availability::Resting(until) | Availability::Ejected(until) | Availability::Unusable(until) => Some(until),
+            Availability::Drained(end) => end.time(),
+            Availability::Ready | Availability::Probe => Some(now + AGAIN_AFTER),
+        };
+        let until = |back: Instant| back.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
+        let after = error
+            .retry_after()
+            .or_else(|| back.map(until))
+            .filter(|_| !error.is_final());
+        ProxyError::Pinned {
+            deployment: call.live.config.runtime.snapshot.deployments[deployment.0].id.clone(),
+            error: Box::new(error),
+            after,
         }
     }
 

@@ -42,12 +42,10 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
     let now = Instant::now();
     let record = record(&live, context, client, route, now);
     client_limits::settle(&live, context, record.prompt_tokens + record.completion_tokens, now);
-    let answered = context.attempts.len();
     for (index, attempt) in context.attempts.iter().enumerate() {
-        let is_answer = index + 1 == answered;
-        emit_attempt(&live, context, route, attempt, index, is_answer, now);
+        emit_attempt(&live, context, route, attempt, index, now);
     }
-    let last = context.last_attempt();
+    let deciding = context.deciding_attempt();
     if let Some(reported) = context.reported {
         judge(gateway, &live, context, reported, now);
     }
@@ -56,8 +54,8 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
         record: &record,
         client,
         route,
-        deployment: last.map(|attempt| attempt.deployment),
-        reason: last.map_or_else(
+        deployment: deciding.map(|attempt| attempt.deployment),
+        reason: deciding.map_or_else(
             || context.refusal.map_or("none", Into::into),
             |attempt| attempt.reason.into(),
         ),
@@ -72,25 +70,25 @@ fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage,
     let (Some(client), Some(route)) = (context.client, context.route) else {
         return;
     };
-    let (Some(last), Some(placed)) = (context.last_attempt(), &context.placed) else {
+    let (Some(attempt), Some(placed)) = (context.deciding_attempt(), &context.placed) else {
         return;
     };
-    if placed.is_spilled {
+    if attempt.is_spilled {
         return;
     }
     let observed = Observed {
         gateway,
         live,
-        deployment: last.deployment,
+        deployment: attempt.deployment,
         now,
     };
-    observed.note_used(placed, usage);
+    observed.note_used(placed, attempt, usage);
     let answer = CachedAnswer {
         at_ms: context.started_at_ms,
         client,
         route,
-        deployment: last.deployment,
-        reason: last.reason,
+        deployment: attempt.deployment,
+        reason: attempt.reason,
         placed,
         usage,
     };
@@ -103,15 +101,11 @@ fn emit_attempt(
     route: RouteIx,
     attempt: &AttemptFacts,
     index: usize,
-    is_last: bool,
     now: Instant,
 ) {
-    let before: Duration = context.attempts.iter().take(index).map(|attempt| attempt.took).sum();
-    let since_start = |at: Instant| {
-        at.duration_since(context.started)
-            .saturating_sub(context.body_wait + before)
-    };
-    let is_answer = is_last && matches!(attempt.outcome, AttemptOutcome::Success | AttemptOutcome::Broken);
+    let since_start = |at: Instant| at.saturating_duration_since(attempt.began);
+    let is_deciding = context.is_deciding(index);
+    let is_answer = is_deciding && matches!(attempt.outcome, AttemptOutcome::Success | AttemptOutcome::Broken);
     AttemptFinished {
         request_id: &context.id,
         route,
@@ -120,13 +114,13 @@ fn emit_attempt(
         outcome: attempt.outcome.into(),
         reason: attempt.reason.into(),
         status: (attempt.status > 0).then_some(attempt.status),
-        duration: attempt.took,
+        duration: attempt.took(),
         answer: is_answer.then(|| AnswerTimes {
             first_chunk: context.first_token.map(since_start),
             total: since_start(now),
         }),
         retry_after: attempt.retry_after,
-        maybe_billed_twice: attempt.maybe_billed && !is_last,
+        maybe_billed_twice: attempt.maybe_billed && !is_deciding,
         keyed: attempt.keyed,
     }
     .emit(&live.series);
@@ -135,7 +129,7 @@ fn emit_attempt(
 fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteIx, now: Instant) -> UsageRecord {
     let snapshot = &live.config.runtime.snapshot;
     let deployment = context
-        .last_attempt()
+        .deciding_attempt()
         .map(|attempt| &snapshot.deployments[attempt.deployment.0]);
     let region = deployment.map(|deployment| snapshot.resources[deployment.resource.0].region.clone());
     let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
@@ -149,6 +143,7 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
         operation: match context.operation {
             Some(WireOperation::Completions) => Operation::Completions,
             Some(WireOperation::Embeddings) => Operation::Embeddings,
+            Some(WireOperation::Responses) => Operation::Responses,
             Some(WireOperation::Chat) | None => Operation::Chat,
         },
         deployment: deployment.map(|deployment| deployment.id.clone()),
@@ -167,6 +162,7 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
         first_token_us: context.first_token.map(since_start),
         total_us: since_start(now),
         upstream_us: micros(context.upstream_wait),
+        kept: context.kept,
     }
 }
 

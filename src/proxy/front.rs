@@ -156,7 +156,9 @@ mod tests {
     use crate::proxy::connections::Connections;
     use crate::proxy::misses::MissLedger;
     use crate::proxy::overload::Overload;
+    use crate::proxy::pins::Pins;
     use crate::proxy::state::Live;
+    use crate::storage::kept::ResponseStore;
     use crate::storage::sqlite::SqliteStore;
     use crate::storage::writer::{QueueSettings, usage_queue};
     use crate::telemetry::metrics::Metrics;
@@ -181,7 +183,11 @@ routes: [{name: bot, pool: ft}]
             capacity: 1,
             keep_days: None,
         };
-        let (usage, _) = usage_queue(settings, Arc::new(store), || 0, Box::new(|_| {}));
+        let store = Arc::new(store);
+        let pins = Pins::load(Arc::clone(&store) as Arc<dyn ResponseStore>)
+            .await
+            .expect("loaded");
+        let (usage, _) = usage_queue(settings, store, || 0, Box::new(|_| {}));
         Arc::new(Gateway {
             live: ArcSwap::from_pointee(live),
             clients: Arc::default(),
@@ -189,6 +195,7 @@ routes: [{name: bot, pool: ft}]
             budget: ByteBudget::new(1),
             metrics,
             usage,
+            pins: Arc::new(pins),
             misses: MissLedger::new(&[], std::time::Instant::now()),
             trace: None,
             when_full: WhenFull::Drop,

@@ -8,8 +8,8 @@ use http::Method;
 use pingora::protocols::http::ServerSession;
 
 use crate::core::admission::queue::Priority;
-use crate::core::topology::{ClientIx, PoolIx, RouteIx};
-use crate::openai::request;
+use crate::core::topology::{ClientIx, PoolIx, Route, RouteIx};
+use crate::openai::request::{self, Request};
 use crate::openai::target::{self, Target, WireOperation};
 use crate::proxy::Gateway;
 use crate::proxy::body::{self, BodyError};
@@ -19,10 +19,10 @@ use crate::proxy::error::{self, ProxyError};
 use crate::proxy::failover::{self, Call, Stop};
 use crate::proxy::headers::Forwarded;
 use crate::proxy::placing::{self, Placed};
-use crate::proxy::prompt::Scope;
+use crate::proxy::prompt::{Prompt, Scope};
 use crate::proxy::state::Live;
 use crate::proxy::wishes::Wishes;
-use crate::proxy::{client_limits, headers, overload, prompt, relay, reply};
+use crate::proxy::{client_limits, headers, overload, pins, prompt, relay, reply};
 use crate::telemetry::events::{AuthFailed, AuthFailure};
 
 /// Answers a request.
@@ -37,8 +37,9 @@ pub async fn handle(
     match answer(gateway, session, context).await {
         Ok(()) => Ok(()),
         Err(Stop::ClientGone(error)) => Err(error),
-        Err(Stop::Refused(error)) => reply::refuse(gateway, session, context, error).await,
-        Err(Stop::PassOn(failure)) => reply::pass_on(session, context, *failure).await,
+        // Boxed, since they are large and seldom needed.
+        Err(Stop::Refused(error)) => Box::pin(reply::refuse(gateway, session, context, error)).await,
+        Err(Stop::PassOn(failure)) => Box::pin(reply::pass_on(session, context, *failure)).await,
     }
 }
 
@@ -48,7 +49,8 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     context.live = Some(Arc::clone(&live));
     let asked = identify(gateway, &live, session, context)?;
     let Asked::Inference { operation, deployment } = asked else {
-        return reply::models(session, context).await.map_err(Stop::ClientGone);
+        let listed = Box::pin(reply::models(session, context)).await;
+        return listed.map_err(Stop::ClientGone);
     };
 
     let wishes = Wishes::read(&session.req_header().headers, priority_of(&live, context))?;
@@ -58,7 +60,8 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     context.body_wait = arriving.elapsed();
     let body = body?;
     let request = request::parse(&body.bytes)?;
-    context.prompt_bytes = request.prompt.iter().map(|piece| piece.len()).sum();
+    context.prompt_bytes = request.prompt_bytes();
+    context.keeps_response = operation == WireOperation::Responses && request.response.is_stored;
 
     let model = deployment.map(Cow::Owned).or_else(|| request.model.clone());
     let route_ix = find_route(&live, context, model.as_deref())?;
@@ -66,22 +69,16 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let route = &live.config.runtime.snapshot.routes[route_ix.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
-    let scope = scope(&live, context, route.pool);
-    let mut sampler = gateway.misses.sampler(&route.id, Instant::now());
-    let prompt = prompt::read(
-        scope,
-        &request,
-        operation,
-        &session.req_header().headers,
-        sampler.as_mut(),
-    );
+    let prompt = admit_prompt(gateway, &live, session, context, route, &request)?;
     let tokens = prompt.ask.total_tokens;
+    let pinned = if operation == WireOperation::Responses {
+        pins::pinned(&gateway.pins, &live, context, pool, &request).await?
+    } else {
+        None
+    };
+    let only = pinned.map(|deployment| pool.only(deployment));
     let now = Instant::now();
-    client_limits::admit(&live, context, tokens, now)?;
-    if let Some(sampler) = sampler {
-        gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
-    }
-    let plan = placing::plan(gateway, &live, route, &prompt, now);
+    let mut plan = placing::plan(gateway, &live, route, &prompt, pinned, now);
     context.placed = Some(Box::new(Placed::of(
         &plan,
         route.policy,
@@ -98,13 +95,14 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         priority: wishes.priority,
         tokens,
         deadline: context.started + wishes.at_most(route.failover.deadline),
-        pool,
+        pool: only.as_ref().unwrap_or(pool),
+        pinned,
         operation,
         body: &body.bytes,
         request: &request,
         forwarded: &forwarded,
     };
-    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, plan).await?;
+    let chosen = failover::first_answer(gateway, &mut downstream, context, &call, &mut plan).await?;
     // No other deployment will be asked any more.
     drop(body);
     relay::relay(gateway, &mut downstream, context, &live, route, chosen)
@@ -118,6 +116,35 @@ fn priority_of(live: &Live, context: &RequestContext) -> Priority {
     context
         .client
         .map_or_else(Priority::default, |client| clients[client.0].priority)
+}
+
+/// Reads the prompt and lets the request in, if the limits of its client and route allow.
+fn admit_prompt(
+    gateway: &Gateway,
+    live: &Live,
+    session: &ServerSession,
+    context: &mut RequestContext,
+    route: &Route,
+    request: &Request<'_>,
+) -> Result<Prompt, ProxyError> {
+    let operation = context.operation.unwrap_or(WireOperation::Chat);
+    let now = Instant::now();
+    // What continues a response has no beginning that could drift.
+    let is_begun = operation == WireOperation::Responses && request.response.previous_id.is_some();
+    let mut sampler = (!is_begun).then(|| gateway.misses.sampler(&route.id, now)).flatten();
+    let headers = &session.req_header().headers;
+    let prompt = prompt::read(
+        scope(live, context, route.pool),
+        request,
+        operation,
+        headers,
+        sampler.as_mut(),
+    );
+    client_limits::admit(live, context, prompt.ask.total_tokens, now)?;
+    if let Some(sampler) = sampler {
+        gateway.misses.sample(&live.config.runtime.snapshot, route, sampler);
+    }
+    Ok(prompt)
 }
 
 /// Whose prompt it is.

@@ -271,7 +271,7 @@ fn add_debug(head: &mut ResponseHeader, context: &RequestContext, snapshot: &Sna
         let name = text(&snapshot.routes[route.0].id);
         head.insert_header(HeaderName::from_static("x-emberway-route"), name)?;
     }
-    let Some(attempt) = context.last_attempt() else {
+    let Some(attempt) = context.deciding_attempt() else {
         return Ok(());
     };
     let deployment = &snapshot.deployments[attempt.deployment.0];

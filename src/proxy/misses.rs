@@ -124,9 +124,12 @@ pub struct CachedAnswer<'a> {
 /// Why a prompt that is warm elsewhere came to a deployment.
 fn moved_by(reason: Reason) -> Moved {
     match reason {
-        Reason::Failover | Reason::Retry | Reason::SpillEjected | Reason::SpillDrained | Reason::LastResort => {
-            Moved::ByFailover
-        }
+        Reason::Failover
+        | Reason::Hedge
+        | Reason::Retry
+        | Reason::SpillEjected
+        | Reason::SpillDrained
+        | Reason::LastResort => Moved::ByFailover,
         Reason::SpillThrottled | Reason::SpillNoRoom | Reason::NoRoom | Reason::Tier => Moved::BySpill,
         Reason::Warm
         | Reason::Home
@@ -135,7 +138,8 @@ fn moved_by(reason: Reason) -> Moved {
         | Reason::Turn
         | Reason::LeastBusy
         | Reason::Latency
-        | Reason::OnlyChoice => Moved::ByHomes,
+        | Reason::OnlyChoice
+        | Reason::Pinned => Moved::ByHomes,
     }
 }
 

@@ -25,13 +25,17 @@ pub mod failover;
 pub mod fallback;
 pub mod finish;
 pub mod front;
+pub mod gathered;
 pub mod handler;
 pub mod headers;
+pub mod hedge;
 pub mod learn;
 pub mod listen;
 pub mod misses;
 pub mod observe;
+pub mod options;
 pub mod overload;
+pub mod pins;
 pub mod placing;
 pub mod prompt;
 pub mod relay;
@@ -55,6 +59,7 @@ use crate::proxy::connections::Connections;
 use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::MissLedger;
 use crate::proxy::overload::Overload;
+use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
@@ -75,6 +80,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where usage records go.
     pub usage: UsageQueue,
+    /// Who keeps which response.
+    pub pins: Arc<Pins>,
     /// Where answers tell what of their prompt was cached.
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.

@@ -17,6 +17,7 @@ use crate::openai::azure::{self, RateLimits};
 use crate::openai::error::ThrottleKind;
 use crate::openai::usage::Usage;
 use crate::proxy::Gateway;
+use crate::proxy::context::AttemptFacts;
 use crate::proxy::placing::Placed;
 use crate::proxy::prompt::Prompt;
 use crate::proxy::state::{Learned, Live};
@@ -58,18 +59,13 @@ impl Observed<'_> {
     }
 
     /// A request is sent there.
-    pub fn note_sending(&self, placed: Option<&mut Placed>) -> Sent {
+    pub fn note_sending(&self, placed: Option<&Placed>) -> Sent {
         let cost = |placed: &Placed| {
             let planned = placed.candidate(self.deployment);
             planned.map_or(f64::from(placed.prompt.ask.total_tokens), |candidate| candidate.cost)
         };
-        let cost = placed.as_deref().map_or(0.0, cost);
-        let sent = self.learned().room.sent(cost, self.since_start());
-        if let Some(placed) = placed {
-            placed.sent = Some(sent);
-            placed.is_spilled = false;
-        }
-        sent
+        let cost = placed.map_or(0.0, cost);
+        self.learned().room.sent(cost, self.since_start())
     }
 
     /// It was not taken: it counts nothing.
@@ -168,8 +164,8 @@ impl Observed<'_> {
         }
     }
 
-    /// The answer has told what it used: compares it with what was expected.
-    pub fn note_used(&self, placed: &Placed, usage: Usage) {
+    /// The answer to an attempt has told what it used: compares it with what was expected.
+    pub fn note_used(&self, placed: &Placed, attempt: &AttemptFacts, usage: Usage) {
         let since = self.since_start();
         let configured = self.configured();
         let candidate = placed.candidate(self.deployment);
@@ -180,11 +176,9 @@ impl Observed<'_> {
         let trial = judged.and_then(|candidate| trial(candidate, placed, scale, cached));
         let was_lost = {
             let mut learned = self.learned();
-            if let Some(sent) = placed.sent {
-                let output = configured.output_weight() * usage.completion as f64;
-                let used = usage.prompt.saturating_sub(usage.cached) as f64 + output;
-                learned.room.settled(sent, used, since);
-            }
+            let output = configured.output_weight() * usage.completion as f64;
+            let used = usage.prompt.saturating_sub(usage.cached) as f64 + output;
+            learned.room.settled(attempt.sent, used, since);
             trial.is_some_and(|trial| learned.truth.observed(trial, since))
         };
         if was_lost {
@@ -196,7 +190,7 @@ impl Observed<'_> {
         if let Some(key) = &placed.cache_key {
             let placement = &self.gateway.memory.placement;
             let expected = candidate.map_or(0, |candidate| scale.tokens(candidate.expected_tokens));
-            placement.observed(key, placed.was_keyed, expected, cached, since);
+            placement.observed(key, attempt.keyed, expected, cached, since);
         }
     }
 }

@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use crate::core::placement::plain::{self, Plain};
 use crate::core::placement::plan::{Candidate, Placement, Plan};
 use crate::core::placement::policy::Policy;
-use crate::core::placement::room::Sent;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::shard::CacheKey;
 use crate::core::placement::view::View;
@@ -59,14 +58,8 @@ pub struct Placed {
     pub sent_tokens: u32,
     /// Whether its blocks are counted: not where placement does not look at them.
     pub is_counted: bool,
-    /// Whether the last attempt was sent with the key.
-    pub was_keyed: bool,
     /// When it was planned, since the gateway's start.
     pub planned_at: Duration,
-    /// The last attempt, as the deployment's limits count it.
-    pub sent: Option<Sent>,
-    /// Whether the last answer came from another deployment that Azure spilled over to: it says nothing of the one that was asked.
-    pub is_spilled: bool,
 }
 
 impl Placed {
@@ -79,10 +72,7 @@ impl Placed {
             warm_tokens: plan.warm_tokens,
             sent_tokens: plan.sent_tokens,
             is_counted: policy == Policy::Nested && plan.key.is_some(),
-            was_keyed: false,
             planned_at,
-            sent: None,
-            is_spilled: false,
         }
     }
 
@@ -115,11 +105,18 @@ impl Placed {
     }
 }
 
-/// Plans a request by its route's policy, and counts it.
-pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now: Instant) -> Plan {
+/// Plans a request by its route's policy, and counts it. Where it can be answered by one deployment only, the plan has no other.
+pub fn plan(
+    gateway: &Gateway,
+    live: &Live,
+    route: &Route,
+    prompt: &Prompt,
+    pinned: Option<DeploymentIx>,
+    now: Instant,
+) -> Plan {
     let view = view(gateway, live, route.pool, now);
     let Prompt { chain, ask, .. } = prompt;
-    match route.policy.plain() {
+    let mut plan = match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);
             gateway.memory.placement.plan(&view, chain, ask, since)
@@ -127,7 +124,11 @@ pub fn plan(gateway: &Gateway, live: &Live, route: &Route, prompt: &Prompt, now:
         Some(policy) => by_policy(policy, &view, prompt, || {
             live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed)
         }),
+    };
+    if let Some(deployment) = pinned {
+        plan.pin(deployment);
     }
+    plan
 }
 
 /// By one of the simpler policies.

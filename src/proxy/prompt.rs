@@ -5,7 +5,8 @@
 //! - its own `prompt_cache_key`: the provider keeps prompts with different keys apart, so their chains have nothing in common;
 //! - a session's name in one of [`SESSION_HEADERS`]: it divides a hot head in place of the key block.
 //!
-//! `x-emberway-affinity: off` asks for none of all this.
+//! `x-emberway-affinity: off` asks for none of all this. Nor is a cache at stake for a response that continues another: its body has
+//! the end of the prompt only.
 
 use http::HeaderMap;
 use http::header::HeaderName;
@@ -14,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::core::ledger::drift::sample::{Sampler, Segment};
 use crate::core::placement::chain::{BYTES_PER_TOKEN, BlockId, Chain, ChainBuilder, ChainKey};
 use crate::core::placement::view::Ask;
-use crate::openai::canonical::{self, Part, Sink};
+use crate::openai::canonical::{self, Part, Sink, response};
 use crate::openai::request::Request;
 use crate::openai::target::WireOperation;
 
@@ -118,7 +119,10 @@ pub fn read(
         part: Part::Message,
         opener: None,
     };
-    let shape = canonical::write(request, &mut blocks);
+    let shape = match operation {
+        WireOperation::Responses => response::write(request, &mut blocks),
+        _ => canonical::write(request, &mut blocks),
+    };
     let prompt_tokens = shape.bytes.div_ceil(BYTES_PER_TOKEN) as u64;
     let output = request.output_tokens_max().unwrap_or(OUTPUT_DEFAULT);
     let is_opted_out = headers.get(AFFINITY_HEADER).is_some_and(|value| value == "off");
@@ -135,7 +139,9 @@ pub fn read(
             prompt_tokens: u32::try_from(prompt_tokens).unwrap_or(u32::MAX),
             total_tokens: u32::try_from(prompt_tokens.saturating_add(output)).unwrap_or(u32::MAX),
             is_first_turn: shape.is_first_turn,
-            is_cacheable: operation != WireOperation::Embeddings && !is_opted_out,
+            is_cacheable: operation != WireOperation::Embeddings
+                && !is_opted_out
+                && !(operation == WireOperation::Responses && request.response.previous_id.is_some()),
             session: session(scope, headers),
         },
     }
@@ -223,6 +229,33 @@ mod tests {
         assert_eq!(session("a", "x-session-id", ""), None);
         assert!(prompt_of("a", BODY, &[]).ask.is_cacheable);
         assert!(!prompt_of("a", BODY, &[("x-emberway-affinity", "off")]).ask.is_cacheable);
+    }
+
+    #[test]
+    fn responses_with_one_long_prefix_share_its_blocks() {
+        let prompt_of = |body: &str| {
+            let scope = Scope {
+                pool: "pool",
+                chain: ChainKey::new("pool"),
+                client: "a",
+            };
+            let request = request::parse(body.as_bytes()).expect("valid");
+            read(scope, &request, WireOperation::Responses, &HeaderMap::new(), None)
+        };
+        let head = "word ".repeat(2_000);
+        let ask = |input: &str, more: &str| prompt_of(&format!(r#"{{"instructions":"{head}","input":{input}{more}}}"#));
+        let (one, other) = (ask("\"a\"", ""), ask(r#"[{"role":"user","content":"b"}]"#, ""));
+        let alike = one
+            .chain
+            .ids()
+            .iter()
+            .zip(other.chain.ids())
+            .take_while(|(a, b)| a == b)
+            .count();
+        assert!(alike + 1 == one.chain.ids().len() && alike > 10, "{alike}");
+        assert!(one.ask.is_cacheable && one.ask.is_first_turn);
+        let later = ask("\"a\"", r#","previous_response_id":"resp_1""#);
+        assert!(!later.ask.is_cacheable && !later.ask.is_first_turn);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `[DONE]`; anything else that breaks ends the connection, so that nobody takes a part for the whole.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -11,14 +12,16 @@ use bytes::{Bytes, BytesMut};
 use crate::core::ledger::usage::RequestOutcome;
 use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{DeploymentIx, Route};
-use crate::openai::{error as wire_error, usage};
+use crate::openai::target::WireOperation;
+use crate::openai::{responses, usage};
 use crate::proxy::Gateway;
 use crate::proxy::attempt::Chosen;
 use crate::proxy::commit::Begun;
-use crate::proxy::context::RequestContext;
+use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::headers;
 use crate::proxy::learn::{self, learn};
+use crate::proxy::pins::Keeper;
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Answer;
@@ -76,7 +79,7 @@ pub async fn relay(
         in_flight,
     } = chosen;
     let timeouts = &route.timeouts;
-    let spent = context.last_attempt().map_or(Duration::ZERO, |attempt| attempt.took);
+    let spent = context.deciding_attempt().map_or(Duration::ZERO, AttemptFacts::took);
     let cut_off = std::pin::pin!(gateway.activity.is_cut_off());
     let mut limits = Limits {
         idle: timeouts.idle,
@@ -84,6 +87,7 @@ pub async fn relay(
         cut_off,
     };
     let is_whole = matches!(begun, Begun::Whole { .. });
+    context.keeper = keeper(gateway, context, live, deployment);
     // Whatever fails on the client's side, the client cannot have the answer.
     let end = pass_on(downstream, context, begun, &mut limits)
         .await
@@ -120,10 +124,10 @@ async fn pass_on(
     let now = Instant::now();
     match begun {
         Begun::Whole { mut head, body } => {
-            context.reported = usage::of_answer(&body);
+            note_whole(context, &body);
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            downstream.send_head(*head, Some(body.len())).await?;
+            downstream.send_head(head, Some(body.len())).await?;
             downstream.finish(body).await?;
             Ok(End::Complete)
         }
@@ -135,7 +139,7 @@ async fn pass_on(
         } => {
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            downstream.send_head(*head, content_length).await?;
+            downstream.send_head(head, content_length).await?;
             downstream.send(first).await?;
             relay_long(downstream, rest, limits).await
         }
@@ -150,9 +154,9 @@ async fn pass_on(
             context.first_token = first_output;
             headers::add_own(&mut head, context, now)?;
             context.first_byte = Some(now);
-            downstream.send_head(*head, None).await?;
-            downstream.send(opening).await?;
             note(context, &tap);
+            downstream.send_head(head, None).await?;
+            downstream.send(opening).await?;
             let end = relay_events(downstream, context, &mut tap, rest, limits).await;
             note(context, &tap);
             end
@@ -160,10 +164,36 @@ async fn pass_on(
     }
 }
 
-/// Notes what a stream has shown so far: as it goes, since a request that is cut off gets no chance to do so later.
+/// Who remembers the response that is passed on, if the deployment keeps it.
+fn keeper(gateway: &Gateway, context: &RequestContext, live: &Live, deployment: DeploymentIx) -> Option<Keeper> {
+    let snapshot = &live.config.runtime.snapshot;
+    let client = context.client.filter(|_| context.keeps_response)?;
+    Some(Keeper {
+        pins: Arc::clone(&gateway.pins),
+        client: snapshot.clients[client.0].id.clone(),
+        deployment: snapshot.deployments[deployment.0].id.clone(),
+        asked_at_ms: context.started_at_ms,
+    })
+}
+
+/// Notes what a stream has shown so far: as it goes, since a request that is cut off gets no chance to do so later, and before the client
+/// sees it, which may continue at once what it knows by name.
 fn note(context: &mut RequestContext, tap: &StreamTap) {
     context.output_events = tap.seen.output_events;
     context.reported = tap.seen.usage;
+    let name = tap.seen.response.as_ref().and_then(|response| response.name.as_deref());
+    context.keep(name);
+}
+
+/// The same of a whole answer.
+fn note_whole(context: &mut RequestContext, body: &[u8]) {
+    if context.operation == Some(WireOperation::Responses) {
+        let facts = responses::Facts::of(body);
+        context.reported = facts.usage;
+        context.keep(facts.id.as_deref());
+    } else {
+        context.reported = usage::of_answer(body);
+    }
 }
 
 /// Notes how the relay ended, for the request and for its deployment.
@@ -174,24 +204,17 @@ async fn conclude(
     (deployment, began): (DeploymentIx, Instant),
     end: End,
 ) -> pingora::Result<()> {
-    let last = context.attempts.last_mut();
     match end {
         End::Complete => {
             context.outcome = RequestOutcome::Success;
             Ok(())
         }
         End::Filtered => {
-            context.outcome = RequestOutcome::Rejected;
-            if let Some(attempt) = last {
-                attempt.outcome = AttemptOutcome::Rejected;
-            }
+            context.answer_ended(RequestOutcome::Rejected, AttemptOutcome::Rejected);
             Ok(())
         }
         End::Broken(Break::Upstream(how)) => {
-            context.outcome = RequestOutcome::Broken;
-            if let Some(attempt) = last {
-                attempt.outcome = AttemptOutcome::Broken;
-            }
+            context.answer_ended(RequestOutcome::Broken, AttemptOutcome::Broken);
             learn(live, deployment, learn::BROKEN, began, None);
             if context.streamed {
                 return Ok(());
@@ -207,10 +230,7 @@ async fn conclude(
             abort(downstream, "the gateway is being stopped").await
         }
         End::ClientGone(error) => {
-            context.outcome = RequestOutcome::ClientGone;
-            if let Some(attempt) = last {
-                attempt.outcome = AttemptOutcome::ClientGone;
-            }
+            context.answer_ended(RequestOutcome::ClientGone, AttemptOutcome::ClientGone);
             Err(error)
         }
     }
@@ -319,7 +339,7 @@ async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: Bre
     }
     let message =
         format!("the stream broke after it had begun: {reason}; what has come so far is not the whole answer");
-    last.extend_from_slice(&wire_error::event(&message, "server_error", "stream_broken"));
+    last.extend_from_slice(&tap.seen.closing_error(&message, "stream_broken"));
     downstream.finish(last.freeze()).await?;
     Ok(End::Broken(how))
 }

@@ -154,7 +154,8 @@ impl Server {
         };
         let is_usable = match answered {
             Some(answered) => answered.is_ok(),
-            None => self.cut_off(session, &mut request.facts).await,
+            // Boxed, since it is large and seldom needed.
+            None => Box::pin(self.cut_off(session, &mut request.facts)).await,
         };
         finish::finish_waiting(&self.gateway, &mut request.facts).await;
         is_usable

@@ -27,6 +27,7 @@ use crate::core::placement::view::View;
 use crate::core::recovery::budget::RetryBudget;
 use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
+use crate::core::recovery::hedge::Hedging;
 use crate::core::recovery::patience::FirstToken;
 use crate::core::router;
 use crate::core::topology::{ApiForm, Client, Deployment, Endpoint, Resource, Route, Snapshot};
@@ -80,7 +81,7 @@ pub struct LiveDeployment {
     pub state: Arc<DeploymentState>,
     /// Its number in placement.
     pub seed: u64,
-    paths: [String; 3],
+    paths: [String; WireOperation::ALL.len()],
 }
 
 /// A resource as requests use it.
@@ -110,6 +111,8 @@ pub struct RouteState {
     pub in_flight: AtomicU64,
     /// What may be spent on retries.
     pub retries: Mutex<RetryBudget>,
+    /// What is late, and what may be spent on second attempts; used only where the route has them.
+    pub hedging: Mutex<Hedging>,
     /// Requests that wait for a deployment to recover.
     pub queue: Queue,
     /// What was used of its limits.
@@ -254,11 +257,7 @@ impl Live {
 impl LiveDeployment {
     /// Path and query of an operation at this deployment's resource.
     pub fn path(&self, operation: WireOperation) -> &str {
-        &self.paths[match operation {
-            WireOperation::Chat => 0,
-            WireOperation::Completions => 1,
-            WireOperation::Embeddings => 2,
-        }]
+        &self.paths[operation as usize]
     }
 }
 
@@ -373,17 +372,14 @@ fn route_states(snapshot: &Snapshot, previous: Option<&Live>) -> Vec<Arc<RouteSt
     snapshot.routes.iter().map(state).collect()
 }
 
-fn paths(deployment: &Deployment, resource: &Resource) -> [String; 3] {
-    [
-        WireOperation::Chat,
-        WireOperation::Completions,
-        WireOperation::Embeddings,
-    ]
-    .map(|operation| {
+/// By operation, in the order of [`WireOperation::ALL`].
+fn paths(deployment: &Deployment, resource: &Resource) -> [String; WireOperation::ALL.len()] {
+    WireOperation::ALL.map(|operation| {
         let base = &resource.endpoint.base_path;
         match &resource.api {
-            ApiForm::Classic { api_version } => azure::classic_path(base, &deployment.name, operation, api_version),
             ApiForm::V1 => azure::v1_path(base, operation),
+            ApiForm::Classic { .. } if operation == WireOperation::Responses => azure::v1_path(base, operation),
+            ApiForm::Classic { api_version } => azure::classic_path(base, &deployment.name, operation, api_version),
         }
     })
 }

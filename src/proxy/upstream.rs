@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
@@ -24,6 +24,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::core::topology::{Endpoint, ResourceIx, Timeouts};
 use crate::openai::body;
 use crate::proxy::connections::{Connections, UpstreamPeer};
+use crate::proxy::gathered::Gathered;
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::state::LiveResource;
 use crate::telemetry::events::UpstreamConnected;
@@ -226,18 +227,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// Writes head and body together.
+    /// Writes head and body together, with one system call where the connection takes it.
     async fn write_at_once(&self, stream: &mut Stream) -> pingora::Result<Sent> {
         let mut head = BytesMut::with_capacity(1024);
         self.head.write_http1(&mut head);
+        let mut whole = Gathered::new(head, self.body);
         let writing = async {
-            let mut pieces = self.body.iter().cloned();
-            stream
-                .write_all_buf(&mut head.chain(pieces.next().unwrap_or_default()))
-                .await?;
-            for mut piece in pieces {
-                stream.write_all_buf(&mut piece).await?;
-            }
+            stream.write_all_buf(&mut whole).await?;
             stream.flush().await
         };
         match tokio::time::timeout(self.timeouts.idle, writing).await {
@@ -340,7 +336,7 @@ impl Answer {
         self.next().now_or_never()
     }
 
-    /// Reads an error's body, within bounds, and gives the connection back.
+    /// Reads an error's body, within bounds, and gives the connection back. Its future is large: box it where answers are usual.
     pub async fn error_body(mut self) -> Bytes {
         let mut body = BytesMut::new();
         let read = async {
@@ -360,9 +356,13 @@ impl Answer {
 
     /// Gives the connection back for reuse where the whole request was sent and the whole answer read; ends it otherwise.
     pub async fn release(mut self) {
-        if let Some(session) = self.session.take() {
-            let is_whole = self.is_complete && self.is_sent;
-            give_back(*session, &self.connections, &self.peer, self.is_bare, is_whole).await;
+        let Some(session) = self.session.take() else { return };
+        let is_whole = self.is_complete && self.is_sent;
+        if self.is_bare && is_whole {
+            keep(*session, &self.connections, &self.peer);
+        } else {
+            // Boxed, since it is large and every answer's future would carry it along.
+            Box::pin(give_back(session, &self.connections, &self.peer, is_whole)).await;
         }
     }
 }
@@ -374,28 +374,28 @@ impl Drop for Answer {
         let Some(session) = self.session.take() else { return };
         if session.as_http2().is_some() {
             let (connections, peer) = (Arc::clone(&self.connections), Arc::clone(&self.peer));
-            tokio::spawn(async move { give_back(*session, &connections, &peer, false, false).await });
+            tokio::spawn(async move { give_back(session, &connections, &peer, false).await });
         }
     }
 }
 
-async fn give_back(
-    session: HttpSession,
-    connections: &Connections,
-    peer: &UpstreamPeer,
-    is_bare: bool,
-    is_whole: bool,
-) {
-    match session {
-        HttpSession::H1(mut session) if !is_whole => session.shutdown().await,
-        HttpSession::H1(mut session) if is_bare => {
-            session.respect_keepalive();
-            if let Some(stream) = session.reuse().await {
-                connections.keep(peer, stream, Instant::now());
-            }
-        }
-        // Boxed, since it is large and every answer's future would carry it along.
-        session => Box::pin(connections.release(peer, session)).await,
+/// Keeps a bare connection whose exchange is complete, unless the other side wants to end it.
+fn keep(session: HttpSession, connections: &Connections, peer: &UpstreamPeer) {
+    let HttpSession::H1(mut session) = session else {
+        return;
+    };
+    session.respect_keepalive();
+    // At hand where the connection can be kept; one that cannot is closed when it is dropped.
+    if let Some(Some(stream)) = session.reuse().now_or_never() {
+        connections.keep(peer, stream, Instant::now());
+    }
+}
+
+/// Gives a session back to pingora's pool, or ends it where the exchange is not complete.
+async fn give_back(mut session: Box<HttpSession>, connections: &Connections, peer: &UpstreamPeer, is_whole: bool) {
+    match &mut *session {
+        HttpSession::H1(session) if !is_whole => session.shutdown().await,
+        _ => connections.release(peer, *session).await,
     }
 }
 

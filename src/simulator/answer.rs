@@ -21,9 +21,9 @@ const WORDS: &[&str] = &[
 /// A planned answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Chat or legacy completion.
+    /// Chat, legacy completion or response.
     pub operation: Operation,
-    /// `chatcmpl-…` or `cmpl-…`.
+    /// `chatcmpl-…`, `cmpl-…` or `resp_…`.
     pub id: String,
     /// Seconds since the Unix epoch.
     pub created: u64,
@@ -90,12 +90,12 @@ pub struct Circumstances<'a> {
     pub cached_tokens: u32,
 }
 
-/// Plans the answer to a chat or completion.
+/// Plans the answer to a chat, a completion or a response.
 pub fn plan(request: &Request, verdict: Verdict, speeds: &EngineSettings, facts: &Circumstances<'_>) -> Answer {
-    let prefix = if request.operation == Operation::Chat {
-        "chatcmpl"
-    } else {
-        "cmpl"
+    let prefix = match request.operation {
+        Operation::Chat => "chatcmpl-",
+        Operation::Responses => "resp_",
+        Operation::Completions | Operation::Embeddings => "cmpl-",
     };
     let text_seed = draw(facts.seed, &request.prompt);
     let choices = (0..request.total_choices()).map(|index| {
@@ -105,7 +105,7 @@ pub fn plan(request: &Request, verdict: Verdict, speeds: &EngineSettings, facts:
     Answer {
         operation: request.operation,
         id: format!(
-            "{prefix}-{:016x}{:012x}",
+            "{prefix}{:016x}{:012x}",
             draw(facts.seed, ("id", facts.number)),
             facts.number
         ),

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::simulator::answer::Answer;
 use crate::simulator::engine::Admitted;
 use crate::simulator::faults::Action;
 use crate::simulator::flight::Flight;
 use crate::simulator::record::Ending;
-use crate::simulator::stream::Script;
+use crate::simulator::responses::stream::ResponseScript;
+use crate::simulator::stream::{Event, Script};
 
 /// What a fault does to a body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Twist {
     CutAfter(u32),
     /// An error event after this many, then the stream ends.
     ErrorAfter(u32),
-    /// No `[DONE]`.
+    /// No `[DONE]`, or no last event of a response.
     OmitDone,
     /// So many bytes are announced and never sent.
     Short(u64),
@@ -60,10 +62,42 @@ const STREAM_ERROR: &str = concat!(
     "\n\n"
 );
 
+/// The events of an answer, in the language of its operation.
+#[derive(Debug)]
+pub enum Events {
+    /// A chat's or completion's.
+    Chunks(Script),
+    /// A response's.
+    Response(ResponseScript),
+}
+
+impl Events {
+    fn next(&mut self) -> Option<Event> {
+        match self {
+            Self::Chunks(script) => script.next(),
+            Self::Response(script) => script.next(),
+        }
+    }
+
+    fn answer(&self) -> &Answer {
+        match self {
+            Self::Chunks(script) => script.answer(),
+            Self::Response(script) => script.answer(),
+        }
+    }
+
+    fn error(&self) -> Bytes {
+        match self {
+            Self::Chunks(_) => Bytes::from_static(STREAM_ERROR.as_bytes()),
+            Self::Response(script) => script.error(),
+        }
+    }
+}
+
 /// A stream under way.
 #[derive(Debug)]
 struct Playing {
-    script: Script,
+    script: Events,
     began: Instant,
     admitted: Admitted,
     flight: Flight,
@@ -73,7 +107,7 @@ struct Playing {
 }
 
 /// The body of a stream whose admission was at `began`.
-pub fn streamed(script: Script, began: Instant, admitted: Admitted, flight: Flight, twist: Twist) -> Body {
+pub fn streamed(script: Events, began: Instant, admitted: Admitted, flight: Flight, twist: Twist) -> Body {
     let playing = Playing {
         script,
         began,
@@ -103,7 +137,7 @@ impl Playing {
             Twist::ErrorAfter(events) if self.sent >= events => {
                 self.flight.end(Ending::Faulted);
                 self.over = true;
-                return Some(Ok(Bytes::from_static(STREAM_ERROR.as_bytes())));
+                return Some(Ok(self.script.error()));
             }
             Twist::Drip(wait) => sleep(wait).await,
             _ => {}

@@ -77,6 +77,16 @@ impl Failure {
         Self::invalid_request(&message, Some(name), Some("missing_required_parameter"))
     }
 
+    /// 400 for a response that this resource does not keep.
+    pub fn previous_response_not_found(id: &str) -> Self {
+        let message = format!("Previous response with id '{id}' not found.");
+        Self::invalid_request(
+            &message,
+            Some("previous_response_id"),
+            Some("previous_response_not_found"),
+        )
+    }
+
     /// 400 for a body that is not JSON.
     pub fn not_json() -> Self {
         let message = "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your \

@@ -12,6 +12,7 @@ pub fn known_fields(operation: Operation) -> &'static [&'static str] {
         Operation::Chat => CHAT,
         Operation::Completions => COMPLETIONS,
         Operation::Embeddings => EMBEDDINGS,
+        Operation::Responses => RESPONSES,
     }
 }
 
@@ -40,6 +41,11 @@ const VERSIONS: &[&str] = &[
     "2025-03-01-preview",
     "2025-04-01-preview",
 ];
+
+/// Whether a dated version has Responses.
+pub fn has_responses(version: &str) -> bool {
+    matches!(version, "2025-03-01-preview" | "2025-04-01-preview")
+}
 
 const CHAT: &[&str] = &[
     "messages",
@@ -102,3 +108,33 @@ const COMPLETIONS: &[&str] = &[
 ];
 
 const EMBEDDINGS: &[&str] = &["input", "model", "dimensions", "encoding_format", "input_type", "user"];
+
+const RESPONSES: &[&str] = &[
+    "input",
+    "model",
+    "background",
+    "include",
+    "instructions",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "previous_response_id",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream",
+    "stream_options",
+    "temperature",
+    "text",
+    "tool_choice",
+    "tools",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];

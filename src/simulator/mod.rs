@@ -14,7 +14,7 @@
 //! | how it runs | `listener`, `data_plane`, `operation`, `flight`, `world`, `clock`, `record`, `chance` |
 //! | how it is controlled | `control`, `control_http` |
 //!
-//! Not simulated: the control plane (ARM), identity, the Responses API, files and fine-tuning jobs.
+//! Not simulated: the control plane (ARM), identity, files and fine-tuning jobs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -56,6 +56,7 @@ pub mod presets;
 pub mod prompt_cache;
 pub mod record;
 pub mod request;
+pub mod responses;
 pub mod route;
 pub mod scenario;
 pub mod settings;

@@ -12,8 +12,8 @@ use http::{HeaderValue, Response, StatusCode};
 use tokio::time::{Instant, sleep_until};
 
 use crate::simulator::admission::{Admission, admit};
-use crate::simulator::answer::{Circumstances, plan};
-use crate::simulator::body::{streamed, whole};
+use crate::simulator::answer::{Answer, Circumstances, plan};
+use crate::simulator::body::{Events, streamed, whole};
 use crate::simulator::chance::draw;
 use crate::simulator::data_plane::{Asked, Call};
 use crate::simulator::embedding;
@@ -23,6 +23,8 @@ use crate::simulator::filters::{Verdict, judge};
 use crate::simulator::head;
 use crate::simulator::prompt_cache::PrefixDigest;
 use crate::simulator::request::{self, Operation, Request, Strictness};
+use crate::simulator::responses::shape::{self, Stage};
+use crate::simulator::responses::stream::ResponseScript;
 use crate::simulator::route;
 use crate::simulator::scenario::DeploymentState;
 use crate::simulator::stream::Script;
@@ -128,6 +130,9 @@ async fn play(
         };
         plan(request, accepted.verdict, &scenario.engine, &facts)
     });
+    if let Some(answer) = &answer {
+        keep(&call, request, answer);
+    }
     let last_token = match &answer {
         Some(answer) if !request.stream => answer.longest_choice(),
         _ => 0,
@@ -141,13 +146,16 @@ async fn play(
                 CONTENT_TYPE,
                 HeaderValue::from_static("text/event-stream; charset=utf-8"),
             );
-            let script = Script::new(answer, deployment.spec.stream, request.include_usage);
-            let body = streamed(script, began, admitted, call.flight, asked.twist);
+            let events = events_of(answer, request, &deployment);
+            let body = streamed(events, began, admitted, call.flight, asked.twist);
             return head::respond(StatusCode::OK, headers, body);
         }
         Some(answer) => {
             call.flight.produced(answer.output_tokens(), 0);
-            answer.to_json()
+            match request.response.as_deref() {
+                Some(asked) => shape::response(&answer, asked, Stage::Ended).to_string(),
+                None => answer.to_json(),
+            }
         }
         None => embedding::to_json(request, &deployment.spec.model, draw(scenario.seed, "embedding")),
     };
@@ -155,6 +163,37 @@ async fn play(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     head::respond(StatusCode::OK, headers, body)
+}
+
+fn events_of(answer: Answer, request: &Request, deployment: &Deployment) -> Events {
+    let spec = deployment.spec.stream;
+    match request.response.as_deref() {
+        Some(asked) => Events::Response(ResponseScript::new(answer, asked.clone(), spec.tokens_per_chunk)),
+        None => Events::Chunks(Script::new(answer, spec, request.include_usage)),
+    }
+}
+
+/// Keeps a response's conversation with its answer, so that it can be continued.
+fn keep(call: &Call, request: &Request, answer: &Answer) {
+    let Some(asked) = request.response.as_deref().filter(|asked| asked.store) else {
+        return;
+    };
+    let said = format!("assistant\n{}\n", shape::text(answer));
+    let conversation = [&request.prompt[asked.head_bytes..], said.as_bytes()].concat();
+    call.site.account.responses.lock().keep(&answer.id, conversation);
+}
+
+/// Puts the conversation that a response continues where it belongs in the prompt.
+fn recall(call: &Call, request: &mut Request) -> Result<(), Failure> {
+    let Some(asked) = request.response.as_deref() else {
+        return Ok(());
+    };
+    let Some(id) = &asked.continues else { return Ok(()) };
+    let earlier = call.site.account.responses.lock().conversation(id);
+    let earlier = earlier.ok_or_else(|| Failure::previous_response_not_found(id))?;
+    let at = asked.head_bytes;
+    request.prompt.splice(at..at, earlier.iter().copied());
+    Ok(())
 }
 
 /// The request in the deployment's terms, or why it is refused.
@@ -175,6 +214,7 @@ fn accept(call: &Call, asked: &Asked) -> Result<Accepted, Failure> {
     match (asked.operation, model.contains("embedding")) {
         (Operation::Embeddings, false) => return Err(Failure::operation_not_supported("embeddings", model)),
         (Operation::Chat, true) => return Err(Failure::operation_not_supported("chatCompletion", model)),
+        (Operation::Responses, true) => return Err(Failure::operation_not_supported("responses", model)),
         (Operation::Completions, true) => return Err(Failure::operation_not_supported("completion", model)),
         _ => {}
     }
@@ -182,7 +222,8 @@ fn accept(call: &Call, asked: &Asked) -> Result<Accepted, Failure> {
         refuse_unknown: !route::is_v1(call.head.uri.path()),
         accepts_stream_options: deployment.spec.accepts_stream_options,
     };
-    let request = request::read(asked.operation, &asked.fields, strictness)?;
+    let mut request = request::read(asked.operation, &asked.fields, strictness)?;
+    recall(call, &mut request)?;
     let tokens = request.prompt_tokens();
     if tokens > deployment.spec.context_tokens {
         return Err(Failure::context_length(deployment.spec.context_tokens, tokens));

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::simulator::document;
 use crate::simulator::failure::Failure;
 use crate::simulator::known_fields::known_fields;
+use crate::simulator::responses;
 use crate::simulator::tokens::BYTES_PER_TOKEN;
 
 /// Most choices a request may ask for.
@@ -25,6 +26,8 @@ pub enum Operation {
     Completions,
     /// `embeddings`.
     Embeddings,
+    /// `responses`.
+    Responses,
 }
 
 impl Operation {
@@ -34,6 +37,7 @@ impl Operation {
             Self::Chat => "ChatCompletions_Create",
             Self::Completions => "Completions_Create",
             Self::Embeddings => "Embeddings_Create",
+            Self::Responses => "Responses_Create",
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct Request {
     pub dimensions: Option<u32>,
     /// Whether embeddings are wanted as base64 instead of numbers.
     pub base64: bool,
+    /// What is particular to a response.
+    pub response: Option<Box<responses::Asked>>,
 }
 
 impl Request {
@@ -148,11 +154,13 @@ pub fn read(operation: Operation, fields: &Map<String, Value>, strictness: Stric
             .map(str::to_owned),
         dimensions: number(fields, "dimensions", 1, 4_096)?,
         base64: fields.get("encoding_format").and_then(Value::as_str) == Some("base64"),
+        response: None,
     };
     match operation {
         Operation::Chat => read_chat(fields, &mut request)?,
         Operation::Completions => read_inputs(fields, "prompt", &mut request)?,
         Operation::Embeddings => read_inputs(fields, "input", &mut request)?,
+        Operation::Responses => responses::read(fields, &mut request)?,
     }
     Ok(request)
 }
@@ -221,7 +229,8 @@ fn push_message(prompt: &mut Vec<u8>, message: &Value) {
     prompt.push(b'\n');
 }
 
-fn push_json(prompt: &mut Vec<u8>, value: &Value) {
+/// Appends JSON to a prompt.
+pub(super) fn push_json(prompt: &mut Vec<u8>, value: &Value) {
     // `Display` of a JSON value cannot fail, unlike its `Serialize` into a writer.
     prompt.extend_from_slice(value.to_string().as_bytes());
 }
@@ -311,7 +320,11 @@ fn output_limit(operation: Operation, fields: &Map<String, Value>) -> Result<Opt
     Ok(named.or((operation == Operation::Completions).then_some(16)))
 }
 
-fn number(fields: &Map<String, Value>, name: &str, least: u64, most: u64) -> Result<Option<u32>, Failure> {
+/// A number of this name, within bounds.
+///
+/// # Errors
+/// 400 where it is something else.
+pub(super) fn number(fields: &Map<String, Value>, name: &str, least: u64, most: u64) -> Result<Option<u32>, Failure> {
     let Some(value) = fields.get(name).filter(|value| !value.is_null()) else {
         return Ok(None);
     };

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use crate::simulator::failure::Failure;
-use crate::simulator::known_fields::is_known_version;
+use crate::simulator::known_fields::{has_responses, is_known_version};
 use crate::simulator::request::Operation;
 use crate::simulator::scenario::AccountSpec;
 
@@ -66,8 +66,13 @@ pub fn find(head: &Parts) -> Result<Route, Failure> {
             operation,
             deployment: None,
         }),
+        (&Method::POST, ["openai", "responses"]) if version.is_some_and(has_responses) => Some(Route::Operation {
+            operation: Operation::Responses,
+            deployment: None,
+        }),
         (&Method::POST, ["openai", "deployments", name, rest @ ..]) => {
-            operation_of(rest).map(|operation| Route::Operation {
+            let operation = operation_of(rest).filter(|&operation| operation != Operation::Responses);
+            operation.map(|operation| Route::Operation {
                 operation,
                 deployment: Some(decoded(name)),
             })
@@ -82,6 +87,7 @@ fn operation_of(segments: &[&str]) -> Option<Operation> {
         ["chat", "completions"] => Some(Operation::Chat),
         ["completions"] => Some(Operation::Completions),
         ["embeddings"] => Some(Operation::Embeddings),
+        ["responses"] => Some(Operation::Responses),
         _ => None,
     }
 }
@@ -230,7 +236,19 @@ mod tests {
             ),
             ("POST", "/openai/v1/completions", undated(Operation::Completions)),
             ("POST", "/openai/v1/embeddings", undated(Operation::Embeddings)),
-            ("POST", "/openai/v1/responses", None),
+            ("POST", "/openai/v1/responses", undated(Operation::Responses)),
+            ("POST", "/openai/v1/responses/resp_1/cancel", None),
+            (
+                "POST",
+                "/openai/responses?api-version=2025-04-01-preview",
+                undated(Operation::Responses),
+            ),
+            ("POST", "/openai/responses?api-version=2024-10-21", None),
+            (
+                "POST",
+                "/openai/deployments/a/responses?api-version=2025-04-01-preview",
+                None,
+            ),
             ("POST", "/v1/chat/completions", None),
             ("GET", "/openai/models?api-version=2024-10-21", Some(Route::Models)),
             ("GET", "/openai/v1/models", Some(Route::Models)),

@@ -16,6 +16,7 @@ use crate::simulator::clock::Clock;
 use crate::simulator::engine::Engine;
 use crate::simulator::faults::FaultBook;
 use crate::simulator::record::{Counts, RequestLog};
+use crate::simulator::responses::book::Book;
 use crate::simulator::scenario::{AccountSpec, DeploymentSpec, Scenario};
 
 /// Everything that requests share.
@@ -43,6 +44,8 @@ pub struct Account {
     pub region_header: HeaderValue,
     /// Counts of all its requests, also those that reach no deployment.
     pub counts: Mutex<Counts>,
+    /// Responses that can be continued.
+    pub responses: Mutex<Book>,
     /// Deployments by name.
     pub deployments: BTreeMap<String, Arc<Deployment>>,
 }
@@ -112,12 +115,13 @@ impl World {
         }
     }
 
-    /// Forgets counts, recorded requests, caches, used-up limits and faults. Requests under way go on.
+    /// Forgets counts, recorded requests, kept responses, caches, used-up limits and faults. Requests under way go on.
     pub fn reset(&self) {
         self.faults.clear();
         self.log.clear();
         for account in &self.accounts {
             *account.counts.lock() = Counts::default();
+            account.responses.lock().clear();
             for deployment in account.deployments.values() {
                 *deployment.counts.lock() = Counts::default();
                 deployment.engine.lock().reset(&deployment.spec);
@@ -141,6 +145,7 @@ impl Account {
         Self {
             region_header: header(spec.shown_region()),
             counts: Mutex::default(),
+            responses: Mutex::default(),
             deployments: spec.deployments.iter().map(deployment).collect(),
             spec: spec.clone(),
         }

@@ -1,7 +1,7 @@
 //! WHERE do usage records go? A bounded queue in memory, and behind it a store on disk.
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
-//! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one
+//! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response, [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one
 //! there is, because a gateway that needs a database server before it can start is a gateway that does not start.
 //!
 //! This module deliberately knows neither metrics nor configuration: counters are plain atomics and changes of
@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
+pub mod kept;
 pub mod miss_report;
 pub mod misses;
 pub mod queue;
@@ -30,7 +31,7 @@ pub mod writer;
 /// A place that keeps usage records for good.
 #[async_trait]
 pub trait UsageStore: Send + Sync {
-    /// Writes all records and their deployments' totals, or nothing of them.
+    /// Writes all records, their deployments' totals and the responses that are kept, or nothing of them.
     ///
     /// # Errors
     /// When the store cannot be written; the records may be handed in again.
@@ -54,6 +55,12 @@ pub trait UsageStore: Send + Sync {
     /// # Errors
     /// When the store cannot be written.
     async fn purge(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError>;
+
+    /// Deletes up to `limit` kept responses ([`kept`]) from before `before_ms` and says how many it deleted.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn forget_responses(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError>;
 }
 
 /// What is known of a deployment besides its requests. Times are milliseconds since the Unix epoch.

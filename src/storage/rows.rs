@@ -1,4 +1,5 @@
-//! Turns a batch into two statements: one inserts its records, one adds to its deployments' totals.
+//! Turns a batch into two statements: one inserts its records, one adds to its deployments' totals. Where responses are kept, a third one
+//! inserts those.
 //!
 //! One statement for a whole batch, because every statement costs a round trip to SQLite's thread (about 40 µs of CPU,
 //! as much as 15 rows). Statements are prepared once: their row count is rounded up to a power of two, so there are
@@ -14,6 +15,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite};
 
 use crate::core::ids::DeploymentId;
+use crate::core::ledger::kept::ResponseKey;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSource};
 use crate::storage::DeploymentSeen;
 use strum::VariantArray as _;
@@ -45,6 +47,10 @@ const DEPLOYMENT_MERGE: &str = " ON CONFLICT (deployment) DO UPDATE SET \
      cached_tokens = cached_tokens + excluded.cached_tokens, \
      completion_tokens = completion_tokens + excluded.completion_tokens";
 
+const KEPT_COLUMNS: &str = "key, client, deployment, kept_at_ms";
+
+static KEPT_SQL: LazyLock<Vec<Arc<str>>> =
+    LazyLock::new(|| statements("kept_response", KEPT_COLUMNS, " ON CONFLICT (key) DO NOTHING"));
 static USAGE_SQL: LazyLock<Vec<Arc<str>>> = LazyLock::new(|| statements("usage", USAGE_COLUMNS, ""));
 static DEPLOYMENT_SQL: LazyLock<Vec<Arc<str>>> =
     LazyLock::new(|| statements("deployment", DEPLOYMENT_COLUMNS, DEPLOYMENT_MERGE));
@@ -78,6 +84,27 @@ pub(super) fn insert_usage(records: &[UsageRecord]) -> Statement {
             .bind(count(record.upstream_us))
             .bind(record.served_region.as_deref().map(Arc::clone))
             .bind(record.spilled_to.as_deref().map(str::to_owned));
+    }
+    query
+}
+
+/// The records whose response is kept, with who keeps it.
+pub(super) fn kept(records: &[UsageRecord]) -> Vec<(&UsageRecord, ResponseKey, &DeploymentId)> {
+    let kept = records
+        .iter()
+        .filter_map(|record| Some((record, record.kept?, record.deployment.as_ref()?)));
+    kept.collect()
+}
+
+/// Inserts kept responses; at most [`ROWS_MAX`].
+pub(super) fn insert_kept(kept: &[(&UsageRecord, ResponseKey, &DeploymentId)]) -> Statement {
+    let mut query = sqlx::query(AssertSqlSafe(sized(&KEPT_SQL, kept.len())));
+    for (record, key, deployment) in kept {
+        query = query
+            .bind(key.0.to_vec())
+            .bind(Arc::clone(&record.client))
+            .bind(Arc::clone(deployment))
+            .bind(record.started_at_ms);
     }
     query
 }

@@ -86,7 +86,9 @@ impl UsageStore for SqliteStore {
         let changes = rows::changes(records);
         let usage = records.chunks(ROWS_MAX).map(rows::insert_usage);
         let totals = changes.chunks(ROWS_MAX).map(rows::add_to_deployments);
-        self.write(usage.chain(totals).collect()).await?;
+        let kept = rows::kept(records);
+        let kept = kept.chunks(ROWS_MAX).map(rows::insert_kept);
+        self.write(usage.chain(totals).chain(kept).collect()).await?;
         Ok(())
     }
 
@@ -114,6 +116,16 @@ impl UsageStore for SqliteStore {
         // An hour's sums are few, so what has grown too old since the last time goes at once, and is not counted.
         let sums = sqlx::query("DELETE FROM miss WHERE hour_ms < ?").bind(before_ms);
         self.write(vec![sums]).await?;
+        self.write(vec![delete]).await
+    }
+
+    async fn forget_responses(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
+        let delete = sqlx::query(
+            "DELETE FROM kept_response WHERE key IN \
+             (SELECT key FROM kept_response WHERE kept_at_ms < ? ORDER BY kept_at_ms LIMIT ?)",
+        )
+        .bind(before_ms)
+        .bind(i64::from(limit));
         self.write(vec![delete]).await
     }
 }
@@ -259,6 +271,7 @@ fn migrator() -> Migrator {
         migration(1, "usage", include_str!("../../migrations/0001_usage.sql")),
         migration(2, "misses", include_str!("../../migrations/0002_misses.sql")),
         migration(3, "served", include_str!("../../migrations/0003_served.sql")),
+        migration(4, "responses", include_str!("../../migrations/0004_responses.sql")),
     ])
 }
 

@@ -26,5 +26,6 @@ pub(super) fn record(number: u32) -> UsageRecord {
         first_token_us: Some(250_000),
         total_us: 1_000_000,
         upstream_us: 990_000,
+        kept: None,
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::core::ledger::idle::DAY_MS;
+use crate::core::ledger::kept::KEPT_FOR_MS;
 use crate::core::ledger::usage::UsageRecord;
 use crate::storage::queue::{BATCH_FULL, Shared, UsageQueue};
 use crate::storage::{StoreError, UsageStore};
@@ -113,7 +114,7 @@ impl UsageWriter {
             // Looked at in every round, since under load the queue is never found empty.
             if Instant::now() >= purge_at {
                 purge_at = Instant::now() + PURGE_EVERY;
-                purging = self.keep_days.is_some();
+                purging = true;
             }
             if purging {
                 purging = self.purge_chunk().await;
@@ -159,21 +160,34 @@ impl UsageWriter {
         }
     }
 
-    /// Deletes one chunk of old records and says whether there may be more. A failure ends this hour's purge.
+    /// Deletes one chunk of old records, and one of responses that Azure has deleted, and says whether there may be more. A failure ends this
+    /// hour's purge.
     async fn purge_chunk(&mut self) -> bool {
-        let Some(days) = self.keep_days else { return false };
-        let before_ms = (self.now_ms)().saturating_sub(i64::from(days) * DAY_MS);
-        match self.store.purge(before_ms, PURGE_CHUNK).await {
-            Ok(purged) => {
+        match self.try_purge_chunk().await {
+            Ok((purged, forgotten)) => {
                 self.shared.stats().purged.fetch_add(purged, Ordering::Relaxed);
                 self.health.worked(&self.shared);
-                purged >= u64::from(PURGE_CHUNK)
+                purged.max(forgotten) >= u64::from(PURGE_CHUNK)
             }
             Err(error) => {
                 self.health.failed(&self.shared, &error);
                 false
             }
         }
+    }
+
+    /// Records and responses deleted.
+    async fn try_purge_chunk(&self) -> Result<(u64, u64), StoreError> {
+        let now_ms = (self.now_ms)();
+        let forgotten = self
+            .store
+            .forget_responses(now_ms.saturating_sub(KEPT_FOR_MS), PURGE_CHUNK)
+            .await?;
+        let Some(days) = self.keep_days else {
+            return Ok((0, forgotten));
+        };
+        let before_ms = now_ms.saturating_sub(i64::from(days) * DAY_MS);
+        Ok((self.store.purge(before_ms, PURGE_CHUNK).await?, forgotten))
     }
 }
 

@@ -14,15 +14,26 @@ mod same_prompt;
 use fleet::{Fleet, SAMPLE_MODEL, folder, interpreter};
 
 /// Runs a Python program of `tests/clients/python`.
-async fn python(program: &str, package: &str, setup: Setup) {
+async fn python(program: &str, package: &str, setup: Setup, arguments: &[&str]) {
     let usual = folder().join(".venv/bin/python");
     match interpreter("EMBERWAY_TEST_PYTHON", &usual, &["-c", &format!("import {package}")]).await {
         Ok(python) => {
             let path = folder().join("python").join(program);
-            Fleet::start(setup)
-                .await
-                .run(&python, &[path.to_str().expect("UTF-8")])
-                .await;
+            let all = [&[path.to_str().expect("UTF-8")], arguments].concat();
+            Fleet::start(setup).await.run(&python, &all).await;
+        }
+        Err(reason) => skip(program, &reason),
+    }
+}
+
+/// Runs a JavaScript program of `tests/clients/node`.
+async fn node(program: &str, setup: Setup, arguments: &[&str]) {
+    let probe = ["--input-type=module", "-e", "await import('openai')"];
+    match interpreter("EMBERWAY_TEST_NODE", Path::new("node"), &probe).await {
+        Ok(node) => {
+            let path = folder().join("node").join(program);
+            let all = [&[path.to_str().expect("UTF-8")], arguments].concat();
+            Fleet::start(setup).await.run(&node, &all).await;
         }
         Err(reason) => skip(program, &reason),
     }
@@ -37,7 +48,7 @@ macro_rules! python_tests {
     ($($name:ident: $program:literal, $package:literal, $setup:expr;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            python($program, $package, $setup).await;
+            python($program, $package, $setup, &[]).await;
         }
     )*};
 }
@@ -47,6 +58,7 @@ python_tests! {
     python_streams: "streaming.py", "openai", Fleet::usual();
     python_errors: "errors.py", "openai", Fleet::usual();
     python_other_operations: "others.py", "openai", Fleet::usual();
+    python_responses: "responses.py", "openai", Setup { one_tier: true, ..Fleet::usual() };
     python_cached_share: "cached_share.py", "openai", Setup { accounts: &["a", "b", "c"], one_tier: true, ..Fleet::usual() };
     python_langchain: "with_langchain.py", "langchain_openai", Fleet::usual();
 }
@@ -108,15 +120,36 @@ async fn azures_curl_sample_works_as_it_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_client() {
-    let probe = ["--input-type=module", "-e", "await import('openai')"];
-    match interpreter("EMBERWAY_TEST_NODE", Path::new("node"), &probe).await {
-        Ok(node) => {
-            let path = folder().join("node/client.mjs");
-            Fleet::start(Fleet::usual())
-                .await
-                .run(&node, &[path.to_str().expect("UTF-8")])
-                .await;
-        }
-        Err(reason) => skip("client.mjs", &reason),
+    node("client.mjs", Fleet::usual(), &[]).await;
+}
+
+/// Two deployments that refuse for five seconds once they are filled, and requests that wait so long.
+fn throttled_fleet(waiting: &'static str) -> Setup {
+    Setup {
+        settings: "limits: { provisioned_burst_s: 10 }",
+        simulated: "sku: ProvisionedManaged, capacity: 30, context_tokens: 1000000",
+        capacity: "sku: ProvisionedManaged, capacity: 30, model: gpt-4.1-mini",
+        waiting,
+        ..Fleet::usual()
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_clients_of_a_throttled_fleet_wait_and_see_no_429() {
+    python("recovery.py", "openai", throttled_fleet("max_wait: 8s"), &["8"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_clients_of_a_throttled_fleet_recover_by_themselves() {
+    python("recovery.py", "openai", throttled_fleet("max_wait: 0s"), &["0"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_clients_of_a_throttled_fleet_wait_and_see_no_429() {
+    node("recovery.mjs", throttled_fleet("max_wait: 8s"), &["8"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_clients_of_a_throttled_fleet_recover_by_themselves() {
+    node("recovery.mjs", throttled_fleet("max_wait: 0s"), &["0"]).await;
 }

@@ -95,7 +95,14 @@ async fn every_refusal_is_json_with_a_code() {
     ] {
         check(&world, key, (method, path, ""), 405, "method_not_allowed").await;
     }
-    for path in ["/", "/v1/images/generations", "/openai/v1/responses", "/metrics"] {
+    for path in [
+        "/",
+        "/v1/images/generations",
+        "/openai/v1/responses/resp_1",
+        "/openai/v1/responses/resp_1/cancel",
+        "/openai/deployments/bot/responses",
+        "/metrics",
+    ] {
         check(&world, key, (Method::POST, path, WHOLE), 404, "not_served").await;
     }
     assert_eq!(world.requests().len(), 0, "nothing of this goes upstream");

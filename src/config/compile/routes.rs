@@ -14,6 +14,7 @@ use crate::config::scalars::DurationText;
 use crate::core::ids::RouteId;
 use crate::core::placement::policy::Policy;
 use crate::core::recovery::budget::BudgetRule;
+use crate::core::recovery::hedge::HedgeRule;
 use crate::core::recovery::patience::FirstTokenRule;
 use crate::core::topology::{Failover, PoolIx, Route, RouteIx, Timeouts, Waiting};
 
@@ -31,6 +32,7 @@ const BUILT_IN_FAILOVER: Failover = Failover {
         per_1k_tokens: Duration::from_millis(500),
         least: Duration::from_secs(5),
     },
+    hedging: HedgeRule { max_share: 0.0 },
 };
 
 /// The same for timeouts.
@@ -112,6 +114,9 @@ fn compile_failover(context: &mut Context<'_>, at: &Pointer, raw: &RawFailover, 
         },
         backoff: or_base(context, &at.key("backoff"), raw.backoff.as_ref(), base.backoff),
         first_token: compile_first_token(context, &at.key("first_token"), &raw.first_token, &base.first_token),
+        hedging: HedgeRule {
+            max_share: raw.hedging.max_share.unwrap_or(base.hedging.max_share),
+        },
     }
 }
 
@@ -221,6 +226,8 @@ mod tests {
             BUILT_IN_FAILOVER.first_token.per_1k_tokens
         );
         assert_eq!(first_token("least"), BUILT_IN_FAILOVER.first_token.least);
+        let hedging = &failover["hedging"]["properties"];
+        assert_eq!(hedging["max_share"]["default"], BUILT_IN_FAILOVER.hedging.max_share);
         assert_eq!(stated("timeouts", "connect"), BUILT_IN_TIMEOUTS.connect);
         assert_eq!(stated("timeouts", "first_byte"), BUILT_IN_TIMEOUTS.first_byte);
         assert_eq!(stated("timeouts", "whole_answer"), BUILT_IN_TIMEOUTS.whole_answer);

@@ -25,6 +25,20 @@ pub(in crate::config) struct RawFailover {
     /// How long to wait for a stream's beginning before another deployment is asked; `timeouts.first_byte` at most.
     #[serde(default)]
     pub(in crate::config) first_token: RawFirstToken,
+    /// A second attempt elsewhere beside one whose answer is late.
+    #[serde(default)]
+    pub(in crate::config) hedging: RawHedging,
+}
+
+/// A second attempt elsewhere where an answer begins later than 19 of 20 of the route's lately; the first to answer is taken. The other is
+/// cancelled, and probably billed.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Hedging")]
+pub(in crate::config) struct RawHedging {
+    /// Most second attempts, as a share of the route's requests of the last ten minutes; 0 for none.
+    #[schemars(range(min = 0, max = 1), extend("default" = 0.0), extend("examples" = [0.05]))]
+    pub(in crate::config) max_share: Option<f64>,
 }
 
 /// How many attempts may follow failed ones, so that an outage is not multiplied by trying again.

@@ -3,5 +3,6 @@
 pub mod cost;
 pub mod drift;
 pub mod idle;
+pub mod kept;
 pub mod misses;
 pub mod usage;

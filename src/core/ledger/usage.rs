@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
 use crate::core::ids::{ClientId, DeploymentId, Region, RouteId};
+use crate::core::ledger::kept::ResponseKey;
 
 /// One finished request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,8 @@ pub struct UsageRecord {
     pub total_us: u64,
     /// Time spent waiting for upstreams, in microseconds; `total_us` less this is the gateway's own and the client's.
     pub upstream_us: u64,
+    /// The response that the deployment keeps to be continued, if it made one.
+    pub kept: Option<ResponseKey>,
 }
 
 /// What was asked for.
@@ -68,6 +71,8 @@ pub enum Operation {
     Completions,
     /// `embeddings`.
     Embeddings,
+    /// `responses`.
+    Responses,
 }
 
 /// How a request ended for the client.

@@ -63,10 +63,14 @@ pub enum Reason {
     NoRoom,
     /// An earlier attempt of the request failed.
     Failover,
+    /// An earlier attempt of the request is late.
+    Hedge,
     /// All others failed too, and it may have recovered.
     Retry,
     /// Nothing else is left, although its breaker is open.
     LastResort,
+    /// It keeps the response that the request continues; no other knows that.
+    Pinned,
 }
 
 /// A deployment and why it may be tried.
@@ -121,6 +125,16 @@ pub struct Plan {
     pub sent_tokens: u32,
     /// The `prompt_cache_key` that divides a hot head's requests among the machines of a deployment, if it needs dividing.
     pub cache_key: Option<CacheKey>,
+}
+
+impl Plan {
+    /// Leaves one deployment only, since no other can answer; nobody, if it rests or is drained.
+    pub fn pin(&mut self, deployment: DeploymentIx) {
+        self.candidates.retain(|candidate| candidate.deployment == deployment);
+        for candidate in &mut self.candidates {
+            candidate.reason = Reason::Pinned;
+        }
+    }
 }
 
 /// What one replica remembers of all pools' prompts.

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod drain;
 pub mod health;
+pub mod hedge;
 pub mod outcome;
 pub mod patience;
 pub mod table;

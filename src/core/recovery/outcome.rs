@@ -45,6 +45,8 @@ pub enum AttemptEnd<'a> {
     OutOfTime,
     /// The client left.
     ClientGone,
+    /// Another attempt of the request, begun beside this one, answered first.
+    Overtaken,
 }
 
 /// An attempt's outcome, as the metric label and log field.
@@ -76,6 +78,8 @@ pub enum AttemptOutcome {
     Broken,
     /// The client left.
     ClientGone,
+    /// Another attempt of the request, begun beside this one, answered first.
+    Overtaken,
     /// The gateway ended the request meanwhile: the time to stop had come.
     CutOff,
 }
@@ -216,6 +220,7 @@ pub fn classify(end: AttemptEnd<'_>, is_provisioned: bool) -> Verdict {
         },
         AttemptEnd::OutOfTime => verdict(O::Timeout, Next::Elsewhere, Effect::Nothing, true),
         AttemptEnd::ClientGone => verdict(O::ClientGone, Next::Final, Effect::Nothing, true),
+        AttemptEnd::Overtaken => verdict(O::Overtaken, Next::Final, Effect::Nothing, true),
     }
 }
 

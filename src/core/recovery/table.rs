@@ -207,6 +207,12 @@ pub const ROWS: &[Row] = &[
         )
     },
     Row {
+        codes: &["previous_response_not_found"],
+        says: &["previous response with id"],
+        // Whatever its status: any client can name a response that is not there.
+        ..row("response unknown", 404..=404, O::Rejected, Next::Final, Lesson::Works)
+    },
+    Row {
         codes: &["DeploymentNotFound"],
         alarm: Some(Alarm::DeploymentMissing),
         ..row(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How far back is counted: between half of this and all of it.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// Counts of the last while, in two halves of [`WINDOW`] of which the older is forgotten when the newer is over. Constant time and memory.
+/// Counts of the last while, in two halves of a window of which the older is forgotten when the newer is over. Constant time and memory.
 #[derive(Debug, Clone, Default)]
 pub struct Halves<T> {
     newer_since: Option<Instant>,
@@ -16,11 +16,16 @@ pub struct Halves<T> {
 impl<T: Default + Copy> Halves<T> {
     /// The counts of the half that runs, to be added to, and those of the one before.
     pub fn at(&mut self, now: Instant) -> (&mut T, T) {
-        let half = WINDOW / 2;
+        self.within(WINDOW, now)
+    }
+
+    /// The same over another time than [`WINDOW`], which must be the same each time.
+    pub fn within(&mut self, window: Duration, now: Instant) -> (&mut T, T) {
+        let half = window / 2;
         match self.newer_since.map(|since| now.saturating_duration_since(since)) {
             Some(passed) if passed < half => {}
             passed => {
-                let is_next = passed.is_some_and(|passed| passed < WINDOW);
+                let is_next = passed.is_some_and(|passed| passed < window);
                 self.older = if is_next { self.newer } else { T::default() };
                 self.newer = T::default();
                 self.newer_since = Some(now);

@@ -103,6 +103,22 @@ impl Tries {
         None
     }
 
+    /// Who may be asked beside one that is late: the next that is ready and has room. It is not tried again.
+    pub fn beside(
+        &mut self,
+        mut availability: impl FnMut(DeploymentIx) -> Availability,
+        is_provisioned: impl Fn(DeploymentIx) -> bool,
+    ) -> Option<Candidate> {
+        let may_be_asked = |candidate: &Candidate| {
+            candidate.room >= 0.0
+                && candidate.reason != Reason::LastResort
+                && !(self.is_per_token_only && is_provisioned(candidate.deployment))
+                && availability(candidate.deployment) == Availability::Ready
+        };
+        let found = self.candidates[self.next..].iter().position(may_be_asked)?;
+        Some(self.candidates.remove(self.next + found))
+    }
+
     /// Notes that an attempt gave no answer.
     pub fn failed(&mut self, candidate: Candidate, outcome: AttemptOutcome, next: Next) {
         use AttemptOutcome as O;
@@ -194,6 +210,25 @@ mod tests {
         tries.failed(candidate(0), AttemptOutcome::Rejected, Next::PayPerToken);
         let next = tries.next(ready, provisioned).map(|next| next.candidate.deployment);
         assert_eq!(next, Some(DeploymentIx(3)));
+    }
+
+    #[test]
+    fn beside_a_late_one_only_a_ready_one_with_room_is_asked_and_not_again() {
+        let mut tries = tries(5);
+        tries.candidates[1].room = -1.0;
+        tries.candidates[2].reason = Reason::LastResort;
+        assert_eq!(next(&mut tries).map(|next| next.0), Some(0));
+        let stands = |deployment: DeploymentIx| match deployment.0 {
+            3 => Availability::Probe,
+            _ => Availability::Ready,
+        };
+        let mut beside = || tries.beside(stands, |_| false).map(|candidate| candidate.deployment.0);
+        assert_eq!([beside(), beside()], [Some(4), None]);
+        let left = [next(&mut tries), next(&mut tries), next(&mut tries), next(&mut tries)];
+        assert_eq!(
+            left.map(|next| next.map(|next| next.0)),
+            [Some(1), Some(2), Some(3), None]
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ struct Memory {
     batches: Mutex<Vec<(Instant, usize)>>,
     failures_left: AtomicU32,
     purges: Mutex<Vec<i64>>,
+    forgotten: Mutex<Vec<(i64, u32)>>,
     old_records: AtomicU32,
     purged_all: Notify,
 }
@@ -41,6 +42,11 @@ impl UsageStore for Memory {
 
     async fn deployments(&self) -> Result<Vec<DeploymentTotals>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn forget_responses(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
+        self.forgotten.lock().push((before_ms, limit));
+        Ok(0)
     }
 
     async fn purge(&self, before_ms: i64, limit: u32) -> Result<u64, StoreError> {
@@ -238,6 +244,16 @@ async fn flush_neither_gathers_nor_backs_off() {
         "no pause of {BACKOFF_FIRST:?} was kept"
     );
     queue.flush(Duration::ZERO).await.expect("nothing is left to write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_are_forgotten_after_thirty_days_whatever_is_kept_of_records() {
+    for keep_days in [None, Some(7)] {
+        let (_queue, store, _) = start(10, keep_days);
+        tokio::time::sleep(2 * PURGE_EVERY + PURGE_EVERY / 2).await;
+        assert_eq!(*store.forgotten.lock(), [(-20 * DAY_MS, PURGE_CHUNK); 3]);
+        assert_eq!(store.purges.lock().is_empty(), keep_days.is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use crate::core::admission::queue::Priority;
 use crate::core::ledger::misses::Cause;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageSource};
 use crate::core::recovery::budget::BudgetRule;
+use crate::core::recovery::hedge::HedgeRule;
 use crate::core::recovery::patience::FirstTokenRule;
 use crate::core::topology::{Client, Failover, PoolIx, Route, RouteAccess, Snapshot, Timeouts, Waiting, testing};
 use crate::telemetry::view::FleetView;
@@ -30,6 +31,7 @@ fn route(name: &str) -> Route {
                 min_per_second: 1,
             },
             backoff: second,
+            hedging: HedgeRule { max_share: 0.0 },
             first_token: FirstTokenRule {
                 base: second,
                 per_1k_tokens: second,
@@ -91,6 +93,7 @@ fn record() -> UsageRecord {
         first_token_us: Some(50_000),
         total_us: 700_000,
         upstream_us: 699_000,
+        kept: None,
     }
 }
 

@@ -67,6 +67,26 @@ const scenarios = {
     });
   },
 
+  async responses() {
+    const asked = { model, instructions: "Be brief.", input: "Where is my parcel?" };
+    for (const client of [v1(), classic({ apiVersion: "2025-04-01-preview" })]) {
+      const first = await client.responses.create(asked);
+      assert.ok(first.output_text && first.usage.input_tokens > 0);
+      const more = { model, input: "And then?", previous_response_id: first.id, stream: true };
+      const events = [];
+      for await (const event of await client.responses.create(more)) events.push(event);
+      assert.equal(events[0].type, "response.created");
+      assert.equal(events.at(-1).type, "response.completed");
+      assert.ok(events.at(-1).response.usage.input_tokens > 0);
+    }
+    const events = [];
+    await withFault({ cut: { after_chunks: 8 } }, async () => {
+      for await (const event of await v1().responses.create({ ...asked, stream: true })) events.push(event);
+    });
+    assert.equal(events.at(-1).type, "error");
+    assert.equal(events.at(-1).code, "stream_broken");
+  },
+
   async models() {
     const names = [];
     for await (const listed of v1().models.list()) names.push(listed.id);

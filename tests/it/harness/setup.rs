@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) simulated: &'static str,
     /// More of every resource.
     pub(crate) resource: &'static str,
+    /// Kind and capacity of every deployment `ft`, as the gateway is told.
+    pub(crate) capacity: &'static str,
     /// More of every deployment.
     pub(crate) deployment: &'static str,
     /// The listener, its address apart.
@@ -70,6 +72,7 @@ impl Default for Setup {
             account: String::new(),
             simulated: "capacity: 1000",
             resource: "",
+            capacity: "sku: Standard, capacity: 10000",
             deployment: "",
             listener: "h2c: true".to_owned(),
             admin: "",
@@ -147,11 +150,11 @@ impl Setup {
             self.clients
         );
         for (name, url) in upstreams {
-            let (resource, more) = (inside(self.resource), self.deployment);
+            let (resource, capacity, more) = (inside(self.resource), self.capacity, self.deployment);
             write!(
                 text,
                 "  - {{ name: {name}, region: region-{name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\
-                 {resource}\n      deployments: [{{ name: ft, sku: Standard, capacity: 10000, {more} }}, \
+                 {resource}\n      deployments: [{{ name: ft, {capacity}, {more} }}, \
                  {{ name: embed, sku: Standard, capacity: 10000 }}] }}\n"
             )
             .unwrap();
