@@ -75,7 +75,7 @@ pub enum TraceError {
     /// The lines tell different shares.
     #[error(
         "`{path}` holds requests of different shares, {one} and {other}, so that nobody can say what they stand for; play them apart, for example \
-         only the lines that `grep '\"share\":{other}}}'` finds"
+         only the lines that `grep '\"share\":{other:?}}}'` finds"
     )]
     Shares {
         /// Which file.

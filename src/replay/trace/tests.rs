@@ -195,6 +195,11 @@ fn a_share_is_told_by_every_line_or_by_none() {
         message.contains("requests of different shares, 0.1 and 1, so"),
         "{message}"
     );
+    // As a gateway writes it.
+    assert!(
+        message.ends_with(r#"the lines that `grep '"share":1.0}'` finds"#),
+        "{message}"
+    );
 }
 
 #[test]
