@@ -130,6 +130,7 @@ impl World {
             route: RouteIx(0),
             deployment: DeploymentIx(deployment),
             reason: Reason::SpillNoRoom,
+            before: None,
             placed,
             usage: Usage {
                 prompt: 4_000,
@@ -309,4 +310,22 @@ async fn requests_that_want_no_cache_are_not_judged() {
     world.note_placed(0, 0, &unwilling);
     world.write_for(Duration::ZERO).await;
     assert_eq!(world.causes(), []);
+}
+
+#[test]
+fn a_429_of_another_is_no_failure_of_it() {
+    use AttemptOutcome::{Failed, Throttled, Timeout};
+    let check = |outcomes: &[AttemptOutcome], moved: Moved| {
+        let before = Before::of(outcomes.iter().copied());
+        assert_eq!(moved_by(Reason::Failover, before), moved, "{outcomes:?}");
+    };
+    check(&[Throttled], Moved::BySpill);
+    check(&[Throttled, Throttled], Moved::BySpill);
+    check(&[Failed], Moved::ByFailover);
+    check(&[Throttled, Timeout], Moved::ByFailover);
+    check(&[Timeout, Throttled], Moved::ByFailover);
+    check(&[], Moved::ByFailover);
+    // Why it was asked at all goes before.
+    assert_eq!(moved_by(Reason::Hedge, Some(Before::Throttled)), Moved::ByFailover);
+    assert_eq!(moved_by(Reason::Warm, None), Moved::ByHomes);
 }
