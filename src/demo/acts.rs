@@ -415,3 +415,24 @@ fn write_report(path: PathBuf, seen: &[Seen], by_turns: &[Seen], verdict: &Verdi
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_in_the_prompt_is_named_as_the_cause() {
+        let check = |stamp_after, says: &[&str], not: &str| {
+            let why = why_not_cached(stamp_after);
+            assert!(says.iter().all(|part| why.contains(part)), "{why}");
+            assert!(!why.contains(not), "{why}");
+        };
+        check(None, &["overflow one machine"], "stamp");
+        check(
+            Some(400),
+            &["after 400\n", "`--stamp-after`", "The 400 before it are fewer"],
+            "overflow",
+        );
+        check(Some(1_200), &["after 1200\n", "`--stamp-after`"], "fewer");
+    }
+}

@@ -80,13 +80,15 @@ struct Sampled {
     micro_usd_each: Option<f64>,
 }
 
-/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has the prices, in the
-/// order of tiers.
+/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has prices per token, in the
+/// order of tiers. One that is paid by the hour alone says nothing of what is paid where its requests overflow.
 fn usual_cost(snapshot: &Snapshot, route: &Route) -> Option<f64> {
     let mut members = snapshot.pools[route.pool.0].members();
     members.find_map(|member| {
         let price = snapshot.deployments[member.deployment.0].price.as_ref();
-        price.and_then(cost::micro_usd_per_missed_token)
+        price
+            .and_then(cost::micro_usd_per_missed_token)
+            .filter(|each| *each > 0.0)
     })
 }
 

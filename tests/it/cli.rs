@@ -110,6 +110,24 @@ ft    1     a/ft        swedencentral  Standard  none    100 %            10000
 }
 
 #[tokio::test]
+async fn check_can_do_without_the_secrets() {
+    let place = Place::new();
+    let config = CONFIG.replacen("${env:KEY}", "${env:EMBERWAY_TEST_NOT_SET}", 1);
+    place.write("emberway.yaml", &config);
+    let strict = place.run(&["check"]).await;
+    assert!(
+        strict.starts_with("exit 78\n")
+            && strict.contains("the environment variable `EMBERWAY_TEST_NOT_SET` is not set"),
+        "{strict}"
+    );
+    let lenient = place.run(&["check", "--without-secrets"]).await;
+    assert!(
+        lenient.starts_with("exit 0\n") && lenient.contains("emberway.yaml: OK"),
+        "{lenient}"
+    );
+}
+
+#[tokio::test]
 async fn check_tells_every_mistake_at_once() {
     let place = Place::new();
     let wrong = CONFIG
