@@ -121,6 +121,7 @@ bench-outage: build-release $(SETUP)/outage-tools ## what clients see while a re
 
 .PHONY: bench-overload
 bench-overload: build-release $(SETUP)/python3 ## what the gateway answers, and how quickly it refuses, at up to five times what it can (SHARE=part of a core)
+	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --places 200
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --share $(or $(SHARE),1)
 
 .PHONY: figures

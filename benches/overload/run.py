@@ -9,6 +9,10 @@ was due), and the gateway's memory.
     cargo build --release --bin emberway
     python3 benches/overload/run.py --emberway target/release/emberway
 
+Capacity may also be a number of places instead of the processor's time, as it is where answers take seconds: with `--places 200`
+that many requests run at one time (`limits.running_requests`), each for about a second, and what comes beyond is refused. In the
+first form refusing takes time from answering; in this one it must not.
+
 Load and simulator cost more than the gateway, so on two cores they are full before it is. `--share 0.2` leaves the gateway that
 part of its core (a control group; needs root), which is as if the core were slower. Needs Linux and taskset.
 
@@ -36,14 +40,16 @@ KEY, UPSTREAM_KEY = "bench-key-0123456789abcdef", "upstream-key-0123456789abcdef
 MODEL = "bot"
 GOODPUT_LEAST = 0.9
 REFUSAL_P99_MS = 50
+# With places, answers last about a second: prefill, then up to 48 tokens at this rate.
+DECODE_TOKENS_PER_S = 60
 # The share of a core is granted anew so often: a longer time without any would itself look like an overload. No kernel grants less than 1 ms.
 PERIOD_US = 10_000
 
 
-def scenario(port):
+def scenario(port, places):
     return {
         "seed": 1,
-        "engine": {"time_scale": 0},
+        "engine": {"time_scale": 1, "decode_tokens_per_s": DECODE_TOKENS_PER_S} if places else {"time_scale": 0},
         "limits": {"enabled": False},
         "accounts": [
             {
@@ -59,6 +65,8 @@ def scenario(port):
 
 def configuration(options, directory, upstream, listener, admin):
     limits = {"max_delay": options.max_delay} if options.max_delay else {}
+    if options.places:
+        limits["running_requests"] = options.places
     return {
         "listeners": [{"address": f"127.0.0.1:{listener}"}],
         "admin": {"address": f"127.0.0.1:{admin}"},
@@ -174,7 +182,7 @@ def figures(report, answers, seconds):
 
 def run(options, directory):
     upstream, listener, admin = free_port(), free_port(), free_port()
-    (directory / "scenario.yaml").write_text(json.dumps(scenario(upstream)))  # JSON is YAML.
+    (directory / "scenario.yaml").write_text(json.dumps(scenario(upstream, options.places)))  # JSON is YAML.
     config = directory / "config"
     config.mkdir()
     written = configuration(options, directory, upstream, listener, admin)
@@ -192,7 +200,7 @@ def run(options, directory):
         gateway.wait_ready(f"http://127.0.0.1:{admin}/readyz")
         world = World(options, directory, listener)
         world.load("warm", 3, {"concurrency": 16})
-        report, answers = world.load("closed", options.seconds, {"concurrency": options.closed})
+        report, answers = world.load("closed", options.seconds, {"concurrency": options.places or options.closed})
         closed = figures(report, answers, options.seconds)
         peak = closed["goodput"]
         results.append(("closed loop", closed, memory_mib(gateway.process.pid)))
@@ -215,6 +223,7 @@ def parse():
     parser.add_argument("--share", type=float, default=1.0, help="part of its core that the gateway gets")
     parser.add_argument("--seconds", type=int, default=20, help="length of each phase")
     parser.add_argument("--pause", type=int, default=12, help="seconds between phases, for shedding to end")
+    parser.add_argument("--places", type=int, default=0, help="requests that run at one time, each for about a second; 0 for no such limit")
     parser.add_argument("--closed", type=int, default=32, help="requests in flight of the closed loop")
     parser.add_argument("--connections", type=int, default=2_000, help="requests in flight at most in the open loops")
     parser.add_argument("--times", type=float, nargs="+", default=[1, 2, 5], help="rates, as multiples of the peak")

@@ -43,6 +43,9 @@ const BACKLOG: i32 = 8;
 /// How long a running process may take to hand its sockets over: it does nothing but send them, unless it is busy with another successor.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a successor may take from having the sockets to accepting connections; one that hangs must not keep later ones out.
+const READY_WITHIN: Duration = Duration::from_mins(2);
+
 /// What a successor says when it accepts connections.
 const READY: u8 = b'r';
 /// What the older process says when it has heard that and begins to leave.
@@ -343,9 +346,9 @@ async fn hand_over(
     send(connection, sockets).await.map_err(HandoverError::Broken)?;
     SuccessorCame { pid }.emit();
     let mut said = [0];
-    match connection.read_exact(&mut said).await {
-        Ok(_) if said == [READY] => {}
-        // It ended, or says what it should not.
+    match tokio::time::timeout(READY_WITHIN, connection.read_exact(&mut said)).await {
+        Ok(Ok(_)) if said == [READY] => {}
+        // It ended, says what it should not, or hangs.
         Ok(_) | Err(_) => return Err(HandoverError::SuccessorGone),
     }
     // It accepts connections, whether or not it hears that this was understood.

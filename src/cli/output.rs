@@ -6,6 +6,8 @@ use anyhow::Context as _;
 
 /// Exit code for a configuration that does not compile (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
+/// Exit code for flags that do not fit together; the parser's own.
+pub const EXIT_USAGE: u8 = 2;
 
 /// Prints an error and its causes on stderr and returns the exit code 1.
 #[expect(
@@ -18,6 +20,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
     eprintln!("error: {}", chain(error));
     ExitCode::FAILURE
+}
+
+/// Prints what is strange, but no reason to stop, on stderr.
+#[expect(clippy::print_stderr, reason = "warnings must not be mixed with data")]
+pub fn warn(text: &str) {
+    eprintln!("warning: {text}");
 }
 
 /// An error with its causes in one line. Some libraries' errors hold their cause's text already; it is said once.

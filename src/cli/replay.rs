@@ -1,51 +1,69 @@
 //! `emberway replay`: flags to runs, a progress bar, the table.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use strum::VariantArray as _;
 
-use crate::replay::matrix::{Finished, Matrix, Run};
-use crate::replay::money::{self, Prices};
+use crate::cli::output;
+use crate::cli::replay::flags::{Count, Factor, count, factor, outage, price, tokens, words};
+use crate::replay::matrix::{Matrix, Run};
+use crate::replay::money::Prices;
+use crate::replay::plot;
 use crate::replay::policy::PolicyName;
-use crate::replay::report::Row;
 use crate::replay::trace::Trace;
+use crate::replay::trace::files;
 use crate::replay::world::{CacheKeys, Outage, Provider, Setting};
-use crate::replay::{plot, report, trace};
+
+mod flags;
+mod fleet;
+mod notes;
+mod print;
 
 /// Flags of `emberway replay`. Those that take several values make a run of each.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line that do not exclude each other"
+)]
 pub struct ReplayArgs {
     /// Files to play: request traces as JSON lines, conversations as JSON lines, or CSV; also compressed (`.gz`).
     #[arg(required = true, value_name = "TRACE")]
     traces: Vec<PathBuf>,
+    /// Play all files as one trace, by time: those of several gateways with the same `trace.key`, and those that were put aside.
+    #[arg(long)]
+    join: bool,
     /// Policies; `nested` is ours.
     #[arg(long, value_delimiter = ',', default_value = "nested", value_parser = words::<PolicyName>(PolicyName::VARIANTS))]
     policy: Vec<PolicyName>,
-    /// Deployments, all alike; `actual` for as many as the trace tells, also `actual+2`, `actual-1`.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "8", value_parser = count)]
+    /// Deployments, all alike; `actual` for as many as the trace tells, also `actual+2`, `actual-1` [default: actual where the trace tells
+    /// them, else 8].
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = count)]
     deployments: Vec<Count>,
     /// Gateways that share nothing; each request comes to any of them.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1")]
     replicas: Vec<NonZeroUsize>,
-    /// Each deployment's tokens a minute, as a multiple of its fair share of the trace's; `none` for no limit.
-    #[arg(long, value_name = "FACTOR", value_delimiter = ',', default_value = "2", value_parser = factor)]
+    /// Each deployment's tokens a minute, as a multiple of its fair share of the trace's, so that more deployments have no more in all;
+    /// `none` for no limit [default: 2].
+    #[arg(long, value_name = "FACTOR", value_delimiter = ',', value_parser = factor)]
     limit_factor: Vec<Factor>,
+    /// Each deployment's tokens a minute, in place of `--limit-factor`: more deployments have more.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = tokens, conflicts_with = "limit_factor")]
+    tokens_per_minute: Vec<f64>,
     /// What a deployment is: one cache, or machines chosen by a hash of the prompt's beginning [default: hosted for a trace that
     /// tells cached tokens, since a hosted fleet wrote it, else engine].
     #[arg(long, value_parser = ["engine", "hosted"])]
     provider: Option<String>,
     /// Machines of a hosted deployment.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "32")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "32", value_parser = clap::value_parser!(u32).range(1..))]
     machines: Vec<u32>,
     /// Requests a minute with one beginning and one key that a machine takes; more go to the next one.
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "15")]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "15", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_minute: Vec<u32>,
     /// Whether the shipped policy sends `prompt_cache_key` to hosted deployments.
     #[arg(long, value_delimiter = ',', default_value = "auto", value_parser = words::<CacheKeys>(CacheKeys::VARIANTS))]
@@ -65,10 +83,13 @@ pub struct ReplayArgs {
     /// Tokens of a block, where a trace does not say it.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     block_tokens: Option<u32>,
-    /// Play this route's requests only, of a trace that tells routes.
+    /// The configuration of the gateway that wrote the trace: deployments, mean limit and prices of the route's pool, where no flag tells them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Play this route's requests only; needed where a trace has several.
     #[arg(long, value_name = "ROUTE")]
     route: Option<String>,
-    /// USD for a million prompt tokens that are not cached: what a run costs, and what it saves against a trace that tells what was cached.
+    /// USD for a million prompt tokens that are not cached: what a run costs, and what it saves where a trace tells what was cached.
     #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_cached")]
     price_input: Option<f64>,
     /// USD for a million that are cached; not more than `--price-input`.
@@ -97,97 +118,6 @@ pub struct ReplayArgs {
     no_progress: bool,
 }
 
-/// A limit as a multiple of the fair share; none for no limit.
-#[derive(Debug, Clone, Copy)]
-struct Factor(Option<f64>);
-
-fn factor(text: &str) -> Result<Factor, String> {
-    if text == "none" {
-        return Ok(Factor(None));
-    }
-    match text.parse::<f64>() {
-        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Factor(Some(factor))),
-        _ => Err("a number above zero such as `1.5`, or `none`".to_owned()),
-    }
-}
-
-/// How many deployments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Count {
-    /// So many.
-    Of(usize),
-    /// As many as the trace tells, and so many more.
-    Actual(isize),
-}
-
-fn count(text: &str) -> Result<Count, String> {
-    let wrong = || "a number such as `8`, or `actual`, `actual+2`, `actual-1`".to_owned();
-    let parsed = match text.strip_prefix("actual") {
-        Some("") => Some(Count::Actual(0)),
-        Some(more) if more.starts_with(['+', '-']) => more.parse().ok().map(Count::Actual),
-        Some(_) => None,
-        None => text.parse().ok().filter(|&number| number > 0).map(Count::Of),
-    };
-    parsed.ok_or_else(wrong)
-}
-
-impl Count {
-    /// The deployments for a trace.
-    fn of(self, trace: &Trace) -> anyhow::Result<usize> {
-        let count = match self {
-            Self::Of(count) => count,
-            Self::Actual(more) => {
-                let name = &trace.name;
-                let actual = trace.actual.deployments;
-                anyhow::ensure!(
-                    actual > 0,
-                    "the trace `{name}` does not tell its deployments; give `--deployments` a number"
-                );
-                let count = actual.checked_add_signed(more).filter(|&count| count > 0);
-                count.with_context(|| format!("`{name}` has {actual} deployments, so `actual{more:+}` leaves none"))?
-            }
-        };
-        anyhow::ensure!(
-            count <= DEPLOYMENTS_MAX,
-            "`{count}` deployments are too many; at most {DEPLOYMENTS_MAX}"
-        );
-        Ok(count)
-    }
-}
-
-fn price(text: &str) -> Result<f64, String> {
-    let price = text
-        .parse()
-        .ok()
-        .filter(|price: &f64| price.is_finite() && *price >= 0.0);
-    price.ok_or_else(|| "a number of USD such as `2.5`".to_owned())
-}
-
-fn outage(text: &str) -> Result<Outage, String> {
-    let wrong = || "three numbers such as `0:1200:1800`: region, from and until which second".to_owned();
-    let mut parts = text.split(':');
-    let mut part = || parts.next().ok_or_else(wrong);
-    let outage = Outage {
-        region: part()?.parse().map_err(|_| wrong())?,
-        from: part()?.parse().map_err(|_| wrong())?,
-        until: part()?.parse().map_err(|_| wrong())?,
-    };
-    if parts.next().is_some() {
-        Err(wrong())
-    } else {
-        Ok(outage)
-    }
-}
-
-/// The words of a closed set.
-fn words<T>(all: &'static [T]) -> impl TypedValueParser<Value = T>
-where
-    T: AsRef<str> + std::str::FromStr + Clone + Send + Sync + 'static,
-    <T as std::str::FromStr>::Err: std::error::Error + Send + Sync + 'static,
-{
-    PossibleValuesParser::new(all.iter().map(AsRef::<str>::as_ref)).try_map(|word| word.parse::<T>())
-}
-
 impl ReplayArgs {
     /// Whether a trace's deployments are hosted. What is compared with a real fleet has to be played like one: one cache that keeps short
     /// beginnings too would flatter every policy.
@@ -204,35 +134,62 @@ impl ReplayArgs {
         }
         let hosted = |machines: u32| {
             self.requests_per_minute.iter().map(move |&rate| Provider::Hosted {
-                machines: machines.max(1),
+                machines,
                 requests_per_minute: rate,
             })
         };
         self.machines.iter().flat_map(|&machines| hosted(machines)).collect()
     }
 
-    /// The settings for a trace.
-    fn settings(&self, trace: &Trace) -> anyhow::Result<Vec<Setting>> {
-        let mut settings = Vec::new();
-        let counts: Vec<_> = self
-            .deployments
-            .iter()
-            .map(|count| count.of(trace))
-            .collect::<Result<_, _>>()?;
-        let keys: &[CacheKeys] = if self.is_hosted(trace) {
+    /// The deployments of a trace's runs.
+    fn counts(&self, trace: &Trace) -> anyhow::Result<Vec<usize>> {
+        let default = [match trace.actual.deployments {
+            0 => Count::Of(DEPLOYMENTS),
+            _ => Count::Actual(0),
+        }];
+        let counts = if self.deployments.is_empty() {
+            &default
+        } else {
+            self.deployments.as_slice()
+        };
+        counts.iter().map(|count| count.of(trace)).collect()
+    }
+
+    /// Limits, each as a factor or as tokens a minute.
+    fn limits(&self) -> Vec<(Option<f64>, Option<f64>)> {
+        if !self.tokens_per_minute.is_empty() {
+            let limits = self.tokens_per_minute.iter();
+            return limits.map(|&tokens| (None, Some(tokens))).collect();
+        }
+        if self.limit_factor.is_empty() {
+            return vec![(Some(LIMIT_FACTOR), None)];
+        }
+        let factors = self.limit_factor.iter();
+        factors.map(|&Factor(factor)| (factor, None)).collect()
+    }
+
+    fn cache_keys(&self, trace: &Trace) -> &[CacheKeys] {
+        if self.is_hosted(trace) {
             &self.cache_key
         } else {
             &[CacheKeys::Off]
-        };
+        }
+    }
+
+    /// The settings for a trace.
+    fn settings(&self, trace: &Trace) -> anyhow::Result<Vec<Setting>> {
+        let mut settings = Vec::new();
+        let counts = self.counts(trace)?;
         for provider in self.providers(trace) {
             for &deployments in &counts {
-                for &Factor(limit_factor) in &self.limit_factor {
+                for (limit_factor, tokens_per_minute) in self.limits() {
                     for &replicas in &self.replicas {
-                        for &cache_keys in keys {
+                        for &cache_keys in self.cache_keys(trace) {
                             settings.push(Setting {
                                 deployments,
                                 replicas: replicas.get(),
                                 limit_factor,
+                                tokens_per_minute,
                                 provider,
                                 idle_seconds: self.idle.as_secs_f64(),
                                 cache_keys,
@@ -247,6 +204,31 @@ impl ReplayArgs {
             }
         }
         Ok(settings)
+    }
+
+    /// The world in which a run's trace was really placed: as many deployments as there were, the first of `--cache-key`, and no outage.
+    fn in_use(&self, trace: &Trace, setting: &Setting) -> Option<Setting> {
+        (trace.actual.requests > 0).then(|| Setting {
+            deployments: match trace.actual.deployments {
+                0 => setting.deployments,
+                actual => actual,
+            },
+            cache_keys: self.cache_keys(trace).first().copied().unwrap_or(CacheKeys::Off),
+            outage: None,
+            ..setting.clone()
+        })
+    }
+
+    /// What no flag alone can tell.
+    fn check(&self) -> anyhow::Result<()> {
+        let regions = self.regions.get();
+        if let Some(Outage { region, .. }) = self.outage {
+            anyhow::ensure!(
+                region < regions,
+                "`--outage` takes out region {region}, but there are {regions}, from 0; give `--regions` more"
+            );
+        }
+        Ok(())
     }
 
     fn prices(&self) -> anyhow::Result<Option<Prices>> {
@@ -265,41 +247,29 @@ impl ReplayArgs {
         }))
     }
 
-    /// Which provider was taken for each trace and why, where no flag says it.
-    fn provider_notes(&self, matrix: &Matrix) -> Vec<String> {
-        if self.provider.is_some() {
-            return Vec::new();
+    /// The traces: each file one, or all of them together.
+    fn traces(&self) -> Result<Vec<Trace>, files::TraceError> {
+        let route = self.route.as_deref();
+        if self.join {
+            return Ok(vec![files::join(&self.traces, self.block_tokens, route)?]);
         }
-        let mut notes: Vec<String> = Vec::new();
-        for run in &matrix.runs {
-            let name = &run.trace.name;
-            let note = if self.is_hosted(&run.trace) {
-                format!("{name} is played with `--provider hosted`, since it tells the cached tokens of a real fleet")
-            } else {
-                format!(
-                    "{name} is played with `--provider engine`, since it does not tell what a real fleet found cached"
-                )
-            };
-            if notes.last() != Some(&note) {
-                notes.push(note);
-            }
-        }
-        notes
+        let paths = self.traces.iter();
+        paths.map(|path| files::read(path, self.block_tokens, route)).collect()
     }
 
     /// Every policy in every setting with every trace.
-    fn matrix(&self) -> anyhow::Result<Matrix> {
+    fn matrix(&self, traces: &[Arc<Trace>]) -> anyhow::Result<Matrix> {
         let mut matrix = Matrix {
             runs: Vec::new(),
             prices: self.prices()?,
         };
-        for path in &self.traces {
-            let trace = Arc::new(trace::read(path, self.block_tokens, self.route.as_deref())?);
-            for setting in self.settings(&trace)? {
+        for trace in traces {
+            for setting in self.settings(trace)? {
                 for &policy in &self.policy {
                     matrix.runs.push(Run {
-                        trace: Arc::clone(&trace),
+                        trace: Arc::clone(trace),
                         policy,
+                        in_use: self.in_use(trace, &setting),
                         setting: setting.clone(),
                     });
                 }
@@ -309,21 +279,52 @@ impl ReplayArgs {
     }
 }
 
+/// Deployments of a run where neither a flag nor the trace tells them.
+const DEPLOYMENTS: usize = 8;
+/// The limit where neither a flag nor a configuration tells one.
+const LIMIT_FACTOR: f64 = 2.0;
+
 /// Plays the traces and prints a row for each run.
 ///
 /// # Errors
 /// When a trace cannot be read, or table or pictures cannot be written.
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let matrix = args.matrix()?;
-    let notes = args.provider_notes(&matrix);
-    let bar = progress_bar(matrix.runs.len(), args.no_progress)?;
+    if let Err(error) = args.check() {
+        output::report(&error);
+        return Ok(ExitCode::from(output::EXIT_USAGE));
+    }
+    let mut traces = args.traces()?;
+    for warning in traces.iter().flat_map(|trace| &trace.warnings) {
+        output::warn(warning);
+    }
+    let Some(file) = &args.config else {
+        return play(args, traces, Vec::new());
+    };
+    match fleet::load(file) {
+        Ok(checked) => {
+            let fleet = fleet::of(&checked.runtime.snapshot, &traces)?;
+            let (args, notes) = fleet.apply(args, &mut traces);
+            play(&args, traces, notes)
+        }
+        Err(errors) => {
+            writeln!(std::io::stderr(), "{errors}").context("cannot write to stderr")?;
+            Ok(ExitCode::from(output::EXIT_CONFIG))
+        }
+    }
+}
+
+fn play(args: &ReplayArgs, traces: Vec<Trace>, mut notes: Vec<String>) -> anyhow::Result<ExitCode> {
+    let traces: Vec<_> = traces.into_iter().map(Arc::new).collect();
+    let matrix = args.matrix(&traces)?;
+    notes.extend(args.notes(&traces));
+    let bar = progress_bar(matrix.steps(), args.no_progress)?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let runs = matrix.play(args.threads.map_or(cores, NonZeroUsize::get), || bar.inc(1));
     bar.finish_and_clear();
     if args.json {
-        print_json(&runs)?;
+        print::json(&runs)?;
     } else {
-        print(&runs, &notes)?;
+        print::tables(&runs, &notes)?;
     }
     if let Some(folder) = &args.plot {
         plot::draw(&runs, folder)?;
@@ -331,61 +332,12 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Most deployments of a run.
-const DEPLOYMENTS_MAX: usize = 64;
-
 fn progress_bar(runs: usize, quiet: bool) -> anyhow::Result<ProgressBar> {
     if quiet {
         return Ok(ProgressBar::hidden());
     }
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} runs, {eta} left")?;
     Ok(ProgressBar::new(runs as u64).with_style(style))
-}
-
-fn print_json(runs: &[Finished]) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    for run in runs {
-        serde_json::to_writer(&mut stdout, &run.row).map_err(io::Error::from)?;
-        writeln!(stdout)?;
-    }
-    Ok(stdout.flush()?)
-}
-
-fn print(runs: &[Finished], notes: &[String]) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
-    let rows: Vec<_> = runs.iter().map(|run| run.row.clone()).collect();
-    writeln!(stdout, "{}", report::table(&rows))?;
-    for note in notes {
-        writeln!(stdout, "{note}")?;
-    }
-    if let Some(costs) = money::table(&rows) {
-        writeln!(
-            stdout,
-            "\nWhat it costs, in USD; a day and 30 days are extrapolated from {}:\n{costs}",
-            lengths(&rows)
-        )?;
-    }
-    if let Some(savings) = report::savings(&rows) {
-        writeln!(stdout, "\nAgainst what really happened:\n{savings}")?;
-    }
-    Ok(stdout.flush()?)
-}
-
-/// How long the traces are, each once.
-fn lengths(rows: &[Row]) -> String {
-    let mut lengths: Vec<String> = Vec::new();
-    for row in rows {
-        let (seconds, name) = (row.trace_seconds, &row.trace);
-        let length = if seconds < 120.0 {
-            format!("the {seconds:.0} seconds of {name}")
-        } else {
-            format!("the {:.1} hours of {name}", seconds / 3_600.0)
-        };
-        if lengths.last() != Some(&length) {
-            lengths.push(length);
-        }
-    }
-    lengths.join(" and ")
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ async fn everything_that_is_claimed_holds() {
         told.contains(&format!("./emberway replay {} --route summary", trace.display())),
         "{told}"
     );
-    let read = crate::replay::trace::read(&trace, None, Some(handout::REPLAYED_ROUTE)).expect("a trace");
+    let read = crate::replay::trace::files::read(&trace, None, Some(handout::REPLAYED_ROUTE)).expect("a trace");
     assert_eq!(read.actual.deployments, 2);
     assert_eq!(read.actual.requests, read.requests.len());
 }

@@ -81,6 +81,21 @@ fn response_of(event: &[u8]) -> Option<Facts> {
     carrier.response.map(Facts::bounded)
 }
 
+/// The error of a whole response that failed, as it stands there; none of any other.
+pub fn failure_of(json: &[u8]) -> Option<Bytes> {
+    let ended = serde_json::from_slice::<Ended<'_>>(json).ok()?;
+    let error = ended.error.filter(|_| ended.status.as_deref() == Some("failed"))?;
+    Some(Bytes::copy_from_slice(error.get().as_bytes()))
+}
+
+#[derive(Deserialize)]
+struct Ended<'a> {
+    #[serde(default, borrow)]
+    status: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
+}
+
 /// What matters of a response.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Facts {

@@ -49,9 +49,12 @@ impl<'de> Deserialize<'de> for Usage {
     }
 }
 
+/// More tokens than any answer has. What is beyond it is no count, and sums of it would be none either.
+const TOKENS_MAX: u64 = 1 << 40;
+
 impl From<Wire> for Usage {
     fn from(wire: Wire) -> Self {
-        let prompt = wire.prompt_tokens.or(wire.input_tokens).unwrap_or(0);
+        let prompt = wire.prompt_tokens.or(wire.input_tokens).unwrap_or(0).min(TOKENS_MAX);
         let cached = wire
             .prompt_tokens_details
             .or(wire.input_tokens_details)
@@ -60,7 +63,11 @@ impl From<Wire> for Usage {
         Self {
             prompt,
             cached: cached.min(prompt),
-            completion: wire.completion_tokens.or(wire.output_tokens).unwrap_or(0),
+            completion: wire
+                .completion_tokens
+                .or(wire.output_tokens)
+                .unwrap_or(0)
+                .min(TOKENS_MAX),
         }
     }
 }
@@ -114,6 +121,13 @@ mod tests {
         assert_eq!(usage(r#"{"usage":null}"#), None);
         assert_eq!(usage(r#"{"choices":[]}"#), None);
         assert_eq!(usage("<html>"), None);
+    }
+
+    #[test]
+    fn counts_that_are_none_are_cut() {
+        let text = br#"{"usage":{"prompt_tokens":18446744073709551615,"completion_tokens":18446744073709551615}}"#;
+        let usage = of_answer(text).expect("usage");
+        assert_eq!((usage.prompt, usage.completion), (TOKENS_MAX, TOKENS_MAX));
     }
 
     #[test]

@@ -99,6 +99,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Whether its deployment's breaker waits for it.
+    pub fn is_probe(&self) -> bool {
+        self.in_flight.is_probe()
+    }
+
     /// What its deployment is to be asked with.
     pub fn adds(&self) -> Adds {
         self.adds
@@ -181,7 +186,7 @@ impl Attempt<'_> {
             now.saturating_duration_since(began),
             &self.call.route.failover.first_token,
         );
-        if end == AttemptEnd::Timeout && self.call.request.stream {
+        if end == AttemptEnd::Timeout && self.call.request.stream && self.knows_prompt() {
             self.observed(now).note_silence(waited, running.adds.uncached, rule);
         }
         if verdict.effect != Effect::Nothing {
@@ -196,8 +201,18 @@ impl Attempt<'_> {
                     Err(failed) => return failure(failed, verdict),
                 };
                 let observed = self.observed(now);
-                self.note_beginning(waited, now);
-                if matches!(answer, Begun::Events { .. }) {
+                // A stream that is passed on although it has shown nothing yet may be thinking: its time is not known.
+                if !matches!(answer, Begun::Events { first_output: None, .. }) {
+                    self.note_beginning(waited, now);
+                }
+                if matches!(
+                    answer,
+                    Begun::Events {
+                        first_output: Some(_),
+                        ..
+                    }
+                ) && self.knows_prompt()
+                {
                     observed.note_latency(waited, running.adds.uncached, rule);
                 }
                 let is_spilled = context.attempt_mut(running.index).is_spilled;
@@ -218,7 +233,8 @@ impl Attempt<'_> {
     pub fn give_up(&self, context: &mut RequestContext, running: Running, end: AttemptEnd<'_>) {
         let now = Instant::now();
         context.end_attempt(running.index, end, classify(end, self.is_provisioned()), now);
-        if end == AttemptEnd::Overtaken {
+        // The one that was begun later may have been about to answer in time.
+        if end == AttemptEnd::Overtaken && self.reason != Reason::Hedge {
             self.note_beginning(now.saturating_duration_since(running.began), now);
         }
         // Counts as running until here.
@@ -254,6 +270,11 @@ impl Attempt<'_> {
                 .map_or(0, |candidate| candidate.expected_tokens);
             placed.prompt.ask.prompt_tokens.saturating_sub(expected)
         })
+    }
+
+    /// Whether the prompt is all in the request: one that continues a response is read anew by the provider, and how long it is is not known here.
+    fn knows_prompt(&self) -> bool {
+        self.call.request.response.previous_id.is_none()
     }
 
     fn is_provisioned(&self) -> bool {
@@ -368,7 +389,9 @@ impl Attempt<'_> {
         };
         let timeouts = &self.call.route.timeouts;
         let began = Instant::now();
-        let (first_byte, is_learned) = if self.call.request.stream {
+        let (first_byte, is_learned) = if self.call.request.stream && !self.knows_prompt() {
+            (timeouts.first_byte, false)
+        } else if self.call.request.stream {
             let rule = &self.call.route.failover.first_token;
             self.observed(began).patience(uncached, rule, timeouts.first_byte)
         } else {

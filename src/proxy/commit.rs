@@ -13,6 +13,7 @@ use pingora::http::ResponseHeader;
 
 use crate::core::recovery::outcome::{AttemptEnd, Next, classify};
 use crate::openai::error::{self as wire_error, UpstreamError};
+use crate::openai::responses;
 use crate::proxy::headers;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::{Answer, OpenError};
@@ -177,8 +178,22 @@ pub async fn begin(answer: Answer, tap: StreamTap, patience: Patience) -> Result
     if content_type.is_some_and(|value| value.starts_with(b"text/event-stream")) {
         begin_events(answer, head, Box::new(tap), patience).await
     } else {
-        begin_whole(answer, head, patience).await
+        let begun = begin_whole(answer, head, patience).await?;
+        match &begun {
+            Begun::Whole { body, .. } if tap.seen.response.is_some() => match responses::failure_of(body) {
+                Some(error) => in_stream(&error).map_or(Ok(begun), Err),
+                None => Ok(begun),
+            },
+            _ => Ok(begun),
+        }
     }
+}
+
+/// What an error inside an answer that began well comes to; nothing where the client is to have it.
+fn in_stream(error: &[u8]) -> Option<Failed> {
+    let code = wire_error::read(error).code;
+    let end = AttemptEnd::ErrorInStream { code: code.as_deref() };
+    (classify(end, false).next != Next::Final).then_some(Failed::InStream { code })
 }
 
 async fn begin_whole(mut answer: Answer, head: Box<ResponseHeader>, patience: Patience) -> Result<Begun, Failed> {
@@ -227,6 +242,9 @@ async fn begin_events(
 ) -> Result<Begun, Failed> {
     let began = tokio::time::Instant::now();
     let held_until = patience.first_output.unwrap_or(began + HELD_TIME_MAX);
+    // With the request's own time up there is nobody to pass it on to.
+    let may_be_passed_on = patience.first_output.is_none() && held_until < patience.until;
+    let held_until = held_until.min(patience.until);
     let mut opening = BytesMut::new();
     let mut chunks = 0;
     while !tap.seen.is_decided() && chunks < HELD_CHUNKS_MAX && opening.len() < HELD_BYTES_MAX {
@@ -235,18 +253,15 @@ async fn begin_events(
             Ok(Ok(Some(chunk))) => chunk,
             // Ended or broken with nothing to show for it: the client has seen none of it, so another deployment may try.
             Ok(Ok(None) | Err(_)) => return Err(Failed::Broken(AttemptEnd::Reset)),
-            Err(_) if until == held_until && patience.first_output.is_none() => break,
+            Err(_) if until == held_until && may_be_passed_on => break,
             Err(_) => return Err(Failed::Broken(AttemptEnd::Timeout)),
         };
         chunks += 1;
         opening.extend_from_slice(&tap.feed(&chunk));
     }
-    if let Some(error) = tap.seen.error.as_ref().filter(|_| tap.seen.output_events == 0) {
-        let code = wire_error::read(error).code;
-        let end = AttemptEnd::ErrorInStream { code: code.as_deref() };
-        if classify(end, false).next != Next::Final {
-            return Err(Failed::InStream { code });
-        }
+    let error = tap.seen.error.as_ref().filter(|_| tap.seen.output_events == 0);
+    if let Some(failed) = error.and_then(|error| in_stream(error)) {
+        return Err(failed);
     }
     let first_output = (tap.seen.output_events > 0).then(Instant::now);
     Ok(Begun::Events {

@@ -61,6 +61,9 @@ pub enum ProxyError {
     /// As many requests run as may.
     #[error("the gateway answers as many requests as it may; try again shortly")]
     TooManyRunning,
+    /// Where the response to be continued is kept cannot be looked up.
+    #[error("the gateway cannot look up the response that this request continues; try again shortly")]
+    CannotFindResponse,
     /// The gateway cannot keep up.
     #[error("the gateway is overloaded; try again shortly")]
     Overloaded,
@@ -220,7 +223,7 @@ pub enum RefusalReason {
     RequestTooLarge,
     /// See [`ProxyError::BodyTooSlow`].
     RequestTimeout,
-    /// See [`ProxyError::Busy`] and [`ProxyError::TooManyRunning`].
+    /// See [`ProxyError::Busy`], [`ProxyError::TooManyRunning`] and [`ProxyError::CannotFindResponse`].
     GatewayBusy,
     /// See [`ProxyError::Overloaded`].
     GatewayOverloaded,
@@ -268,7 +271,7 @@ impl ProxyError {
             Self::Unauthorized(_) => RefusalReason::InvalidApiKey,
             Self::BodyTooLarge { .. } => RefusalReason::RequestTooLarge,
             Self::BodyTooSlow(_) => RefusalReason::RequestTimeout,
-            Self::Busy | Self::TooManyRunning => RefusalReason::GatewayBusy,
+            Self::Busy | Self::TooManyRunning | Self::CannotFindResponse => RefusalReason::GatewayBusy,
             Self::Overloaded => RefusalReason::GatewayOverloaded,
             Self::Limited(_) => RefusalReason::ClientLimited,
             Self::Stopping => RefusalReason::GatewayStopping,
@@ -305,6 +308,7 @@ impl ProxyError {
             Self::Limited(_) | Self::Resting { is_throttled: true, .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy
             | Self::TooManyRunning
+            | Self::CannotFindResponse
             | Self::Overloaded
             | Self::Stopping
             | Self::Resting { .. }
@@ -374,7 +378,9 @@ impl ProxyError {
             Self::Resting { after, .. } => Some(*after),
             Self::Limited(limited) => limited.after(),
             Self::Drained { after } | Self::Pinned { after, .. } => *after,
-            Self::Busy | Self::TooManyRunning | Self::Overloaded | Self::Stopping => Some(Duration::from_secs(1)),
+            Self::Busy | Self::TooManyRunning | Self::CannotFindResponse | Self::Overloaded | Self::Stopping => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         }
     }

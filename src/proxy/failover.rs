@@ -97,7 +97,7 @@ pub async fn first_answer(
     if call.route.failover.hedging.is_on() {
         state.hedging.lock().arrived(context.started);
     }
-    let may_wait = !call.route.waiting.max_wait.is_zero();
+    let mut may_wait = !call.route.waiting.max_wait.is_zero();
     // Who comes when there is no room goes behind those that wait for some.
     let is_behind = may_wait && is_without_room(plan) && !state.queue.is_empty();
     let mut fallback = Fallback::default();
@@ -110,9 +110,15 @@ pub async fn first_answer(
             };
         }
         let waits_on = may_wait && end == RoundEnd::Throttled && waits < WAITS_MAX;
-        // Boxed, since it is large and seldom needed.
-        if !waits_on || !Box::pin(wait(gateway, downstream, context, call)).await? {
+        if !waits_on {
             break;
+        }
+        // Boxed, since it is large and seldom needed.
+        match Box::pin(wait(gateway, downstream, context, call)).await? {
+            None => {}
+            // That there is no room is only believed: who has not been tried yet is not refused for it.
+            Some(WaitEnd::TimedOut) if context.attempts.is_empty() => may_wait = false,
+            Some(_) => break,
         }
         *plan = plan_anew(gateway, context, call);
     }
@@ -238,13 +244,13 @@ async fn back_off(
     Ok(())
 }
 
-/// Waits for a deployment to recover. False where none will in time, or the queue has no place.
+/// Waits for a deployment to recover. How the wait ended, where it was in vain: none will in time, or the queue has no place.
 async fn wait(
     gateway: &Gateway,
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
-) -> Result<bool, Stop> {
+) -> Result<Option<WaitEnd>, Stop> {
     let began = Instant::now();
     let left = call.route.waiting.max_wait.saturating_sub(context.queue_wait);
     let clients = &call.live.config.runtime.snapshot.clients;
@@ -267,8 +273,8 @@ async fn wait(
     }
     .emit(&call.live.series);
     match waited {
-        Waited::Turn => Ok(true),
-        Waited::InVain(_) => Ok(false),
+        Waited::Turn => Ok(None),
+        Waited::InVain(end) => Ok(Some(end)),
         Waited::ClientGone(error) => Err(Stop::ClientGone(error)),
     }
 }

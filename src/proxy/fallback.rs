@@ -19,6 +19,9 @@ use crate::proxy::state::Live;
 /// When to ask a deployment again of which nothing says that it does not work.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// When to come back where nobody rests and the queue was full.
+const SOON: Duration = Duration::from_secs(1);
+
 /// What is known so far.
 #[derive(Default)]
 pub struct Fallback {
@@ -175,10 +178,11 @@ pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
             after: end.time().map(until),
         };
     }
-    // Where none rests any more, they were throttled, as nearly always, and are back this moment.
+    // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly always, and have
+    // room before long.
     let soonest = router::soonest_recovery(pool, |deployment| live.availability(deployment, now));
     ProxyError::Resting {
-        after: soonest.map(until).unwrap_or_default(),
+        after: soonest.map_or(SOON, until),
         is_throttled: soonest.is_none() || is_any_throttled(live, pool, now),
     }
 }

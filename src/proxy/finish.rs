@@ -31,6 +31,16 @@ pub fn finish(gateway: &Gateway, context: &mut RequestContext) {
     }
 }
 
+/// Tokens that count against limits. Of a request without an answer, at least its prompt where the provider may have worked on it: else one
+/// who always leaves early would have no limit.
+fn used(context: &RequestContext, record: &UsageRecord) -> u64 {
+    let reported = record.prompt_tokens + record.completion_tokens;
+    let is_maybe_billed =
+        record.source == UsageSource::None && context.attempts.iter().any(|attempt| attempt.maybe_billed);
+    let prompt = context.placed.as_ref().filter(|_| is_maybe_billed);
+    reported.max(prompt.map_or(0, |placed| u64::from(placed.prompt.ask.prompt_tokens)))
+}
+
 /// Emits the events and makes the record, once. A request that never got as far as a route has no record: nobody can be
 /// charged for it, and its refusal has been counted.
 fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> {
@@ -41,7 +51,7 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
     let (client, route) = (context.client?, context.route?);
     let now = Instant::now();
     let record = record(&live, context, client, route, now);
-    client_limits::settle(&live, context, record.prompt_tokens + record.completion_tokens, now);
+    client_limits::settle(&live, context, used(context, &record), now);
     for (index, attempt) in context.attempts.iter().enumerate() {
         emit_attempt(&live, context, route, attempt, index, now);
     }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use smallvec::{SmallVec, smallvec};
 
+use crate::core::admission::queue::Priority;
 use crate::core::placement::plan::{Candidate, Reason};
+use crate::core::recovery::health::Availability;
 use crate::core::recovery::outcome::AttemptEnd;
 use crate::core::router::tries::Tries;
 use crate::core::topology::DeploymentIx;
@@ -61,7 +63,9 @@ async fn race(
         error = downstream.gone() => return smallvec![(candidate, first.end(context, running, Err(error)))],
         () = tokio::time::sleep(late_after) => {}
     }
-    let Some(beside) = beside(first.call, tries) else {
+    // A probe is to tell how its deployment is, and would tell nothing if it were overtaken.
+    let beside = (!running.is_probe()).then(|| beside(first, tries)).flatten();
+    let Some(beside) = beside else {
         let asked = tokio::select! {
             biased;
             asked = asked => Ok(asked),
@@ -110,16 +114,28 @@ async fn race(
 }
 
 /// Whom to ask beside one that is late, and paid for; none where there is nobody, or no second attempt is left.
-fn beside(call: &Call<'_>, tries: &mut Tries) -> Option<Candidate> {
-    let now = Instant::now();
+fn beside(first: &Attempt<'_>, tries: &mut Tries) -> Option<Candidate> {
+    let (call, now) = (first.call, Instant::now());
+    let state = &call.live.routes[call.route_ix.0];
+    // Nobody waits for a batch, and who waits for room comes first.
+    if call.priority == Priority::Batch || !state.queue.is_empty() {
+        return None;
+    }
     let snapshot = &call.live.config.runtime.snapshot;
-    let stands = |deployment| call.live.availability(deployment, now);
+    let replicas = f64::from(snapshot.replicas);
+    let since = first.gateway.memory.since_start(now);
+    let may_be_asked = |candidate: &Candidate| {
+        let learned = call.live.deployments[candidate.deployment.0].state.learned.lock();
+        let left = learned.room.limit() - learned.room.used(since, replicas);
+        drop(learned);
+        candidate.cost <= left && call.live.availability(candidate.deployment, now) == Availability::Ready
+    };
     let is_provisioned = |deployment: DeploymentIx| snapshot.deployments[deployment.0].sku.is_provisioned();
-    let mut hedging = call.live.routes[call.route_ix.0].hedging.lock();
+    let mut hedging = state.hedging.lock();
     if !hedging.has_left(call.route.failover.hedging, now) {
         return None;
     }
-    let beside = tries.beside(stands, is_provisioned)?;
+    let beside = tries.beside(may_be_asked, is_provisioned)?;
     hedging.spend(now);
     Some(beside)
 }

@@ -2,8 +2,9 @@
 //!
 //! A request with `previous_response_id` goes to the deployment that made the response, and to no other: none knows it. What is
 //! remembered is bounded: the newest in memory, all of thirty days in the usage store, where they come with the usage records. What is not in memory is
-//! looked for there, by at most [`READS_MAX`] requests at a time, so never on the way of one that continues nothing. A response that is
-//! not known (another replica's, or one from before the gateway) may be asked of anybody, and the provider says whether it is there.
+//! looked for there, by at most [`READS_MAX`] requests at a time, so never on the way of one that continues nothing. Where that cannot be done
+//! the client is asked to come again: who takes what is kept for unknown would lose conversations, and let anybody continue another's. A response that is
+//! really not known (another replica's, or one from before the gateway) may be asked of anybody, and the provider says whether it is there.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -28,11 +29,11 @@ use crate::telemetry::clock;
 /// Responses remembered in memory: some 10 MiB. Older ones are read from the store when they are continued.
 const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(65_535);
 
-/// Requests that may read the store at one time; a further one is planned as if nothing were known. Names that nobody knows cost a read
-/// each, and must not cost more.
+/// Requests that may read the store at one time; further ones wait for their turn. Names that nobody knows cost a read each, and must not
+/// cost more.
 const READS_MAX: usize = 4;
 
-/// Longest wait for such a reading; it takes less than a millisecond.
+/// Longest wait for such a reading, its turn included; it takes less than a millisecond.
 const READ_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// What is known of responses that can be continued.
@@ -61,41 +62,47 @@ impl Pins {
     }
 
     /// The response of this name, if it is known and still kept.
-    async fn find(&self, name: &str, now_ms: i64) -> Option<KeptResponse> {
+    async fn find(&self, name: &str, now_ms: i64) -> Result<Option<KeptResponse>, ProxyError> {
         let key = key_of(name);
         let known = self.newest.lock().get(&key).cloned();
         let found = match known {
             Some(known) => Some(known),
             // Boxed, since it is large and seldom needed.
-            None => Box::pin(self.read(key)).await,
+            None => Box::pin(self.read(key)).await?,
         };
-        found.filter(|kept| kept.is_kept(now_ms))
+        Ok(found.filter(|kept| kept.is_kept(now_ms)))
     }
 
-    /// The same from the store. Unknown where too many read already, or the store does not answer.
-    async fn read(&self, key: ResponseKey) -> Option<KeptResponse> {
-        let _reading = self.reads.try_acquire().ok()?;
-        let found = match tokio::time::timeout(READ_TIME_MAX, self.store.kept_response(key)).await {
-            Ok(Ok(found)) => found?,
+    /// The same from the store.
+    async fn read(&self, key: ResponseKey) -> Result<Option<KeptResponse>, ProxyError> {
+        let reading = async {
+            // Never closed; where it were, nobody would be kept from reading.
+            let _turn = self.reads.acquire().await;
+            self.store.kept_response(key).await
+        };
+        let found = match tokio::time::timeout(READ_TIME_MAX, reading).await {
+            Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 // The writer tells operators of a store that fails.
                 tracing::debug!(%error, "cannot look for a response in the usage store");
-                return None;
+                return Err(ProxyError::CannotFindResponse);
             }
             Err(_) => {
                 tracing::debug!("the usage store did not answer in time where a response was looked for");
-                return None;
+                return Err(ProxyError::CannotFindResponse);
             }
         };
-        self.newest.lock().put(key, found.clone());
-        Some(found)
+        if let Some(found) = &found {
+            self.newest.lock().put(key, found.clone());
+        }
+        Ok(found)
     }
 }
 
 /// The only deployment that can answer, if the request continues a response that is known.
 ///
 /// # Errors
-/// When the response is another client's, or no deployment of the pool can have it.
+/// When the response is another client's, no deployment of the pool can have it, or the store cannot be asked.
 pub async fn pinned(
     pins: &Pins,
     live: &Live,
@@ -106,7 +113,7 @@ pub async fn pinned(
     let Some(name) = request.response.previous_id.as_deref() else {
         return Ok(None);
     };
-    let Some(kept) = pins.find(name, clock::now_ms()).await else {
+    let Some(kept) = pins.find(name, clock::now_ms()).await? else {
         return Ok(None);
     };
     let snapshot = &live.config.runtime.snapshot;
@@ -119,9 +126,11 @@ pub async fn pinned(
         });
     }
     let is_it = |deployment: DeploymentIx| snapshot.deployments[deployment.0].id == kept.deployment;
-    let known = snapshot.deployments.iter().find(|known| known.id == kept.deployment);
+    // By name, since the deployment itself may have been replaced by another one of the same resource.
+    let resource = kept.deployment.split_once('/').map(|(resource, _)| resource);
     let is_beside_it = |deployment: DeploymentIx| {
-        known.is_some_and(|known| known.resource == snapshot.deployments[deployment.0].resource)
+        let at = snapshot.deployments[deployment.0].resource;
+        resource.is_some_and(|resource| **snapshot.resources[at.0].id == *resource)
     };
     let members = || pool.members().map(|member| member.deployment);
     let holder = members().find(|&member| is_it(member));

@@ -132,6 +132,11 @@ impl InFlight {
         }
     }
 
+    /// Whether a breaker, the deployment's or its resource's, waits for it.
+    pub fn is_probe(&self) -> bool {
+        self.is_probe || self.probed.is_some()
+    }
+
     /// Since when it runs.
     pub fn began(&self) -> Instant {
         self.began

@@ -130,6 +130,8 @@ pub struct DeploymentState {
     pub learned: Mutex<Learned>,
     /// Attempts running now.
     pub in_flight: AtomicU64,
+    /// Requests that wait for it to recover since they continue a response that only it has.
+    pub queue: Queue,
     /// When the gateway first knew of it, in milliseconds since the Unix epoch; 0 while unknown.
     pub first_seen_ms: AtomicI64,
     /// When it last answered properly, in milliseconds since the Unix epoch; 0 for never.
@@ -287,6 +289,7 @@ impl DeploymentState {
                 truth: Truth::default(),
             }),
             in_flight: AtomicU64::default(),
+            queue: Queue::default(),
             first_seen_ms: AtomicI64::default(),
             last_success_at_ms: AtomicI64::default(),
             last_failure: Mutex::default(),
@@ -400,18 +403,22 @@ fn live_resource(
     let same = |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint;
     let known = previous.and_then(|live| {
         let at = live.config.runtime.snapshot.resources.iter().position(same)?;
-        Some((
-            Arc::clone(&live.resources[at].address),
-            Arc::clone(&live.resources[at].state),
-        ))
+        Some((&live.resources[at], &live.config.runtime.snapshot.resources[at]))
     });
-    let (address, state) = known.unwrap_or_else(|| {
-        let address = HostAddress::new(&resource.endpoint.host, resource.endpoint.port);
-        (Arc::new(address), Arc::default())
-    });
+    let credential = (name, value);
+    let address = known.map_or_else(
+        || Arc::new(HostAddress::new(&resource.endpoint.host, resource.endpoint.port)),
+        |(live, _)| Arc::clone(&live.address),
+    );
+    // Another credential or API may be what an operator mended: what was learned of the old one does not hold.
+    let is_as_before =
+        |(live, before): &(&LiveResource, &Resource)| live.credential == credential && before.api == resource.api;
+    let state = known
+        .filter(is_as_before)
+        .map_or_else(Arc::default, |(live, _)| Arc::clone(&live.state));
     Ok(LiveResource {
         address,
-        credential: (name, value),
+        credential,
         authority,
         state,
         peer: ArcSwapOption::empty(),

@@ -127,7 +127,7 @@ impl Seen {
     pub fn is_filtered(&self) -> bool {
         self.error
             .as_ref()
-            .is_some_and(|data| outcome::is_filter(error::read(data).code.as_deref()))
+            .is_some_and(|data| outcome::is_refusal(error::read(data).code.as_deref()))
     }
 
     /// The event with which the gateway itself ends a stream that broke.

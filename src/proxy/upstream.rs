@@ -42,6 +42,9 @@ const ANSWER_AFTER_WRITE_ERROR: Duration = Duration::from_millis(200);
 /// A pooled connection that breaks within this time of sending had been closed before; one that breaks later had a request to work on.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 
+/// What an attempt without an answer says where its request's own time was up.
+const OUT_OF_TIME: &str = "the request's time ran out";
+
 /// Bounds on reading an error's body: larger or slower ones are cut off.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 const ERROR_BODY_TIME_MAX: Duration = Duration::from_secs(1);
@@ -155,7 +158,7 @@ impl Exchange<'_> {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(self.unreachable(&error)),
             // The address is not at fault where the request had no more time.
-            Err(_) if limit < self.connect => Err(OpenError::Unreachable("the request's time ran out".to_owned())),
+            Err(_) if limit < self.connect => Err(OpenError::Unreachable(OUT_OF_TIME.to_owned())),
             Err(_) => Err(self.unreachable(&"timed out")),
         }
     }
@@ -173,11 +176,11 @@ impl Exchange<'_> {
     }
 
     async fn look_up(&self) -> Result<SocketAddr, OpenError> {
-        self.resource
-            .address
-            .get(Instant::now())
-            .await
-            .map_err(|error| self.unreachable(&error))
+        match tokio::time::timeout(self.left(), self.resource.address.get(Instant::now())).await {
+            Ok(found) => found.map_err(|error| self.unreachable(&error)),
+            // The name is not at fault where the request had no more time.
+            Err(_) => Err(OpenError::Unreachable(OUT_OF_TIME.to_owned())),
+        }
     }
 
     fn speaks_http2(&self) -> bool {
@@ -222,6 +225,9 @@ impl Exchange<'_> {
         let read = tokio::time::timeout(patience.min(self.left()), answer.read_final_head()).await;
         match (read, written) {
             (Ok(Ok(())), _) => Ok(answer),
+            (_, Err(error)) if *error.etype() == ErrorType::WriteTimedout && self.left().is_zero() => {
+                Err(OpenError::Timeout)
+            }
             (_, Err(error)) | (Ok(Err(error)), Ok(_)) => Err(OpenError::Reset(error)),
             (Err(_), Ok(_)) => Err(OpenError::Timeout),
         }
@@ -236,7 +242,7 @@ impl Exchange<'_> {
             stream.write_all_buf(&mut whole).await?;
             stream.flush().await
         };
-        match tokio::time::timeout(self.timeouts.idle, writing).await {
+        match tokio::time::timeout(self.timeouts.idle.min(self.left()), writing).await {
             Ok(written) => written
                 .map(|()| Sent::Whole)
                 .or_err(ErrorType::WriteError, "while writing a request"),
@@ -249,7 +255,7 @@ impl Exchange<'_> {
 
     /// Writes head and body through pingora's session, the body in slices.
     async fn write(&self, session: &mut HttpSession) -> pingora::Result<Sent> {
-        session.set_write_timeout(Some(self.timeouts.idle));
+        session.set_write_timeout(Some(self.timeouts.idle.min(self.left())));
         session.write_request_header(Box::new(self.head.to_pingora()?)).await?;
         let mut left = body::length(self.body);
         for piece in self.body {

@@ -156,7 +156,11 @@ pub async fn wait(
     if !recovers_in_time(call.live, call.pool, Instant::now(), until) {
         return Waited::InVain(WaitEnd::TimedOut);
     }
-    let queue = &call.live.routes[call.route_ix.0].queue;
+    // Who continues a response waits for one deployment, and must not keep those back that wait for any.
+    let queue = match call.pinned {
+        Some(deployment) => &call.live.deployments[deployment.0].state.queue,
+        None => &call.live.routes[call.route_ix.0].queue,
+    };
     let Some(place) = queue.enter(client, call.priority, call.route.waiting.queue) else {
         return Waited::InVain(WaitEnd::Full);
     };

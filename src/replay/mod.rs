@@ -5,7 +5,8 @@
 //! and how many attempts were refused. The policies that others published are here for comparison and nowhere else.
 //!
 //! In reading order: [`trace`] (what was asked), `provider` (what a deployment would do), `knowledge` (what one replica knows),
-//! [`policy`] with `shipped` and `published` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`], [`money`] and [`plot`].
+//! [`policy`] with `shipped` and `published` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`], [`money`],
+//! [`saving`] and [`plot`].
 //!
 //! The provider here is not the simulator's engine: that one models a fixed minute, a hit from 1,024 tokens and machines, all at once.
 //! Comparing policies needs the plainest cache that separates them, and figures that can be checked against published ones.
@@ -19,7 +20,9 @@ pub mod policy;
 mod provider;
 mod published;
 pub mod report;
+pub mod saving;
 mod shipped;
+mod table;
 pub mod trace;
 pub mod world;
 

@@ -160,7 +160,7 @@ fn load(run: &Finished) -> Picture {
         all => all,
     };
     let at = |step: u64| if is_short { step * step_seconds } else { step } as f64;
-    let per_minute = MINUTE as f64 / step_seconds as f64;
+    let per_minute = row.scale() * MINUTE as f64 / step_seconds as f64;
     let curve = |name: &str, colour, width, of: &dyn Fn(&[u64]) -> f64| Curve {
         name: name.to_owned(),
         colour,
@@ -317,6 +317,11 @@ mod tests {
 
     /// The load picture of a trace with a request of 1,000 tokens at each of these seconds.
     fn picture(seconds: &[u32]) -> Picture {
+        picture_of(seconds, None)
+    }
+
+    /// The same of a trace with this share of all conversations.
+    fn picture_of(seconds: &[u32], share: Option<f64>) -> Picture {
         let request = |at: &u32| Request {
             at: f64::from(*at),
             prompt: 1_000,
@@ -325,6 +330,7 @@ mod tests {
         let trace = Trace {
             block_tokens: 128,
             requests: seconds.iter().map(request).collect(),
+            share,
             ..Trace::default()
         };
         let run = Run {
@@ -335,6 +341,7 @@ mod tests {
                 limit_factor: None,
                 ..Setting::default()
             },
+            in_use: None,
         };
         let matrix = Matrix {
             runs: vec![run],
@@ -351,6 +358,9 @@ mod tests {
         // Steps of five seconds, and of each what a minute of the same would be; the last one is not whole.
         assert_eq!((short.x, mean.points.len()), ("second of the trace", 12));
         assert_eq!(mean.points[..3], [(0.0, 60.0), (5.0, 48.0), (10.0, 60.0)]);
+        let sample = picture_of(&seconds, Some(0.1));
+        let mean = sample.curves.last().expect("the mean");
+        assert_eq!(mean.points[..2], [(0.0, 600.0), (5.0, 480.0)], "a tenth stands for all");
         let gap = picture(&[0, 1, 11, 12]);
         let points = &gap.curves.last().expect("the mean").points;
         assert_eq!(points[..3], [(0.0, 60.0), (1.0, 60.0), (2.0, 0.0)]);

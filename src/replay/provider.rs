@@ -73,6 +73,8 @@ pub(super) struct Deployment {
     machines: Vec<Cache>,
     seeds: Vec<u64>,
     hosted_rate: Option<u32>,
+    /// How many requests each request stands for.
+    scale: f64,
     /// For each head and key: the machines in order, and the times of its last requests at each.
     pairs: HashMap<u64, Pair, Spread>,
     window: VecDeque<(f64, u64)>,
@@ -86,7 +88,8 @@ struct Pair {
 }
 
 impl Deployment {
-    pub(super) fn new(provider: Provider, number: usize) -> Self {
+    /// One whose requests each stand for `scale`, at least 1: its machines overflow as if all of them came.
+    pub(super) fn new(provider: Provider, number: usize, scale: f64) -> Self {
         let (machines, hosted_rate) = match provider {
             Provider::Engine => (1, None),
             Provider::Hosted {
@@ -100,6 +103,7 @@ impl Deployment {
                 .map(|machine| rendezvous::spread(number as u64 * 1000 + machine))
                 .collect(),
             hosted_rate,
+            scale,
             pairs: HashMap::default(),
             window: VecDeque::new(),
             used: 0,
@@ -163,7 +167,7 @@ impl Deployment {
             while times.front().is_some_and(|&at| at <= request.at - MINUTE) {
                 times.pop_front();
             }
-            if times.len() < rate as usize {
+            if (times.len() as f64) * self.scale < f64::from(rate) {
                 break;
             }
         }

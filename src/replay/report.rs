@@ -2,11 +2,17 @@
 
 use serde::Serialize;
 
-use super::money::{self, Bill, Prices};
+use super::matrix::Run;
+use super::money::{Bill, Prices};
 use super::policy::PolicyName;
-use super::trace::Trace;
-use super::world::{CacheKeys, Outcome, Provider, Setting};
-use crate::columns::{columns, signed_usd};
+use super::saving::{Baseline, Saving};
+use super::table::RunTable;
+use super::trace::InUse;
+use super::world::{CacheKeys, Outcome, Provider};
+use crate::columns::signed_usd;
+
+/// A trace that is shorter has too few minutes to tell how uneven they are.
+const UNEVEN_SECONDS_MIN: f64 = 120.0;
 
 /// A run in figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,8 +25,10 @@ pub struct Row {
     pub deployments: usize,
     /// Gateways that share nothing.
     pub replicas: usize,
-    /// Each deployment's limit as a multiple of its fair share; null for none.
+    /// Each deployment's limit as a multiple of its fair share; null for none, or where it is told in tokens.
     pub limit_factor: Option<f64>,
+    /// Each deployment's limit in tokens a minute, where it is told so.
+    pub tokens_per_minute: Option<f64>,
     /// `engine` or `hosted`.
     pub provider: &'static str,
     /// Machines of a hosted deployment.
@@ -51,20 +59,21 @@ pub struct Row {
     pub actual_hit: Option<f64>,
     /// The same over the same requests as it would have been; those that nobody took count as they really were.
     pub replayed_hit: Option<f64>,
-    /// Prompt tokens found cached beyond those that really were, over the same requests; less than zero where fewer are.
-    pub saved_tokens: Option<i64>,
-    /// What these are worth, less the hosting of deployments that there were not, in USD; null without prices.
-    pub saved_usd: Option<f64>,
-    /// The same for a day, extrapolated from the trace's length.
-    pub saved_usd_a_day: Option<f64>,
-    /// The same for 30 days.
-    pub saved_usd_in_30_days: Option<f64>,
+    /// What it saves.
+    #[serde(flatten)]
+    pub saving: Saving,
     /// What the run costs; null without prices.
     pub usd: Option<Bill>,
     /// What it really cost at these prices; null without prices, or where the trace does not tell all of it.
     pub actual_usd: Option<Bill>,
     /// Deployments that really answered; 0 where the trace does not tell.
     pub actual_deployments: usize,
+    /// Requests that really were refused; they are played like the others.
+    pub actual_refused: usize,
+    /// The policy that was in use; null where the trace does not tell one.
+    pub policy_in_use: Option<&'static str>,
+    /// Share of all conversations that is in the trace; null where it does not tell it, and then taken as 1.
+    pub share: Option<f64>,
     /// Length of the trace, to its last request.
     pub trace_seconds: f64,
 }
@@ -72,21 +81,16 @@ pub struct Row {
 impl Row {
     /// Of a run.
     pub fn of(
-        trace: &Trace,
-        policy: PolicyName,
-        setting: &Setting,
+        run: &Run,
         outcome: &Outcome,
         bound: f64,
         prices: Option<Prices>,
+        baseline: Option<Baseline<'_>>,
     ) -> Self {
+        let Run {
+            trace, policy, setting, ..
+        } = run;
         let actual = trace.actual;
-        let of_prompt = |cached: f64| (actual.prompt_tokens > 0).then(|| cached / actual.prompt_tokens as f64);
-        let seconds = trace.seconds();
-        let saved_usd = outcome
-            .saved
-            .zip(prices)
-            .and_then(|(tokens, prices)| money::saved(prices, trace, tokens, setting.deployments));
-        let a_day = saved_usd.map(|usd| money::a_day(usd, seconds));
         let (provider, machines, requests_per_minute) = match setting.provider {
             Provider::Engine => ("engine", None, None),
             Provider::Hosted {
@@ -94,17 +98,18 @@ impl Row {
                 requests_per_minute,
             } => ("hosted", Some(machines), Some(requests_per_minute)),
         };
-        let cache_key = if policy == PolicyName::Nested {
+        let cache_key = if *policy == PolicyName::Nested {
             setting.cache_keys
         } else {
             CacheKeys::Off
         };
         Self {
             trace: trace.name.clone(),
-            policy: policy.into(),
+            policy: (*policy).into(),
             deployments: setting.deployments,
             replicas: setting.replicas,
-            limit_factor: setting.limit_factor,
+            limit_factor: setting.limit_factor.filter(|_| setting.tokens_per_minute.is_none()),
+            tokens_per_minute: setting.tokens_per_minute,
             provider,
             machines,
             requests_per_minute,
@@ -118,43 +123,34 @@ impl Row {
             w95: outcome.w95,
             refused: outcome.refused,
             failed: outcome.failed,
-            actual_hit: of_prompt(actual.cached_tokens as f64),
-            replayed_hit: outcome
-                .saved
-                .and_then(|saved| of_prompt(actual.cached_tokens as f64 + saved as f64)),
-            saved_tokens: outcome.saved,
-            saved_usd,
-            saved_usd_a_day: a_day,
-            saved_usd_in_30_days: a_day.map(|usd| 30.0 * usd),
-            usd: prices.map(|prices| Bill::of(prices, outcome.taken, setting.deployments, seconds)),
+            actual_hit: actual.hit_with(0),
+            replayed_hit: outcome.saved.and_then(|saved| actual.hit_with(saved)),
+            saving: Saving::of(trace, prices, setting, outcome, baseline),
+            usd: prices.map(|prices| Bill::of(prices, outcome.taken, setting.deployments, trace)),
             actual_usd: prices.and_then(|prices| Bill::of_actual(prices, trace)),
             actual_deployments: actual.deployments,
-            trace_seconds: seconds,
+            actual_refused: actual.refused,
+            policy_in_use: match trace.in_use {
+                InUse::One(policy) => Some(policy.into()),
+                InUse::Unknown | InUse::Several => None,
+            },
+            share: trace.share,
+            trace_seconds: trace.seconds(),
         }
     }
 
-    /// The cells of [`run_header`].
-    pub(super) fn run_cells(&self, is_hosted: bool) -> Vec<String> {
-        let limit = self
-            .limit_factor
-            .map_or_else(|| "-".to_owned(), |factor| format!("x{factor}"));
-        let mut cells = vec![
-            self.trace.clone(),
-            self.policy.to_owned(),
-            self.deployments.to_string(),
-            self.replicas.to_string(),
-            limit,
-        ];
-        if is_hosted {
-            let number = |value: Option<u32>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-            let hosted = [
-                number(self.machines),
-                number(self.requests_per_minute),
-                self.cache_key.clone(),
-            ];
-            cells.extend(hosted);
+    /// How many requests each of the trace's stands for.
+    pub fn scale(&self) -> f64 {
+        1.0 / self.share.unwrap_or(1.0)
+    }
+
+    /// Each deployment's limit, as a cell.
+    pub(super) fn limit(&self) -> String {
+        match (self.tokens_per_minute, self.limit_factor) {
+            (Some(tokens), _) => format!("{tokens:.0} a minute"),
+            (None, Some(factor)) => format!("x{factor}"),
+            (None, None) => "none".to_owned(),
         }
-        cells
     }
 
     /// The policy, with what it was told of keys: for plots.
@@ -168,9 +164,10 @@ impl Row {
 
     /// In which world the run was, in words: for plots.
     pub fn setting(&self) -> String {
-        let limit = self
-            .limit_factor
-            .map_or_else(|| "no limit".to_owned(), |factor| format!("limits x{factor}"));
+        let limit = match self.limit().as_str() {
+            "none" => "no limit".to_owned(),
+            limit => format!("limits {limit}"),
+        };
         let hosted = self
             .machines
             .zip(self.requests_per_minute)
@@ -181,56 +178,119 @@ impl Row {
     }
 }
 
-/// What tells runs apart: a hosted provider has more of it.
-pub(super) fn run_header(is_hosted: bool) -> Vec<&'static str> {
-    let mut header = vec!["trace", "policy", "deployments", "replicas", "limit"];
-    if is_hosted {
-        header.extend(["machines", "a minute", "key"]);
+/// The table of runs, and before a trace's first run what really happened, where the trace tells it. Percentages; `of bound` is what to
+/// compare policies by.
+pub fn table(rows: &[Row]) -> Option<String> {
+    let mut table = RunTable::new(
+        rows,
+        &["hit", "of bound", "imbalance", "w50", "w95", "refused", "failed"],
+    );
+    let part = |part: f64| format!("{:.2} %", part * 100.0);
+    let mut told = None;
+    for row in rows {
+        if told.replace(&row.trace) != Some(&row.trace) && row.actual_hit.is_some() {
+            let mut cells = vec!["-".to_owned(); 7];
+            cells[0] = dash_or_percent(row.actual_hit);
+            cells[6] = part(row.actual_refused as f64 / row.requests.max(1) as f64);
+            table.actual(row, cells);
+        }
+        let is_short = row.trace_seconds < UNEVEN_SECONDS_MIN;
+        let uneven = [row.imbalance, row.w50, row.w95].map(|value| {
+            if is_short {
+                "-".to_owned()
+            } else {
+                format!("{value:.2}")
+            }
+        });
+        let mut cells = vec![percent(row.hit), percent(row.hit_of_bound)];
+        cells.extend(uneven);
+        cells.extend([part(row.refused), part(row.failed)]);
+        table.run(row, cells);
     }
-    header
+    table.text()
 }
 
-pub(super) fn is_hosted(rows: &[Row]) -> bool {
-    rows.iter().any(|row| row.provider == "hosted")
-}
-
-/// The table of runs. Percentages; `of bound` is what to compare policies by.
-pub fn table(rows: &[Row]) -> String {
-    let is_hosted = is_hosted(rows);
-    let mut header = run_header(is_hosted);
-    let numbers_from = header.len();
-    header.extend(["hit", "of bound", "imbalance", "w50", "w95", "refused", "failed"]);
-    let cells = rows.iter().map(|row| {
-        let mut cells = row.run_cells(is_hosted);
-        cells.extend([percent(row.hit), percent(row.hit_of_bound)]);
-        cells.extend([row.imbalance, row.w50, row.w95].map(|value| format!("{value:.2}")));
-        cells.extend([row.refused, row.failed].map(|part| format!("{:.2} %", part * 100.0)));
-        cells
-    });
-    columns(&header, numbers_from, cells.collect())
-}
-
-/// What each run would have saved against what really happened; none where no trace tells that.
+/// What each run would have saved; none where no trace tells what really happened.
 pub fn savings(rows: &[Row]) -> Option<String> {
-    let (is_hosted, has_money) = (is_hosted(rows), rows.iter().any(|row| row.saved_usd.is_some()));
-    let mut header = run_header(is_hosted);
-    let numbers_from = header.len();
-    header.extend(["was", "would be", "tokens saved"]);
+    let has_money = rows.iter().any(|row| row.usd.is_some());
+    let has_played = rows.iter().any(|row| row.saving.in_use_hit.is_some());
+    let mut header = vec!["was"];
+    if has_played {
+        header.push("in use");
+    }
+    header.extend(["would be", "tokens saved"]);
     if has_money {
         header.extend(["USD saved", "a day", "in 30 days"]);
     }
-    let cells = rows.iter().filter_map(|row| {
-        let ((was, would_be), saved) = row.actual_hit.zip(row.replayed_hit).zip(row.saved_tokens)?;
-        let mut cells = row.run_cells(is_hosted);
-        cells.extend([percent(was), percent(would_be), format!("{saved:+}")]);
-        if has_money {
-            let amounts = [row.saved_usd, row.saved_usd_a_day, row.saved_usd_in_30_days];
-            cells.extend(amounts.map(|usd| usd.map_or_else(|| "-".to_owned(), signed_usd)));
+    header.push("note");
+    let mut table = RunTable::new(rows, &header);
+    for row in rows {
+        let Some(was) = row.actual_hit.filter(|_| row.saving.saved_against.is_some()) else {
+            continue;
+        };
+        let saving = &row.saving;
+        let mut cells = vec![percent(was)];
+        if has_played {
+            cells.push(dash_or_percent(saving.in_use_hit));
         }
-        Some(cells)
-    });
-    let cells: Vec<_> = cells.collect();
-    (!cells.is_empty()).then(|| columns(&header, numbers_from, cells))
+        let tokens = saving.saved_tokens.map(|tokens| format!("{tokens:+}"));
+        cells.extend([dash_or_percent(row.replayed_hit), dash_or(tokens)]);
+        if has_money {
+            let amounts = [saving.saved_usd, saving.saved_usd_a_day, saving.saved_usd_in_30_days];
+            cells.extend(amounts.map(|usd| dash_or(usd.map(signed_usd))));
+        }
+        cells.push(note(saving));
+        table.run(row, cells);
+    }
+    table.text()
+}
+
+fn note(saving: &Saving) -> String {
+    if let Some(reason) = &saving.no_saving {
+        return format!("none: {reason}");
+    }
+    if saving.is_in_use {
+        return "in use".to_owned();
+    }
+    match saving.is_within_model_error {
+        Some(true) => "within the model's error".to_owned(),
+        Some(false) | None => String::new(),
+    }
+}
+
+fn dash_or(cell: Option<String>) -> String {
+    cell.unwrap_or_else(|| "-".to_owned())
+}
+
+fn dash_or_percent(part: Option<f64>) -> String {
+    dash_or(part.map(percent))
+}
+
+/// How far the policy in use, played, is from what really happened: a sentence for each trace and world.
+pub fn model_errors(rows: &[Row]) -> Vec<String> {
+    let mut errors: Vec<String> = Vec::new();
+    for row in rows {
+        let (Some(policy), Some(was), Some(played), Some(tokens)) = (
+            row.policy_in_use,
+            row.actual_hit,
+            row.saving.in_use_hit,
+            row.saving.model_error_tokens,
+        ) else {
+            continue;
+        };
+        let usd = row.saving.model_error_usd;
+        let usd = usd.map_or_else(String::new, |usd| format!(", {} USD", signed_usd(usd)));
+        let error = format!(
+            "model error: {} was placed by `{policy}`; played, it finds {} cached where {} really was ({tokens:+} tokens{usd})",
+            row.trace,
+            percent(played),
+            percent(was)
+        );
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
+    }
+    errors
 }
 
 /// With one digit: what differs by less is chance.

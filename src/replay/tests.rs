@@ -20,7 +20,7 @@ fn written(text: &str) -> Trace {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("made.jsonl");
     std::fs::write(&path, text).unwrap();
-    trace::read(&path, None, None).unwrap()
+    trace::files::read(&path, None, None).unwrap()
 }
 
 /// The rule for an engine, which caches prompts of any length.
@@ -46,7 +46,7 @@ fn real(name: &str) -> Option<Trace> {
         std::io::stderr().write_all(reason.as_bytes()).unwrap();
         return None;
     }
-    Some(trace::read(&path, None, None).unwrap())
+    Some(trace::files::read(&path, None, None).unwrap())
 }
 
 #[test]
@@ -213,4 +213,31 @@ fn keys_never_lose_more_than_a_point_and_win_where_a_head_is_hot() {
             assert!(rate > 15 || with >= least, "{name}: {with}");
         }
     }
+}
+
+#[test]
+fn a_sample_overflows_machines_as_all_of_it_would() {
+    let line = |second: u32| {
+        let at = 1_000 * second;
+        format!(r#"{{"timestamp":{at},"input_length":2048,"output_length":1,"hash_ids":[1,2,3,4]}}"#)
+    };
+    let lines: Vec<_> = (0..60).map(line).collect();
+    let hit = |share| {
+        let trace = Trace {
+            share,
+            ..written(&lines.join("\n"))
+        };
+        let setting = Setting {
+            deployments: 1,
+            limit_factor: None,
+            provider: Provider::Hosted {
+                machines: 32,
+                requests_per_minute: 15,
+            },
+            ..Setting::default()
+        };
+        (60.0 * play(&trace, PolicyName::RoundRobin, &setting).hit).round() as u32
+    };
+    // Of 60 requests a minute each machine takes 15 and misses its first; of 600 it takes 20, of which 2 are in the sample.
+    assert_eq!((hit(Some(1.0)), hit(None), hit(Some(0.1))), (56, 56, 30));
 }

@@ -3,27 +3,22 @@
 //! Formats, told apart by what is in the file, each also compressed (`.gz`):
 //!
 //! - one JSON object a request: `timestamp` (ms), `input_length`, `output_length`, `hash_ids` or `hash_runs` (`[[7,3]]` is 7, 8, 9), and
-//!   perhaps `session`, `head_blocks`, `block_size`, `is_first_turn`; where it was written by a gateway also `route`, and what really
-//!   happened: `deployment`, `cached_tokens`;
+//!   perhaps `session`, `head_blocks`, `block_size`, `is_first_turn`; where it was written by a gateway also `route`, the `share` of all
+//!   conversations that is in it, and what really happened: `policy`, `deployment`, `cached_tokens`, or `answered: false`;
 //! - one JSON object a conversation: `id`, `block_size`, `requests`, each with `t` (s), `in`, `out`, `runs`; conversations are laid over one
 //!   another in one hour, each beginning at a time of its own, and share no blocks;
 //! - CSV of `TIMESTAMP,ContextTokens,GeneratedTokens`: no prompt shares anything with another.
 //!
-//! Where no block size is given it is the smallest power of two that holds the mean block.
+//! Where no block size is given it is the smallest power of two that holds the mean block. [`files`] reads files, `lines` their lines.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
-
-use flate2::read::MultiGzDecoder;
 
 use super::money::Tokens;
+use super::policy::PolicyName;
 use crate::core::placement::chain::{BlockId, Chain};
 
+pub mod files;
 mod lines;
-
-use lines::Reading;
 
 /// Tokens of a prompt that placement looks at.
 const DEPTH_TOKENS: u32 = 16_384;
@@ -51,6 +46,8 @@ pub struct Request {
     pub cached: Option<u32>,
     /// What it counts against a limit.
     pub limit_tokens: u64,
+    /// Whether nobody really answered it. Its answer is taken to be as long as the mean one.
+    pub was_refused: bool,
 }
 
 /// A trace.
@@ -66,6 +63,26 @@ pub struct Trace {
     pub distinct_blocks: usize,
     /// What really happened, where the trace tells it.
     pub actual: Actual,
+    /// Share of all conversations that is in it, above 0 and at most 1; none where the trace does not tell it.
+    pub share: Option<f64>,
+    /// By which policy its requests were really placed.
+    pub in_use: InUse,
+    /// The gateway's route that all of its requests are of, where the trace tells it.
+    pub route: Option<String>,
+    /// What was strange about its files, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// The policy by which a trace's requests were really placed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InUse {
+    /// The trace does not tell it, or it is none that is known here.
+    #[default]
+    Unknown,
+    /// Several, one after the other.
+    Several,
+    /// This one.
+    One(PolicyName),
 }
 
 /// What really happened to a trace's requests.
@@ -81,6 +98,8 @@ pub struct Actual {
     pub cached_tokens: u64,
     /// Completion tokens of those requests.
     pub output_tokens: u64,
+    /// Requests that nobody answered.
+    pub refused: usize,
 }
 
 impl Actual {
@@ -91,6 +110,12 @@ impl Actual {
             cached: self.cached_tokens,
             output: self.output_tokens,
         }
+    }
+
+    /// Cached ÷ prompt tokens if so many more had been cached; none where no request tells it.
+    pub fn hit_with(&self, more: i64) -> Option<f64> {
+        let cached = self.cached_tokens as f64 + more as f64;
+        (self.prompt_tokens > 0).then(|| cached / self.prompt_tokens as f64)
     }
 }
 
@@ -104,45 +129,16 @@ impl Trace {
     pub fn seconds(&self) -> f64 {
         self.requests.last().map_or(0.0, |request| request.at).max(1.0)
     }
-}
 
-/// Why a trace cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum TraceError {
-    /// The file is not there or not readable.
-    #[error("cannot read the trace `{path}`")]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line is not of a known format.
-    #[error("`{path}`, line {line}: not a request of a known format: {what}; docs/placement.md tells the formats")]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The file holds no request.
-    #[error("`{path}` holds no request")]
-    Empty {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The file holds no request of the route that was asked for.
-    #[error("`{path}` holds no request of the route `{route}`; {known}")]
-    Route {
-        /// Which file.
-        path: PathBuf,
-        /// The route.
-        route: String,
-        /// Which routes it has.
-        known: String,
-    },
+    /// How many requests each of its requests stands for: 1 ÷ share, and 1 where that is not known.
+    pub fn scale(&self) -> f64 {
+        1.0 / self.share.unwrap_or(1.0)
+    }
+
+    /// Whether a gateway wrote it, so that it tells what really happened.
+    pub fn is_own(&self) -> bool {
+        self.actual.deployments > 0 || self.actual.requests > 0 || self.actual.refused > 0
+    }
 }
 
 /// A request as read, before blocks are numbered.
@@ -158,78 +154,9 @@ pub(super) struct Raw {
     deployment: Option<String>,
     cached: Option<u32>,
     limit_tokens: Option<u32>,
-}
-
-/// Reads a trace: all of it, or one route's requests. `block_tokens` where the file does not say it and it should not be guessed.
-///
-/// # Errors
-/// When the file cannot be read, holds no request (of the route), or a line is of no known format.
-pub fn read(path: &Path, block_tokens: Option<u32>, route: Option<&str>) -> Result<Trace, TraceError> {
-    let failed = |source| TraceError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let text: Box<dyn BufRead> = if path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
-    {
-        Box::new(BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        Box::new(BufReader::new(file))
-    };
-    let mut reading = Reading {
-        route,
-        ..Reading::default()
-    };
-    for (number, line) in text.lines().enumerate() {
-        let line = line.map_err(failed)?;
-        reading.line(&line, number == 0).map_err(|what| TraceError::Line {
-            path: path.to_owned(),
-            line: number + 1,
-            what,
-        })?;
-    }
-    let Reading {
-        requests: raw,
-        other_routes,
-        ..
-    } = reading;
-    if raw.is_empty() {
-        return Err(nothing(path, route, &other_routes));
-    }
-    let name = name.split('.').next().unwrap_or_default().to_owned();
-    let block_tokens = block_tokens.or(reading.block_tokens).unwrap_or_else(|| guessed(&raw));
-    Ok(of(name, block_tokens, raw))
-}
-
-fn nothing(path: &Path, route: Option<&str>, other_routes: &BTreeSet<String>) -> TraceError {
-    let path = path.to_owned();
-    let Some(route) = route else {
-        return TraceError::Empty { path };
-    };
-    let names: Vec<_> = other_routes.iter().map(|name| format!("`{name}`")).collect();
-    TraceError::Route {
-        path,
-        route: route.to_owned(),
-        known: if names.is_empty() {
-            "its requests tell no route".to_owned()
-        } else {
-            format!("it has {}", names.join(", "))
-        },
-    }
-}
-
-/// The smallest power of two that holds a block's share of the prompts, since all blocks but a prompt's last are full.
-fn guessed(raw: &[Raw]) -> u32 {
-    let (tokens, blocks) = raw.iter().fold((0_u64, 0_u64), |(tokens, blocks), request| {
-        (tokens + u64::from(request.prompt), blocks + request.ids.len() as u64)
-    });
-    (tokens.div_ceil(blocks.max(1)).max(1) as u32).next_power_of_two()
+    policy: Option<String>,
+    share: Option<f64>,
+    was_refused: bool,
 }
 
 /// A trace of what was read: sorted, blocks numbered, first turns found.
@@ -237,6 +164,7 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
     raw.sort_by(|a, b| a.at.total_cmp(&b.at));
     let start = raw.first().map_or(0.0, |request| request.at);
     let start = if start > 1e6 { start } else { 0.0 };
+    let (in_use, mean_output) = (in_use(&raw), mean_output(&raw));
     let mut numbers: HashMap<u64, u32> = HashMap::new();
     let (mut sessions, mut openers) = (HashSet::new(), HashSet::new());
     let mut requests = Vec::with_capacity(raw.len());
@@ -251,6 +179,12 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
             actual.cached_tokens += u64::from(cached);
             actual.output_tokens += u64::from(request.output);
         }
+        actual.refused += usize::from(request.was_refused);
+        let output = if request.was_refused {
+            mean_output
+        } else {
+            request.output
+        };
         let blocks = request.ids.iter().map(|&id| {
             let next = numbers.len() as u32;
             *numbers.entry(id).or_insert(next)
@@ -271,7 +205,7 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
         requests.push(Request {
             at: request.at - start,
             prompt: request.prompt,
-            output: request.output,
+            output,
             blocks,
             raw_first: request.ids.first().copied().unwrap_or_default(),
             chain: Chain::of(ids.zip(ends)),
@@ -280,7 +214,8 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
             cached,
             limit_tokens: request
                 .limit_tokens
-                .map_or_else(|| u64::from(request.prompt) + u64::from(request.output), u64::from),
+                .map_or_else(|| u64::from(request.prompt) + u64::from(output), u64::from),
+            was_refused: request.was_refused,
         });
     }
     actual.deployments = deployments.len();
@@ -290,6 +225,27 @@ pub(super) fn of(name: String, block_tokens: u32, mut raw: Vec<Raw>) -> Trace {
         requests,
         distinct_blocks: numbers.len(),
         actual,
+        in_use,
+        ..Trace::default()
+    }
+}
+
+/// Completion tokens of a mean answer.
+fn mean_output(raw: &[Raw]) -> u32 {
+    let answered = || raw.iter().filter(|request| !request.was_refused);
+    let tokens: u64 = answered().map(|request| u64::from(request.output)).sum();
+    (tokens / (answered().count() as u64).max(1)) as u32
+}
+
+/// By which policy the requests were placed that were answered.
+fn in_use(raw: &[Raw]) -> InUse {
+    let answered = raw.iter().filter(|request| !request.was_refused);
+    let names: BTreeSet<_> = answered.map(|request| request.policy.as_deref()).collect();
+    let mut names = names.into_iter();
+    match (names.next().flatten(), names.next()) {
+        (_, Some(_)) => InUse::Several,
+        (Some(name), None) => name.parse().map_or(InUse::Unknown, InUse::One),
+        (None, None) => InUse::Unknown,
     }
 }
 

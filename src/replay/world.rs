@@ -46,6 +46,8 @@ pub struct Setting {
     pub replicas: usize,
     /// Each deployment's tokens a minute, as a multiple of its fair share of the trace's; none for no limit.
     pub limit_factor: Option<f64>,
+    /// Each deployment's tokens a minute; counts in place of `limit_factor`.
+    pub tokens_per_minute: Option<f64>,
     /// What a deployment is.
     pub provider: Provider,
     /// How long a cache keeps what nobody asks for, in seconds.
@@ -68,6 +70,7 @@ impl Default for Setting {
             deployments: 8,
             replicas: 1,
             limit_factor: Some(2.0),
+            tokens_per_minute: None,
             provider: Provider::Engine,
             idle_seconds: 600.0,
             cache_keys: CacheKeys::Off,
@@ -102,6 +105,13 @@ pub struct Outcome {
     pub placed: Vec<Option<u8>>,
     /// Cached tokens beyond what was really cached, over the requests that were let in and tell it; none where none does.
     pub saved: Option<i64>,
+}
+
+impl Outcome {
+    /// Requests that nobody took.
+    pub fn failed_requests(&self) -> usize {
+        self.placed.iter().filter(|placed| placed.is_none()).count()
+    }
 }
 
 /// Prompt tokens of each deployment, step by step of the trace's time.
@@ -147,8 +157,11 @@ fn seed_of(deployment: usize) -> u64 {
     rendezvous::spread(0x00c0_ffee + 7_919 * deployment as u64)
 }
 
-/// Tokens a minute of each deployment.
+/// Tokens a minute of each deployment, as the trace counts them: where it is a sample, that share of what the deployment takes.
 pub fn limit_of(trace: &Trace, setting: &Setting) -> Option<f64> {
+    if let Some(tokens) = setting.tokens_per_minute {
+        return Some(tokens / trace.scale());
+    }
     let per_minute = trace.tokens() as f64 / (trace.seconds() / MINUTE);
     setting
         .limit_factor
@@ -173,6 +186,7 @@ pub fn bound(trace: &Trace, setting: &Setting) -> f64 {
         deployments: 1,
         replicas: 1,
         limit_factor: None,
+        tokens_per_minute: None,
         provider,
         outage: None,
         ..setting.clone()
@@ -212,7 +226,7 @@ impl<'a> World<'a> {
             policy,
             limit,
             deployments: (0..setting.deployments)
-                .map(|number| Deployment::new(setting.provider, number))
+                .map(|number| Deployment::new(setting.provider, number, trace.scale()))
                 .collect(),
             replicas: (0..setting.replicas)
                 .map(|_| Knowledge::new(setting.deployments, blocks, known_limit))

@@ -7,6 +7,9 @@
 //! before them, and a replay would find less cached than there was. All turns of a conversation begin alike up to the end of the first
 //! message of the user (the *opener*), so a keyed hash of the prompt up to there decides. A hash of a fixed depth would not do: all conversations with one
 //! long system prompt would be in or out together. So the trace is thinner, and what conversations share (tools, system prompts) is in it.
+//! Each line tells the share, so that replay can reckon what all traffic costs, and files can be joined and put aside.
+//!
+//! **Also those that nobody answered.** They are demand: what two more deployments would have saved cannot be told without them.
 //!
 //! **Hashes.** Each id is SHA-256 over a key and the id of a block, cut to the 53 bits that a JSON number keeps; the block's id is itself a hash of the
 //! prompt up to its end. Without the key nobody can tell whether a known text was among the prompts. Ids stand for steps of 128
@@ -25,6 +28,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::core::ids::{DeploymentId, RouteId};
 use crate::core::placement::chain::{BlockId, Chain};
+use crate::core::placement::policy::Policy;
 use crate::storage::trace::file::Rotating;
 
 mod file;
@@ -62,17 +66,26 @@ pub struct TraceRecord {
     pub chain: Chain,
     /// Prompt tokens, as reported or estimated.
     pub prompt_tokens: u64,
-    /// Completion tokens.
-    pub completion_tokens: u64,
-    /// Prompt tokens that were found cached.
-    pub cached_tokens: u64,
+    /// What the answer used; none where nobody answered.
+    pub used: Option<Used>,
     /// What it was reckoned to count against a limit, in tokens.
     pub limit_tokens: u64,
     /// Whether it began a conversation.
     pub is_first_turn: bool,
     /// What was asked for.
     pub route: RouteId,
-    /// Who answered, or was tried last.
+    /// By which policy the route placed it.
+    pub policy: Policy,
+}
+
+/// What the answer to a request of a trace used.
+#[derive(Debug, Clone)]
+pub struct Used {
+    /// Completion tokens.
+    pub completion_tokens: u64,
+    /// Prompt tokens that were found cached.
+    pub cached_tokens: u64,
+    /// Who answered.
     pub deployment: Option<DeploymentId>,
 }
 
@@ -127,6 +140,7 @@ pub fn start(options: TraceOptions, observer: TraceObserver) -> std::io::Result<
     let writing = Writing {
         file,
         keyed: queue.keyed.clone(),
+        share: queue.share,
         stats: Arc::clone(&queue.stats),
         observer,
         buffered: 0,
@@ -212,6 +226,7 @@ impl Keyed {
 struct Writing {
     file: Rotating,
     keyed: Keyed,
+    share: f64,
     stats: Arc<TraceStats>,
     observer: TraceObserver,
     /// Lines that are not in the file yet.
@@ -273,17 +288,21 @@ impl Writing {
     }
 
     fn line(&self, record: &TraceRecord) -> std::io::Result<Vec<u8>> {
+        let used = record.used.as_ref();
         let line = Line {
             timestamp: record.at_ms,
             input_length: record.prompt_tokens,
-            output_length: record.completion_tokens,
+            output_length: used.map_or(0, |used| used.completion_tokens),
             block_size: BLOCK_TOKENS,
             hash_ids: self.keyed.ids(&record.chain),
             is_first_turn: record.is_first_turn,
             route: &record.route,
-            deployment: record.deployment.as_ref().map(|id| &***id),
-            cached_tokens: record.cached_tokens,
+            policy: record.policy.into(),
+            deployment: used.and_then(|used| used.deployment.as_ref()).map(|id| &***id),
+            cached_tokens: used.map(|used| used.cached_tokens),
             limit_tokens: record.limit_tokens,
+            answered: used.is_none().then_some(false),
+            share: self.share,
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
@@ -301,9 +320,17 @@ struct Line<'a> {
     hash_ids: Vec<u64>,
     is_first_turn: bool,
     route: &'a str,
+    policy: &'static str,
+    /// Null where nobody answered.
     deployment: Option<&'a str>,
-    cached_tokens: u64,
+    /// Missing where nobody answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_tokens: Option<u64>,
     limit_tokens: u64,
+    /// False where nobody answered, else missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<bool>,
+    share: f64,
 }
 
 #[cfg(test)]

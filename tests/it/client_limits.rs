@@ -196,6 +196,27 @@ async fn so_many_at_one_time_until_one_ends_or_its_client_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_before_the_answer_has_used_the_prompt() {
+    let world = World::start(limited("limits: { tokens_per_minute: 5000 }")).await;
+    world.fault("a", Action::Hang);
+    let long = WHOLE.replace("Where is my parcel?", &"Where is my parcel? ".repeat(400));
+    let asked = world
+        .post(V1, long)
+        .timeout(std::time::Duration::from_millis(400))
+        .send()
+        .await;
+    assert!(asked.is_err(), "it left: {asked:?}");
+    let records = world.records_once(1).await;
+    assert_eq!(
+        (records[0].outcome.as_str(), records[0].source.as_str()),
+        ("client_gone", "none")
+    );
+    let left = tokens_left(&world).await;
+    // 8,000 bytes are 2,000 tokens; a little has drained since.
+    assert!((2_500.0..3_600.0).contains(&left), "{left}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_route_has_limits_of_its_own_for_each_client_and_for_all() {
     let world = World::start(Setup {
         clients: "  - { name: other, keys: ['${env:OTHER_KEY}'] }",

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use emberway::simulator::faults::Action;
 
-use crate::harness::{Answer, STREAM, Setup, WHOLE, World, eventually, preset};
+use crate::harness::{Answer, STREAM, Setup, V1, WHOLE, World, eventually, preset, read};
 
 /// Requests after which it is known what is late: they took a millisecond or so.
 const KNOWN_AFTER: usize = 60;
@@ -107,6 +107,42 @@ async fn it_is_off_unless_the_route_says_otherwise_and_begins_once_late_is_known
     young.fault_times("a", 1, slow);
     assert_eq!(young.ask(WHOLE).await.header("x-emberway-attempts"), "1");
     assert!(young.requests_to("b").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_ends_both() {
+    let world = that_knows("1", WHOLE).await;
+    for account in ["a", "b"] {
+        world.fault_times(account, 1, LATE);
+    }
+    let asked = world.post(V1, WHOLE).timeout(Duration::from_millis(700)).send().await;
+    assert!(asked.is_err(), "it left: {asked:?}");
+    let left = world
+        .records_once(KNOWN_AFTER + 1)
+        .await
+        .into_iter()
+        .find(|record| record.outcome == "client_gone");
+    assert_eq!(left.map(|record| record.attempts), Some(2));
+    for name in ["a/ft", "b/ft"] {
+        let deployment = world.deployment(name).await;
+        assert_eq!(
+            (&deployment["breaker"], &deployment["in_flight"]),
+            (&"closed".into(), &0.into()),
+            "{deployment}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_batch() {
+    let world = that_knows("1", WHOLE).await;
+    world.fault_times("a", 1, Action::Delay { ms: 500 });
+    let request = world.post(V1, WHOLE).header("x-emberway-priority", "batch");
+    let answer = read(request.send().await.expect("an answer")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

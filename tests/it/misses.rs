@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use emberway::app;
 use emberway::core::ledger::misses::Cause;
-use emberway::replay::trace;
+use emberway::replay::policy::PolicyName;
+use emberway::replay::trace::{InUse, files};
 use emberway::simulator;
+use emberway::simulator::faults::Fault;
 use emberway::storage::miss_report::{MissBy, MissReport, read_misses};
 use emberway::storage::report::Range;
 use emberway::storage::sqlite::connect_reader;
@@ -130,12 +132,26 @@ async fn a_trace_can_be_replayed_and_holds_no_text() {
             .body(chat("Be kind. ", 1_000, question));
         assert_eq!(read(request.send().await.unwrap()).await.status, 200);
     }
+    // The third is rejected, as it would be by any fleet. Nobody answers the fourth: both deployments refuse it.
+    for (name, times, status) in [("content_filter", 1, 400), ("request_limit", 2, 429)] {
+        let fault = Fault::new(preset(name)).times(times);
+        sim.control().add_fault(fault).expect("a fault");
+        let url = format!("http://{}{V1}", gateway.addresses()[0]);
+        let body = chat("Be kind. ", 1_000, "Where is no parcel?");
+        let request = client.post(url).header("api-key", KEY).body(body);
+        assert_eq!(read(request.send().await.unwrap()).await.status, status, "{name}");
+    }
     gateway.drain().await.expect("everything written");
     sim.shutdown().await;
     let text = tokio::fs::read_to_string(&path).await.unwrap();
     assert!(!text.contains("parcel") && !text.contains("kind"), "{text}");
-    let trace = trace::read(&path, None, None).expect("a trace");
-    assert_eq!((trace.requests.len(), trace.block_tokens), (2, 128));
+    let trace = files::read(&path, None, None).expect("a trace");
+    assert_eq!((trace.requests.len(), trace.block_tokens), (3, 128));
+    assert_eq!((trace.actual.requests, trace.actual.refused), (2, 1));
+    assert_eq!((trace.share, trace.in_use), (Some(1.0), InUse::One(PolicyName::Nested)));
+    let refused = &trace.requests[2];
+    assert!(refused.was_refused && refused.prompt > 700, "{refused:?}");
+    assert!(refused.limit_tokens > u64::from(refused.prompt), "{refused:?}");
     let (first, second) = (&trace.requests[0], &trace.requests[1]);
     let shared = first.raw.iter().zip(&second.raw).take_while(|(a, b)| a == b).count();
     assert_eq!(shared, first.raw.len() - 1, "all but the question");

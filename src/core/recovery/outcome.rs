@@ -275,14 +275,21 @@ fn status_in_stream(code: Option<&str>) -> u16 {
     ];
     match code {
         Some(code) if THROTTLES.contains(&code) => 429,
-        code if is_filter(code) => 400,
+        code if is_refusal(code) => 400,
         _ => 500,
     }
 }
 
-/// Whether an error code inside a stream means that the content filter stopped it.
-pub fn is_filter(code: Option<&str>) -> bool {
-    matches!(code, Some("content_filter" | "ResponsibleAIPolicyViolation"))
+/// Whether an error code inside a stream says that the request's own content is at fault: the content filter stopped it, or the prompt or one of
+/// its images is none (`invalid_prompt`, `image_too_large`, `failed_to_download_image` and others of OpenAI's `ResponseErrorCode`).
+pub fn is_refusal(code: Option<&str>) -> bool {
+    code.is_some_and(|code| {
+        matches!(
+            code,
+            "content_filter" | "ResponsibleAIPolicyViolation" | "empty_image_file"
+        ) || code.starts_with("invalid_")
+            || code.contains("image")
+    })
 }
 
 #[cfg(test)]

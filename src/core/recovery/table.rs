@@ -208,9 +208,15 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         codes: &["previous_response_not_found"],
-        says: &["previous response with id"],
-        // Whatever its status: any client can name a response that is not there.
-        ..row("response unknown", 404..=404, O::Rejected, Next::Final, Lesson::Works)
+        says: &["with id"],
+        // Any client can name a response, an item or a file that is not there.
+        ..row(
+            "named thing unknown",
+            404..=404,
+            O::Rejected,
+            Next::Final,
+            Lesson::Works,
+        )
     },
     Row {
         codes: &["DeploymentNotFound"],
@@ -252,6 +258,17 @@ pub const ROWS: &[Row] = &[
             O::Unavailable,
             Next::Elsewhere,
             Lesson::Unusable(REFUSED_FOR),
+        )
+    },
+    Row {
+        says: &["mcp server"],
+        // A tool's server that the client named; the model was not asked.
+        ..row(
+            "tool server unreachable",
+            424..=424,
+            O::Rejected,
+            Next::Final,
+            Lesson::Works,
         )
     },
     row("failed dependency", 424..=424, O::Failed, Next::Elsewhere, FAILURE),

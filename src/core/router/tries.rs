@@ -24,7 +24,7 @@ pub struct Tries {
     again: SmallVec<[Candidate; 2]>,
     backoff: Duration,
     is_per_token_only: bool,
-    /// Whether the last attempt ended by a failure, so that another one multiplies an outage.
+    /// Whether one of the attempts since the last was named ended by a failure, so that another one multiplies an outage.
     follows_failure: bool,
 }
 
@@ -78,11 +78,14 @@ impl Tries {
             return Some(Try {
                 candidate,
                 wait_at_most: Duration::ZERO,
-                is_retry: self.follows_failure,
+                is_retry: std::mem::take(&mut self.follows_failure),
             });
         }
         while !self.again.is_empty() {
             let candidate = self.again.remove(0);
+            if self.is_per_token_only && is_provisioned(candidate.deployment) {
+                continue;
+            }
             if matches!(
                 availability(candidate.deployment),
                 Availability::Resting(_) | Availability::Unusable(_) | Availability::Drained(_)
@@ -103,17 +106,16 @@ impl Tries {
         None
     }
 
-    /// Who may be asked beside one that is late: the next that is ready and has room. It is not tried again.
+    /// Who may be asked beside one that is late: the next that the caller finds ready. It is not tried again.
     pub fn beside(
         &mut self,
-        mut availability: impl FnMut(DeploymentIx) -> Availability,
+        mut is_ready: impl FnMut(&Candidate) -> bool,
         is_provisioned: impl Fn(DeploymentIx) -> bool,
     ) -> Option<Candidate> {
         let may_be_asked = |candidate: &Candidate| {
-            candidate.room >= 0.0
-                && candidate.reason != Reason::LastResort
+            candidate.reason != Reason::LastResort
                 && !(self.is_per_token_only && is_provisioned(candidate.deployment))
-                && availability(candidate.deployment) == Availability::Ready
+                && is_ready(candidate)
         };
         let found = self.candidates[self.next..].iter().position(may_be_asked)?;
         Some(self.candidates.remove(self.next + found))
@@ -123,7 +125,7 @@ impl Tries {
     pub fn failed(&mut self, candidate: Candidate, outcome: AttemptOutcome, next: Next) {
         use AttemptOutcome as O;
         self.is_per_token_only |= next == Next::PayPerToken;
-        self.follows_failure = matches!(outcome, O::Failed | O::Unreachable | O::Reset | O::Timeout);
+        self.follows_failure |= matches!(outcome, O::Failed | O::Unreachable | O::Reset | O::Timeout);
         if matches!(outcome, O::Failed | O::Unreachable | O::Reset) {
             self.again.push(candidate);
         }
@@ -203,6 +205,29 @@ mod tests {
     }
 
     #[test]
+    fn of_two_that_ended_side_by_side_either_may_make_the_next_a_retry() {
+        let mut tries = tries(4);
+        tries.next(ready, |_| false);
+        tries.failed(candidate(0), AttemptOutcome::Failed, Next::Elsewhere);
+        tries.failed(candidate(1), AttemptOutcome::Throttled, Next::Elsewhere);
+        let is_retry = |tries: &mut Tries| tries.next(ready, |_| false).is_some_and(|next| next.is_retry);
+        assert!(is_retry(&mut tries));
+        tries.failed(candidate(1), AttemptOutcome::Throttled, Next::Elsewhere);
+        assert!(!is_retry(&mut tries), "it follows only a 429");
+    }
+
+    #[test]
+    fn a_provisioned_one_that_failed_is_not_asked_again_with_what_is_too_long_for_it() {
+        let mut tries = tries(2);
+        let provisioned = |deployment: DeploymentIx| deployment.0 == 0;
+        tries.next(ready, provisioned);
+        tries.failed(candidate(0), AttemptOutcome::Failed, Next::Elsewhere);
+        tries.next(ready, provisioned);
+        tries.failed(candidate(1), AttemptOutcome::Rejected, Next::PayPerToken);
+        assert_eq!(tries.next(ready, provisioned), None);
+    }
+
+    #[test]
     fn a_prompt_too_long_for_provisioned_ones_goes_to_the_others_only() {
         let mut tries = tries(4);
         let provisioned = |deployment: DeploymentIx| deployment.0 < 3;
@@ -213,16 +238,16 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_late_one_only_a_ready_one_with_room_is_asked_and_not_again() {
+    fn beside_a_late_one_only_a_ready_one_is_asked_and_not_again() {
         let mut tries = tries(5);
-        tries.candidates[1].room = -1.0;
         tries.candidates[2].reason = Reason::LastResort;
         assert_eq!(next(&mut tries).map(|next| next.0), Some(0));
-        let stands = |deployment: DeploymentIx| match deployment.0 {
-            3 => Availability::Probe,
-            _ => Availability::Ready,
+        let is_ready = |candidate: &Candidate| !matches!(candidate.deployment.0, 1 | 3);
+        let mut beside = || {
+            tries
+                .beside(is_ready, |_| false)
+                .map(|candidate| candidate.deployment.0)
         };
-        let mut beside = || tries.beside(stands, |_| false).map(|candidate| candidate.deployment.0);
         assert_eq!([beside(), beside()], [Some(4), None]);
         let left = [next(&mut tries), next(&mut tries), next(&mut tries), next(&mut tries)];
         assert_eq!(

@@ -54,10 +54,14 @@ async fn what_was_kept_before_is_known_after_a_restart_without_reading() {
     let pins = Pins::load(Arc::clone(&shelf) as Arc<dyn ResponseStore>)
         .await
         .expect("loaded");
-    assert_eq!(pins.find("resp_1", 0).await, Some(kept("resp_1")));
+    assert_eq!(pins.find("resp_1", 0).await.expect("asked"), Some(kept("resp_1")));
     assert_eq!(*shelf.reads.lock(), 0);
-    assert_eq!(pins.find("resp_1", KEPT_FOR_MS).await, None, "Azure has deleted it");
-    assert_eq!(pins.find("resp_2", 0).await, None);
+    assert_eq!(
+        pins.find("resp_1", KEPT_FOR_MS).await.expect("asked"),
+        None,
+        "Azure has deleted it"
+    );
+    assert_eq!(pins.find("resp_2", 0).await.expect("asked"), None);
 }
 
 #[tokio::test]
@@ -68,28 +72,40 @@ async fn what_is_not_in_memory_is_read_once() {
     });
     let pins = empty(&shelf);
     for _ in 0..2 {
-        assert_eq!(pins.find("resp_1", 0).await, Some(kept("resp_1")));
+        assert_eq!(pins.find("resp_1", 0).await.expect("asked"), Some(kept("resp_1")));
     }
     assert_eq!(*shelf.reads.lock(), 1);
 }
 
 #[tokio::test]
-async fn a_store_that_fails_or_is_busy_says_nothing() {
+async fn a_store_that_fails_is_not_taken_for_one_that_knows_nothing() {
     let failing = Arc::new(Shelf {
         kept: vec![kept("resp_1")],
         fails: true,
         ..Shelf::default()
     });
-    assert_eq!(empty(&failing).find("resp_1", 0).await, None);
+    let found = empty(&failing).find("resp_1", 0).await;
+    assert!(matches!(found, Err(ProxyError::CannotFindResponse)), "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_while_many_do_waits_for_a_turn() {
     let shelf = Arc::new(Shelf {
         kept: vec![kept("resp_1")],
         ..Shelf::default()
     });
     let pins = empty(&shelf);
     let busy = pins.reads.acquire_many(READS_MAX as u32).await.expect("all of them");
-    assert_eq!(pins.find("resp_1", 0).await, None);
-    drop(busy);
-    assert!(pins.find("resp_1", 0).await.is_some());
+    let found = pins.find("resp_1", 0).await;
+    assert!(
+        matches!(found, Err(ProxyError::CannotFindResponse)),
+        "none within its time: {found:?}"
+    );
+    let (found, ()) = tokio::join!(pins.find("resp_1", 0), async {
+        tokio::task::yield_now().await;
+        drop(busy);
+    });
+    assert_eq!(found.expect("a turn"), Some(kept("resp_1")));
 }
 
 #[tokio::test]
@@ -102,6 +118,6 @@ async fn a_response_is_known_as_soon_as_it_has_a_name() {
         asked_at_ms: 0,
     };
     let key = keeper.keep("resp_1");
-    assert_eq!(pins.find("resp_1", 0).await, Some(kept("resp_1")));
+    assert_eq!(pins.find("resp_1", 0).await.expect("asked"), Some(kept("resp_1")));
     assert_eq!(key, kept("resp_1").key);
 }

@@ -45,7 +45,7 @@ impl<'a> Gateways<'a> {
             limit,
             memories: (0..GATEWAYS).map(|_| Placement::new(engine_rule())).collect(),
             rooms: vec![vec![Room::new(limit); 8]; GATEWAYS],
-            deployments: (0..8).map(|at| Deployment::new(Provider::Engine, at)).collect(),
+            deployments: (0..8).map(|at| Deployment::new(Provider::Engine, at, 1.0)).collect(),
             chance: Chance::new(1),
         }
     }
@@ -112,7 +112,7 @@ fn ask(request: &Request) -> Ask {
 /// Of the requests whose prefix is warm somewhere, the share that all four gateways would place alike: each has seen its own quarter.
 fn agreement(trace: &Trace, limit_factor: f64) -> f64 {
     let mut gateways = Gateways::new(trace, limit_factor);
-    let mut all_traffic = Deployment::new(Provider::Engine, 0);
+    let mut all_traffic = Deployment::new(Provider::Engine, 0, 1.0);
     let (mut warm, mut alike) = (0, 0);
     for request in &trace.requests {
         let cached = all_traffic.serve(request, trace.block_tokens, IDLE_SECONDS, None);

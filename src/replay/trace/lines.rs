@@ -28,6 +28,9 @@ struct RequestLine {
     deployment: Option<String>,
     cached_tokens: Option<u32>,
     limit_tokens: Option<u32>,
+    policy: Option<String>,
+    answered: Option<bool>,
+    share: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -52,9 +55,22 @@ pub(super) struct Reading<'a> {
     pub(super) requests: Vec<Raw>,
     /// Only requests of this route are taken.
     pub(super) route: Option<&'a str>,
-    /// Other routes that were seen, the first [`ROUTES_MAX`].
-    pub(super) other_routes: BTreeSet<String>,
+    /// Routes that were seen, the first [`ROUTES_MAX`].
+    pub(super) routes: BTreeSet<String>,
     pub(super) block_tokens: Option<u32>,
+    /// Lines that were understood, also of other routes.
+    pub(super) understood: usize,
+}
+
+/// Why a line cannot be taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It is of no format at all.
+    Foreign,
+    /// It ends before its JSON does: its writer was killed, or its disk was full.
+    Torn,
+    /// Something in it is wrong.
+    Wrong(String),
 }
 
 /// Routes that are remembered for a message.
@@ -62,7 +78,7 @@ const ROUTES_MAX: usize = 8;
 
 impl Reading<'_> {
     /// Takes a line.
-    pub(super) fn line(&mut self, line: &str, is_first: bool) -> Result<(), String> {
+    pub(super) fn line(&mut self, line: &str, is_first: bool) -> Result<(), Refused> {
         let line = line.trim();
         if line.is_empty() || is_first && line.starts_with("TIMESTAMP,") {
             return Ok(());
@@ -70,30 +86,33 @@ impl Reading<'_> {
         let size = if line.starts_with('{') {
             self.object(line)?
         } else {
-            let request = plain(line, self.requests.len())?;
+            let request = plain(line, self.requests.len()).map_err(|_| Refused::Foreign)?;
             if self.route.is_none() {
                 self.requests.push(request);
             }
             PLAIN_BLOCK_TOKENS
         };
         self.block_tokens = self.block_tokens.or(Some(size).filter(|&size| size > 0));
+        self.understood += 1;
         Ok(())
     }
 
     /// A request or a conversation; its block size, 0 where it does not tell it.
-    fn object(&mut self, line: &str) -> Result<u32, String> {
+    fn object(&mut self, line: &str) -> Result<u32, Refused> {
         match serde_json::from_str::<RequestLine>(line) {
             Ok(request) => {
                 let size = request.block_size.unwrap_or(0);
                 if self.takes(request.route.as_deref()) {
-                    self.requests.push(one(request)?);
+                    self.requests.push(one(request).map_err(Refused::Wrong)?);
                 }
                 Ok(size)
             }
+            Err(error) if error.is_eof() => Err(Refused::Torn),
             Err(error) => {
-                let conversation = serde_json::from_str::<ConversationLine>(line).map_err(|_| error.to_string())?;
+                let conversation = serde_json::from_str::<ConversationLine>(line)
+                    .map_err(|_| Refused::Wrong(without_place(&error)))?;
                 if self.takes(None) {
-                    lay_over(&conversation, &mut self.requests)?;
+                    lay_over(&conversation, &mut self.requests).map_err(Refused::Wrong)?;
                 }
                 Ok(conversation.block_size)
             }
@@ -102,11 +121,22 @@ impl Reading<'_> {
 
     fn takes(&mut self, route: Option<&str>) -> bool {
         let takes = self.route.is_none_or(|wanted| route == Some(wanted));
-        if let Some(other) = route.filter(|_| !takes && self.other_routes.len() < ROUTES_MAX) {
-            self.other_routes.insert(other.to_owned());
+        if let Some(route) = route
+            && self.routes.len() < ROUTES_MAX
+            && !self.routes.contains(route)
+        {
+            self.routes.insert(route.to_owned());
         }
         takes
     }
+}
+
+/// What is wrong, without the place in the line: its number there is always 1, which reads like the file's.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ")
+        .map_or(text.as_str(), |(what, _)| what)
+        .to_owned()
 }
 
 /// Most blocks of a prompt: a line cannot make us allocate without end.
@@ -129,6 +159,9 @@ fn one(line: RequestLine) -> Result<Raw, String> {
         (None, Some(runs)) => spread_out(&runs)?,
         (None, None) => return Err("neither `hash_ids` nor `hash_runs`".to_owned()),
     };
+    if let Some(share) = line.share.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+        return Err(format!("a `share` of {share}; it is above 0 and at most 1"));
+    }
     Ok(Raw {
         at: line.timestamp / 1e3,
         prompt: line.input_length,
@@ -140,6 +173,9 @@ fn one(line: RequestLine) -> Result<Raw, String> {
         deployment: line.deployment,
         cached: line.cached_tokens,
         limit_tokens: line.limit_tokens,
+        policy: line.policy,
+        share: line.share,
+        was_refused: line.answered == Some(false),
     })
 }
 

@@ -32,12 +32,15 @@ fn record(chain: Chain) -> TraceRecord {
         at_ms: 1_764_000_000_123,
         chain,
         prompt_tokens: 300,
-        completion_tokens: 20,
-        cached_tokens: 128,
+        used: Some(Used {
+            completion_tokens: 20,
+            cached_tokens: 128,
+            deployment: Some("contoso/support".into()),
+        }),
         limit_tokens: 400,
         is_first_turn: true,
         route: "support".into(),
-        deployment: Some("contoso/support".into()),
+        policy: Policy::LeastBusy,
     }
 }
 
@@ -53,19 +56,30 @@ async fn a_line_has_all_that_replay_needs_and_the_end_flushes() {
     let directory = tempfile::tempdir().expect("a directory");
     let options = options(&directory);
     let (queue, writer) = start(options.clone(), Box::new(|_| {})).expect("started");
-    queue.record(record(chain(&["system", &"a".repeat(1_100)])));
+    let answered = record(chain(&["system", &"a".repeat(1_100)]));
+    queue.record(answered.clone());
+    queue.record(TraceRecord { used: None, ..answered });
     assert!(writer.finish(Duration::from_secs(20)).await);
     let mut lines = lines(&options);
     let ids = lines[0]["hash_ids"].take();
     assert_eq!(ids.as_array().map(Vec::len), Some(3), "276 tokens in steps of 128");
+    assert_eq!(lines[1]["hash_ids"].take(), ids);
     assert_eq!(
         lines,
-        [json!({
-            "timestamp": 1_764_000_000_123_u64, "input_length": 300, "output_length": 20, "block_size": 128, "hash_ids": null,
-            "is_first_turn": true, "route": "support", "deployment": "contoso/support", "cached_tokens": 128, "limit_tokens": 400,
-        })]
+        [
+            json!({
+                "timestamp": 1_764_000_000_123_u64, "input_length": 300, "output_length": 20, "block_size": 128, "hash_ids": null,
+                "is_first_turn": true, "route": "support", "policy": "least_busy", "deployment": "contoso/support", "cached_tokens": 128,
+                "limit_tokens": 400, "share": 0.25,
+            }),
+            json!({
+                "timestamp": 1_764_000_000_123_u64, "input_length": 300, "output_length": 0, "block_size": 128, "hash_ids": null,
+                "is_first_turn": true, "route": "support", "policy": "least_busy", "deployment": null, "limit_tokens": 400,
+                "answered": false, "share": 0.25,
+            })
+        ]
     );
-    assert_eq!(queue.stats().written.load(Ordering::Relaxed), 1);
+    assert_eq!(queue.stats().written.load(Ordering::Relaxed), 2);
     queue.record(record(chain(&["late"])));
     assert_eq!(
         queue.stats().dropped.load(Ordering::Relaxed),
