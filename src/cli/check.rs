@@ -319,17 +319,18 @@ mod tests {
         let outcome = outcome(str::to_owned);
         insta::assert_snapshot!(text::fleet(&outcome), @r"
         replicas: 1
+        trace: none
 
-        route                              pool     policy
-        support-bot, gpt-4.1-mini-support  support  nested
-        summary                            summary  nested
+        route                              pool     policy  waits
+        support-bot, gpt-4.1-mini-support  support  nested  5s
+        summary                            summary  nested  5s
 
-        pool     tier  deployment                     region          sku                 prices  share  tokens a minute
-        support  1     sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged  all     100 %        not known
-        support  2     sim-eastus2/support            eastus2         Standard            all      50 %           500000
-        support  2     sim-northcentralus/support     northcentralus  Standard            all      50 %           500000
-        summary  1     sim-swedencentral/summary      swedencentral   Standard            all      50 %           250000
-        summary  1     sim-eastus2/summary            eastus2         Standard            all      50 %           250000
+        pool     tier  deployment                     region          sku                 prices  cache keys  share  tokens a minute
+        support  1     sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged  all     auto        100 %        not known
+        support  2     sim-eastus2/support            eastus2         Standard            all     auto         50 %           500000
+        support  2     sim-northcentralus/support     northcentralus  Standard            all     auto         50 %           500000
+        summary  1     sim-swedencentral/summary      swedencentral   Standard            all     auto         50 %           250000
+        summary  1     sim-eastus2/summary            eastus2         Standard            all     auto         50 %           250000
         ");
         assert_eq!(complaints_text(Path::new("demo.yaml"), &outcome).expect("writes"), "");
     }
@@ -351,7 +352,18 @@ mod tests {
         assert!(outcome.ok, "{outcome:?}");
         let text = text::fleet(&outcome);
         let above = text.split("\n\npool").next().expect("text");
-        insta::assert_snapshot!(above, @"");
+        insta::assert_snapshot!(above, @r"
+        replicas: 1
+        trace: t.jsonl, 12.5 % of conversations, hashed with a key made at each start
+
+        route                              pool     policy  waits
+        support-bot, gpt-4.1-mini-support  support  nested  no
+        summary                            summary  nested  5s
+
+        limits of                       requests a minute  tokens a minute  at one time
+        client demo                                   600            90000            -
+        route support-bot, each client                  -                -            4
+        ");
     }
 
     #[test]

@@ -98,12 +98,13 @@ exit 0
 --- stdout
 emberway.yaml: OK
 replicas: 1
+trace: none
 
-route  pool  policy
-bot    ft    nested
+route  pool  policy  waits
+bot    ft    nested  5s
 
-pool  tier  deployment  region         sku       prices  share  tokens a minute
-ft    1     a/ft        swedencentral  Standard  none    100 %            10000
+pool  tier  deployment  region         sku       prices  cache keys  share  tokens a minute
+ft    1     a/ft        swedencentral  Standard  none    auto        100 %            10000
 
 "#]]
     );
@@ -237,7 +238,7 @@ async fn usage_of_a_damaged_store_says_what_to_do() {
         str![[r#"
 exit 1
 --- stderr
-error: the usage store `usage.db` is damaged or not a SQLite file; move it away (a new one is made at the next start) or restore a copy, `-wal` and `-shm` files included: error returned from database: (code: 26) file is not a database
+error: `usage.db` is no usage store, or a damaged one; name the gateway's file with --store, or its configuration with --config: error returned from database: (code: 26) file is not a database
 
 "#]]
     );

@@ -45,7 +45,7 @@ fn a_deadline_that_nothing_can_keep_is_remarked_upon() {
     check_warnings(
         &[(from, &to)],
         &[
-            "22:50: defaults.waiting.max_wait: `20s` never takes effect, since `failover.deadline` (20s) ends the request first",
+            "22:49: defaults.waiting.max_wait: `20s` never takes effect, since `failover.deadline` (20s) ends the request first",
         ],
     );
 }

@@ -222,7 +222,7 @@ async fn a_killed_gateway_loses_no_record_older_than_a_quarter_of_a_second() {
     let more = ["--record", "record.jsonl", "--fail-fast", "--no-progress"];
     let mut load = place.command(&[&arguments[..], &more[..]].concat());
     load.env("EMBERWAY_KEY", KEY)
-        .stdout(std::process::Stdio::null())
+        .stdout(Stdio::null())
         .stderr(std::process::Stdio::null());
     let mut load = load.spawn().expect("it starts");
 
