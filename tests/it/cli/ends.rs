@@ -223,7 +223,7 @@ async fn a_killed_gateway_loses_no_record_older_than_a_quarter_of_a_second() {
     let mut load = place.command(&[&arguments[..], &more[..]].concat());
     load.env("EMBERWAY_KEY", KEY)
         .stdout(Stdio::null())
-        .stderr(std::process::Stdio::null());
+        .stderr(Stdio::null());
     let mut load = load.spawn().expect("it starts");
 
     let record = place.path("record.jsonl");
