@@ -23,6 +23,7 @@ use crate::proxy::front::ClientConnections;
 use crate::proxy::misses::{MissLedger, MissWriter};
 use crate::proxy::overload::{self, Overload};
 use crate::proxy::pins::Pins;
+use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, listen};
 use crate::storage::kept::ResponseStore;
@@ -354,6 +355,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
     let gateway = Gateway {
         live: ArcSwap::from_pointee(live),
         clients: Arc::new(ClientConnections::default()),
+        refresh: CredentialRefresh::default(),
         connections: Connections::start(IDLE_CONNECTIONS_MAX),
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,

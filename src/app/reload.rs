@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use crate::app::{ProcessState, Source, seed, seen, systemd};
 use crate::config::checked::Checked;
 use crate::config::watch::{self as config_watch, ConfigWatch};
+use crate::proxy::refresh::How;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, drains};
 use crate::storage::sqlite::SqliteStore;
@@ -34,6 +35,10 @@ pub(super) fn watch_config(
         Box::new(on_reload),
     )?;
     state.reload.store(Some(watch.status()));
+    gateway.refresh.by(How {
+        ask: watch.asker(),
+        loaded: watch.attempts(),
+    });
     count_reloads(gateway, &watch, source.path.clone());
     Ok(watch)
 }

@@ -105,6 +105,12 @@ impl ConfigWatch {
     pub fn reload(&self) {
         self.asked.notify_one();
     }
+
+    /// The same for somebody who does not hold the watch.
+    pub fn asker(&self) -> Box<dyn Fn() + Send + Sync> {
+        let asked = Arc::clone(&self.asked);
+        Box::new(move || asked.notify_one())
+    }
 }
 
 impl Drop for ConfigWatch {

@@ -23,7 +23,9 @@ use crate::proxy::learn::{answered, learn};
 use crate::proxy::observe::{Observed, Throttling};
 use crate::proxy::options::{Options, Refusable};
 use crate::proxy::placing::Placed;
+use crate::proxy::refresh::with_another_credential;
 use crate::proxy::standing::InFlight;
+use crate::proxy::state::LiveResource;
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::{Exchange, OpenError};
 use crate::telemetry::{clock, events};
@@ -338,13 +340,17 @@ impl Attempt<'_> {
     /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
     /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
     pub async fn ask(&self, Adds { mut options, uncached }: Adds) -> Asked {
-        let mut result = self.exchange(options, uncached).await;
+        let mut result = self.exchange(options, uncached, self.live_resource()).await;
+        if is_credential_refused(&result) {
+            // Boxed, since it is large and seldom needed.
+            result = Box::pin(self.with_fresh_credential(options, uncached, result)).await;
+        }
         let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
         while let Some(option) = options.refused_by(&result) {
             options.remove(option);
             refused.push(option);
             // Boxed, since it is large and seldom needed.
-            result = Box::pin(self.exchange(options, uncached)).await;
+            result = Box::pin(self.exchange(options, uncached, self.live_resource())).await;
         }
         if result.is_ok() {
             for option in refused {
@@ -362,12 +368,34 @@ impl Attempt<'_> {
         }
     }
 
-    /// One exchange.
-    async fn exchange(&self, options: Options, uncached: u32) -> Result<Begun, Failed> {
+    /// Where the credential was refused: the same with another one, if there is one by now; else what came of it.
+    async fn with_fresh_credential(
+        &self,
+        options: Options,
+        uncached: u32,
+        refused: Result<Begun, Failed>,
+    ) -> Result<Begun, Failed> {
+        self.gateway.refresh.refresh(Instant::now()).await;
+        let live = self.gateway.live.load_full();
+        let snapshot = &self.call.live.config.runtime.snapshot;
+        let resource = &snapshot.resources[snapshot.deployments[self.deployment.0].resource.0];
+        match with_another_credential(&live, resource, self.live_resource()) {
+            Some(fresh) => self.exchange(options, uncached, fresh).await,
+            None => refused,
+        }
+    }
+
+    fn live_resource(&self) -> &LiveResource {
+        let resource = self.call.live.config.runtime.snapshot.deployments[self.deployment.0].resource;
+        &self.call.live.resources[resource.0]
+    }
+
+    /// One exchange, with a resource's credential.
+    async fn exchange(&self, options: Options, uncached: u32, login: &LiveResource) -> Result<Begun, Failed> {
         let snapshot = &self.call.live.config.runtime.snapshot;
         let configured = &snapshot.deployments[self.deployment.0];
         let resource_ix = configured.resource.0;
-        let (resource, live_resource) = (&snapshot.resources[resource_ix], &self.call.live.resources[resource_ix]);
+        let (resource, live_resource) = (&snapshot.resources[resource_ix], self.live_resource());
         let is_named_in_body = matches!(resource.api, ApiForm::V1) || self.call.operation == WireOperation::Responses;
         let model = is_named_in_body.then_some(configured.name.as_str());
         let cache_key = options.cache_key.map(|key| key.text());
@@ -383,7 +411,7 @@ impl Attempt<'_> {
         let path = self.call.live.deployments[self.deployment.0].path(self.call.operation);
         let head = UpstreamHead {
             path,
-            resource: live_resource,
+            resource: login,
             forwarded: self.call.forwarded,
             body_length: body::length(&pieces),
         };
@@ -433,6 +461,10 @@ impl Attempt<'_> {
         )
         .await
     }
+}
+
+fn is_credential_refused(result: &Result<Begun, Failed>) -> bool {
+    matches!(result, Err(Failed::Answer { head, .. }) if head.status == 401)
 }
 
 /// Turns a failed exchange into what the request makes of it. What is no error answer (a redirect) is nothing to pass on.

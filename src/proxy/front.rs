@@ -191,6 +191,7 @@ routes: [{name: bot, pool: ft}]
         Arc::new(Gateway {
             live: ArcSwap::from_pointee(live),
             clients: Arc::default(),
+            refresh: crate::proxy::refresh::CredentialRefresh::default(),
             connections: Connections::start(1),
             budget: ByteBudget::new(1),
             metrics,

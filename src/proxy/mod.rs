@@ -38,6 +38,7 @@ pub mod overload;
 pub mod pins;
 pub mod placing;
 pub mod prompt;
+pub mod refresh;
 pub mod relay;
 pub mod reply;
 pub mod resolve;
@@ -61,6 +62,7 @@ use crate::proxy::misses::MissLedger;
 use crate::proxy::overload::Overload;
 use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
+use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
@@ -72,6 +74,8 @@ pub struct Gateway {
     pub live: ArcSwap<Live>,
     /// Client connections.
     pub clients: Arc<ClientConnections>,
+    /// Reads a refused credential anew.
+    pub refresh: CredentialRefresh,
     /// Upstream connections.
     pub connections: Arc<Connections>,
     /// Request bodies held.

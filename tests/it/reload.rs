@@ -158,6 +158,44 @@ async fn a_bad_file_changes_nothing_and_readiness_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_credential_is_read_anew_and_the_request_sent_again() {
+    let world = World::start(Setup::default()).await;
+    let token = world.config_path().with_file_name("token");
+    let config = tokio::fs::read_to_string(world.config_path()).await.unwrap();
+    tokio::fs::write(&token, "an-older-key-of-this-resource").await.unwrap();
+    world
+        .replace_config(&config.replace("${env:KEY_a}", "${file:token}"))
+        .await;
+    world.generation(2).await;
+    // Whoever renews it writes the file, and tells nobody.
+    tokio::fs::write(&token, "key-a").await.unwrap();
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-emberway-attempts")),
+        (200, "1")
+    );
+    assert_eq!(answer.header("x-emberway-deployment"), "a/ft");
+    assert_eq!(world.requests_to("a").len(), 2, "refused, and sent again");
+    // One that is wrong is not read with each request, and others answer meanwhile.
+    tokio::fs::write(&token, "a-wrong-key-of-this-resource").await.unwrap();
+    world.reload();
+    eventually("the wrong key is in use", async || {
+        let answer = world.ask(WHOLE).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        (answer.header("x-emberway-deployment") == "b/ft").then_some(())
+    })
+    .await;
+    let generation = world
+        .gateway
+        .config_watch()
+        .expect("a watch")
+        .status()
+        .load()
+        .generation;
+    assert_eq!(generation, 4, "two by the test, one for the first refusal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_learned_of_a_deployment_survives_a_reload() {
     let setup = Setup {
         health: "consecutive_failures: 1, open_for: 60s",
