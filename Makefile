@@ -26,7 +26,7 @@ help: ## list what can be made
 # === Show and build ===
 
 .PHONY: demo
-demo: build-release ## simulated fleet, gateway, load and an outage; stays up (ONCE=1: ends by itself)
+demo: build-release ## simulated fleet, gateway, load and an outage; stays up (ONCE=1: ends by itself; DEMO_ARGS='--seconds 8': flags of `emberway demo`)
 	@$(TARGET)/release/emberway demo $(if $(ONCE),--once) $(DEMO_ARGS)
 
 .PHONY: build-release

@@ -391,6 +391,12 @@ fn start_trace(settings: Option<&TraceSettings>) -> anyhow::Result<Option<(Trace
     let observer = Box::new(|error: Option<&std::io::Error>| process::TraceChanged { error }.emit());
     let started = trace::start(options, observer)
         .with_context(|| format!("cannot write the trace `{path}`; its folder must exist and be writable"))?;
+    process::TraceBegun {
+        path: &settings.path,
+        share: settings.share,
+        has_key: settings.key.is_some(),
+    }
+    .emit();
     Ok(Some(started))
 }
 

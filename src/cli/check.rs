@@ -1,7 +1,7 @@
 //! `emberway check`: compiles a configuration file and prints every mistake in it, or what it amounts to.
 //!
-//! It resolves references too, so a variable that is missing here is missing for `emberway run` as well, and so is a folder for the trace. It
-//! connects to nothing and writes nothing.
+//! It resolves references too, so a variable that is missing here is missing for `emberway run` as well, unless told otherwise, and so is a
+//! folder for the trace. It connects to nothing and writes nothing.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,11 +13,13 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::cli::output;
-use crate::columns::columns;
 use crate::config;
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::errors::{self, ConfigErrors, Problem};
+use crate::core::admission::limit::LimitRule;
 use crate::core::topology::{Member, Pool, Price, Route, Snapshot};
+
+mod text;
 
 /// Flags of `emberway check`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,10 @@ pub struct CheckArgs {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG", default_value = config::DEFAULT_FILE)]
     config: PathBuf,
+    /// Take environment variables that are not set as if they held secrets: to check a file where those are not known, as before a merge.
+    /// Files that references name must be there all the same.
+    #[arg(long)]
+    without_secrets: bool,
     /// Print the outcome as JSON on stdout.
     #[arg(long)]
     json: bool,
@@ -38,8 +44,31 @@ struct Outcome {
     warnings: Vec<Problem>,
     /// Gateways that are taken to share the traffic.
     replicas: u32,
+    trace: Option<TraceSummary>,
     routes: Vec<RouteSummary>,
+    /// Of clients and routes that have any.
+    limits: Vec<LimitsSummary>,
     pools: Vec<PoolSummary>,
+}
+
+/// The trace that will be written.
+#[derive(Debug, Serialize)]
+struct TraceSummary {
+    path: PathBuf,
+    /// Share of conversations, above 0 and at most 1.
+    share: f64,
+    /// Whether its hashes have a key of their own; else one is made at each start.
+    has_key: bool,
+}
+
+/// What may be used.
+#[derive(Debug, Serialize)]
+struct LimitsSummary {
+    /// By whom or of what: `client NAME`, `route NAME`, `route NAME, each client`.
+    of: String,
+    requests_per_minute: Option<u32>,
+    tokens_per_minute: Option<u32>,
+    concurrency: Option<u32>,
 }
 
 /// A route as it will be used.
@@ -49,6 +78,8 @@ struct RouteSummary {
     aliases: Vec<String>,
     pool: String,
     policy: &'static str,
+    /// Longest wait for a deployment to recover, in seconds; 0 for none.
+    max_wait_s: f64,
     tiers: Vec<Vec<MemberSummary>>,
 }
 
@@ -69,6 +100,8 @@ struct MemberSummary {
     share: f64,
     /// Its limit until its answers tell it; none where the configuration does not say enough.
     tokens_per_minute: Option<f64>,
+    /// Whether it is sent a `prompt_cache_key`: `off`, `auto`, `always`.
+    cache_keys: &'static str,
     /// Which prices are configured: `input`, `cached_input`, `output`, `hour`.
     prices: Vec<&'static str>,
 }
@@ -78,8 +111,16 @@ struct MemberSummary {
 /// # Errors
 /// When the outcome cannot be printed.
 pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let CheckArgs { config: file, json } = args;
-    let outcome = match config::load::load(&file, &config::secrets::process_variables) {
+    let CheckArgs {
+        config: file,
+        without_secrets,
+        json,
+    } = args;
+    let variables = move |name: &str| {
+        let stand_in = || format!("in-place-of-the-variable-{name}");
+        config::secrets::process_variables(name).or_else(|| without_secrets.then(stand_in))
+    };
+    let outcome = match config::load::load(&file, &variables) {
         Ok(checked) => accepted(checked),
         Err(errors) => rejected(errors),
     };
@@ -104,6 +145,12 @@ fn accepted(checked: Checked) -> Outcome {
         errors,
         warnings: checked.warnings,
         replicas: snapshot.replicas,
+        trace: checked.install.trace.as_ref().map(|trace| TraceSummary {
+            path: trace.path.clone(),
+            share: trace.share,
+            has_key: trace.key.is_some(),
+        }),
+        limits: limits(snapshot),
         routes: snapshot.routes.iter().map(|route| summary(snapshot, route)).collect(),
         pools: snapshot.pools.iter().map(|pool| pool_summary(snapshot, pool)).collect(),
     }
@@ -148,8 +195,35 @@ fn summary(snapshot: &Snapshot, route: &Route) -> RouteSummary {
         aliases: route.aliases.clone(),
         pool: pool.id.to_string(),
         policy: route.policy.into(),
+        max_wait_s: route.waiting.max_wait.as_secs_f64(),
         tiers: pool.tiers.iter().map(|tier| tier_summary(snapshot, tier)).collect(),
     }
+}
+
+/// Of clients, then of routes.
+fn limits(snapshot: &Snapshot) -> Vec<LimitsSummary> {
+    let clients = snapshot.clients.iter();
+    let mut all: Vec<(String, &LimitRule)> = clients
+        .map(|client| (format!("client {}", client.id), &client.limits))
+        .collect();
+    for route in &snapshot.routes {
+        all.push((format!("route {}", route.id), &route.limits));
+        all.push((format!("route {}, each client", route.id), &route.client_limits));
+    }
+    let summaries = all.into_iter().filter_map(|(of, rule)| {
+        let LimitRule {
+            requests_per_minute,
+            tokens_per_minute,
+            concurrency,
+        } = *rule;
+        (*rule != LimitRule::default()).then_some(LimitsSummary {
+            of,
+            requests_per_minute,
+            tokens_per_minute,
+            concurrency,
+        })
+    });
+    summaries.collect()
 }
 
 fn pool_summary(snapshot: &Snapshot, pool: &Pool) -> PoolSummary {
@@ -170,6 +244,7 @@ fn tier_summary(snapshot: &Snapshot, tier: &[Member]) -> Vec<MemberSummary> {
                 sku: deployment.sku.as_str(),
                 share: (1_000.0 * member.weight / total).round() / 10.0,
                 tokens_per_minute: deployment.tokens_per_minute(),
+                cache_keys: deployment.cache_keys.into(),
                 prices: deployment.price.as_ref().map(priced).unwrap_or_default(),
             }
         })
@@ -190,7 +265,7 @@ fn print(file: &Path, outcome: &Outcome) -> anyhow::Result<()> {
         .write_all(complaints_text(file, outcome)?.as_bytes())
         .context("cannot write to stderr")?;
     if outcome.ok {
-        let text = format!("{}: OK\n{}", file.display(), fleet_text(outcome));
+        let text = format!("{}: OK\n{}", file.display(), text::fleet(outcome));
         std::io::stdout()
             .write_all(text.as_bytes())
             .context("cannot write to stdout")?;
@@ -215,55 +290,6 @@ fn complaints_text(file: &Path, outcome: &Outcome) -> Result<String, std::fmt::E
         writeln!(text, "{}: {} {noun}", file.display(), outcome.errors.len())?;
     }
     Ok(text)
-}
-
-/// Each route with its pool and policy, then each pool with its tiers in the order in which they are used.
-fn fleet_text(outcome: &Outcome) -> String {
-    let routes = outcome.routes.iter().map(|route| {
-        let models: Vec<&str> = std::iter::once(&route.name)
-            .chain(&route.aliases)
-            .map(String::as_str)
-            .collect();
-        vec![models.join(", "), route.pool.clone(), route.policy.to_owned()]
-    });
-    let routes = columns(&["route", "pool", "policy"], 3, routes.collect());
-    let pools = outcome.pools.iter().flat_map(|pool| {
-        let tiers = pool.tiers.iter().zip(1..);
-        tiers.flat_map(move |(tier, number)| tier.iter().map(move |member| member_row(&pool.name, number, member)))
-    });
-    let header = [
-        "pool",
-        "tier",
-        "deployment",
-        "region",
-        "sku",
-        "prices",
-        "share",
-        "tokens a minute",
-    ];
-    let pools = columns(&header, 6, pools.collect());
-    let replicas = outcome.replicas;
-    format!("replicas: {replicas}\n\n{routes}\n\n{pools}\n")
-}
-
-fn member_row(pool: &str, tier: usize, member: &MemberSummary) -> Vec<String> {
-    let prices = match member.prices.as_slice() {
-        [] => "none".to_owned(),
-        [_, _, _, _] => "all".to_owned(),
-        some => some.join(", "),
-    };
-    vec![
-        pool.to_owned(),
-        tier.to_string(),
-        member.deployment.clone(),
-        member.region.clone(),
-        member.sku.to_owned(),
-        prices,
-        format!("{} %", member.share),
-        member
-            .tokens_per_minute
-            .map_or_else(|| "not known".to_owned(), |limit| format!("{limit:.0}")),
-    ]
 }
 
 #[cfg(test)]
@@ -291,21 +317,53 @@ mod tests {
     #[test]
     fn the_summary_shows_tiers_in_the_order_of_their_use() {
         let outcome = outcome(str::to_owned);
-        insta::assert_snapshot!(fleet_text(&outcome), @r"
+        insta::assert_snapshot!(text::fleet(&outcome), @r"
         replicas: 1
+        trace: none
 
-        route                              pool     policy
-        support-bot, gpt-4.1-mini-support  support  nested
-        summary                            summary  nested
+        route                              pool     policy  waits
+        support-bot, gpt-4.1-mini-support  support  nested  5s
+        summary                            summary  nested  5s
 
-        pool     tier  deployment                     region          sku                 prices  share  tokens a minute
-        support  1     sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged  all     100 %        not known
-        support  2     sim-eastus2/support            eastus2         Standard            all      50 %           500000
-        support  2     sim-northcentralus/support     northcentralus  Standard            all      50 %           500000
-        summary  1     sim-swedencentral/summary      swedencentral   Standard            all      50 %           250000
-        summary  1     sim-eastus2/summary            eastus2         Standard            all      50 %           250000
+        pool     tier  deployment                     region          sku                 prices  cache keys  share  tokens a minute
+        support  1     sim-swedencentral/support-ptu  swedencentral   ProvisionedManaged  all     auto        100 %        not known
+        support  2     sim-eastus2/support            eastus2         Standard            all     auto         50 %           500000
+        support  2     sim-northcentralus/support     northcentralus  Standard            all     auto         50 %           500000
+        summary  1     sim-swedencentral/summary      swedencentral   Standard            all     auto         50 %           250000
+        summary  1     sim-eastus2/summary            eastus2         Standard            all     auto         50 %           250000
         ");
         assert_eq!(complaints_text(Path::new("demo.yaml"), &outcome).expect("writes"), "");
+    }
+
+    #[test]
+    fn the_summary_shows_what_is_limited_traced_and_waited_for() {
+        let outcome = outcome(|demo| {
+            let demo = demo.replace(
+                "    pool: support\n",
+                "    pool: support\n    waiting: {max_wait: 0s}\n    client_limits: {concurrency: 4}\n",
+            );
+            let demo = demo.replacen(
+                "  - name: demo\n",
+                "  - name: demo\n    limits: {requests_per_minute: 600, tokens_per_minute: 90000}\n",
+                1,
+            );
+            demo + "trace: {path: t.jsonl, share: 0.125}\n"
+        });
+        assert!(outcome.ok, "{outcome:?}");
+        let text = text::fleet(&outcome);
+        let above = text.split("\n\npool").next().expect("text");
+        insta::assert_snapshot!(above, @r"
+        replicas: 1
+        trace: t.jsonl, 12.5 % of conversations, hashed with a key made at each start
+
+        route                              pool     policy  waits
+        support-bot, gpt-4.1-mini-support  support  nested  no
+        summary                            summary  nested  5s
+
+        limits of                       requests a minute  tokens a minute  at one time
+        client demo                                   600            90000            -
+        route support-bot, each client                  -                -            4
+        ");
     }
 
     #[test]

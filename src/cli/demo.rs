@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{healthcheck, output};
+use crate::demo::program::Program;
 use crate::demo::traffic::HEAD_TOKENS;
 use crate::demo::{self, LOAD_SECONDS, Options, handout};
 use crate::telemetry::logging::{self, LogFormat};
@@ -21,7 +22,8 @@ pub struct DemoArgs {
     /// End after the last act, instead of staying up for you to try.
     #[arg(long)]
     once: bool,
-    /// Where to write addresses and key for shells to source, until the demo ends; the usage store is made beside it. The file of
+    /// Where to write addresses and key for shells to source, until the demo ends, with the program's folder for `PATH` if it is not there; the
+    /// usage store is made beside it. The file of
     /// another demo that still runs is left alone, and one with the process's id in its name is written instead.
     #[arg(long, value_name = "FILE", default_value = "target/demo.env")]
     env_file: PathBuf,
@@ -71,8 +73,20 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         load: Duration::from_secs(u64::from(args.seconds)),
         stamp_after: args.stamp_after,
         free_ports: args.free_ports,
+        program: program()?,
     };
     runtime.block_on(give(options))
+}
+
+/// How this program is called from the shell that called it.
+fn program() -> anyhow::Result<Program> {
+    let file = std::env::current_exe().context("cannot tell which program this is")?;
+    let called = std::env::args_os().next().map(PathBuf::from);
+    Ok(Program::find(
+        &file,
+        called.as_deref(),
+        std::env::var_os("PATH").as_deref(),
+    ))
 }
 
 /// Whether the environment file is there and the gateway that it names answers. Asked before this demo listens anywhere, so that

@@ -60,6 +60,9 @@ enum What {
 /// How much longer than the drill its drain would last if nobody ended it.
 const MARGIN: Duration = Duration::from_secs(30);
 
+/// Above this a ratio says only that there is next to no load.
+const IDLE_RATIO: f64 = 1_000.0;
+
 /// What a drill found.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -254,6 +257,15 @@ async fn headroom(operator: &Operator, region: &str) -> anyhow::Result<BTreeMap<
 
 fn headroom_told(region: &str, headroom: &BTreeMap<String, Option<f64>>) -> String {
     let told = headroom.iter().map(|(pool, ratio)| match ratio {
+        // Each route that is bound has a pool of its own.
+        Some(ratio) if *ratio <= 0.0 && pool.contains('@') => {
+            let route = pool.rsplit_once('@').map_or("", |(_, route)| route);
+            format!("without `{region}`, route `{route}` has nothing left: its `residency` binds it to deployments there")
+        }
+        Some(ratio) if *ratio <= 0.0 => format!("without `{region}`, pool `{pool}` has nothing left that can be used"),
+        Some(ratio) if *ratio > IDLE_RATIO => {
+            format!("pool `{pool}` is idle, or nearly: without `{region}` it takes more than {IDLE_RATIO:.0} times its present load")
+        }
         Some(ratio) => format!("without `{region}`, pool `{pool}` takes {ratio:.2} times its present load"),
         None => format!("without `{region}`, what pool `{pool}` takes is not known"),
     });
@@ -363,6 +375,37 @@ mod tests {
         }
         let refused = check_headroom("north", &headroom(&[Some(2.0), Some(0.5)]), false).expect_err("too little");
         assert!(refused.to_string().contains("of pool `p1`,"), "{refused}");
+    }
+
+    #[test]
+    fn headroom_is_told_in_words_where_a_ratio_says_little() {
+        let check = |pool: &str, ratio, expected: &str| {
+            assert_eq!(
+                headroom_told("north", &BTreeMap::from([(pool.to_owned(), ratio)])),
+                expected
+            );
+        };
+        check(
+            "p",
+            Some(1.5),
+            "without `north`, pool `p` takes 1.50 times its present load",
+        );
+        check("p", None, "without `north`, what pool `p` takes is not known");
+        check(
+            "p",
+            Some(200_000.0),
+            "pool `p` is idle, or nearly: without `north` it takes more than 1000 times its present load",
+        );
+        check(
+            "p",
+            Some(0.0),
+            "without `north`, pool `p` has nothing left that can be used",
+        );
+        check(
+            "p@bot",
+            Some(0.0),
+            "without `north`, route `bot` has nothing left: its `residency` binds it to deployments there",
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use reqwest::Method;
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
 use crate::columns::columns;
-use crate::proxy::explain::Explanation;
+use crate::proxy::explain::{CandidateShown, Explanation, Unasked};
 use crate::proxy::prompt::{AFFINITY_HEADER, SESSION_HEADERS};
 
 /// Flags of `emberway explain`.
@@ -50,7 +50,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     let body = read(&args.file)?;
     let operator = Operator::new(&args.operator)?;
     let client = [("client", args.client.as_str())];
-    let mut request = operator.request(Method::POST, "/admin/explain", &client)?.body(body);
+    let query = if args.client.is_empty() { &[][..] } else { &client };
+    let mut request = operator.request(Method::POST, "/admin/explain", query)?.body(body);
     if let Some(session) = &args.session {
         let [header, ..] = SESSION_HEADERS;
         request = request.header(header, session);
@@ -106,11 +107,40 @@ fn shown(explanation: &Explanation) -> String {
         };
         format!("{name} (tier {tier}) is left out: {why} {how_long}")
     });
-    for line in ejected.chain(left_out) {
+    for line in ejected.chain(left_out).chain(explanation.unasked.as_ref().map(unasked)) {
         text.push('\n');
         text.push_str(&line);
     }
     text
+}
+
+/// What becomes of a request that nobody can be asked for.
+fn unasked(unasked: &Unasked) -> String {
+    let Unasked {
+        waits_up_to_s,
+        status,
+        code,
+        retry_after_s,
+    } = unasked;
+    let after = retry_after_s.map_or_else(String::new, |after| format!(", retry-after {after:.1} s"));
+    let answer = format!("{status} (`{code}`{after})");
+    match waits_up_to_s {
+        Some(most) => format!(
+            "nobody can be asked now: the request would wait for one of them, up to {most:.1} s, and else get {answer}"
+        ),
+        None => format!("nobody can be asked now: the request would get {answer}"),
+    }
+}
+
+/// How many of a tier's deployments share what begins like this. All others of the tier are said to be homes too: in their place they would be.
+fn homes(explanation: &Explanation) -> String {
+    let Explanation { homes, candidates, .. } = explanation;
+    let is_home = |candidate: &&CandidateShown| ["warm", "home"].contains(&candidate.reason.as_str());
+    let named = candidates.iter().filter(is_home).count();
+    if named > *homes {
+        return format!("{homes}; more that are marked `home` stand in the order in which they would take over");
+    }
+    homes.to_string()
 }
 
 fn facts(explanation: &Explanation) -> Vec<Vec<String>> {
@@ -125,6 +155,7 @@ fn facts(explanation: &Explanation) -> Vec<Vec<String>> {
         ..
     } = explanation;
     let count = blocks.len();
+    let noun = if count == 1 { "block" } else { "blocks" };
     let key = explanation.key_block.and_then(|at| Some((at + 1, blocks.get(at)?)));
     let key = key.map_or_else(
         || "none: placed by load or by turn".to_owned(),
@@ -149,10 +180,10 @@ fn facts(explanation: &Explanation) -> Vec<Vec<String>> {
         ),
         (
             "prompt",
-            format!("about {prompt_tokens} tokens in {count} blocks, {turn}; counts {total_tokens} against a limit"),
+            format!("about {prompt_tokens} tokens in {count} {noun}, {turn}; counts {total_tokens} against a limit"),
         ),
         ("key block", key),
-        ("homes", explanation.homes.to_string()),
+        ("homes", homes(explanation)),
         (
             "warm",
             format!("{} tokens at one deployment at least", explanation.warm_tokens),
@@ -189,4 +220,92 @@ fn candidates(explanation: &Explanation) -> String {
         "in flight",
     ];
     columns(&header, 5, rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::explain::BlockShown;
+
+    fn explanation(blocks: usize, homes: usize, reasons: &[&str]) -> Explanation {
+        let candidate = |reason: &&str| CandidateShown {
+            deployment: "a/ft".to_owned(),
+            region: "a".to_owned(),
+            tier: 1,
+            reason: (*reason).to_owned(),
+            expected_tokens: 0,
+            limit: None,
+            room: None,
+            in_flight: 0.0,
+            breaker: "closed".to_owned(),
+            share_of_plans: 1.0,
+            probed_in_s: None,
+        };
+        let block = BlockShown {
+            id: "00ff".to_owned(),
+            tokens: 128,
+        };
+        Explanation {
+            route: "bot".to_owned(),
+            pool: "ft".to_owned(),
+            policy: "nested".to_owned(),
+            replicas: 1,
+            prompt_tokens: 130,
+            total_tokens: 140,
+            is_first_turn: true,
+            blocks: vec![block; blocks],
+            key_block: None,
+            homes,
+            warm_tokens: 0,
+            cache_key: None,
+            candidates: reasons.iter().map(candidate).collect(),
+            left_out: Vec::new(),
+            unasked: None,
+        }
+    }
+
+    #[test]
+    fn counts_are_in_words_that_fit() {
+        let check = |blocks, homes, reasons: &[&str], expected: &str| {
+            let text = shown(&explanation(blocks, homes, reasons));
+            assert!(text.contains(expected), "no `{expected}` in\n{text}");
+        };
+        check(1, 1, &["home"], "tokens in 1 block, first turn");
+        check(2, 1, &["home"], "tokens in 2 blocks, first turn");
+        check(1, 1, &["home"], "\nhomes      1\n");
+        check(
+            1,
+            1,
+            &["warm", "home", "home"],
+            "\nhomes      1; more that are marked `home` stand in the order",
+        );
+        check(1, 2, &["home", "home", "tier"], "\nhomes      2\n");
+    }
+
+    #[test]
+    fn what_becomes_of_a_request_for_nobody() {
+        let check = |waits_up_to_s, retry_after_s, expected: &str| {
+            let unasked = Unasked {
+                waits_up_to_s,
+                status: 429,
+                code: "rate_limit_exceeded".to_owned(),
+                retry_after_s,
+            };
+            let text = shown(&Explanation {
+                unasked: Some(unasked),
+                ..explanation(1, 1, &[])
+            });
+            assert!(text.ends_with(expected), "{text}");
+        };
+        check(
+            Some(5.0),
+            Some(1.25),
+            "the request would wait for one of them, up to 5.0 s, and else get 429 (`rate_limit_exceeded`, retry-after 1.2 s)",
+        );
+        check(
+            None,
+            None,
+            "nobody can be asked now: the request would get 429 (`rate_limit_exceeded`)",
+        );
+    }
 }

@@ -78,7 +78,9 @@ impl Operator {
             .send()
             .await
             .context("no answer from the gateway's admin listener")?;
-        let (status, url) = (answer.status(), answer.url().clone());
+        let (status, mut url) = (answer.status(), answer.url().clone());
+        // What was asked about is known to who asked.
+        url.set_query(None);
         let text = answer.text().await?;
         if status.is_success() {
             return Ok(text);

@@ -160,6 +160,18 @@ fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, Con
 /// An error of the store; where a configuration named it, advice other than to name that.
 fn unreadable(error: StoreError, named_by: Option<&Path>) -> anyhow::Error {
     match (error, named_by) {
+        // The store's own advice is for the gateway, which would make a new one.
+        (StoreError::Damaged { path, source }, _) => {
+            let trace = if path.extension().is_some_and(|extension| extension == "jsonl") {
+                "; a trace is read by `emberway replay`"
+            } else {
+                ""
+            };
+            anyhow::Error::from(source).context(format!(
+                "`{}` is no usage store, or a damaged one; name the gateway's file with --store, or its configuration with --config{trace}",
+                path.display()
+            ))
+        }
         (StoreError::Missing { path }, Some(file)) => anyhow!(
             "there is no usage store at `{}`, where `{}` has it; the gateway makes it when it starts, and a relative path \
              begins at its working directory: go there, or name the file with --store",

@@ -275,7 +275,7 @@ fn client_facts(snapshot: &Snapshot, client: &Client, digests: &[[u8; 32]]) -> V
     vec![
         plain_fact("routes", routes),
         fact("debug_headers", debug_headers),
-        fact("priority", priority),
+        plain_fact("priority", priority.as_ref().to_owned()),
         plain_fact("limits", use_limits_text(limits)),
         secret_fact("keys", digests),
     ]
@@ -297,11 +297,11 @@ fn route_facts(snapshot: &Snapshot, route: &Route) -> Vec<Fact> {
     vec![
         fact("aliases", aliases),
         plain_fact("pool", format!("`{}`", snapshot.pools[pool.0].id)),
-        fact("residency", residency),
+        optional_fact("residency", residency.as_ref().map(texts::residency)),
         plain_fact("policy", policy.as_ref().to_owned()),
-        fact("failover", failover),
-        fact("timeouts", timeouts),
-        fact("waiting", waiting),
+        plain_fact("failover", texts::failover(failover)),
+        plain_fact("timeouts", texts::timeouts(timeouts)),
+        plain_fact("waiting", texts::waiting(waiting)),
         plain_fact("limits", use_limits_text(limits)),
         plain_fact("client_limits", use_limits_text(client_limits)),
     ]
@@ -322,7 +322,11 @@ fn use_limits_text(rule: &LimitRule) -> String {
     let known = members
         .iter()
         .filter_map(|(name, limit)| limit.map(|limit| format!("{name}: {limit}")));
-    format!("{{{}}}", known.collect::<Vec<_>>().join(", "))
+    let known = known.collect::<Vec<_>>().join(", ");
+    if known.is_empty() {
+        return "none".to_owned();
+    }
+    format!("{{{known}}}")
 }
 
 fn pool_facts(snapshot: &Snapshot, pool: &Pool) -> Vec<Fact> {
@@ -405,6 +409,8 @@ fn resource_facts(resource: &Resource, credential: &Credential) -> Vec<Fact> {
         secret_fact("credential", credential),
     ]
 }
+
+mod texts;
 
 #[cfg(test)]
 mod tests;

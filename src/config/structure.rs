@@ -280,7 +280,15 @@ fn describe(schema: &Value, kind: &ValidationErrorKind, found: &Value) -> (Strin
             "there is no value".to_owned(),
             Some("give one, or leave the key out".to_owned()),
         ),
-        ValidationErrorKind::Type { kind } => (format!("expected {}, found {shown}", type_name(kind)), examples),
+        ValidationErrorKind::Type { kind } => {
+            let text = if found.is_string() && shown.starts_with('`') {
+                "the text "
+            } else {
+                ""
+            };
+            let message = format!("expected {}, found {text}{shown}", type_name(kind));
+            (message, rewritten(schema, found).or(examples))
+        }
         ValidationErrorKind::AnyOf { .. } => ("expected text or an object, found ".to_owned() + &shown, examples),
         ValidationErrorKind::Pattern { .. } if is_secret(schema) => (
             "a secret must be given by reference, not written out".to_owned(),
@@ -310,6 +318,17 @@ fn describe(schema: &Value, kind: &ValidationErrorKind, found: &Value) -> (Strin
         ValidationErrorKind::Maximum { limit } => (format!("{shown} is too large"), Some(format!("{limit} at most"))),
         other => (format!("{shown} violates `{}`", other.keyword()), examples),
     }
+}
+
+/// How a value of the wrong kind could be meant: a number or truth value in quotes, or a time without its unit.
+fn rewritten(schema: &Value, found: &Value) -> Option<String> {
+    if let Some(text) = found.as_str() {
+        let bare = serde_json::from_str(text).ok()?;
+        return jsonschema::is_valid(schema, &bare).then(|| format!("write `{text}` without quotes"));
+    }
+    let seconds = format!("{}s", found.as_u64()?);
+    let is_duration = schema["title"] == "duration" && jsonschema::is_valid(schema, &Value::String(seconds.clone()));
+    is_duration.then(|| format!("write `{seconds}` for seconds, or another of `ms`, `s`, `m`, `h` and `d`"))
 }
 
 fn type_name(kind: &TypeKind) -> String {

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod prices;
+mod remarks;
 mod repository;
 mod residency;
 mod use_limits;

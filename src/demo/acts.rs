@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::core::provider::CACHEABLE_TOKENS;
 use crate::demo::books::{self, Books};
 use crate::demo::figures::{Figures, by_deployment, by_head};
 use crate::demo::ledger::{Act, Ledger, Seen};
@@ -36,7 +37,7 @@ const BACK_PARTS: u32 = 3;
 const PARTS: u32 = CACHE_PARTS + BEFORE_PARTS + DOWN_PARTS + BACK_PARTS;
 
 /// What keeps the prompts of the first load apart from others.
-const CACHE_PART: u64 = 1;
+pub const CACHE_PART: u64 = 1;
 /// Share of streams in it.
 const CACHE_STREAMS: f64 = 0.5;
 
@@ -182,8 +183,7 @@ impl<'a> Stage<'a> {
         self.say(format!(
             "\n{}\n\n{}\n   {} requests, {} failed. Median time to the first token: {} with nothing cached, {} with a hit.\n\n   \
              Prompt tokens found cached:\n\n{compared}\n\n   Round robin would have found {} of all prompt tokens cached; Emberway \
-             found {}. Nothing was cached for {} of {}\n   requests by turns and for {} of {} through Emberway: a deployment \
-             computes a prompt anew the first\n   time, and again where its requests overflow one machine.",
+             found {}. Nothing was cached for {} of {}\n   requests by turns and for {} of {} through Emberway: {}",
             tables::heads(&seen),
             choices.concat(),
             figures.requests,
@@ -196,6 +196,7 @@ impl<'a> Stage<'a> {
             turns.requests,
             misses.len(),
             figures.requests,
+            why_not_cached(self.options.stamp_after),
         ))?;
         Ok(())
     }
@@ -353,6 +354,22 @@ fn kept(seen: &[&Seen], route: &Route) -> String {
     format!("   {name}: {kept} of {total} prompts were answered by one deployment only, {choice}.\n")
 }
 
+/// Why something is not found cached, as far as the demo makes it so.
+fn why_not_cached(stamp_after: Option<u32>) -> String {
+    let Some(after) = stamp_after else {
+        return "a deployment computes a prompt anew the first\n   time, and again where its requests overflow one machine.".to_owned();
+    };
+    let before = if after < CACHEABLE_TOKENS {
+        format!(" The {after} before it are fewer than\n   the {CACHEABLE_TOKENS} that a cache keeps at least.")
+    } else {
+        String::new()
+    };
+    format!(
+        "each prompt tells the time of sending after {after}\n   tokens (`--stamp-after`), so what is behind that is hardly \
+         ever the same twice.{before}"
+    )
+}
+
 /// Waits until every stream to cut has begun to be answered, for a while, and a little longer.
 async fn wait_until_begun(world: &World) {
     let since = Instant::now();
@@ -397,4 +414,25 @@ fn write_report(path: PathBuf, seen: &[Seen], by_turns: &[Seen], verdict: &Verdi
 
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_in_the_prompt_is_named_as_the_cause() {
+        let check = |stamp_after, says: &[&str], not: &str| {
+            let why = why_not_cached(stamp_after);
+            assert!(says.iter().all(|part| why.contains(part)), "{why}");
+            assert!(!why.contains(not), "{why}");
+        };
+        check(None, &["overflow one machine"], "stamp");
+        check(
+            Some(400),
+            &["after 400\n", "`--stamp-after`", "The 400 before it are fewer"],
+            "overflow",
+        );
+        check(Some(1_200), &["after 1200\n", "`--stamp-after`"], "fewer");
+    }
 }

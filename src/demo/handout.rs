@@ -4,9 +4,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::core::topology::Price;
-use crate::demo::DemoError;
-use crate::demo::traffic::MAIN_ROUTE;
+use crate::demo::acts::CACHE_PART;
+use crate::demo::program::{self, Program};
+use crate::demo::traffic::{self, MAIN_ROUTE, Part};
 use crate::demo::world::Places;
+use crate::demo::{DemoError, Options};
 use crate::load::plan::DEFAULT_API_VERSION;
 
 /// The variables of the environment file with their values.
@@ -29,14 +31,16 @@ pub struct EnvFile<'a> {
 }
 
 impl<'a> EnvFile<'a> {
-    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. No
-    /// value needs quotes. Its directory must exist.
+    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. Where `PATH` does
+    /// not lead to the program, it is made to. Its directory must exist.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(path: &'a Path, places: &Places) -> Result<Self, DemoError> {
+    pub fn write(path: &'a Path, places: &Places, program: &Program) -> Result<Self, DemoError> {
         let lines = variables(places).map(|(name, value)| format!("export {name}={value}\n"));
-        let text = lines.concat();
+        let folder = program.folder.as_deref().map(program::quoted);
+        let path_line = folder.map(|folder| format!("export PATH={folder}:\"$PATH\"\n"));
+        let text = lines.concat() + &path_line.unwrap_or_default();
         match std::fs::write(path, &text) {
             Ok(()) => Ok(Self { path, text }),
             Err(source) => Err(DemoError::File {
@@ -85,7 +89,8 @@ pub const PRICE: Price = Price {
 };
 
 /// What can be asked of the files that a demo leaves, also when it has ended.
-pub fn afterwards(places: &Places) -> String {
+pub fn afterwards(places: &Places, program: &Program) -> String {
+    let program = &program.word;
     let (usage, trace) = (places.usage.display(), places.trace.display());
     let price = |price: Option<f64>| price.unwrap_or(0.0);
     let [input, cached, output, hour] = [PRICE.input, PRICE.cached_input, PRICE.output, PRICE.hour].map(price);
@@ -93,31 +98,54 @@ pub fn afterwards(places: &Places) -> String {
         "
 What of the prompts was found cached, and why was the rest not?
 
-emberway usage --store {usage} --misses
+{program} usage --store {usage} --misses
 
 What would another policy, or two more deployments, have cost? The trace is {trace}.
 
-emberway replay {trace} --route {REPLAYED_ROUTE} \\
+{program} replay {trace} --route {REPLAYED_ROUTE} \\
   --policy nested,least_busy --deployments actual,actual+2 \\
   --price-input {input} --price-cached {cached} --price-output {output} --price-hour {hour}
 "
     )
 }
 
+/// Writes a body such as the load of act 2 sent, to ask about: a prompt that is long enough to be cached.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_prompt(places: &Places, stamp_after: Option<u32>) -> Result<(), DemoError> {
+    let part = Part {
+        number: CACHE_PART,
+        stream_share: 0.0,
+        stamp_after,
+    };
+    let body = traffic::example(places, REPLAYED_ROUTE, part)?;
+    std::fs::write(&places.prompt, body).map_err(|source| DemoError::File {
+        path: places.prompt.clone(),
+        source,
+    })
+}
+
 /// Tells how to use what stays up.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn tell(out: &mut dyn Write, places: &Places, env_file: &Path) -> io::Result<()> {
+pub fn tell(out: &mut dyn Write, places: &Places, options: &Options) -> io::Result<()> {
     let Places {
         gateway, admin, key, ..
     } = places;
-    let afterwards = afterwards(places);
-    let env_file = env_file.display();
+    let Options { program, env_file, .. } = options;
+    let afterwards = afterwards(places, program);
+    let on_path = if program.folder.is_some() {
+        ", with `emberway` on the PATH"
+    } else {
+        ""
+    };
+    let (env_file, prompt, program) = (env_file.display(), places.prompt.display(), &program.word);
     write!(
         out,
         "
-It stays up until Ctrl-C. The same as variables, until then: `. {env_file}`
+It stays up until Ctrl-C. The same as variables{on_path}, until then: `. {env_file}`
 
    gateway   {gateway}
    key       {key}
@@ -130,9 +158,9 @@ With curl:
 curl -sS {gateway}/openai/v1/chat/completions -H 'api-key: {key}' -H 'content-type: application/json' \\
   -d '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}'
 
-Where would a prompt go, and why?
+Where would a prompt go, and why? In the file is one such as act 2 sent.
 
-echo '{{\"model\": \"{MAIN_ROUTE}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Where is my order?\"}}]}}' | emberway explain --url {admin} -
+{program} explain --url {admin} {prompt}
 {afterwards}
 With the official Python package (pip install openai):
 
@@ -166,9 +194,18 @@ pub(super) mod testing {
             key: "demo-00ff".to_owned(),
             usage: PathBuf::from("usage.db"),
             trace: PathBuf::from("trace.jsonl"),
+            prompt: PathBuf::from("prompt.json"),
             moved: Vec::new(),
             accounts: Vec::new(),
             routes: Vec::new(),
+        }
+    }
+
+    /// A program that no `PATH` leads to.
+    pub(in crate::demo) fn program() -> Program {
+        Program {
+            word: "target/release/emberway".to_owned(),
+            folder: Some(PathBuf::from("/home/a b/release")),
         }
     }
 }
@@ -181,18 +218,23 @@ mod tests {
     fn the_environment_file() {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("demo.env");
-        EnvFile::write(&path, &testing::places()).expect("writes");
+        EnvFile::write(&path, &testing::places(), &testing::program()).expect("writes");
         let text = std::fs::read_to_string(path).expect("reads");
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(text, @r#"
         export GATEWAY_URL=http://127.0.0.1:8080
         export GATEWAY_KEY=demo-00ff
         export GATEWAY_MODEL=support-bot
         export ADMIN_URL=http://127.0.0.1:9090
         export EMBERWAY_ADMIN_URL=http://127.0.0.1:9090
         export SIMULATOR_URL=http://127.0.0.1:9100
-        ");
+        export PATH='/home/a b/release':"$PATH"
+        "#);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_=:/.- \n".contains(c);
-        assert!(text.chars().all(is_plain), "no value needs quotes in a shell");
+        let values = text.lines().filter(|line| !line.starts_with("export PATH="));
+        assert!(
+            values.flat_map(str::chars).all(is_plain),
+            "no other value needs quotes in a shell"
+        );
         assert_eq!(admin_url(&text), Some("http://127.0.0.1:9090"));
         assert_eq!(admin_url("ADMIN=1\n"), None);
     }
@@ -201,31 +243,38 @@ mod tests {
     async fn what_a_shell_sources_reaches_the_programs_it_starts() {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("demo.env");
-        EnvFile::write(&path, &testing::places()).expect("writes");
+        EnvFile::write(&path, &testing::places(), &testing::program()).expect("writes");
         let mut shell = tokio::process::Command::new("sh");
         let script = ". \"$0\" && env";
-        let said = shell.args(["-euc", script]).arg(&path).env_clear().output().await;
+        let said = shell
+            .args(["-euc", script])
+            .arg(&path)
+            .env_clear()
+            .env("PATH", "/bin:/usr/bin")
+            .output()
+            .await;
         let said = String::from_utf8(said.expect("runs").stdout).expect("text");
         for (name, value) in variables(&testing::places()) {
             assert!(said.contains(&format!("{name}={value}\n")), "{said}");
         }
+        assert!(said.contains("PATH=/home/a b/release:/bin:/usr/bin\n"), "{said}");
     }
 
     #[test]
     fn a_demo_removes_its_own_file_and_no_other() {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("demo.env");
-        EnvFile::write(&path, &testing::places())
+        EnvFile::write(&path, &testing::places(), &testing::program())
             .and_then(EnvFile::remove)
             .expect("removes");
         assert!(!path.exists());
 
-        let own = EnvFile::write(&path, &testing::places()).expect("writes");
+        let own = EnvFile::write(&path, &testing::places(), &testing::program()).expect("writes");
         let other = Places {
             key: "demo-11ff".to_owned(),
             ..testing::places()
         };
-        EnvFile::write(&path, &other).expect("writes");
+        EnvFile::write(&path, &other, &testing::program()).expect("writes");
         own.remove().expect("leaves it");
         assert!(path.exists(), "another demo's");
         std::fs::remove_file(&path).expect("removes");
@@ -247,13 +296,63 @@ mod tests {
     #[test]
     fn what_is_to_be_pasted_is_whole() {
         let mut out = Vec::new();
-        tell(&mut out, &testing::places(), Path::new("target/demo.env")).expect("writes");
+        let mut options = Options {
+            once: false,
+            env_file: PathBuf::from("target/demo.env"),
+            env_file_taken: None,
+            report: None,
+            load: std::time::Duration::from_secs(4),
+            stamp_after: None,
+            free_ports: false,
+            program: testing::program(),
+        };
+        tell(&mut out, &testing::places(), &options).expect("writes");
         let text = String::from_utf8(out).expect("text");
         assert!(
             text.contains(r#"-d '{"model": "support-bot", "messages": [{"role": "user", "#),
             "{text}"
         );
         assert_eq!(text.matches("demo-00ff").count(), 3, "shown, in curl, in Python");
-        assert!(text.contains(&afterwards(&testing::places())), "{text}");
+        assert!(
+            text.contains(&afterwards(&testing::places(), &options.program)),
+            "{text}"
+        );
+        let explain = "\ntarget/release/emberway explain --url http://127.0.0.1:9090 prompt.json\n";
+        assert!(text.contains(explain), "{text}");
+        assert!(
+            text.contains("with `emberway` on the PATH, until then: `. target/demo.env`"),
+            "{text}"
+        );
+        assert!(!text.contains("\nemberway "), "a shell would not find it: {text}");
+
+        options.program = Program {
+            word: "emberway".to_owned(),
+            folder: None,
+        };
+        let mut out = Vec::new();
+        tell(&mut out, &testing::places(), &options).expect("writes");
+        let text = String::from_utf8(out).expect("text");
+        assert!(
+            text.contains("\nemberway explain ") && text.contains("\nemberway usage "),
+            "{text}"
+        );
+        assert!(text.contains("as variables, until then"), "{text}");
+    }
+
+    #[test]
+    fn the_prompt_to_ask_about_is_one_that_the_load_sends() {
+        let directory = tempfile::tempdir().expect("directory");
+        let mut places = testing::places();
+        places.prompt = directory.path().join("prompt.json");
+        write_prompt(&places, Some(400)).expect("writes");
+        let body = std::fs::read(&places.prompt).expect("reads");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body["model"], REPLAYED_ROUTE);
+        let head = body["messages"][0]["content"].as_str().expect("a text");
+        assert!(head.len() > 4 * 1_024, "long enough to be cached");
+        assert!(head.contains("[it is 00:00:00]"), "stamped as the load's are");
+        // Of part 1 it is the fifth prompt: four go to the other route.
+        let question = body["messages"][1]["content"].as_str().expect("a text");
+        assert!(question.starts_with("Case 1004-"), "{question}");
     }
 }

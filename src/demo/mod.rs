@@ -15,7 +15,7 @@
 //! | what came back (pure) | `ledger`, `figures` |
 //! | does the usage store say the same (pure) | `books` |
 //! | did it work (pure) | `verdict` |
-//! | how it is told | `tables`, `handout` |
+//! | how it is told | `tables`, `handout`, `program` |
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::config::errors::ConfigErrors;
 use crate::demo::acts::Stage;
 use crate::demo::handout::EnvFile;
+use crate::demo::program::Program;
 use crate::demo::verdict::Verdict;
 use crate::demo::world::World;
 use crate::load::LoadError;
@@ -40,6 +41,7 @@ pub mod figures;
 pub mod handout;
 pub mod ledger;
 pub mod ports;
+pub mod program;
 pub mod tables;
 pub mod traffic;
 pub mod turns;
@@ -66,6 +68,8 @@ pub struct Options {
     pub stamp_after: Option<u32>,
     /// Whether to take ports at random instead of the usual ones.
     pub free_ports: bool,
+    /// How the commands that are told call this program.
+    pub program: Program,
 }
 
 /// Why a demo could not be given. Requests that fail are no such reason: they are what it reports.
@@ -121,7 +125,7 @@ pub async fn run(
     stop: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<Option<Verdict>, DemoError> {
     let world = World::start(options).await?;
-    let performed = match EnvFile::write(&options.env_file, &world.places) {
+    let performed = match EnvFile::write(&options.env_file, &world.places, &options.program) {
         Ok(env_file) => {
             let performed = perform(&world, options, out, stop).await;
             // It points nowhere from here on.
@@ -135,7 +139,7 @@ pub async fn run(
     ended?;
     writeln!(out, "\nEverything has ended; the usage store was written out.")?;
     if verdict.is_some() {
-        write!(out, "{}", handout::afterwards(&places))?;
+        write!(out, "{}", handout::afterwards(&places, &options.program))?;
     }
     Ok(verdict)
 }
@@ -155,7 +159,8 @@ async fn perform(
         }
     };
     if !options.once {
-        handout::tell(out, &world.places, &options.env_file)?;
+        handout::write_prompt(&world.places, options.stamp_after)?;
+        handout::tell(out, &world.places, options)?;
         stop.await;
     }
     Ok(Some(verdict))

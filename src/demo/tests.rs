@@ -13,6 +13,10 @@ fn options(directory: &std::path::Path) -> Options {
         stamp_after: None,
         load: Duration::from_secs(u64::from(*LOAD_SECONDS.start())),
         free_ports: true,
+        program: Program {
+            word: "./emberway".to_owned(),
+            folder: None,
+        },
     }
 }
 
@@ -53,7 +57,7 @@ async fn everything_that_is_claimed_holds() {
         .find(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     let trace = trace.expect("a trace");
     assert!(
-        told.contains(&format!("emberway replay {} --route summary", trace.display())),
+        told.contains(&format!("./emberway replay {} --route summary", trace.display())),
         "{told}"
     );
     let read = crate::replay::trace::files::read(&trace, None, Some(handout::REPLAYED_ROUTE)).expect("a trace");

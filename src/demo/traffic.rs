@@ -77,6 +77,23 @@ pub struct Part {
     pub stamp_after: Option<u32>,
 }
 
+/// The body of the first request of a part to one of its routes, as it is sent to the gateway; that of its first prompt.
+///
+/// # Errors
+/// When the route is none that is sent to.
+pub fn example(places: &Places, route: &'static str, part: Part) -> Result<Vec<u8>, DemoError> {
+    let heads = SHARES.iter().take_while(|share| share.route != route);
+    let before: u32 = heads.map(|share| share.heads).sum();
+    let mut plan = plan(gateway(places, route), Style::V1, seed(part, before as usize))?;
+    plan.prompts.stamp_after = part.stamp_after;
+    Ok(load::first_body(&plan)?)
+}
+
+/// What makes a prompt of a part its own.
+fn seed(part: Part, index: usize) -> u64 {
+    part.number * 1_000 + index as u64
+}
+
 /// Starts load on both routes through the gateway for one part of the demo.
 ///
 /// # Errors
@@ -107,7 +124,7 @@ pub fn shared_among<'a>(
                 rate: Some(share.rate / doors.len() as f64),
                 extent,
                 stream_share: part.stream_share,
-                ..plan(door, share.style, part.number * 1_000 + index as u64)?
+                ..plan(door, share.style, seed(part, index))?
             };
             plan.prompts.stamp_after = part.stamp_after;
             let head = Head {
@@ -129,7 +146,7 @@ pub fn streams(places: &Places, ledger: &Arc<Ledger>, part: Part) -> Result<Run,
         concurrency: NonZeroU32::new(CUT_STREAMS).unwrap_or(NonZeroU32::MIN),
         extent: Extent::Requests(u64::from(CUT_STREAMS)),
         stream_share: part.stream_share,
-        ..plan(gateway(places, MAIN_ROUTE), Style::Classic, part.number * 1_000)?
+        ..plan(gateway(places, MAIN_ROUTE), Style::Classic, seed(part, 0))?
     };
     plan.prompts.stamp_after = part.stamp_after;
     let head = Head {

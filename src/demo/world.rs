@@ -50,6 +50,8 @@ pub struct Places {
     pub usage: PathBuf,
     /// Its trace.
     pub trace: PathBuf,
+    /// A body such as the load sends, once it is written.
+    pub prompt: PathBuf,
     /// Ports that were taken, and what is used instead.
     pub moved: Vec<Port>,
     /// The simulated accounts.
@@ -87,7 +89,7 @@ impl World {
         let mut scenario = Scenario::demo()?;
         let chosen = choose_ports(&scenario, options.free_ports)?;
         let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let [usage, trace] = fresh_files(&options.env_file, chosen[0].got)?;
+        let [usage, trace, prompt] = fresh_files(&options.env_file, chosen[0].got)?;
         let key = format!("demo-{:032x}", rand::random::<u128>());
 
         let mut config = CONFIG.to_owned();
@@ -122,6 +124,7 @@ impl World {
             key,
             usage,
             trace,
+            prompt,
             moved: chosen
                 .into_iter()
                 .filter(|port| !options.free_ports && port.got != port.wanted)
@@ -185,9 +188,9 @@ fn compile(
     Ok(checked)
 }
 
-/// The paths of a usage store and of a trace that do not exist yet, in the directory of the environment file. They carry the gateway's port
+/// The paths of a usage store, of a trace and of a prompt that do not exist yet, in the directory of the environment file. They carry the gateway's port
 /// so that two demos beside each other do not share them.
-fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 2], DemoError> {
+fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
     let directory = env_file.parent().unwrap_or(Path::new(""));
     if directory != Path::new("") {
         std::fs::create_dir_all(directory).map_err(|source| DemoError::File {
@@ -198,7 +201,8 @@ fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 2], DemoError> {
     let name = |what: &str| directory.join(format!("demo-{what}"));
     let [store, wal, shm] = ["", "-wal", "-shm"].map(|suffix| name(&format!("usage-{port}.db{suffix}")));
     let trace = name(&format!("trace-{port}.jsonl"));
-    for path in [&store, &wal, &shm, &trace] {
+    let prompt = name(&format!("prompt-{port}.json"));
+    for path in [&store, &wal, &shm, &trace, &prompt] {
         match std::fs::remove_file(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 let path = path.clone();
@@ -207,7 +211,7 @@ fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 2], DemoError> {
             _ => {}
         }
     }
-    Ok([store, trace])
+    Ok([store, trace, prompt])
 }
 
 fn account(spec: &AccountSpec) -> Account {
@@ -302,12 +306,13 @@ mod tests {
     fn old_files_are_removed_with_their_companions() {
         let directory = tempfile::tempdir().expect("directory");
         let env_file = directory.path().join("new").join("demo.env");
-        let [store, trace] = fresh_files(&env_file, 8080).expect("makes the directory");
+        let [store, trace, prompt] = fresh_files(&env_file, 8080).expect("makes the directory");
         std::fs::write(&trace, "old").expect("writes");
+        std::fs::write(&prompt, "old").expect("writes");
         for suffix in ["", "-wal", "-shm"] {
             std::fs::write(format!("{}{suffix}", store.display()), "old").expect("writes");
         }
-        assert_eq!(fresh_files(&env_file, 8080).expect("removes"), [store, trace]);
+        assert_eq!(fresh_files(&env_file, 8080).expect("removes"), [store, trace, prompt]);
         assert_eq!(
             std::fs::read_dir(directory.path().join("new")).expect("reads").count(),
             0

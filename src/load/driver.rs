@@ -147,6 +147,16 @@ fn begin(plan: Plan, observer: Option<Observer>) -> Result<Run, LoadError> {
     Ok(Run { shared, workers })
 }
 
+/// The body of the first request that a run of this plan sends, not streamed.
+///
+/// # Errors
+/// None in practice: strings and numbers always serialize.
+pub fn first_body(plan: &Plan) -> Result<Vec<u8>, LoadError> {
+    let prompts = Prompts::new(&plan.prompts);
+    let first = Conversation::new(&prompts, plan.prompts.first_conversation);
+    Ok(first.body(&plan.target, &plan.prompts, false, 0)?)
+}
+
 /// Carries out `plan` to its end and calls `progress` a few times a second.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ pub mod report;
 pub mod table;
 mod tally;
 
-pub use driver::{LoadError, Observer, Run, run, start, start_observed};
+pub use driver::{LoadError, Observer, Run, first_body, run, start, start_observed};
 pub use plan::Plan;
 pub use report::{Report, Snapshot};
 

@@ -291,6 +291,11 @@ impl RequestContext {
         self.attempts.get(self.deciding()?)
     }
 
+    /// The attempts that were begun before the one that answers.
+    pub fn before_deciding(&self) -> &[AttemptFacts] {
+        &self.attempts[..self.deciding().unwrap_or(0)]
+    }
+
     /// Notes that the answer ended otherwise than it began.
     pub fn answer_ended(&mut self, outcome: RequestOutcome, of_attempt: AttemptOutcome) {
         self.outcome = outcome;

@@ -28,7 +28,7 @@ pub enum DrainRefused {
         known: String,
     },
     /// It would leave pools without a deployment that can be used.
-    #[error("that would leave nothing to use in {pools}; `force` drains all the same")]
+    #[error("that would leave nothing to use in {pools}; `--force` (`\"force\": true`) drains all the same")]
     LastUsable {
         /// Their names.
         pools: String,

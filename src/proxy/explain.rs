@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use crate::core::placement::plan::Plan;
 use crate::core::placement::view::{Member, State, View};
 use crate::core::recovery::health::{Availability, Health};
-use crate::core::topology::RouteIx;
+use crate::core::topology::{Route, RouteIx};
 use crate::openai::error as wire_error;
 use crate::openai::request::{self, PromptMember};
 use crate::openai::target::WireOperation;
 use crate::proxy::Gateway;
-use crate::proxy::error::{self, ProxyError};
-use crate::proxy::placing;
+use crate::proxy::error::{self, ProxyError, RefusalReason};
 use crate::proxy::prompt::{self, Prompt, Scope};
 use crate::proxy::state::Live;
+use crate::proxy::{fallback, placing, waiting};
 use crate::telemetry::clock;
 
 /// A plan in words. Holds no text of the prompt.
@@ -51,6 +51,21 @@ pub struct Explanation {
     pub candidates: Vec<CandidateShown>,
     /// Members of the pool that would not be tried.
     pub left_out: Vec<LeftOut>,
+    /// What the request would get, where nobody can be asked now.
+    pub unasked: Option<Unasked>,
+}
+
+/// What becomes of a request while all deployments rest or are taken out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unasked {
+    /// Seconds that it would wait for one at most; none where it would not wait.
+    pub waits_up_to_s: Option<f64>,
+    /// The status that it would get at once, or after waiting in vain.
+    pub status: u16,
+    /// The error's `code`.
+    pub code: String,
+    /// Seconds of its `retry-after`, as of now.
+    pub retry_after_s: Option<f64>,
 }
 
 /// A block of the prompt.
@@ -197,7 +212,21 @@ pub fn explain(
             }),
         candidates: candidates(&live, &view, &plan, now),
         left_out: left_out(&live, &view, moment),
+        unasked: plan.candidates.is_empty().then(|| unasked(&live, route, now)),
     })
+}
+
+fn unasked(live: &Live, route: &Route, now: Instant) -> Unasked {
+    let pool = &live.config.runtime.snapshot.pools[route.pool.0];
+    let most = route.waiting.max_wait.min(route.failover.deadline);
+    let waits = !most.is_zero() && waiting::recovers_in_time(live, pool, now, now + most);
+    let refusal = fallback::unasked(live, pool, now);
+    Unasked {
+        waits_up_to_s: waits.then_some(most.as_secs_f64()),
+        status: refusal.status().as_u16(),
+        code: refusal.reason().as_ref().to_owned(),
+        retry_after_s: refusal.retry_after().map(|after| after.as_secs_f64()),
+    }
 }
 
 /// A name that is wrong would be taken for a client without sessions, and the answer be about nobody.
@@ -215,7 +244,7 @@ fn check_client(live: &Live, name: &str) -> Result<(), Refused> {
 }
 
 /// An operator may ask about every route.
-fn find_route(live: &Live, model: Option<&str>) -> Result<RouteIx, ProxyError> {
+fn find_route(live: &Live, model: Option<&str>) -> Result<RouteIx, Refused> {
     let snapshot = &live.config.runtime.snapshot;
     let known = || {
         let mut names: Vec<&str> = snapshot.route_by_model.keys().map(AsRef::as_ref).collect();
@@ -224,9 +253,21 @@ fn find_route(live: &Live, model: Option<&str>) -> Result<RouteIx, ProxyError> {
     };
     let model = model.ok_or_else(|| ProxyError::MissingModel(known()))?;
     let route = snapshot.route_by_model.get(model).copied();
-    route.ok_or_else(|| ProxyError::UnknownModel {
-        model: error::echo(model),
-        known: known(),
+    route.ok_or_else(|| {
+        let message = format!(
+            "no route has the model `{}`; the models are: {}",
+            error::echo(model),
+            known()
+        );
+        Refused {
+            status: StatusCode::NOT_FOUND.as_u16(),
+            body: wire_error::body(
+                &message,
+                "invalid_request_error",
+                Some("model"),
+                RefusalReason::ModelNotFound.into(),
+            ),
+        }
     })
 }
 

@@ -9,11 +9,12 @@ use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
 use crate::core::recovery::outcome::{AttemptOutcome, Verdict};
 use crate::core::router;
-use crate::core::topology::DeploymentIx;
+use crate::core::topology::{DeploymentIx, Pool};
 use crate::proxy::attempt::UpstreamFailure;
 use crate::proxy::error::{Exhausted, ProxyError};
 use crate::proxy::failover::{Call, Stop};
 use crate::proxy::headers;
+use crate::proxy::state::Live;
 
 /// When to ask a deployment again of which nothing says that it does not work.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -119,7 +120,7 @@ impl Fallback {
         let soonest = router::soonest_recovery(call.pool, |deployment| call.live.availability(deployment, now))
             .map(|soonest| soonest.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX));
         if let Some(after) = soonest
-            && (self.is_throttled || is_any_throttled(call, now))
+            && (self.is_throttled || is_any_throttled(call.live, call.pool, now))
         {
             return match self.answer.filter(|_| self.is_throttled) {
                 Some(mut answer) => {
@@ -138,13 +139,13 @@ impl Fallback {
         Stop::Refused(match self.last {
             Some(last) => ProxyError::Exhausted(last),
             None if is_late => ProxyError::Exhausted(Exhausted::Timeout),
-            None => self.without_attempt_elsewhere(call, soonest, now),
+            None => self.without_attempt_elsewhere(call, now),
         })
     }
 
     /// Every attempt, if there was any, met a deployment that can only be mended by somebody. Missing here and failing there may be
     /// over in a moment; this is not.
-    fn without_attempt_elsewhere(self, call: &Call<'_>, soonest: Option<Duration>, now: Instant) -> ProxyError {
+    fn without_attempt_elsewhere(self, call: &Call<'_>, now: Instant) -> ProxyError {
         let snapshot = &call.live.config.runtime.snapshot;
         let region = |deployment: DeploymentIx| {
             let resource = snapshot.deployments[deployment.0].resource;
@@ -165,26 +166,32 @@ impl Fallback {
                 inactivity_days: configured.inactivity_days,
             };
         }
-        if let Some(end) = all_drained(call, now) {
-            let back = |until: Instant| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
-            return ProxyError::Drained {
-                after: end.time().map(back),
-            };
-        }
-        // Nobody was asked: all rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as
-        // nearly always, and have room before long.
-        ProxyError::Resting {
-            after: soonest.unwrap_or(SOON),
-            is_throttled: soonest.is_none(),
-        }
+        unasked(call.live, call.pool, now)
+    }
+}
+
+/// What a request gets for which nobody could be asked: all of the pool rest or are taken out.
+pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
+    let until = |until: Instant| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
+    if let Some(end) = all_drained(live, pool, now) {
+        return ProxyError::Drained {
+            after: end.time().map(until),
+        };
+    }
+    // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly always, and have
+    // room before long.
+    let soonest = router::soonest_recovery(pool, |deployment| live.availability(deployment, now));
+    ProxyError::Resting {
+        after: soonest.map_or(SOON, until),
+        is_throttled: soonest.is_none() || is_any_throttled(live, pool, now),
     }
 }
 
 /// Where operators have taken out every member of the pool: when the first is back.
-fn all_drained(call: &Call<'_>, now: Instant) -> Option<DrainEnd> {
+fn all_drained(live: &Live, pool: &Pool, now: Instant) -> Option<DrainEnd> {
     let mut soonest = DrainEnd::WhenUndone;
-    for member in call.pool.members() {
-        match call.live.availability(member.deployment, now) {
+    for member in pool.members() {
+        match live.availability(member.deployment, now) {
             Availability::Drained(end) => soonest = soonest.sooner(end),
             _ => return None,
         }
@@ -193,9 +200,9 @@ fn all_drained(call: &Call<'_>, now: Instant) -> Option<DrainEnd> {
 }
 
 /// Whether a member of the pool rests since it was throttled.
-fn is_any_throttled(call: &Call<'_>, now: Instant) -> bool {
-    call.pool.members().any(|member| {
-        let state = &call.live.deployments[member.deployment.0].state;
+fn is_any_throttled(live: &Live, pool: &Pool, now: Instant) -> bool {
+    pool.members().any(|member| {
+        let state = &live.deployments[member.deployment.0].state;
         state.health.lock().is_throttled(now)
     })
 }

@@ -9,7 +9,7 @@ use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::{self, Usage};
 use crate::proxy::context::{AttemptFacts, RequestContext};
-use crate::proxy::misses::CachedAnswer;
+use crate::proxy::misses::{Before, CachedAnswer};
 use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, client_limits, trace};
@@ -99,6 +99,7 @@ fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage,
         route,
         deployment: attempt.deployment,
         reason: attempt.reason,
+        before: Before::of(context.before_deciding().iter().map(|before| before.outcome)),
         placed,
         usage,
     };

@@ -24,6 +24,7 @@ use crate::core::ledger::drift::gate::Gate;
 use crate::core::ledger::drift::sample::{Sample, Sampler};
 use crate::core::ledger::misses::{self, Cause, Drifting, Facts, Moved};
 use crate::core::placement::plan::Reason;
+use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, DeploymentIx, Route, RouteIx, Snapshot};
 use crate::openai::usage::Usage;
 use crate::proxy::placing::Placed;
@@ -79,13 +80,15 @@ struct Sampled {
     micro_usd_each: Option<f64>,
 }
 
-/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has the prices, in the
-/// order of tiers.
+/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has prices per token, in the
+/// order of tiers. One that is paid by the hour alone says nothing of what is paid where its requests overflow.
 fn usual_cost(snapshot: &Snapshot, route: &Route) -> Option<f64> {
     let mut members = snapshot.pools[route.pool.0].members();
     members.find_map(|member| {
         let price = snapshot.deployments[member.deployment.0].price.as_ref();
-        price.and_then(cost::micro_usd_per_missed_token)
+        price
+            .and_then(cost::micro_usd_per_missed_token)
+            .filter(|each| *each > 0.0)
     })
 }
 
@@ -115,15 +118,38 @@ pub struct CachedAnswer<'a> {
     pub deployment: DeploymentIx,
     /// Why it was asked.
     pub reason: Reason,
+    /// Whether those that were asked before it were all throttled, or others of them failed; none where it was asked first.
+    pub before: Option<Before>,
     /// What was planned and expected.
     pub placed: &'a Placed,
     /// What it reported.
     pub usage: Usage,
 }
 
+/// What the attempts before the one that answered came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// All were throttled: their deployments work, and have no room.
+    Throttled,
+    /// At least one failed.
+    Failed,
+}
+
+impl Before {
+    /// Of the outcomes of the attempts before; none without any.
+    pub fn of(outcomes: impl Iterator<Item = AttemptOutcome>) -> Option<Self> {
+        let each = outcomes.map(|outcome| match outcome {
+            AttemptOutcome::Throttled => Self::Throttled,
+            _ => Self::Failed,
+        });
+        each.reduce(|one, other| if one == other { one } else { Self::Failed })
+    }
+}
+
 /// Why a prompt that is warm elsewhere came to a deployment.
-fn moved_by(reason: Reason) -> Moved {
+fn moved_by(reason: Reason, before: Option<Before>) -> Moved {
     match reason {
+        Reason::Failover if before == Some(Before::Throttled) => Moved::BySpill,
         Reason::Failover
         | Reason::Hedge
         | Reason::Retry
@@ -185,7 +211,7 @@ impl MissLedger {
             here: u64::from(here),
             lately: u64::from(placed.warm_tokens),
             ever: u64::from(placed.sent_tokens),
-            moved: moved_by(answer.reason),
+            moved: moved_by(answer.reason, answer.before),
             reports_cache: true,
             drift: self.shared.findings.load().get(route).map(|drift| Drifting {
                 position: u64::from(drift.position_tokens),

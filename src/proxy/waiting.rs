@@ -13,9 +13,11 @@ use tokio::sync::Notify;
 use crate::core::admission::queue::{Entered, Priority, Ticket, WaitQueue};
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
+use crate::core::topology::Pool;
 use crate::proxy::Gateway;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
+use crate::proxy::state::Live;
 
 /// How often the one whose turn it is looks whether there is room, while nothing says when there will be. After that it goes without, to a deployment
 /// that does not rest any more: the deployment knows better.
@@ -151,7 +153,7 @@ pub async fn wait(
     client: u64,
     until: Instant,
 ) -> Waited {
-    if !recovers_in_time(call, until) {
+    if !recovers_in_time(call.live, call.pool, Instant::now(), until) {
         return Waited::InVain(WaitEnd::TimedOut);
     }
     // Who continues a response waits for one deployment, and must not keep those back that wait for any.
@@ -197,11 +199,10 @@ pub async fn wait(
     }
 }
 
-/// Whether some deployment that rests will have rested by then.
-fn recovers_in_time(call: &Call<'_>, until: Instant) -> bool {
-    let now = Instant::now();
-    let mut members = call.pool.members();
-    members.any(|member| match call.live.availability(member.deployment, now) {
+/// Whether some deployment of the pool that rests will have rested by then.
+pub fn recovers_in_time(live: &Live, pool: &Pool, now: Instant, until: Instant) -> bool {
+    let mut members = pool.members();
+    members.any(|member| match live.availability(member.deployment, now) {
         Availability::Resting(rested) => rested <= until,
         Availability::Ready | Availability::Probe => true,
         Availability::Drained(end) => end.is_over(until),

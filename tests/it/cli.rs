@@ -98,14 +98,33 @@ exit 0
 --- stdout
 emberway.yaml: OK
 replicas: 1
+trace: none
 
-route  pool  policy
-bot    ft    nested
+route  pool  policy  waits
+bot    ft    nested  5s
 
-pool  tier  deployment  region         sku       prices  share  tokens a minute
-ft    1     a/ft        swedencentral  Standard  none    100 %            10000
+pool  tier  deployment  region         sku       prices  cache keys  share  tokens a minute
+ft    1     a/ft        swedencentral  Standard  none    auto        100 %            10000
 
 "#]]
+    );
+}
+
+#[tokio::test]
+async fn check_can_do_without_the_secrets() {
+    let place = Place::new();
+    let config = CONFIG.replacen("${env:KEY}", "${env:EMBERWAY_TEST_NOT_SET}", 1);
+    place.write("emberway.yaml", &config);
+    let strict = place.run(&["check"]).await;
+    assert!(
+        strict.starts_with("exit 78\n")
+            && strict.contains("the environment variable `EMBERWAY_TEST_NOT_SET` is not set"),
+        "{strict}"
+    );
+    let lenient = place.run(&["check", "--without-secrets"]).await;
+    assert!(
+        lenient.starts_with("exit 0\n") && lenient.contains("emberway.yaml: OK"),
+        "{lenient}"
     );
 }
 
@@ -219,7 +238,7 @@ async fn usage_of_a_damaged_store_says_what_to_do() {
         str![[r#"
 exit 1
 --- stderr
-error: the usage store `usage.db` is damaged or not a SQLite file; move it away (a new one is made at the next start) or restore a copy, `-wal` and `-shm` files included: error returned from database: (code: 26) file is not a database
+error: `usage.db` is no usage store, or a damaged one; name the gateway's file with --store, or its configuration with --config: error returned from database: (code: 26) file is not a database
 
 "#]]
     );

@@ -35,6 +35,12 @@ async fn a_plan_is_explained_without_being_carried_out() {
         (unknown.status.as_u16(), unknown.code().as_str()),
         (404, "model_not_found")
     );
+    assert!(
+        unknown
+            .text()
+            .contains("no route has the model `nobody`; the models are: `bot`"),
+        "an operator has no key: {unknown:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +77,7 @@ async fn the_command_line_explains_too() {
     assert_eq!(refused.status.code(), Some(1));
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        message.contains("400 Bad Request: the request body is not valid JSON"),
+        message.contains("/admin/explain` answered 400 Bad Request: the request body is not valid JSON"),
         "{message}"
     );
 }
@@ -203,6 +209,61 @@ async fn looking_at_one_that_recovers_takes_nothing_from_its_share() {
         text.contains("a/ft recovers: 10 % of plans count on it by now"),
         "{text}"
     );
+}
+
+/// What a request gets for which nobody can be asked is told as it then comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_can_be_asked_the_answer_is_told() {
+    let world = World::start(Setup::default()).await;
+    let told = world.explain(&turn(1)).await.json();
+    assert!(told["unasked"].is_null(), "{told}");
+
+    world.fault("a", preset("token_limit"));
+    world.fault("b", preset("token_limit"));
+    world.ask(turn(1)).await;
+    let told = world.explain(&turn(1)).await.json();
+    let answer = world.ask(turn(1)).await;
+    assert_eq!(told["candidates"].as_array().unwrap().len(), 0, "{told}");
+    let unasked = &told["unasked"];
+    assert_eq!(
+        (&unasked["status"], &unasked["code"]),
+        (&429.into(), &"rate_limit_exceeded".into())
+    );
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (429, "rate_limit_exceeded")
+    );
+    let after = unasked["retry_after_s"].as_f64().unwrap();
+    let came_after: f64 = answer.header("retry-after").parse().unwrap();
+    assert!(
+        came_after <= after.ceil() && after <= came_after + 10.0,
+        "{unasked} {answer:?}"
+    );
+    let waits = unasked["waits_up_to_s"].as_f64();
+    let text = world.explained_by_command_line(&turn(1)).await;
+    let expected = match waits {
+        Some(_) => {
+            "nobody can be asked now: the request would wait for one of them, up to 5.0 s, and else get 429 (`rate_limit_exceeded`, retry-after "
+        }
+        None => "nobody can be asked now: the request would get 429 (`rate_limit_exceeded`, retry-after ",
+    };
+    assert!(text.contains(expected), "{text}");
+
+    let url = format!("http://{}/admin/drains", world.gateway.admin_address());
+    for region in ["region-a", "region-b"] {
+        let body = format!(r#"{{"kind":"region","name":"{region}","force":true}}"#);
+        let drained = world.client.post(&url).body(body).send().await.unwrap();
+        assert!(drained.status().is_success(), "{drained:?}");
+    }
+    let told = world.explain(&turn(1)).await.json();
+    let answer = world.ask(turn(1)).await;
+    let expected = serde_json::json!({
+        "waits_up_to_s": null, "status": 503, "code": "pool_drained", "retry_after_s": null,
+    });
+    assert_eq!(told["unasked"], expected);
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "pool_drained"));
+    let text = world.explained_by_command_line(&turn(1)).await;
+    assert!(text.contains("the request would get 503 (`pool_drained`)"), "{text}");
 }
 
 impl World {

@@ -74,6 +74,30 @@ async fn misses_have_their_causes_tokens_and_price() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_429_that_sends_a_request_elsewhere_is_a_spill() {
+    let world = World::start(Setup {
+        one_tier: true,
+        ..Setup::default()
+    })
+    .await;
+    let question = chat("Be kind. ", 3_000, "Where is my parcel?");
+    let home = world
+        .ask(question.clone())
+        .await
+        .header("x-emberway-deployment")
+        .to_owned();
+    world.fault_times(&home[..1], 1, preset("token_limit"));
+    let elsewhere = world.ask(question).await;
+    assert_eq!(
+        (elsewhere.status.as_u16(), elsewhere.header("x-emberway-attempts")),
+        (200, "2")
+    );
+    let misses = report(world).await.groups.remove(0).misses;
+    let causes: Vec<_> = misses.iter().map(|row| (row.cause, row.requests)).collect();
+    assert_eq!(causes, [(Cause::MovedBySpill, 1), (Cause::Cold, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_time_at_the_front_of_a_prompt_is_found() {
     let world = World::start(Setup::default()).await;
     for second in 0..48 {

@@ -22,10 +22,19 @@ pub(super) fn text(report: &MissReport) -> String {
             "requests",
             "tokens",
             "of prompt",
-            "USD",
+            "USD lost",
         ];
         text.push_str(&columns(&header, 2, report.groups.iter().flat_map(rows).collect()));
         text.push('\n');
+    }
+    let unjudged = report
+        .groups
+        .iter()
+        .filter(|group| group.misses.is_empty() && group.rest_tokens > 0);
+    for group in unjudged {
+        text.push('\n');
+        text.push_str(&group.key);
+        text.push_str(": no causes, since nothing was missed or its routes are not judged, as none is whose policy is not `nested`");
     }
     for found in &report.drifts {
         text.push('\n');
@@ -65,9 +74,10 @@ fn sentence(found: &DriftFound) -> String {
         Segment::System => ("system prompt", "a time, an id or a shuffled list?"),
         Segment::Message => ("first message", "a time, an id or a shuffled list?"),
     };
-    let cost = found
-        .micro_usd_a_day
-        .map_or_else(String::new, |micro| format!(", {} USD", usd(micro as f64 / MILLION)));
+    let cost = found.micro_usd_a_day.map_or_else(
+        || ", no price per token is configured".to_owned(),
+        |micro| format!(", {} USD", usd(micro as f64 / MILLION)),
+    );
     format!(
         "{}: {} tokens in ({segment}), {:.0} % of requests differ, and then go on alike: {guess} about {} tokens a day{cost}",
         found.route,
@@ -144,6 +154,9 @@ mod tests {
         };
         let unpriced = MissGroup {
             key: "summary".to_owned(),
+            requests: 5,
+            prompt_tokens: 9_000,
+            rest_tokens: 9_000,
             ..MissGroup::default()
         };
         let report = MissReport {
@@ -156,20 +169,21 @@ mod tests {
         let expected = "\
 misses from 1970-01-01 00:00Z to 1970-01-01 01:00Z
 
-route        prompt tokens   requests     tokens  of prompt    USD
-support-bot  cached             1,300    800,000      20.0%      -
-support-bot  moved_by_spill     1,204  3,100,000      77.5%  0.930
-support-bot  cold               1,204          0       0.0%      -
-support-bot  rest                   -    100,000       2.5%      -
-support-bot  all                2,500  4,000,000     100.0%  0.930
-summary      cached                 0          0          -      -
-summary      rest                   -          0          -      -
-summary      all                    0          0          -      -
+route        prompt tokens   requests     tokens  of prompt  USD lost
+support-bot  cached             1,300    800,000      20.0%         -
+support-bot  moved_by_spill     1,204  3,100,000      77.5%     0.930
+support-bot  cold               1,204          0       0.0%         -
+support-bot  rest                   -    100,000       2.5%         -
+support-bot  all                2,500  4,000,000     100.0%     0.930
+summary      cached                 0          0       0.0%         -
+summary      rest                   -      9,000     100.0%         -
+summary      all                    5      9,000     100.0%         -
 
+summary: no causes, since nothing was missed or its routes are not judged, as none is whose policy is not `nested`
 support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \
 about 3.1 M tokens a day, 38 USD
 support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \
-about 9 k tokens a day";
+about 9 k tokens a day, no price per token is configured";
         assert_eq!(text(&report), expected);
         let empty = MissReport {
             groups: Vec::new(),

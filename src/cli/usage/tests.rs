@@ -95,6 +95,28 @@ fn a_missing_store_is_told_by_who_named_it() {
     assert!(unreadable(missing(), None).to_string().contains("--config"));
 }
 
+#[tokio::test]
+async fn a_file_that_is_no_store_is_left_where_it_is() {
+    let directory = tempfile::tempdir().expect("directory");
+    for (name, is_trace) in [("trace.jsonl", true), ("notes.db", false)] {
+        let path = directory.path().join(name);
+        let line = "{\"at_ms\": 1, \"ids\": [1, 2, 3]}\n".repeat(200);
+        std::fs::write(&path, line).expect("writes");
+        let error = connect_reader(&path).await.expect_err("no store");
+        let said = unreadable(error, None).to_string();
+        let begins = format!(
+            "`{}` is no usage store, or a damaged one; name the gateway's file with --store",
+            path.display()
+        );
+        assert!(said.starts_with(&begins), "{said}");
+        assert_eq!(
+            said.ends_with("a trace is read by `emberway replay`"),
+            is_trace,
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn tables_are_aligned() {
     let never = deployment(totals(None, None), 15, NOW_MS);

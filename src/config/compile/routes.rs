@@ -35,6 +35,9 @@ const BUILT_IN_FAILOVER: Failover = Failover {
     hedging: HedgeRule { max_share: 0.0 },
 };
 
+/// Below this a deadline is probably a mistake in its unit: models hardly begin to answer sooner.
+const DEADLINE_LEAST: Duration = Duration::from_secs(1);
+
 /// The same for timeouts.
 const BUILT_IN_TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
@@ -61,6 +64,7 @@ pub(super) fn compile(
     let failover = compile_failover(context, &at.key("failover"), &defaults.failover, &BUILT_IN_FAILOVER);
     let timeouts = compile_timeouts(context, &at.key("timeouts"), &defaults.timeouts, &BUILT_IN_TIMEOUTS);
     let waiting = compile_waiting(context, &at.key("waiting"), &defaults.waiting, &BUILT_IN_WAITING);
+    warn_of_long_wait(context, &at, &defaults.waiting, &waiting, &failover);
     let mut models = Names::new("model name");
     let mut by_model = HashMap::new();
     let mut routes = Vec::with_capacity(raw.len());
@@ -74,15 +78,18 @@ pub(super) fn compile(
         }
         use_limits::warn_of_loose(context, &at, &raw.limits, &raw.client_limits);
         let pool = pools.find(context, &at.key("pool"), &raw.pool.0, &[&["pools", "*", "name"]]);
+        let failover = compile_failover(context, &at.key("failover"), &raw.failover, &failover);
+        let waiting = compile_waiting(context, &at.key("waiting"), &raw.waiting, &waiting);
+        warn_of_long_wait(context, &at, &raw.waiting, &waiting, &failover);
         routes.push(Route {
             id: RouteId::from(raw.name.0.as_str()),
             aliases: raw.aliases.iter().map(|alias| alias.0.clone()).collect(),
             pool: PoolIx(pool.unwrap_or(0)),
             residency: None,
             policy: policy_of(raw.policy.unwrap_or(defaults.policy)),
-            failover: compile_failover(context, &at.key("failover"), &raw.failover, &failover),
+            failover,
             timeouts: compile_timeouts(context, &at.key("timeouts"), &raw.timeouts, &timeouts),
-            waiting: compile_waiting(context, &at.key("waiting"), &raw.waiting, &waiting),
+            waiting,
             limits: use_limits::compile(&raw.limits),
             client_limits: use_limits::compile(&raw.client_limits),
         });
@@ -102,9 +109,20 @@ fn policy_of(raw: RawPolicy) -> Policy {
 
 /// What is written, over what holds otherwise.
 fn compile_failover(context: &mut Context<'_>, at: &Pointer, raw: &RawFailover, base: &Failover) -> Failover {
+    let deadline = or_base(context, &at.key("deadline"), raw.deadline.as_ref(), base.deadline);
+    if let Some(written) = raw.deadline.as_ref().filter(|_| deadline < DEADLINE_LEAST) {
+        context.warn(
+            &at.key("deadline"),
+            format!(
+                "`{}` is over before most answers begin, so requests would fail",
+                written.text()
+            ),
+            "the time that a client waits for an answer's beginning, such as `30s`; `5m` is the default".to_owned(),
+        );
+    }
     Failover {
         max_attempts: raw.max_attempts.unwrap_or(base.max_attempts),
-        deadline: or_base(context, &at.key("deadline"), raw.deadline.as_ref(), base.deadline),
+        deadline,
         retry_budget: BudgetRule {
             ratio: raw.retry_budget.ratio.unwrap_or(base.retry_budget.ratio),
             min_per_second: raw
@@ -175,6 +193,27 @@ fn compile_waiting(context: &mut Context<'_>, at: &Pointer, raw: &RawWaiting, ba
     Waiting {
         max_wait: max_wait.map_or(base.max_wait, |text| context.duration(&at.key("max_wait"), text)),
         queue: raw.queue.map_or(base.queue, |queue| queue as usize),
+    }
+}
+
+/// A wait that is written and that the request's deadline would end first.
+fn warn_of_long_wait(
+    context: &mut Context<'_>,
+    at: &Pointer,
+    raw: &RawWaiting,
+    waiting: &Waiting,
+    failover: &Failover,
+) {
+    if let Some(written) = raw.max_wait.as_ref().filter(|_| waiting.max_wait >= failover.deadline) {
+        let deadline = humantime::format_duration(failover.deadline);
+        context.warn(
+            &at.key("waiting").key("max_wait"),
+            format!(
+                "`{}` never takes effect, since `failover.deadline` ({deadline}) ends the request first",
+                written.text()
+            ),
+            "a wait shorter than the deadline, with time left for an attempt".to_owned(),
+        );
     }
 }
 

@@ -53,7 +53,7 @@ fn limits_are_told_as_they_are_written() {
                 "- name: team\n    limits: {requests_per_minute: 60, concurrency: 2}\n",
             )
         },
-        &["client `team`: limits changed from {} to {requests_per_minute: 60, concurrency: 2}"],
+        &["client `team`: limits changed from none to {requests_per_minute: 60, concurrency: 2}"],
     );
 }
 
@@ -113,4 +113,36 @@ fn every_install_setting_is_named() {
     let new = compile(&SMALL.replace("127.0.0.1:0", "127.0.0.2:0")).expect("compiles");
     assert_eq!(needs_restart(&old.install, &new.install), ["listeners"]);
     assert!(needs_restart(&old.install, &old.install).is_empty());
+}
+
+#[test]
+fn settings_of_several_members_are_told_as_they_are_written() {
+    check(
+        |text| {
+            text.replace(
+                "    pool: support\n",
+                "    pool: support\n    waiting: {max_wait: 90s}\n    residency: {regions: [swedencentral]}\n",
+            )
+        },
+        &[
+            "route `support-bot`: residency changed from none to {regions: [swedencentral]}",
+            "route `support-bot`: waiting changed from {max_wait: 5s, queue: 1000} to {max_wait: 1m 30s, queue: 1000}",
+        ],
+    );
+    check(
+        |text| {
+            text.replace(
+                "    pool: support\n",
+                "    pool: support\n    failover: {deadline: 1m}\n    timeouts: {idle: 5s}\n",
+            )
+        },
+        &[
+            "route `support-bot`: failover changed from {max_attempts: 3, deadline: 5m, retry_budget: {ratio: 0.5, min_per_second: 10}, backoff: 100ms, \
+             first_token: {base: 15s, per_1k_tokens: 500ms, least: 5s}, hedging: {max_share: 0}} to {max_attempts: 3, deadline: 1m, \
+             retry_budget: {ratio: 0.5, min_per_second: 10}, backoff: 100ms, first_token: {base: 15s, per_1k_tokens: 500ms, least: 5s}, \
+             hedging: {max_share: 0}}",
+            "route `support-bot`: timeouts changed from {connect: 3s, first_byte: 30s, whole_answer: 5m, idle: 1m, total: 10m} to \
+             {connect: 3s, first_byte: 30s, whole_answer: 5m, idle: 5s, total: 10m}",
+        ],
+    );
 }

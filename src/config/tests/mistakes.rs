@@ -18,7 +18,7 @@ pub(super) fn check(edits: &[(&str, &str)], expected: &[&str]) {
 
 /// The same for one edit and one problem, with its hint.
 #[track_caller]
-fn check_hint(from: &str, to: &str, hint: &str) {
+pub(super) fn check_hint(from: &str, to: &str, hint: &str) {
     let problems = problems(&[(from, to)]);
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!(problems[0].hint.as_deref(), Some(hint));
@@ -26,7 +26,7 @@ fn check_hint(from: &str, to: &str, hint: &str) {
 
 /// The same for a file that compiles with warnings.
 #[track_caller]
-fn check_warnings(edits: &[(&str, &str)], expected: &[&str]) {
+pub(super) fn check_warnings(edits: &[(&str, &str)], expected: &[&str]) {
     let checked = compile(&edited(edits)).unwrap_or_else(|errors| panic!("{errors}"));
     let shown: Vec<String> = checked.warnings.iter().map(without_hint).collect();
     assert_eq!(shown, expected);
@@ -54,7 +54,7 @@ fn without_hint(problem: &Problem) -> String {
 }
 
 /// An edit that adds top-level fields at the end, after line 21.
-fn added(line: &str) -> (&'static str, String) {
+pub(super) fn added(line: &str) -> (&'static str, String) {
     ("    pool: support\n", format!("    pool: support\n{line}\n"))
 }
 
@@ -90,7 +90,7 @@ fn mistakes_of_every_kind_are_told_in_one_run_in_the_order_of_the_file() {
 fn structure() {
     check_added(
         "usage: {queue: many}",
-        &["22:9: usage.queue: expected a whole number, found `many`"],
+        &["22:9: usage.queue: expected a whole number, found the text `many`"],
     );
     check_added("usage: {queue: 0}", &["22:9: usage.queue: `0` is too small"]);
     check_added(

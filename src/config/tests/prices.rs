@@ -48,7 +48,7 @@ fn what_is_no_price_is_refused() {
     refused("{hour: 2000000}", &format!("12:62: {at}.hour: `2000000` is too large"));
     refused(
         "{input: free}",
-        &format!("12:62: {at}.input: expected a number, found `free`"),
+        &format!("12:62: {at}.input: expected a number, found the text `free`"),
     );
     refused(
         "{}",
@@ -63,7 +63,10 @@ fn what_is_no_price_is_refused() {
         &format!("12:74: {at}.cached_input: `0.4` is more than `input`"),
     );
     // Said once, not also that the cached price is more than what stands in for it.
-    for (input, what) in [("-1", "`-1` is too small"), ("free", "expected a number, found `free`")] {
+    for (input, what) in [
+        ("-1", "`-1` is too small"),
+        ("free", "expected a number, found the text `free`"),
+    ] {
         refused(
             &format!("{{input: {input}, cached_input: 0.1}}"),
             &format!("12:62: {at}.input: {what}"),

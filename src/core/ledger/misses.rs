@@ -33,7 +33,7 @@ pub enum Cause {
     Expired,
     /// The same deployment was sent it within its cache's life: another of its machines must have answered.
     Overflow,
-    /// It was warm at another deployment, which had no room or rested.
+    /// It was warm at another deployment, which had no room, rested, or answered this very request with a 429.
     MovedBySpill,
     /// It was warm at another deployment, which failed or was ejected.
     MovedByFailover,

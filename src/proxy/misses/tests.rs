@@ -130,6 +130,7 @@ impl World {
             route: RouteIx(0),
             deployment: DeploymentIx(deployment),
             reason: Reason::SpillNoRoom,
+            before: None,
             placed,
             usage: Usage {
                 prompt: 4_000,
@@ -309,4 +310,38 @@ async fn requests_that_want_no_cache_are_not_judged() {
     world.note_placed(0, 0, &unwilling);
     world.write_for(Duration::ZERO).await;
     assert_eq!(world.causes(), []);
+}
+
+#[test]
+fn a_429_of_another_is_no_failure_of_it() {
+    use AttemptOutcome::{Failed, Throttled, Timeout};
+    let check = |outcomes: &[AttemptOutcome], moved: Moved| {
+        let before = Before::of(outcomes.iter().copied());
+        assert_eq!(moved_by(Reason::Failover, before), moved, "{outcomes:?}");
+    };
+    check(&[Throttled], Moved::BySpill);
+    check(&[Throttled, Throttled], Moved::BySpill);
+    check(&[Failed], Moved::ByFailover);
+    check(&[Throttled, Timeout], Moved::ByFailover);
+    check(&[Timeout, Throttled], Moved::ByFailover);
+    check(&[], Moved::ByFailover);
+    // Why it was asked at all goes before.
+    assert_eq!(moved_by(Reason::Hedge, Some(Before::Throttled)), Moved::ByFailover);
+    assert_eq!(moved_by(Reason::Warm, None), Moved::ByHomes);
+}
+
+#[test]
+fn what_is_paid_by_the_hour_is_not_the_price_of_a_miss() {
+    let check = |tiers: &str, expected: Option<f64>| {
+        let hourly = "      - {name: hourly, sku: ProvisionedManaged, price: {input: 0, cached_input: 0, hour: 90}}\n";
+        let config = CONFIG.replace("      - {name: priced", &format!("{hourly}      - {{name: priced"));
+        let config = config.replace("[[contoso/priced, contoso/plain]]", tiers);
+        let key = |_: &str| Some("a-key-that-is-long-enough".to_owned());
+        let checked = load::compile_text(&config, std::path::Path::new("test.yaml"), &key).expect("compiles");
+        let snapshot = &checked.runtime.snapshot;
+        let cost = usual_cost(snapshot, &snapshot.routes[0]).map(|each| (each * 1e6).round() / 1e6);
+        assert_eq!(cost, expected, "{tiers}");
+    };
+    check("[[contoso/hourly], [contoso/priced]]", Some(0.3));
+    check("[[contoso/hourly, contoso/plain]]", None);
 }

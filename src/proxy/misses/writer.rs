@@ -34,7 +34,7 @@ pub struct MissWriter {
     now_ms: fn() -> i64,
     finder: DriftFinder,
     sums: HashMap<Key, MissSum>,
-    /// Millionths of a US dollar that a missed token of the route cost more last, if known.
+    /// Millionths of a US dollar that a missed token of the route cost more last, where it was paid per token.
     each: HashMap<RouteId, f64>,
     /// The same as configured: of routes that are not judged nothing else is known.
     usual: HashMap<RouteId, f64>,
@@ -105,7 +105,7 @@ impl MissWriter {
 
     fn add(&mut self, record: MissRecord) {
         let hour_ms = record.at_ms.div_euclid(HOUR_MS) * HOUR_MS;
-        if let Some(each) = record.micro_usd_each {
+        if let Some(each) = record.micro_usd_each.filter(|each| *each > 0.0) {
             self.each.insert(record.route.clone(), each);
         }
         let MissRecord {

@@ -167,6 +167,29 @@ impl MissStoreFailing<'_> {
     }
 }
 
+/// A trace of what comes is written from now on.
+#[derive(Debug)]
+pub struct TraceBegun<'a> {
+    /// Its file.
+    pub path: &'a Path,
+    /// Share of conversations that are in it.
+    pub share: f64,
+    /// Whether the key of its hashes is configured.
+    pub has_key: bool,
+}
+
+impl TraceBegun<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let key = if self.has_key {
+            "configured"
+        } else {
+            "random: cannot be joined with traces of other gateways, or of another start"
+        };
+        info!(path = %self.path.display(), share = self.share, key, "a trace is written");
+    }
+}
+
 /// The process ends before the trace was written.
 #[derive(Debug)]
 pub struct TraceCutOff;

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use emberway::simulator::{self, Simulator};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use super::program::{Gateway, Place};
+use super::program::{Gateway, Place, line_of};
 use crate::harness::{KEY, STREAM, Setup, eventually, records_in, upstreams, within};
 use crate::wire::{Wire, request};
 
@@ -22,6 +24,46 @@ pub(super) async fn prepared(setup: &Setup) -> (Simulator, Place, PathBuf) {
     place.write("emberway.yaml", &format!("{config}log: {{ format: json }}\n"));
     let path = place.path("emberway.yaml");
     (sim, place, path)
+}
+
+/// So that nobody has to look into the file whether a trace is kept, and whether others can be joined with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_tells_of_the_trace_and_its_key() {
+    let setup = Setup::default();
+    let sim = simulator::start(setup.scenario()).await.expect("a simulator");
+    let place = Place::new();
+    let config = setup.config(&upstreams(&setup, &sim), place.path("").as_path());
+    let trace = place.path("trace.jsonl");
+    for (key, expected) in [
+        (
+            "",
+            "random: cannot be joined with traces of other gateways, or of another start",
+        ),
+        (", key: '${env:TRACE_KEY}'", "configured"),
+    ] {
+        let trace = format!("trace: {{ path: '{}', share: 0.5{key} }}\n", trace.display());
+        place.write("emberway.yaml", &format!("{config}log: {{ format: json }}\n{trace}"));
+        let file = place.path("emberway.yaml");
+        let arguments = ["run", "--config", file.to_str().expect("UTF-8")];
+        let mut process = place
+            .command(&arguments)
+            .env("TRACE_KEY", "a-trace-key-that-is-long-enough")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        let mut log = BufReader::new(process.stderr.take().expect("piped")).lines();
+        let told = line_of(&mut log, "a trace is written").await;
+        assert_eq!(
+            (&told["share"], &told["key"]),
+            (&0.5.into(), &expected.into()),
+            "{told}"
+        );
+        assert!(
+            told["path"].as_str().expect("a path").ends_with("trace.jsonl"),
+            "{told}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,8 +222,8 @@ async fn a_killed_gateway_loses_no_record_older_than_a_quarter_of_a_second() {
     let more = ["--record", "record.jsonl", "--fail-fast", "--no-progress"];
     let mut load = place.command(&[&arguments[..], &more[..]].concat());
     load.env("EMBERWAY_KEY", KEY)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null());
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut load = load.spawn().expect("it starts");
 
     let record = place.path("record.jsonl");

@@ -141,7 +141,8 @@ pub(super) async fn signal(id: u32, name: &str) {
     assert!(sent.success());
 }
 
-async fn line_of(log: &mut Lines<BufReader<ChildStderr>>, message: &str) -> Value {
+/// Reads a log up to a line with this message.
+pub(super) async fn line_of(log: &mut Lines<BufReader<ChildStderr>>, message: &str) -> Value {
     let reading = async {
         let mut seen = Vec::new();
         while let Some(line) = log.next_line().await.expect("a log") {
