@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::checked::WhenFull;
-use crate::core::ledger::usage::{Operation, UsageRecord, UsageSource};
+use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSource};
 use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::target::WireOperation;
@@ -31,13 +31,13 @@ pub fn finish(gateway: &Gateway, context: &mut RequestContext) {
     }
 }
 
-/// Tokens that count against limits. Of a request without an answer, at least its prompt where the provider may have worked on it: else one
-/// who always leaves early would have no limit.
+/// Tokens that count against limits. Of a request whose client left before an answer, at least its prompt where the provider may have worked on it:
+/// else one who always leaves early would have no limit.
 fn used(context: &RequestContext, record: &UsageRecord) -> u64 {
     let reported = record.prompt_tokens + record.completion_tokens;
-    let is_maybe_billed =
-        record.source == UsageSource::None && context.attempts.iter().any(|attempt| attempt.maybe_billed);
-    let prompt = context.placed.as_ref().filter(|_| is_maybe_billed);
+    let is_left = context.outcome == RequestOutcome::ClientGone && record.source == UsageSource::None;
+    let is_worked_on = is_left && context.attempts.iter().any(|attempt| attempt.maybe_billed);
+    let prompt = context.placed.as_ref().filter(|_| is_worked_on);
     reported.max(prompt.map_or(0, |placed| u64::from(placed.prompt.ask.prompt_tokens)))
 }
 

@@ -137,10 +137,15 @@ async fn a_hot_head_is_given_keys_where_the_deployment_may_have_them() {
         let sent = keys(&world);
         let different: std::collections::HashSet<_> = sent.iter().flatten().collect();
         assert_eq!(different.len() > 1, expected, "{setting}: {sent:?}");
-        let counted = world
-            .metric(r#"emberway_cache_keys_sent_total{deployment="a/ft",route="bot"}"#)
-            .await;
-        assert_eq!(counted, Some(sent.iter().flatten().count() as f64));
+        // Counted when a request has ended, which is after its answer.
+        let keyed = sent.iter().flatten().count() as f64;
+        eventually("every key is counted", async || {
+            let counted = world
+                .metric(r#"emberway_cache_keys_sent_total{deployment="a/ft",route="bot"}"#)
+                .await;
+            (counted == Some(keyed)).then_some(())
+        })
+        .await;
         assert!(sent[0].is_none(), "the first of a head is not hot");
         if expected {
             // A conversation keeps its key.
