@@ -217,12 +217,12 @@ fn scenario(shape: &Shape) -> Scenario {
     Scenario::parse(&text).expect("a scenario")
 }
 
-/// The gateway's configuration.
+/// The gateway's configuration. It never sheds: a machine that is busy with other things would make it.
 fn config(shape: &Shape, proxies: &[SocketAddr], directory: &Path, variation: Variation) -> String {
     let (ratio, least) = shape.budget;
     let mut text = format!(
         "listeners: [ {{ address: '127.0.0.1:0', h2c: true }} ]\nadmin: {{ address: '127.0.0.1:0' }}\n\
-         usage: {{ path: '{}' }}\nshutdown: {{ delay: 0s, drain: 10s }}\n\
+         usage: {{ path: '{}' }}\nlimits: {{ max_delay: 0s }}\nshutdown: {{ delay: 0s, drain: 10s }}\n\
          health: {{ consecutive_failures: 3, open_for: 200ms, slow_start: 0s, throttle_default: 100ms, throttle_max: 400ms, ratio_requests: {} }}\n\
          defaults:\n  policy: {}\n  failover: {{ max_attempts: {}, deadline: 20s, backoff: 5ms, retry_budget: {{ ratio: {ratio}, min_per_second: {least} }}, first_token: {{ base: 1500ms, least: 1s }} }}\n  \
          waiting: {{ max_wait: {}ms }}\n  timeouts: {{ connect: 1s, first_byte: 1500ms, whole_answer: 1500ms, idle: 1500ms, total: 10s }}\n\
