@@ -7,6 +7,7 @@ use snapbox::{assert_data_eq, str};
 
 use crate::harness::{Setup, World};
 
+mod clock;
 mod drains;
 mod ends;
 mod manager;
