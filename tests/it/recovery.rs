@@ -441,3 +441,21 @@ async fn who_waits_for_one_that_recovers_slowly_gets_it() {
         "{answer:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_shows_nothing_is_not_waited_for_beyond_the_clients_time() {
+    let world = World::start(Setup {
+        accounts: &["a"],
+        ..Setup::default()
+    })
+    .await;
+    world.fault("a", Action::Stall { after_chunks: 1 });
+    let began = Instant::now();
+    let request = world.post(V1, STREAM).header("x-emberway-timeout", "0.5");
+    let answer = read(request.send().await.expect("an answer")).await;
+    assert_eq!(answer.status, 504, "{answer:?}");
+    assert!(began.elapsed() < Duration::from_millis(1_900), "{:?}", began.elapsed());
+    // A client in a hurry costs others nothing.
+    let health = world.deployment("a/ft").await;
+    assert_eq!(health["breaker"], "closed", "{health}");
+}

@@ -193,6 +193,11 @@ async fn a_refused_credential_is_read_anew_and_the_request_sent_again() {
         .load()
         .generation;
     assert_eq!(generation, 4, "two by the test, one for the first refusal");
+    // With the right one the resource is as good as new at once, alarm and all.
+    tokio::fs::write(&token, "key-a").await.unwrap();
+    world.reload();
+    world.generation(5).await;
+    assert_eq!(world.ask(WHOLE).await.header("x-emberway-deployment"), "a/ft");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,6 +151,24 @@ async fn what_fails_before_any_output_goes_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_response_that_failed_goes_elsewhere_unless_the_request_is_at_fault() {
+    for (code, deployment) in [("server_error", "b/ft"), ("invalid_image_url", "a/ft")] {
+        let world = World::start(Setup::default()).await;
+        let error = json!({"code": code, "message": "m"});
+        let failed = json!({"id": "resp_f", "object": "response", "status": "failed", "error": error, "output": []});
+        world.fault("a", respond(200, failed, &[("content-type", "application/json")]));
+        let answer = world.respond(ASKED).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("x-emberway-deployment")),
+            (200, deployment),
+            "{code}"
+        );
+        let health = world.deployment("a/ft").await;
+        assert_eq!(health["breaker"], "closed", "{code}: {health}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_response_that_failed_before_output_goes_elsewhere() {
     const FAILED: &str = concat!(
         "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"r\"}}\n\n",
