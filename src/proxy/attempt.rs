@@ -375,7 +375,9 @@ impl Attempt<'_> {
         uncached: u32,
         refused: Result<Begun, Failed>,
     ) -> Result<Begun, Failed> {
-        self.gateway.refresh.refresh(Instant::now()).await;
+        let now = Instant::now();
+        let left = self.deadline.saturating_duration_since(now);
+        self.gateway.refresh.refresh(now, left).await;
         let live = self.gateway.live.load_full();
         let snapshot = &self.call.live.config.runtime.snapshot;
         let resource = &snapshot.resources[snapshot.deployments[self.deployment.0].resource.0];

@@ -21,7 +21,8 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct CredentialRefresh {
     how: OnceLock<How>,
-    asked: Mutex<Option<Instant>>,
+    /// When it was asked for last, and how many loadings there had been.
+    asked: Mutex<Option<(Instant, u64)>>,
 }
 
 /// How the configuration is loaded anew.
@@ -39,25 +40,27 @@ impl CredentialRefresh {
         let _ = self.how.set(how);
     }
 
-    /// Reads the secrets anew, or waits for a reading that another request has just asked for. Returns when that is done, was done too
-    /// lately to do it again, or takes too long.
-    pub async fn refresh(&self, now: Instant) {
+    /// Reads the secrets anew, or waits for a reading that another request has asked for within [`ASK_EVERY`]. Returns at once where that is done,
+    /// and in any case after `most` or [`WAIT_MAX`].
+    pub async fn refresh(&self, now: Instant, most: Duration) {
         let Some(how) = self.how.get() else { return };
         let mut loaded = how.loaded.clone();
-        loaded.mark_unchanged();
-        {
+        let before = {
             let mut asked = self.asked.lock();
-            match asked.map(|asked| now.saturating_duration_since(asked)) {
-                Some(ago) if ago >= WAIT_MAX && ago < ASK_EVERY => return,
-                Some(ago) if ago < WAIT_MAX => {}
-                _ => {
-                    *asked = Some(now);
+            let lately = asked.filter(|(at, _)| now.saturating_duration_since(*at) < ASK_EVERY);
+            match lately {
+                Some((_, before)) => before,
+                None => {
+                    let before = *loaded.borrow();
+                    *asked = Some((now, before));
                     (how.ask)();
+                    before
                 }
             }
-        }
-        // Who finds the reading done already waits in vain, which is the bound at work; so is a reading that fails.
-        let _ = tokio::time::timeout(WAIT_MAX, loaded.changed()).await;
+        };
+        let done = loaded.wait_for(|loadings| *loadings > before);
+        // Running out of time is the bound at work: what is in use then is looked at all the same.
+        let _ = tokio::time::timeout(WAIT_MAX.min(most), done).await;
     }
 }
 
@@ -72,4 +75,34 @@ pub fn with_another_credential<'a>(
         |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint && other.api == resource.api;
     let found = &live.resources[snapshot.resources.iter().position(same)?];
     (found.credential != refused.credential).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_asked_for_once_a_minute_and_waited_for_only_while_it_runs() {
+        let refresh = CredentialRefresh::default();
+        let (loadings, loaded) = watch::channel(7);
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&asked);
+        refresh.by(How {
+            ask: Box::new(move || _ = counted.fetch_add(1, Ordering::Relaxed)),
+            loaded,
+        });
+        let began = tokio::time::Instant::now();
+        let start = Instant::now();
+        let load = async { loadings.send_modify(|count| *count += 1) };
+        let (first, second) = (refresh.refresh(start, WAIT_MAX), refresh.refresh(start, WAIT_MAX));
+        tokio::join!(first, second, load);
+        // Done already.
+        refresh.refresh(start + ASK_EVERY / 2, WAIT_MAX).await;
+        assert_eq!((asked.load(Ordering::Relaxed), began.elapsed()), (1, Duration::ZERO));
+        // One that does not come is not waited for beyond the request's own time.
+        refresh.refresh(start + ASK_EVERY, WAIT_MAX / 4).await;
+        assert_eq!((asked.load(Ordering::Relaxed), began.elapsed()), (2, WAIT_MAX / 4));
+    }
 }
