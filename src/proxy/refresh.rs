@@ -48,14 +48,13 @@ impl CredentialRefresh {
         let before = {
             let mut asked = self.asked.lock();
             let lately = asked.filter(|(at, _)| now.saturating_duration_since(*at) < ASK_EVERY);
-            match lately {
-                Some((_, before)) => before,
-                None => {
-                    let before = *loaded.borrow();
-                    *asked = Some((now, before));
-                    (how.ask)();
-                    before
-                }
+            if let Some((_, before)) = lately {
+                before
+            } else {
+                let before = *loaded.borrow();
+                *asked = Some((now, before));
+                (how.ask)();
+                before
             }
         };
         let done = loaded.wait_for(|loadings| *loadings > before);
