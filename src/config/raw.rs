@@ -267,8 +267,8 @@ pub(in crate::config) struct RawLimits {
     /// Requests that may run at one time, from their head to the end of their answer; one more is refused with 503.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub(in crate::config) running_requests: usize,
-    /// How late the gateway's tasks may run before it turns requests away with 503: those of `priority: batch` first, then a growing share of
-    /// the others; `0s` for never. Such an answer takes about so long itself.
+    /// How late the gateway's tasks may run before it turns requests away with 503: those of `priority: batch` first, then a
+    /// growing share of the others; `0s` for never. Such an answer takes about so long itself.
     pub(in crate::config) max_delay: DurationText,
 }
 

@@ -1,8 +1,8 @@
 //! The plan for one request: which deployments to try, in which order, and why.
 //!
-//! Joins the configured pool with what is known of its deployments at this moment into the [`View`] that placement works on. Deployments that
-//! rest after a 429 are left out of every plan (their answer is known), and so are those that an operator has taken out; those whose breaker is open come as a last resort (a
-//! breaker is a guess).
+//! Joins the configured pool with what is known of its deployments at this moment into the [`View`] that placement works on.
+//! Deployments that rest after a 429 are left out of every plan (their answer is known), and so are those that an operator has
+//! taken out; those whose breaker is open come as a last resort (a breaker is a guess).
 //!
 //! Pure: the same input gives the same plan. Linear in the pool's members.
 

@@ -159,7 +159,8 @@ pub enum ProxyError {
         /// How many deployments are not used.
         excluded: usize,
     },
-    /// The response that is continued is another client's. In the provider's own words, so that nobody can tell it from one that is nowhere.
+    /// The response that is continued is another client's. In the provider's own words, so that nobody can tell it from one that is
+    /// nowhere.
     #[error("Previous response with id '{name}' not found.")]
     PreviousResponseNotFound {
         /// What the client calls it, cut.

@@ -109,7 +109,8 @@ pub struct CandidateShown {
     pub in_flight: f64,
     /// Its circuit breaker, or its resource's where that is worse: `closed`, `half_open`, `open`.
     pub breaker: String,
-    /// Part of the plans that may count on it, 0 to 1: less than 1 for a while after its breaker has closed. To the others it is a last resort.
+    /// Part of the plans that may count on it, 0 to 1: less than 1 for a while after its breaker has closed. To the others it is a
+    /// last resort.
     pub share_of_plans: f64,
     /// Seconds until one request may probe it, at the latest, where its breaker keeps all others away; it is tried last until then.
     pub probed_in_s: Option<f64>,
@@ -157,9 +158,9 @@ pub struct Moment {
     pub now_ms: i64,
 }
 
-/// Explains what would become of a body of a client's, a chat's or (by its `input`) a response's, by its name, which matters for its hints only; no name is no client, whose hints
-/// mean nothing to anybody else's. `headers` are those of the request for the explanation; sessions and a declined affinity
-/// are read from them as from a client's.
+/// Explains what would become of a body of a client's, a chat's or (by its `input`) a response's, by its name, which matters for
+/// its hints only; no name is no client, whose hints mean nothing to anybody else's. `headers` are those of the request for the
+/// explanation; sessions and a declined affinity are read from them as from a client's.
 ///
 /// # Errors
 /// 400 where no client has the name; else as the client would be refused.

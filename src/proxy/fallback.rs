@@ -27,6 +27,8 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct Fallback {
     is_throttled: bool,
     answer: Option<Box<UpstreamFailure>>,
+    /// What a deployment said that refused the request itself, though others might have taken it.
+    refusal: Option<Box<UpstreamFailure>>,
     /// The first that Azure did not know.
     missing: Option<DeploymentIx>,
     /// The first whose path Azure did not know.
@@ -47,6 +49,10 @@ impl Fallback {
             }
             AttemptOutcome::Unavailable if is_404 => {
                 self.missing.get_or_insert(deployment);
+                return;
+            }
+            AttemptOutcome::Rejected => {
+                self.refusal = answer.or(self.refusal.take());
                 return;
             }
             _ => {}
@@ -75,6 +81,10 @@ impl Fallback {
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
     pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         if let Some(deployment) = call.pinned {
+            // Of the request itself, so that its own words say what is wrong with it.
+            if let Some(refusal) = self.refusal {
+                return Stop::PassOn(refusal);
+            }
             return Stop::Refused(self.pinned(call, deployment, is_late, now));
         }
         match (self.without_fence(call, is_late, now), &call.route.residency) {
@@ -89,8 +99,8 @@ impl Fallback {
         }
     }
 
-    /// Only this deployment could be asked, which the client must know: it cannot begin elsewhere what is kept there. So this is said in our
-    /// own words, whatever the deployment's were.
+    /// Only this deployment could be asked, which the client must know: it cannot begin elsewhere what is kept there. So a failure
+    /// is told in our own words, whatever the deployment's were.
     fn pinned(mut self, call: &Call<'_>, deployment: DeploymentIx, is_late: bool, now: Instant) -> ProxyError {
         if let Some(answer) = self.answer.take() {
             self.last = Some(Exhausted::Answered(answer.head.status.as_u16()));
@@ -116,7 +126,7 @@ impl Fallback {
         }
     }
 
-    fn without_fence(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
+    fn without_fence(mut self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         let soonest = router::soonest_recovery(call.pool, |deployment| call.live.availability(deployment, now))
             .map(|soonest| soonest.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX));
         if let Some(after) = soonest
@@ -135,6 +145,14 @@ impl Fallback {
         }
         if let Some(answer) = self.answer {
             return Stop::PassOn(answer);
+        }
+        // Those who failed might have taken what one has refused, and may the next time.
+        let has_failed = self
+            .last
+            .as_ref()
+            .is_some_and(|last| *last != Exhausted::CredentialRefused);
+        if let Some(refusal) = self.refusal.take().filter(|_| !has_failed) {
+            return Stop::PassOn(refusal);
         }
         Stop::Refused(match self.last {
             Some(last) => ProxyError::Exhausted(last),
@@ -178,8 +196,8 @@ pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
             after: end.time().map(until),
         };
     }
-    // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly always, and have
-    // room before long.
+    // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly
+    // always, and have room before long.
     let soonest = router::soonest_recovery(pool, |deployment| live.availability(deployment, now));
     ProxyError::Resting {
         after: soonest.map_or(SOON, until),
