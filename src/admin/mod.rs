@@ -142,6 +142,8 @@ pub struct DeploymentStatus {
     pub drained: bool,
     /// Until when, in milliseconds since the Unix epoch; none where it is not, and until it is put back.
     pub drained_until_ms: Option<i64>,
+    /// Why it is not there, by what the control plane says, such as `missing` or `paused`; none where it is, or that is not known.
+    pub absent: Option<&'static str>,
     /// When it last answered with success (RFC 3339).
     pub last_success_at: Option<String>,
     /// The same in milliseconds since the Unix epoch.

@@ -121,7 +121,7 @@ pub struct CandidateShown {
 pub struct LeftOut {
     /// `resource/name`.
     pub deployment: String,
-    /// Why: `resting` or `drained`.
+    /// Why: `resting`, `drained`, or what the control plane says, such as `missing` or `paused`.
     pub why: String,
     /// Its priority tier in the pool, from 1.
     pub tier: usize,
@@ -310,7 +310,11 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
                 Availability::Ejected(until) | Availability::Unusable(until) => {
                     Some(until.saturating_duration_since(now).as_secs_f64())
                 }
-                Availability::Ready | Availability::Probe | Availability::Resting(_) | Availability::Drained(_) => None,
+                Availability::Ready
+                | Availability::Probe
+                | Availability::Resting(_)
+                | Availability::Drained(_)
+                | Availability::Absent(_) => None,
             },
         })
     });
@@ -324,6 +328,7 @@ fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
         let (why, left) = match member.state {
             State::Resting => ("resting", Some(rest_left(live, member, now))),
             State::Drained => ("drained", drain_left(live, member, now)),
+            State::Absent => (absence(live, member), None),
             State::Ready | State::Ejected => return None,
         };
         Some(LeftOut {
@@ -343,6 +348,13 @@ fn rest_left(live: &Live, member: &Member, now: Instant) -> Duration {
         // Another request's answer has just ended it.
         _ => Duration::ZERO,
     }
+}
+
+/// What the control plane says against it.
+fn absence(live: &Live, member: &Member) -> &'static str {
+    let absent = live.deployments[member.deployment.0].state.absent.get();
+    // It may have come back a moment ago.
+    absent.map_or("absent", <&str>::from)
 }
 
 /// None where it stays out until it is put back.

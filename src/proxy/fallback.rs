@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
 use crate::core::recovery::outcome::{AttemptOutcome, Verdict};
@@ -112,6 +113,7 @@ impl Fallback {
         let back = match call.live.availability(deployment, now) {
             Availability::Resting(until) | Availability::Ejected(until) | Availability::Unusable(until) => Some(until),
             Availability::Drained(end) => end.time(),
+            Availability::Absent(_) => None,
             Availability::Ready | Availability::Probe => Some(now + AGAIN_AFTER),
         };
         let until = |back: Instant| back.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
@@ -191,10 +193,14 @@ impl Fallback {
 /// What a request gets for which nobody could be asked: all of the pool rest or are taken out.
 pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
     let until = |until: Instant| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
-    if let Some(end) = all_drained(live, pool, now) {
-        return ProxyError::Drained {
-            after: end.time().map(until),
-        };
+    match all_taken_out(live, pool, now) {
+        Some(TakenOut::Drained(end)) => {
+            return ProxyError::Drained {
+                after: end.time().map(until),
+            };
+        }
+        Some(TakenOut::Absent(deployment, why)) => return absent(live, deployment, why),
+        None => {}
     }
     // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly
     // always, and have room before long.
@@ -205,16 +211,47 @@ pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
     }
 }
 
-/// Where operators have taken out every member of the pool: when the first is back.
-fn all_drained(live: &Live, pool: &Pool, now: Instant) -> Option<DrainEnd> {
-    let mut soonest = DrainEnd::WhenUndone;
+/// Why nobody of a pool is there.
+enum TakenOut {
+    /// By operators, one at least: when the first is back.
+    Drained(DrainEnd),
+    /// All by what the control plane says: the first, and why.
+    Absent(DeploymentIx, Absence),
+}
+
+/// Why every member of the pool is taken out, where that is so.
+fn all_taken_out(live: &Live, pool: &Pool, now: Instant) -> Option<TakenOut> {
+    let (mut soonest, mut absent) = (None, None);
     for member in pool.members() {
         match live.availability(member.deployment, now) {
-            Availability::Drained(end) => soonest = soonest.sooner(end),
+            Availability::Drained(end) => {
+                soonest = Some(soonest.map_or(end, |soonest: DrainEnd| soonest.sooner(end)));
+            }
+            Availability::Absent(why) => _ = absent.get_or_insert((member.deployment, why)),
             _ => return None,
         }
     }
-    Some(soonest)
+    let absent = absent.map(|(deployment, why)| TakenOut::Absent(deployment, why));
+    soonest.map(TakenOut::Drained).or(absent)
+}
+
+fn absent(live: &Live, deployment: DeploymentIx, why: Absence) -> ProxyError {
+    let snapshot = &live.config.runtime.snapshot;
+    let configured = &snapshot.deployments[deployment.0];
+    let region = snapshot.resources[configured.resource.0].region.clone();
+    let deployment = configured.id.clone();
+    if why == Absence::Missing {
+        return ProxyError::DeploymentMissing {
+            deployment,
+            region,
+            inactivity_days: configured.inactivity_days,
+        };
+    }
+    ProxyError::Absent {
+        deployment,
+        region,
+        why,
+    }
 }
 
 /// Whether a member of the pool rests since it was throttled.

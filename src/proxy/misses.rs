@@ -156,6 +156,7 @@ fn moved_by(reason: Reason, before: Option<Before>) -> Moved {
         | Reason::Retry
         | Reason::SpillEjected
         | Reason::SpillDrained
+        | Reason::SpillAbsent
         | Reason::LastResort => Moved::ByFailover,
         Reason::SpillThrottled | Reason::SpillNoRoom | Reason::NoRoom | Reason::Tier => Moved::BySpill,
         Reason::Warm
@@ -166,6 +167,7 @@ fn moved_by(reason: Reason, before: Option<Before>) -> Moved {
         | Reason::LeastBusy
         | Reason::Latency
         | Reason::OnlyChoice
+        | Reason::Keepalive
         | Reason::Pinned => Moved::ByHomes,
     }
 }

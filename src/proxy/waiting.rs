@@ -213,7 +213,7 @@ pub fn recovers_in_time(live: &Live, pool: &Pool, now: Instant, until: Instant) 
         Availability::Resting(rested) => rested <= until,
         Availability::Ready | Availability::Probe => true,
         Availability::Drained(end) => end.is_over(until),
-        Availability::Ejected(_) | Availability::Unusable(_) => false,
+        Availability::Ejected(_) | Availability::Unusable(_) | Availability::Absent(_) => false,
     })
 }
 
@@ -236,7 +236,10 @@ fn opening(gateway: &Gateway, call: &Call<'_>, now: Instant) -> Opening {
                 continue;
             }
             Availability::Resting(until) | Availability::Drained(DrainEnd::At(until)) => until,
-            Availability::Ejected(_) | Availability::Unusable(_) | Availability::Drained(DrainEnd::WhenUndone) => {
+            Availability::Ejected(_)
+            | Availability::Unusable(_)
+            | Availability::Absent(_)
+            | Availability::Drained(DrainEnd::WhenUndone) => {
                 continue;
             }
         };

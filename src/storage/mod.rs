@@ -16,9 +16,11 @@ use serde::Serialize;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
+pub mod audit;
 pub mod kept;
 pub mod miss_report;
 pub mod misses;
+pub mod notes;
 pub mod queue;
 pub mod report;
 pub mod residency_report;

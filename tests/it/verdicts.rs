@@ -6,6 +6,7 @@ use emberway::simulator::faults::Action;
 use http::HeaderMap;
 use serde_json::json;
 
+use crate::broken::BEGUN;
 use crate::harness::{STREAM, Setup, WHOLE, World, eventually, respond, within};
 
 /// A world whose first deployment is a provisioned one, as the gateway is told.
@@ -120,7 +121,7 @@ async fn an_error_that_a_stream_tells_of_itself_is_held_against_its_deployment_a
         ..Setup::default()
     })
     .await;
-    world.fault("a", Action::StreamError { after_chunks: 4 });
+    world.fault("a", Action::StreamError { after_chunks: BEGUN });
     for _ in 0..3 {
         assert!(!world.ask(STREAM).await.text().contains("[DONE]"));
     }

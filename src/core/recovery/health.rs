@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::outcome::{Alarm, Effect};
 use crate::core::recovery::window::Window;
@@ -106,6 +107,8 @@ pub enum Availability {
     Unusable(Instant),
     /// An operator has taken it out.
     Drained(DrainEnd),
+    /// The control plane says that it cannot answer, or is not to.
+    Absent(Absence),
 }
 
 impl Availability {
@@ -119,6 +122,7 @@ impl Availability {
             Self::Ejected(until) => (3, Some(until)),
             Self::Unusable(until) => (4, Some(until)),
             Self::Drained(end) => (5, end.time()),
+            Self::Absent(_) => (6, None),
         };
         if gravity(other) > gravity(self) { other } else { self }
     }

@@ -124,7 +124,7 @@ impl Tries {
                     });
                     continue;
                 }
-                Availability::Resting(_) | Availability::Drained(_) => continue,
+                Availability::Resting(_) | Availability::Drained(_) | Availability::Absent(_) => continue,
             }
             return Some(Try {
                 candidate,
@@ -142,7 +142,10 @@ impl Tries {
             }
             if matches!(
                 availability(candidate.deployment),
-                Availability::Resting(_) | Availability::Unusable(_) | Availability::Drained(_)
+                Availability::Resting(_)
+                    | Availability::Unusable(_)
+                    | Availability::Drained(_)
+                    | Availability::Absent(_)
             ) {
                 continue;
             }
