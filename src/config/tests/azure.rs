@@ -30,7 +30,7 @@ fn credential(text: &str) -> AzureCredential {
 fn defaults_are_those_of_the_public_cloud() {
     assert_eq!(compile(SMALL).expect("compiles").install.azure, None);
     let settings = settings("{credential: {managed_identity: {}}}");
-    let urls = [&settings.management, &settings.authority, &settings.metadata].map(|url| url.as_str());
+    let urls = [&settings.management, &settings.authority, &settings.metadata].map(url::Url::as_str);
     assert_eq!(
         urls,
         [
