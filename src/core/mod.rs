@@ -5,6 +5,8 @@
 
 pub mod admission;
 pub mod arm_id;
+pub mod calendar;
+pub mod fleet;
 pub mod headroom;
 pub mod ids;
 pub mod ledger;
