@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::DEFAULT_USAGE_FILE;
+use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
 use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
+pub(in crate::config) mod azure;
 pub(in crate::config) mod fleet;
 pub(in crate::config) mod rules;
 
@@ -36,6 +38,8 @@ pub(in crate::config) struct RawConfig {
     /// How the process ends on SIGTERM. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) shutdown: RawShutdown,
+    /// Azure's control plane, through which deployments are made and looked after. Without it the gateway never calls it. Changing it needs a restart.
+    pub(in crate::config) azure: Option<RawAzure>,
     /// Bounds on what clients may send.
     #[serde(default)]
     pub(in crate::config) limits: RawLimits,

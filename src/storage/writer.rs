@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::core::ledger::idle::DAY_MS;
+use crate::core::calendar::DAY_MS;
 use crate::core::ledger::kept::KEPT_FOR_MS;
 use crate::core::ledger::usage::UsageRecord;
 use crate::storage::queue::{BATCH_FULL, Shared, UsageQueue};
