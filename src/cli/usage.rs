@@ -19,7 +19,7 @@ use crate::cli::output;
 use crate::columns::columns;
 use crate::config;
 use crate::config::errors::ConfigErrors;
-use crate::core::ledger::idle::DAY_MS;
+use crate::core::calendar::DAY_MS;
 use crate::storage::miss_report::{MissBy, read_misses};
 use crate::storage::report::{Figures, GroupBy, Percentiles, Range, Report, read_report};
 use crate::storage::residency_report::read_residency;

@@ -182,6 +182,19 @@ impl Pool {
         self.tiers.iter().flatten()
     }
 
+    /// The same pool without the members of which this is true; it may be left empty.
+    pub fn without(&self, is_left_out: impl Fn(DeploymentIx) -> bool) -> Self {
+        let stays = |member: &&Member| !is_left_out(member.deployment);
+        Self {
+            id: self.id.clone(),
+            tiers: self
+                .tiers
+                .iter()
+                .map(|tier| tier.iter().filter(stays).cloned().collect())
+                .collect(),
+        }
+    }
+
     /// The same pool as if this member were all of it.
     pub fn only(&self, deployment: DeploymentIx) -> Self {
         let member = self.members().filter(|member| member.deployment == deployment);
@@ -309,7 +322,7 @@ pub enum Reach {
 }
 
 /// Azure's deployment types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sku {
     /// Pay per token, processed in the account's region.
     Standard,
@@ -328,6 +341,17 @@ pub enum Sku {
 }
 
 impl Sku {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Standard,
+        Self::GlobalStandard,
+        Self::DataZoneStandard,
+        Self::DeveloperTier,
+        Self::ProvisionedManaged,
+        Self::GlobalProvisionedManaged,
+        Self::DataZoneProvisionedManaged,
+    ];
+
     /// Whether throughput is reserved (PTU), so that a 429 is back-pressure and there is no per-minute limit.
     pub fn is_provisioned(self) -> bool {
         matches!(
@@ -343,6 +367,16 @@ impl Sku {
             Self::DataZoneStandard | Self::DataZoneProvisionedManaged => Reach::DataZone,
             Self::GlobalStandard | Self::GlobalProvisionedManaged | Self::DeveloperTier => Reach::Global,
         }
+    }
+
+    /// The SKU of that name, in any case; Azure's samples write it in several, and call `DeveloperTier` `Developer` too.
+    pub fn of(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("Developer") {
+            return Some(Self::DeveloperTier);
+        }
+        Self::ALL
+            .into_iter()
+            .find(|sku| sku.as_str().eq_ignore_ascii_case(name))
     }
 
     /// Azure's spelling.

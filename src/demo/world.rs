@@ -207,8 +207,8 @@ fn compile(
     Ok(checked)
 }
 
-/// The paths of a usage store, of a trace and of a prompt that do not exist yet, in the directory of the environment file. They carry the gateway's port
-/// so that two demos beside each other do not share them.
+/// The paths of a usage store, of a trace and of a prompt that do not exist yet, in the directory of the environment file. They
+/// carry the gateway's port so that two demos beside each other do not share them.
 fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
     let directory = env_file.parent().unwrap_or(Path::new(""));
     if directory != Path::new("") {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::core::ledger::idle::DAY_MS;
+use crate::core::calendar::DAY_MS;
 use crate::core::ledger::kept::KEPT_FOR_MS;
 use crate::core::ledger::usage::UsageRecord;
 use crate::storage::queue::{BATCH_FULL, Shared, UsageQueue};
@@ -160,8 +160,8 @@ impl UsageWriter {
         }
     }
 
-    /// Deletes one chunk of old records, and one of responses that Azure has deleted, and says whether there may be more. A failure ends this
-    /// hour's purge.
+    /// Deletes one chunk of old records, and one of responses that Azure has deleted, and says whether there may be more. A failure
+    /// ends this hour's purge.
     async fn purge_chunk(&mut self) -> bool {
         match self.try_purge_chunk().await {
             Ok((purged, forgotten)) => {

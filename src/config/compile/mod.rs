@@ -2,6 +2,8 @@
 //!
 //! Every mistake is reported, not only the first. What leaves this module is not validated again anywhere.
 
+mod azure;
+mod care;
 mod clients;
 mod context;
 mod endpoint;
@@ -60,6 +62,7 @@ pub(super) fn compile(
     let limits = compile_limits(&mut context, &raw.limits);
     let health = compile_health(&mut context, &raw.health);
     let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools);
+    let care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), install.azure.as_ref());
     let (mut routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
     let access = clients::compile(&mut context, &raw.clients, &routes);
     fleet::warn_of_idle(&mut context, &fleet, &routes);
@@ -81,6 +84,7 @@ pub(super) fn compile(
         snapshot: Arc::new(snapshot),
         client_keys: access.keys,
         credentials: fleet.credentials,
+        care,
         limits,
         health,
     };

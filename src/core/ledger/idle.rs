@@ -4,8 +4,7 @@
 //! days in a row. So the clock starts at its creation and every success starts it anew. Failed calls are not counted
 //! as activity: whether Azure does is not published, and the cautious reading costs nothing.
 
-/// A day, in milliseconds.
-pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+use crate::core::calendar::DAY_MS;
 
 /// When the deployment may be deleted, in milliseconds since the Unix epoch. `created_at_ms` may be the time it was first
 /// seen, which is later than its creation; then the true date is earlier, until the first success makes it exact.
