@@ -172,7 +172,7 @@ fn in_location(subscription: &str, location: &str, what: &str) -> String {
     // As ARM writes regions: `East US 2` is `eastus2`.
     let location: String = location
         .chars()
-        .filter(|c| c.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .collect::<String>()
         .to_lowercase();
     format!("/subscriptions/{subscription}/providers/Microsoft.CognitiveServices/locations/{location}/{what}")

@@ -28,6 +28,9 @@ pub mod operations;
 /// Pages of a list that are followed; an account has 32 deployments, a region some thousand models.
 const PAGES_MAX: usize = 100;
 
+/// Tries where nobody is there: somebody may wait for an answer, and a wrong address does not mend itself.
+const UNREACHABLE_TRIES: u32 = 2;
+
 /// How ARM is spoken to.
 #[derive(Debug, Clone)]
 pub struct ArmSettings {
@@ -172,26 +175,21 @@ impl Arm {
         loop {
             let sent = self.send(request).await;
             tries += 1;
-            let asked = match &sent {
-                Ok(answer) if is_passing(answer.status) => follow::retry_after(answer, jiff::Timestamp::now()),
-                Err(AzureError::Transport(TransportError::Exchange { .. })) => None,
-                _ => return self.accepted(sent?),
+            let (asked, most) = match &sent {
+                Ok(answer) if is_passing(answer.status) => {
+                    (follow::retry_after(answer, jiff::Timestamp::now()), patience.tries)
+                }
+                Err(AzureError::Transport(TransportError::Exchange { cause, .. })) if cause.is_connect() => {
+                    (None, patience.tries.min(UNREACHABLE_TRIES))
+                }
+                Err(AzureError::Transport(TransportError::Exchange { .. })) => (None, patience.tries),
+                _ => return accepted(sent?),
             };
-            if tries >= patience.tries {
-                return self.accepted(sent?);
+            if tries >= most {
+                return accepted(sent?);
             }
             tokio::time::sleep(patience.again(asked, tries - 1, rand::random())).await;
         }
-    }
-
-    /// Tells a success from a refusal.
-    fn accepted(&self, answer: Answer) -> Result<Answer, AzureError> {
-        if (200..300).contains(&answer.status) {
-            return Ok(answer);
-        }
-        let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        let refusal = Refusal::read(Some(answer.status), &body, answer.header("x-ms-request-id"));
-        Err(AzureError::Refused(Box::new(refusal)))
     }
 
     /// Sends a request once; a token that was refused is replaced once.
@@ -332,6 +330,16 @@ fn state(followed: &Follow, look: &ArmRequest, seen: &Answer) -> Result<State, A
         Follow::Status(_) if body["status"].is_string() => follow::status_state(&body),
         _ => follow::resource_state(&body).unwrap_or(State::Done),
     })
+}
+
+/// Tells a success from a refusal.
+fn accepted(answer: Answer) -> Result<Answer, AzureError> {
+    if (200..300).contains(&answer.status) {
+        return Ok(answer);
+    }
+    let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    let refusal = Refusal::read(Some(answer.status), &body, answer.header("x-ms-request-id"));
+    Err(AzureError::Refused(Box::new(refusal)))
 }
 
 fn is_passing(status: u16) -> bool {

@@ -57,7 +57,7 @@ impl Certificate {
     /// When the file cannot be read or holds no RSA key or no certificate.
     pub fn read(path: &Path, client_id: &str, audience: &str) -> Result<Self, CredentialError> {
         let shown = path.display();
-        let failed = |message: String| CredentialError::new(WAY, message);
+        let failed = |message: String| CredentialError::new(WAY, &message);
         let pem = std::fs::read(path).map_err(|error| failed(format!("cannot read `{shown}`: {error}")))?;
         let certificate =
             CertificateDer::from_pem_slice(&pem).map_err(|_| failed(format!("`{shown}` holds no certificate")))?;

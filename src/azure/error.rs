@@ -218,7 +218,7 @@ pub const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "AuthenticationTypeDisabled",
-        "keys are switched off for the account; use `credential: {entra: …}` for its requests",
+        "keys are switched off for the account; send a token instead (`credential: {token: …}` of the resource)",
     ),
 ];
 
@@ -241,7 +241,7 @@ pub struct CredentialError {
 
 impl CredentialError {
     /// From a way of logging in, and what it said.
-    pub fn new(way: &'static str, message: String) -> Self {
+    pub fn new(way: &'static str, message: &str) -> Self {
         let line: Vec<&str> = message.split_whitespace().collect();
         Self {
             way,
@@ -412,17 +412,14 @@ mod tests {
 
     #[test]
     fn failures_to_log_in_say_what_to_do() {
-        let shown = CredentialError::new(
-            "client_secret",
-            "AADSTS7000215: Invalid\r\n client secret provided.".to_owned(),
-        )
-        .to_string();
+        let shown =
+            CredentialError::new("client_secret", "AADSTS7000215: Invalid\r\n client secret provided.").to_string();
         assert_eq!(
             shown,
             "cannot log in by `client_secret`: AADSTS7000215: Invalid client secret provided; `secret` must be the secret's value, not \
              its id; make a new one if the value is lost"
         );
-        let unknown = CredentialError::new("azure_cli", "hm".to_owned()).to_string();
+        let unknown = CredentialError::new("azure_cli", "hm").to_string();
         assert_eq!(unknown, "cannot log in by `azure_cli`: hm; check `azure.credential`");
     }
 }

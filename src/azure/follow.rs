@@ -29,7 +29,7 @@ impl Default for Patience {
         Self {
             look: Duration::from_secs(10),
             look_max: Duration::from_mins(1),
-            operation: Duration::from_mins(60),
+            operation: Duration::from_hours(1),
             again: Duration::from_secs(2),
             conflict: Duration::from_mins(20),
             tries: 5,

@@ -161,7 +161,7 @@ pub fn source(login: Login, authorities: &Authorities, http: &Http) -> Result<Ar
             )
         }
     };
-    let credential = credential.map_err(|error| CredentialError::new(way, said(&error)))?;
+    let credential = credential.map_err(|error| CredentialError::new(way, &said(&error)))?;
     Ok(Arc::new(LoggedIn { way, credential }))
 }
 
@@ -228,7 +228,7 @@ impl TokenSource for LoggedIn {
     async fn token(&self, scope: &str) -> Result<AccessToken, CredentialError> {
         let scopes = [scope];
         let asked = tokio::time::timeout(LOGIN_TIMEOUT, self.credential.get_token(&scopes, None)).await;
-        let failed = |message| CredentialError::new(self.way, message);
+        let failed = |message: String| CredentialError::new(self.way, &message);
         let token = asked
             .map_err(|_elapsed| failed(format!("the answer took longer than {} s", LOGIN_TIMEOUT.as_secs())))?
             .map_err(|error| failed(said(&error)))?;

@@ -62,7 +62,8 @@ impl Server {
     }
 
     /// Prepares the next answer; in header values `{url}` stands for the server's own URL.
-    pub(super) fn then(&self, status: u16, headers: &[(&'static str, &str)], body: Value) -> &Self {
+    pub(super) fn then(&self, status: u16, headers: &[(&'static str, &str)], body: impl Into<Value>) -> &Self {
+        let body: Value = body.into();
         let own = self.url.as_str().trim_end_matches('/');
         let fill = |text: &str| text.replace("{url}", own);
         let body = if body.is_null() {

@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same for the instance metadata service: it is on this machine's own host, or there is none.
 const NEAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time for a whole exchange. ARM answers within seconds; what takes longer is an operation that is polled.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+const EXCHANGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Largest answer: a list of a region's models has about a megabyte.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("admin", 3),
     ("load", 3),
     ("replay", 3),
+    ("fleet", 3),
     ("cli", 4),
     ("app", 4),
     ("demo", 4),

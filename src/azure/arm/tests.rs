@@ -151,10 +151,10 @@ async fn a_creation_is_repeated_while_the_account_is_busy_and_followed_to_its_en
     assert_eq!(states, ["RequestConflict", "InProgress"]);
     let put = format!("PUT {ID}?api-version=2024-10-01");
     let status = "GET /operations/1?api-version=1".to_owned();
-    let read = format!("GET {ID}?api-version=2024-10-01");
+    let looked = format!("GET {ID}?api-version=2024-10-01");
     assert_eq!(
         server.lines(),
-        [put.clone(), put, status.clone(), status.clone(), status, read]
+        [put.clone(), put, status.clone(), status.clone(), status, looked]
     );
     let seen = server.seen();
     assert_eq!(seen[1].header("authorization"), "Bearer own1");
@@ -359,4 +359,28 @@ async fn an_unknown_tenant_is_told_before_anything_is_sent() {
         .expect_err("unknown");
     assert!(matches!(error, AzureError::UnknownTenant(_)), "{error}");
     assert_eq!(server.lines(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn where_nobody_is_there_that_is_said_soon() {
+    let server = Server::start().await;
+    let mut settings = settings(&server, true);
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("an address");
+    settings.address.management = Url::parse(&format!("http://{free}/")).expect("a URL");
+    let heard = Arc::default();
+    let error = arm(settings, &heard)
+        .delete(&id(), None)
+        .await
+        .expect_err("nobody")
+        .to_string();
+    let expected = format!("no answer from `{free}`; check the network, `azure.management` and any proxy");
+    assert_eq!(error, expected);
+    assert_eq!(
+        *heard.0.lock(),
+        [format!("DELETE {expected} -"), format!("DELETE {expected} -")]
+    );
 }

@@ -28,7 +28,7 @@ impl TokenSource for Counted {
 }
 
 fn failure() -> CredentialError {
-    CredentialError::new("a test", "nobody there".to_owned())
+    CredentialError::new("a test", "nobody there")
 }
 
 fn counted(lifetime: Duration, answers: usize) -> (Arc<Counted>, Arc<TokenCache>) {

@@ -7,6 +7,19 @@ use url::Url;
 use crate::config::secrets::Secret;
 use crate::core::arm_id::AccountId;
 
+/// Where Azure Resource Manager is in the public cloud.
+pub const PUBLIC_MANAGEMENT: &str = "https://management.azure.com";
+/// Scope of its tokens.
+pub const PUBLIC_AUDIENCE: &str = "https://management.azure.com/.default";
+/// Where Microsoft Entra ID is.
+pub const PUBLIC_AUTHORITY: &str = "https://login.microsoftonline.com";
+/// Where a virtual machine finds what it is told of itself.
+pub const PUBLIC_METADATA: &str = "http://169.254.169.254";
+/// The management version that is used without another: the first that can copy between tenants.
+pub const DEFAULT_API_VERSION: &str = "2024-10-01";
+/// Writes a minute without another bound: far more than a fleet needs, far less than ARM allows.
+pub const DEFAULT_WRITES_PER_MINUTE: u32 = 30;
+
 /// How Azure's control plane is reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AzureSettings {
@@ -34,6 +47,29 @@ pub struct AzureSettings {
     pub writes: bool,
     /// Most writes in a minute; at least 1.
     pub writes_per_minute: u32,
+}
+
+impl AzureSettings {
+    /// The public cloud, with this way of logging in and nothing else said.
+    ///
+    /// # Errors
+    /// Never in practice: the URLs are constants.
+    pub fn public_cloud(credential: AzureCredential) -> Result<Self, url::ParseError> {
+        Ok(Self {
+            subscription: None,
+            resource_group: None,
+            management: Url::parse(PUBLIC_MANAGEMENT)?,
+            audience: PUBLIC_AUDIENCE.to_owned(),
+            authority: Url::parse(PUBLIC_AUTHORITY)?,
+            metadata: Url::parse(PUBLIC_METADATA)?,
+            api_version: DEFAULT_API_VERSION.to_owned(),
+            ca: None,
+            credential,
+            tenants: Vec::new(),
+            writes: true,
+            writes_per_minute: DEFAULT_WRITES_PER_MINUTE,
+        })
+    }
 }
 
 /// A tenant beside that of the subscription.
@@ -102,6 +138,15 @@ pub enum ManagedIdentity {
     ObjectId(String),
     /// The same by ARM id.
     ResourceId(String),
+}
+
+/// What commands need of a configuration: the control plane, and which resource is which account.
+#[derive(Debug)]
+pub struct ControlPlane {
+    /// How it is reached, if the file says so.
+    pub azure: Option<AzureSettings>,
+    /// Managed resources by their names.
+    pub accounts: Vec<(String, AccountId)>,
 }
 
 /// What is declared of the fleet for the control plane; every index of the snapshot has its place here.

@@ -18,6 +18,7 @@ mod use_limits;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::checked::azure::ControlPlane;
 use crate::config::checked::{Checked, Limits, Runtime};
 use crate::config::compile::context::Context;
 use crate::config::document::Document;
@@ -44,6 +45,34 @@ pub(super) fn usage_path(
     } else {
         Err(context.problems)
     }
+}
+
+/// What the file says of the control plane, without a look at anything else.
+///
+/// # Errors
+/// Every mistake in that part.
+pub(super) fn control_plane(
+    raw: &RawConfig,
+    document: &Document,
+    directory: &Path,
+    variables: &Variables,
+) -> Result<ControlPlane, Vec<Problem>> {
+    let mut context = Context::new(document, directory, variables, &[]);
+    let at = Pointer::root().key("azure");
+    let azure = raw
+        .azure
+        .as_ref()
+        .and_then(|raw| azure::compile(&mut context, raw, &at));
+    let care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), azure.as_ref());
+    if !context.problems.is_empty() {
+        return Err(context.problems);
+    }
+    let named = raw.resources.iter().zip(care.accounts);
+    let accounts = named.filter_map(|(resource, account)| Some((resource.name.0.clone(), account?)));
+    Ok(ControlPlane {
+        azure,
+        accounts: accounts.collect(),
+    })
 }
 
 /// Compiles a file whose shape is right. Relative paths start at `directory`; what `repaired` holds is not judged.

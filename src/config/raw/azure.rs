@@ -3,18 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::checked::azure::{
+    DEFAULT_API_VERSION, DEFAULT_WRITES_PER_MINUTE, PUBLIC_AUDIENCE, PUBLIC_AUTHORITY, PUBLIC_MANAGEMENT,
+    PUBLIC_METADATA,
+};
 use crate::config::scalars::SecretText;
-
-/// Where Azure Resource Manager is.
-pub(in crate::config) const DEFAULT_MANAGEMENT: &str = "https://management.azure.com";
-/// What tokens for it are asked for.
-pub(in crate::config) const DEFAULT_MANAGEMENT_AUDIENCE: &str = "https://management.azure.com/.default";
-/// Where Microsoft Entra ID is.
-pub(in crate::config) const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
-/// Where a virtual machine finds what it is told of itself.
-pub(in crate::config) const DEFAULT_METADATA: &str = "http://169.254.169.254";
-/// The management version that is used without another: the first that can copy between tenants.
-pub(in crate::config) const DEFAULT_MANAGEMENT_VERSION: &str = "2024-10-01";
 
 /// Azure's control plane.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -70,27 +63,27 @@ fn yes() -> bool {
 }
 
 fn default_writes_per_minute() -> u32 {
-    30
+    DEFAULT_WRITES_PER_MINUTE
 }
 
 fn default_management() -> String {
-    DEFAULT_MANAGEMENT.to_owned()
+    PUBLIC_MANAGEMENT.to_owned()
 }
 
 fn default_management_audience() -> String {
-    DEFAULT_MANAGEMENT_AUDIENCE.to_owned()
+    PUBLIC_AUDIENCE.to_owned()
 }
 
 fn default_authority() -> String {
-    DEFAULT_AUTHORITY.to_owned()
+    PUBLIC_AUTHORITY.to_owned()
 }
 
 fn default_metadata() -> String {
-    DEFAULT_METADATA.to_owned()
+    PUBLIC_METADATA.to_owned()
 }
 
 fn default_version() -> String {
-    DEFAULT_MANAGEMENT_VERSION.to_owned()
+    DEFAULT_API_VERSION.to_owned()
 }
 
 /// A tenant beside that of the subscription.

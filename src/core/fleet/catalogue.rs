@@ -186,7 +186,11 @@ pub struct Wish<'a> {
 }
 
 impl Catalogue {
-    /// Reads the rows. Fails on what a row cannot mean; that the embedded ones can be read is tested.
+    /// Reads the rows; that the embedded ones can be read is tested.
+    ///
+    /// # Errors
+    ///
+    /// On what is not of the file's shape, and on dates and SKUs that are none.
     pub fn parse(text: &str) -> Result<Self, CatalogueError> {
         rows::parse(text)
     }

@@ -7,12 +7,20 @@
 //! rule, `phoenix` over what is lost, `retirement` over what ends by date, `weights` over what pools have in them.
 
 pub mod actual;
+pub mod apply;
 pub mod backoff;
 pub mod catalogue;
 pub mod declared;
 pub mod finding;
+pub mod guard;
+pub mod journal;
 pub mod key;
+pub mod phoenix;
+pub mod plan;
 pub mod policy;
 pub mod retirement;
 pub mod step;
 pub mod weights;
+
+#[cfg(test)]
+mod toy;

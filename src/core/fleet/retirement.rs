@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(share_at(end, 3 * HOUR_MS), (1.0, "whole"));
         assert_eq!(share_at(end, 15 * MINUTE_MS), (0.0, "ending"));
         assert_eq!(share_at(end, 0), (0.0, "ending"));
-        let (half, reason) = share_at(end, (120 + 15) / 2 * MINUTE_MS);
+        let (half, reason) = share_at(end, 67 * MINUTE_MS);
         assert!((0.45..0.55).contains(&half) && reason == "fading", "{half} {reason}");
         let retirement = end_of(None, None, Some(CREATED)).expect("an end");
         assert_eq!(share_at(retirement, 15 * DAY_MS), (1.0, "whole"));

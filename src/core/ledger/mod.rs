@@ -1,8 +1,12 @@
-//! WHAT did it use, what was not cached and why, and what lies idle?
+//! WHAT did it use, what was not cached and why, what lies idle, and what does it cost?
 
+pub mod advice;
+pub mod bill;
 pub mod cost;
 pub mod drift;
+pub mod hosting;
 pub mod idle;
 pub mod kept;
 pub mod misses;
+pub mod prices;
 pub mod usage;

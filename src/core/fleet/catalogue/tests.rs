@@ -90,164 +90,36 @@ fn the_tables_are_as_published() {
     assert_eq!(row("gpt-4.1-mini", Sku::ProvisionedManaged), "....");
 }
 
+/// Model, region, SKU, capacity; the answer, its reason, and a part of its sentence.
+const ANSWERS: &str = "
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | Standard                 | -  | Yes listed              | Standard, mid-2025
+    gpt-4.1-2025-04-14.ft-0123 | SwedenCentral | standard                 | 7  | Yes listed              | Standard, mid-2025
+    gpt-4.1-2025-04-14.ft-0123 | westus        | Standard                 | -  | No other_regions        | only in northcentralus, swedencentral (Deploy
+    gpt-4.1-2025-04-14.ft-0123 | westus        | Standard                 | 0  | No other_regions        | only in
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | Standard                 | 0  | No capacity             | at least 1
+    gpt-4.1-2025-04-14.ft-0123 | atlantis      | GlobalStandard           | -  | Unknown unknown_region  | Global Standard, mid-2025
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | ProvisionedManaged       | 50 | Yes listed              | Provisioned throughput
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | ProvisionedManaged       | 25 | No capacity             | at least 50, in steps of 50
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | ProvisionedManaged       | 75 | No capacity             | at least 50, in steps of 50
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | GlobalProvisionedManaged | -  | No other_skus           | only for Standard, GlobalStandard
+    gpt-4.1-2025-04-14.ft-0123 | swedencentral | DataZoneStandard         | -  | Unknown doubtful        | training only
+    o4-mini                    | westus        | Developer                | -  | Unknown doubtful        | March 2026) denies it
+    gpt-5                      | swedencentral | Standard                 | -  | Unknown doubtful        | only for DeveloperTier (Supported
+    gpt-4o-2024-11-20.ft-1     | eastus2       | Standard                 | -  | Unknown unknown_version | 2024-08-06 of gpt-4o
+    ftchkpt-1                  | eastus2       | Standard                 | -  | Unknown checkpoint      | `ftchkpt-1`
+    grok                       | eastus2       | Standard                 | -  | Unknown unknown_model   | which has o4-mini";
+
 #[test]
 fn every_answer_names_its_source() {
-    let id = "gpt-4.1-2025-04-14.ft-0123";
-    let cases = [
-        (
-            id,
-            "swedencentral",
-            Sku::Standard,
-            None,
-            Answer::Yes,
-            "listed",
-            "Standard, mid-2025",
-        ),
-        (
-            id,
-            "SwedenCentral",
-            Sku::Standard,
-            Some(7),
-            Answer::Yes,
-            "listed",
-            "Standard, mid-2025",
-        ),
-        (
-            id,
-            "westus",
-            Sku::Standard,
-            None,
-            Answer::No,
-            "other_regions",
-            "only in northcentralus, swedencentral (Deploy",
-        ),
-        (
-            id,
-            "atlantis",
-            Sku::GlobalStandard,
-            None,
-            Answer::Unknown,
-            "unknown_region",
-            "Global Standard, mid-2025",
-        ),
-        (
-            id,
-            "swedencentral",
-            Sku::ProvisionedManaged,
-            Some(50),
-            Answer::Yes,
-            "listed",
-            "Provisioned throughput",
-        ),
-        (
-            id,
-            "swedencentral",
-            Sku::ProvisionedManaged,
-            Some(25),
-            Answer::No,
-            "capacity",
-            "at least 50, in steps of 50",
-        ),
-        (
-            id,
-            "swedencentral",
-            Sku::ProvisionedManaged,
-            Some(75),
-            Answer::No,
-            "capacity",
-            "at least 50, in steps of 50",
-        ),
-        (
-            id,
-            "westus",
-            Sku::Standard,
-            Some(0),
-            Answer::No,
-            "other_regions",
-            "only in",
-        ),
-        (
-            id,
-            "swedencentral",
-            Sku::Standard,
-            Some(0),
-            Answer::No,
-            "capacity",
-            "at least 1",
-        ),
-        (
-            id,
-            "swedencentral",
-            Sku::GlobalProvisionedManaged,
-            None,
-            Answer::No,
-            "other_skus",
-            "only for Standard, GlobalStandard",
-        ),
-        (
-            id,
-            "swedencentral",
-            Sku::DataZoneStandard,
-            None,
-            Answer::Unknown,
-            "doubtful",
-            "training only",
-        ),
-        (
-            "o4-mini",
-            "westus",
-            Sku::DeveloperTier,
-            None,
-            Answer::Unknown,
-            "doubtful",
-            "March 2026) denies it",
-        ),
-        (
-            "gpt-5",
-            "swedencentral",
-            Sku::Standard,
-            None,
-            Answer::Unknown,
-            "doubtful",
-            "only for DeveloperTier (Supported",
-        ),
-        (
-            "gpt-4o-2024-11-20.ft-1",
-            "eastus2",
-            Sku::Standard,
-            None,
-            Answer::Unknown,
-            "unknown_version",
-            "2024-08-06 of gpt-4o",
-        ),
-        (
-            "ftchkpt-1",
-            "eastus2",
-            Sku::Standard,
-            None,
-            Answer::Unknown,
-            "checkpoint",
-            "`ftchkpt-1`",
-        ),
-        (
-            "grok",
-            "eastus2",
-            Sku::Standard,
-            None,
-            Answer::Unknown,
-            "unknown_model",
-            "which has o4-mini",
-        ),
-    ];
-    for (model, region, sku, capacity, answer, reason, part) in cases {
-        let given = ask(model, region, sku, capacity);
-        assert_eq!(
-            (given.0, given.1),
-            (answer, reason),
-            "{model} {region} {sku:?}: {}",
-            given.2
-        );
-        assert!(given.2.contains(part), "{part}: {}", given.2);
+    for row in ANSWERS.trim().lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [model, region, sku, capacity, expected, part] = cells[..] else {
+            panic!("six cells: {row}")
+        };
+        let sku = Sku::of(sku).expect("a SKU");
+        let (answer, reason, sentence) = ask(model, region, sku, capacity.parse().ok());
+        assert_eq!(format!("{answer:?} {reason}"), expected, "{row}: {sentence}");
+        assert!(sentence.contains(part), "{part}: {sentence}");
     }
 }
 
