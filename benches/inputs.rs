@@ -22,8 +22,9 @@ pub(crate) fn chat_body(bytes: usize) -> String {
     body
 }
 
-/// A chat completion request of about `bytes` bytes, as one who asks about documents sends it: a system message, then turns of one to two KiB in
-/// wrapped lines with quotes, list items and accents, so that an escape comes every 65 bytes or so. Each `number` is another conversation.
+/// A chat completion request of about `bytes` bytes, as one who asks about documents sends it: a system message, then turns of one
+/// to two KiB in wrapped lines with quotes, list items and accents, so that an escape comes every 65 bytes or so. Each `number` is
+/// another conversation.
 pub(crate) fn documents_body(bytes: usize, number: usize) -> String {
     const LINES: [&str; 7] = [
         r"The parcel left the depot on Monday and was scanned twice on its way north, in Uelzen and in Celle.\n",

@@ -19,7 +19,7 @@ if [ -z "${EMBERWAY_TEST_PYTHON:-}" ]; then
     echo "The Python clients were not tested: EMBERWAY_TEST_PYTHON is not set (make setup-python)."
 else
     python_versions='import platform; from importlib.metadata import version
-print(", ".join(f"{name} {version(name)}" for name in ("openai", "langchain-openai")), "on Python", platform.python_version())'
+print(", ".join(f"{name} {version(name)}" for name in ("openai", "langchain-openai", "azure-mgmt-cognitiveservices")), "on Python", platform.python_version())'
     echo "Python clients that were tested: $("$EMBERWAY_TEST_PYTHON" -c "$python_versions" || echo "of unknown versions")"
 fi
 if [ -z "${EMBERWAY_TEST_NODE:-}" ]; then

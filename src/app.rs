@@ -247,8 +247,8 @@ impl Running {
         self.finish(limit).await
     }
 
-    /// Ends the gateway after a successor took over: stops accepting at once, answers what comes on connections that are open and lets their
-    /// clients go to the successor, then as [`Running::drain`].
+    /// Ends the gateway after a successor took over: stops accepting at once, answers what comes on connections that are open and
+    /// lets their clients go to the successor, then as [`Running::drain`].
     ///
     /// # Errors
     /// When usage records could not be written in time.

@@ -1,4 +1,5 @@
-//! Columns of text, and amounts of money in them, for people: no lines, no colour, so that they read the same in a terminal, a file and a log.
+//! Columns of text, and amounts of money in them, for people: no lines, no colour, so that they read the same in a terminal, a file
+//! and a log.
 
 use comfy_table::{CellAlignment, Table, presets};
 

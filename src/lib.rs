@@ -8,17 +8,19 @@
 //! | 0 | [`core`] | decisions: no IO, no clock, no randomness, no async, no logging |
 //! | 0 | [`columns`] | text tables for people |
 //! | 1 | [`openai`] | wire formats: bytes in, values out |
-//! | 2 | [`config`], [`storage`], [`telemetry`], [`simulator`] | each touches one part of the world |
-//! | 3 | [`proxy`], [`admin`], [`load`], [`replay`] | things that run |
+//! | 2 | [`config`], [`storage`], [`telemetry`], [`azure`], [`simulator`] | each touches one part of the world |
+//! | 3 | [`proxy`], [`admin`], [`load`], [`replay`], [`fleet`] | things that run |
 //! | 4 | [`cli`], [`app`], [`demo`] | arguments, wiring, exit codes, the demo that wires all of it |
 
 pub mod admin;
 pub mod app;
+pub mod azure;
 pub mod cli;
 pub mod columns;
 pub mod config;
 pub mod core;
 pub mod demo;
+pub mod fleet;
 pub mod load;
 pub mod openai;
 pub mod proxy;

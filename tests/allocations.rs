@@ -217,6 +217,7 @@ fn describing_a_pool_of_eight_allocates_nothing() {
     let known = |_: DeploymentIx| Known {
         availability: Availability::Ready,
         is_admitted: true,
+        share: 1.0,
         limit: 1e6,
         used: 5e5,
         in_flight: 3.0,

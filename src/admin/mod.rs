@@ -1,7 +1,7 @@
 //! HOW is the gateway? Health, readiness and metrics for operators and their tools, on a listener of its own.
 //!
-//! Served by axum, on hyper's HTTP/1.1, on the process's runtime, apart from the traffic: a flood of requests cannot take its port. Reads published
-//! snapshots only. None of the health endpoints ever calls a model: a probe that costs tokens has ruined people.
+//! Served by axum, on hyper's HTTP/1.1, on the process's runtime, apart from the traffic: a flood of requests cannot take its port.
+//! Reads published snapshots only. None of the health endpoints ever calls a model: a probe that costs tokens has ruined people.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -131,7 +131,8 @@ pub struct DeploymentStatus {
     pub limit_tokens_per_minute: Option<u64>,
     /// Part of that which is used, as far as this gateway knows; more than 1 where it is overdrawn.
     pub limit_used: Option<f64>,
-    /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not to cache.
+    /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not
+    /// to cache.
     pub cache_life_s: f64,
     /// Until when it rests after a 429 (RFC 3339).
     pub cooling_until: Option<String>,
@@ -141,6 +142,8 @@ pub struct DeploymentStatus {
     pub drained: bool,
     /// Until when, in milliseconds since the Unix epoch; none where it is not, and until it is put back.
     pub drained_until_ms: Option<i64>,
+    /// Why it is not there, by what the control plane says, such as `missing` or `paused`; none where it is, or that is not known.
+    pub absent: Option<&'static str>,
     /// When it last answered with success (RFC 3339).
     pub last_success_at: Option<String>,
     /// The same in milliseconds since the Unix epoch.

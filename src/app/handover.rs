@@ -1,9 +1,10 @@
 //! Hands the listening sockets of a running gateway to its successor, so that no connection is refused between the two.
 //!
-//! The running process listens on a Unix socket that only its user can open. A successor connects and gets, in one message, the addresses as
-//! the configuration has them and the sockets themselves. It starts with them; when it accepts connections it says so on the same
-//! connection, and only then the older one leaves. Whatever goes wrong before, the connection ends without that word, and the older one
-//! goes on serving as if nothing had been. If the older one ends meanwhile, the successor has the sockets and starts all the same.
+//! The running process listens on a Unix socket that only its user can open. A successor connects and gets, in one message, the
+//! addresses as the configuration has them and the sockets themselves. It starts with them; when it accepts connections it says so
+//! on the same connection, and only then the older one leaves. Whatever goes wrong before, the connection ends without that word,
+//! and the older one goes on serving as if nothing had been. If the older one ends meanwhile, the successor has the sockets and
+//! starts all the same.
 //!
 //! Both processes hold the same sockets, with the same queue of connections that wait to be accepted, so none is lost when the older
 //! one closes its own. `docs/adr/0015-handover.md` tells why not otherwise.

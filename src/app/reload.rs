@@ -36,7 +36,7 @@ pub(super) fn watch_config(
     )?;
     state.reload.store(Some(watch.status()));
     gateway.refresh.by(How {
-        ask: watch.asker(),
+        ask: watch.credential_refused(),
         loaded: watch.attempts(),
     });
     count_reloads(gateway, &watch, source.path.clone());

@@ -143,6 +143,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 cooling_until_ms: deployment.cooling_until_ms,
                 drained: deployment.drained.is_some(),
                 drained_until_ms: deployment.drained.and_then(|drained| drained.until_ms),
+                absent: deployment.absent.map(<&str>::from),
                 last_success_at: deployment.last_success_at_ms.map(clock::rfc3339),
                 last_success_at_ms: deployment.last_success_at_ms,
                 deletion_at: deployment.deletion_at_ms.map(clock::rfc3339),

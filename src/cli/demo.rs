@@ -22,9 +22,9 @@ pub struct DemoArgs {
     /// End after the last act, instead of staying up for you to try.
     #[arg(long)]
     once: bool,
-    /// Where to write addresses and key for shells to source, until the demo ends, with the program's folder for `PATH` if it is not there; the
-    /// usage store is made beside it. The file of
-    /// another demo that still runs is left alone, and one with the process's id in its name is written instead.
+    /// Where to write addresses and key for shells to source, until the demo ends, with the program's folder for `PATH` if it is
+    /// not there; the usage store is made beside it. The file of another demo that still runs is left alone, and one with the
+    /// process's id in its name is written instead.
     #[arg(long, value_name = "FILE", default_value = "target/demo.env")]
     env_file: PathBuf,
     /// Write the figures of the summary to this file as JSON.
@@ -33,8 +33,8 @@ pub struct DemoArgs {
     /// Seconds of load; some ten more pass in all.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(load_seconds()))]
     seconds: u16,
-    /// Put the time of sending into each prompt's beginning, after so many tokens, as careless applications do: nothing behind it is cached,
-    /// and the gateway says where it stands.
+    /// Put the time of sending into each prompt's beginning, after so many tokens, as careless applications do: nothing behind it
+    /// is cached, and the gateway says where it stands.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(0..=i64::from(HEAD_TOKENS)))]
     stamp_after: Option<u32>,
     /// Listen on ports at random instead of 8080, 9090 and 9100 to 9103. Without it a port that is taken is replaced by the first

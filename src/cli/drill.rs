@@ -1,7 +1,7 @@
 //! `emberway drill`: takes a region out for real, by a drain, and tells what that did to the traffic.
 //!
-//! It puts the region back in any case: when the time is over, when it is interrupted, and, since the drain has an end of its own, also when it
-//! is killed or loses the gateway.
+//! It puts the region back in any case: when the time is over, when it is interrupted, and, since the drain has an end of its own,
+//! also when it is killed or loses the gateway.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -132,7 +132,8 @@ fn unasked(unasked: &Unasked) -> String {
     }
 }
 
-/// How many of a tier's deployments share what begins like this. All others of the tier are said to be homes too: in their place they would be.
+/// How many of a tier's deployments share what begins like this. All others of the tier are said to be homes too: in their place
+/// they would be.
 fn homes(explanation: &Explanation) -> String {
     let Explanation { homes, candidates, .. } = explanation;
     let is_home = |candidate: &&CandidateShown| ["warm", "home"].contains(&candidate.reason.as_str());

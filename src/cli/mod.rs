@@ -4,15 +4,20 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub mod azure;
 pub mod check;
 pub mod demo;
+pub mod deployment;
 pub mod drain;
 pub mod drill;
 pub mod explain;
+pub mod finetune;
 pub mod healthcheck;
 pub mod load;
+pub mod model;
 pub mod operator;
 pub mod output;
+pub mod quota;
 pub mod replay;
 pub mod run;
 pub mod schema;
@@ -52,6 +57,14 @@ enum Command {
     Drain(drain::DrainArgs),
     /// Take a region out for real, watch what becomes of the traffic, and put it back.
     Drill(drill::DrillArgs),
+    /// Make, show, change and delete deployments by Azure's control plane.
+    Deployment(Box<deployment::DeploymentArgs>),
+    /// Show how much of a region's quota is used.
+    Quota(Box<quota::QuotaArgs>),
+    /// Show which models can be deployed, and until when.
+    Model(Box<model::ModelArgs>),
+    /// Find the fine-tuned models and checkpoints of an account.
+    Finetune(Box<finetune::FinetuneArgs>),
     /// Run the Azure OpenAI simulator.
     Simulate(simulate::SimulateArgs),
     /// Send load to an endpoint and print what came back.
@@ -79,6 +92,10 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Drill(args) => drill::run(&args),
+        Command::Deployment(args) => deployment::run(*args),
+        Command::Quota(args) => quota::run(*args),
+        Command::Model(args) => model::run(*args),
+        Command::Finetune(args) => finetune::run(*args),
         Command::Simulate(args) => simulate::run(args),
         Command::Load(args) => load::run(*args),
         Command::Replay(args) => replay::run(&args),

@@ -83,7 +83,8 @@ pub struct ReplayArgs {
     /// Tokens of a block, where a trace does not say it.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     block_tokens: Option<u32>,
-    /// The configuration of the gateway that wrote the trace: deployments, mean limit and prices of the route's pool, where no flag tells them.
+    /// The configuration of the gateway that wrote the trace: deployments, mean limit and prices of the route's pool, where no flag
+    /// tells them.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Play this route's requests only; needed where a trace has several.

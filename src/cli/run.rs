@@ -1,7 +1,7 @@
 //! `emberway run`: the gateway, until a signal ends it or a successor takes over.
 //!
-//! SIGTERM and SIGINT drain; the same again ends the process at once. SIGQUIT starts the program anew, as it is on disk now and with the same
-//! flags; that takes the sockets over and this process leaves. SIGHUP is the configuration's matter.
+//! SIGTERM and SIGINT drain; the same again ends the process at once. SIGQUIT starts the program anew, as it is on disk now and
+//! with the same flags; that takes the sockets over and this process leaves. SIGHUP is the configuration's matter.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

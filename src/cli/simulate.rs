@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::output;
 use crate::simulator;
 use crate::simulator::Simulator;
+use crate::simulator::arm::listener::ArmListener;
 use crate::simulator::scenario::{AccountSpec, Scenario};
 
 /// Flags of `emberway simulate`.
@@ -102,7 +103,31 @@ fn print(text: &str) -> anyhow::Result<()> {
 #[derive(Debug, Serialize)]
 struct Running {
     control_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arm: Option<RunningArm>,
     accounts: Vec<RunningAccount>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunningArm {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<PathBuf>,
+    subscription: String,
+    tenant: String,
+    resource_group: String,
+    tokens: Vec<String>,
+    principals: Vec<RunningPrincipal>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunningPrincipal {
+    name: String,
+    client_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -136,6 +161,7 @@ impl Running {
         let accounts = specs.iter().zip(simulator.accounts()).map(account).collect();
         Self {
             control_url: simulator.control_url(),
+            arm: simulator.arm().map(RunningArm::new),
             accounts,
         }
     }
@@ -161,8 +187,54 @@ impl Running {
             }
             lines.push(String::new());
         }
+        if let Some(arm) = &self.arm {
+            lines.extend(arm.to_lines());
+            lines.push(String::new());
+        }
         lines.push(format!("control: {}/control/state", self.control_url));
         lines.join("\n")
+    }
+}
+
+impl RunningArm {
+    fn new(arm: &ArmListener) -> Self {
+        let settings = &arm.plane().settings;
+        let principals = settings.principals.iter().map(|principal| RunningPrincipal {
+            name: principal.name.clone(),
+            client_id: principal.client_id.clone(),
+            client_secret: principal.client_secret.clone(),
+        });
+        Self {
+            url: arm.url(),
+            tls_url: arm.tls_url(),
+            certificate: arm.certificate().cloned(),
+            subscription: settings.subscription.clone(),
+            tenant: settings.tenant.clone(),
+            resource_group: settings.resource_group.clone(),
+            tokens: settings.tokens.iter().map(|own| own.token.clone()).collect(),
+            principals: principals.collect(),
+        }
+    }
+
+    fn to_lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{}  control plane and tokens", self.url)];
+        lines.extend(self.tls_url.as_ref().map(|url| format!("  or           {url}")));
+        let certificate = self.certificate.as_ref();
+        lines.extend(certificate.map(|path| format!("  certificate  {}", path.display())));
+        lines.push(format!("  tenant       {}", self.tenant));
+        lines.push(format!(
+            "  subscription {}  resource group {}",
+            self.subscription, self.resource_group
+        ));
+        lines.extend(self.tokens.iter().map(|token| format!("  bearer       {token}")));
+        for principal in &self.principals {
+            let secret = principal.client_secret.as_deref().unwrap_or("none");
+            lines.push(format!(
+                "  principal    {}  client {}  secret {secret}",
+                principal.name, principal.client_id
+            ));
+        }
+        lines
     }
 }
 

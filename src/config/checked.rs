@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::checked::azure::{AzureSettings, Care};
 use crate::config::errors::Problem;
 use crate::config::secrets::Secret;
 use crate::core::recovery::health::Rules;
 use crate::core::topology::{ClientIx, Snapshot};
+
+pub mod azure;
 
 /// A configuration that has passed every check.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Install {
     pub usage: UsageSettings,
     /// The trace that is kept, if one is.
     pub trace: Option<TraceSettings>,
+    /// Azure's control plane, if it may be called.
+    pub azure: Option<AzureSettings>,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// What is logged, and how.
@@ -143,6 +148,8 @@ pub struct Runtime {
     pub client_keys: Vec<ClientKey>,
     /// How to log in to each resource, by `ResourceIx`.
     pub credentials: Vec<Credential>,
+    /// What is declared of the fleet for the control plane.
+    pub care: Care,
     /// Bounds on what clients may send.
     pub limits: Limits,
     /// How throttled and failing deployments are set aside.

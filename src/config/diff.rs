@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 
+use crate::config::checked::azure::{Care, DeclaredDeployment};
 use crate::config::checked::{
     AdminListener, Credential, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
 };
@@ -92,6 +93,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
                 keep_days,
             },
         trace,
+        azure,
         shutdown: Shutdown { delay, drain },
         log: LogSettings { filter, format },
     } = old;
@@ -104,6 +106,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("usage.when_full", *when_full != new.usage.when_full),
         ("usage.keep_days", *keep_days != new.usage.keep_days),
         ("trace", *trace != new.trace),
+        ("azure", *azure != new.azure),
         ("shutdown.delay", *delay != new.shutdown.delay),
         ("shutdown.drain", *drain != new.shutdown.drain),
         ("log.filter", *filter != new.log.filter),
@@ -170,9 +173,14 @@ fn facts(runtime: &Runtime) -> Facts {
         snapshot,
         client_keys,
         credentials,
+        care,
         limits,
         health,
     } = runtime;
+    let Care {
+        accounts,
+        deployments: declared,
+    } = care;
     let Snapshot {
         clients,
         routes,
@@ -201,14 +209,15 @@ fn facts(runtime: &Runtime) -> Facts {
     for pool in pools {
         facts.insert(format!("pool `{}`", pool.id), pool_facts(snapshot, pool));
     }
-    for deployment in deployments {
-        facts.insert(format!("deployment `{}`", deployment.id), deployment_facts(deployment));
+    for (deployment, declared) in deployments.iter().zip(declared) {
+        let mut fields = deployment_facts(deployment);
+        fields.extend(declared_facts(declared));
+        facts.insert(format!("deployment `{}`", deployment.id), fields);
     }
-    for (resource, credential) in resources.iter().zip(credentials) {
-        facts.insert(
-            format!("resource `{}`", resource.id),
-            resource_facts(resource, credential),
-        );
+    for ((resource, credential), account) in resources.iter().zip(credentials).zip(accounts) {
+        let mut fields = resource_facts(resource, credential);
+        fields.push(optional_fact("account", account.as_ref()));
+        facts.insert(format!("resource `{}`", resource.id), fields);
     }
     facts
 }
@@ -363,6 +372,14 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
         optional_fact("created_at", created_at),
         optional_fact("inactivity_days", *inactivity_days),
         optional_fact("price", price.as_ref().map(price_text)),
+    ]
+}
+
+fn declared_facts(declared: &DeclaredDeployment) -> Vec<Fact> {
+    let DeclaredDeployment { model, inactivity } = declared;
+    vec![
+        optional_fact("deployed model", model.as_ref().map(texts::declared_model)),
+        optional_fact("inactivity", inactivity.map(texts::inactivity)),
     ]
 }
 

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::checked::Checked;
+use crate::config::checked::azure::ControlPlane;
 use crate::config::compile;
 use crate::config::document::Document;
 use crate::config::errors::{ConfigErrors, Pointer, Problem};
@@ -32,6 +33,26 @@ pub fn load(path: &Path, variables: &Variables) -> Result<Checked, ConfigErrors>
 /// # Errors
 /// When the file cannot be read, its shape is wrong, or a reference in that path cannot be resolved.
 pub fn usage_path(path: &Path, variables: &Variables) -> Result<PathBuf, ConfigErrors> {
+    a_part(path, |raw, document| {
+        compile::usage_path(raw, document, directory_of(path), variables)
+    })
+}
+
+/// Reads only what a configuration says of the control plane, so that commands which use it need no other secrets.
+///
+/// # Errors
+/// When the file cannot be read, its shape is wrong, or that part of it has a mistake.
+pub fn control_plane(path: &Path, variables: &Variables) -> Result<ControlPlane, ConfigErrors> {
+    a_part(path, |raw, document| {
+        compile::control_plane(raw, document, directory_of(path), variables)
+    })
+}
+
+/// Compiles a part of a file whose shape is right.
+fn a_part<T>(
+    path: &Path,
+    compile: impl FnOnce(&RawConfig, &Document) -> Result<T, Vec<Problem>>,
+) -> Result<T, ConfigErrors> {
     let find = || {
         let text = read(path).map_err(|problem| vec![problem])?;
         let document = Document::parse(&text).map_err(|problem| vec![problem])?;
@@ -39,7 +60,7 @@ pub fn usage_path(path: &Path, variables: &Variables) -> Result<PathBuf, ConfigE
         if !shaped.problems.is_empty() {
             return Err(shaped.problems);
         }
-        compile::usage_path(&shaped.raw, &document, directory_of(path), variables)
+        compile(&shaped.raw, &document)
     };
     find().map_err(|problems| ConfigErrors {
         file: path.to_owned(),

@@ -7,10 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::DEFAULT_USAGE_FILE;
+use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
 use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
+pub(in crate::config) mod azure;
 pub(in crate::config) mod fleet;
 pub(in crate::config) mod rules;
 
@@ -36,6 +38,8 @@ pub(in crate::config) struct RawConfig {
     /// How the process ends on SIGTERM. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) shutdown: RawShutdown,
+    /// Azure's control plane, through which deployments are made and looked after. Without it the gateway never calls it. Changing it needs a restart.
+    pub(in crate::config) azure: Option<RawAzure>,
     /// Bounds on what clients may send.
     #[serde(default)]
     pub(in crate::config) limits: RawLimits,
@@ -267,8 +271,8 @@ pub(in crate::config) struct RawLimits {
     /// Requests that may run at one time, from their head to the end of their answer; one more is refused with 503.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub(in crate::config) running_requests: usize,
-    /// How late the gateway's tasks may run before it turns requests away with 503: those of `priority: batch` first, then a growing share of
-    /// the others; `0s` for never. Such an answer takes about so long itself.
+    /// How late the gateway's tasks may run before it turns requests away with 503: those of `priority: batch` first, then a
+    /// growing share of the others; `0s` for never. Such an answer takes about so long itself.
     pub(in crate::config) max_delay: DurationText,
 }
 

@@ -28,13 +28,18 @@ changes nothing; the log says why, and `/readyz` does to those who send the admi
 pub fn markdown() -> Result<String, std::fmt::Error> {
     let schema = schema::inlined();
     let mut page = INTRODUCTION.to_owned();
-    write_sections(&mut page, "", &schema)?;
+    write_sections(&mut page, "", &schema, &mut Vec::new())?;
     write_forms(&mut page)?;
     Ok(page)
 }
 
-/// Writes an object's fields as a table, then the objects among them, each as a section of its own.
-fn write_sections(page: &mut String, path: &str, object: &Value) -> std::fmt::Result {
+/// Writes an object's fields as a table, then the objects among them, each as a section of its own. What `told` has already, with its path, is referred to.
+fn write_sections<'a>(
+    page: &mut String,
+    path: &str,
+    object: &'a Value,
+    told: &mut Vec<(String, &'a Value)>,
+) -> std::fmt::Result {
     let title = if path.is_empty() { "The file" } else { path };
     write!(page, "\n## {}\n\n", code_unless(title, path.is_empty()))?;
     if !path.is_empty()
@@ -42,6 +47,12 @@ fn write_sections(page: &mut String, path: &str, object: &Value) -> std::fmt::Re
     {
         write!(page, "{description}\n\n")?;
     }
+    let is_same =
+        |other: &Value| other["properties"] == object["properties"] && other["required"] == object["required"];
+    if let Some((other, _)) = told.iter().find(|(_, other)| is_same(other)) {
+        return writeln!(page, "Its fields are those of `{other}`.");
+    }
+    told.push((path.to_owned(), object));
     page.push_str("| Field | Type | Default | Meaning |\n| --- | --- | --- | --- |\n");
     let required: Vec<&str> = object["required"]
         .as_array()
@@ -71,7 +82,7 @@ fn write_sections(page: &mut String, path: &str, object: &Value) -> std::fmt::Re
     }
     nested
         .iter()
-        .try_for_each(|(path, object)| write_sections(page, path, object))
+        .try_for_each(|(path, object)| write_sections(page, path, object, told))
 }
 
 /// Writes how single values are spelt: the titled texts of the schema.

@@ -304,10 +304,10 @@ fn describe(schema: &Value, kind: &ValidationErrorKind, found: &Value) -> (Strin
         ValidationErrorKind::MaxItems { limit } => (format!("the list has more than {limit} items"), None),
         ValidationErrorKind::MinProperties { .. } | ValidationErrorKind::MaxProperties { .. } => {
             let names: Vec<String> = field_names(schema).map(|name| format!("`{name}`")).collect();
-            let number = if schema.get("maxProperties").is_some() {
-                "exactly"
-            } else {
-                "at least"
+            let number = match (schema.get("minProperties"), schema.get("maxProperties")) {
+                (Some(_), Some(_)) => "exactly",
+                (None, Some(_)) => "at most",
+                (_, None) => "at least",
             };
             (format!("give {number} one of {}", names.join(", ")), examples)
         }

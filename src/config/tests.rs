@@ -1,5 +1,7 @@
 //! Whole files through [`super::load`]: what is accepted, what is refused, and how it is said.
 
+mod azure;
+mod care;
 mod mistakes;
 mod prices;
 mod remarks;
@@ -43,6 +45,9 @@ pub(super) fn variables(name: &str) -> Option<String> {
         "TEAM_KEY" => Some("team-key-team-key-team-key".to_owned()),
         "OTHER_KEY" => Some("other-key-other-key-other".to_owned()),
         "AZURE_KEY" => Some("azure-key".to_owned()),
+        "ARM_TOKEN" => Some("a-token".to_owned()),
+        "AZURE_TENANT_ID" => Some("contoso.onmicrosoft.com".to_owned()),
+        "AZURE_CLIENT_ID" => Some("client".to_owned()),
         "SHORT_KEY" => Some("short".to_owned()),
         "EMPTY" => Some(String::new()),
         "TWO_LINES" => Some("one\ntwo".to_owned()),

@@ -84,7 +84,8 @@ pub enum WatchError {
 pub struct ConfigWatch {
     status: Arc<ArcSwap<ReloadStatus>>,
     attempts: watch::Receiver<u64>,
-    asked: Arc<Notify>,
+    ordered: Arc<Notify>,
+    refused: Arc<Notify>,
     task: JoinHandle<()>,
     /// Reports nothing once dropped.
     _watcher: RecommendedWatcher,
@@ -103,13 +104,13 @@ impl ConfigWatch {
 
     /// Asks for a reload, as SIGHUP does, even if the file has not changed. Does not wait for it.
     pub fn reload(&self) {
-        self.asked.notify_one();
+        self.ordered.notify_one();
     }
 
-    /// The same for somebody who does not hold the watch.
-    pub fn asker(&self) -> Box<dyn Fn() + Send + Sync> {
-        let asked = Arc::clone(&self.asked);
-        Box::new(move || asked.notify_one())
+    /// How to say that a credential was refused: the file and what it refers to are read, and put to use if they say anything else.
+    pub fn credential_refused(&self) -> Box<dyn Fn() + Send + Sync> {
+        let refused = Arc::clone(&self.refused);
+        Box::new(move || refused.notify_one())
     }
 }
 
@@ -142,7 +143,7 @@ pub fn spawn(
         last_attempt_ms: now,
         last_error: None,
     }));
-    let asked = Arc::new(Notify::new());
+    let (ordered, refused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (attempt_counter, attempts) = watch::channel(0);
     let reloader = Reloader {
         path: path.to_owned(),
@@ -152,11 +153,18 @@ pub fn spawn(
         status: Arc::clone(&status),
         attempts: attempt_counter,
     };
-    let task = tokio::spawn(run(reloader, changed, Arc::clone(&asked), hangup, on_reload));
+    let causes = Causes {
+        changed,
+        ordered: Arc::clone(&ordered),
+        refused: Arc::clone(&refused),
+        hangup,
+    };
+    let task = tokio::spawn(run(reloader, causes, on_reload));
     Ok(ConfigWatch {
         status,
         attempts,
-        asked,
+        ordered,
+        refused,
         task,
         _watcher: watcher,
     })
@@ -196,23 +204,26 @@ fn watch_directories(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWat
     Ok(watcher)
 }
 
-async fn run(
-    mut reloader: Reloader,
+/// Where causes to read the file come from.
+struct Causes {
     changed: Arc<Notify>,
-    asked: Arc<Notify>,
-    mut hangup: Signal,
-    on_reload: OnReload,
-) {
+    ordered: Arc<Notify>,
+    refused: Arc<Notify>,
+    hangup: Signal,
+}
+
+async fn run(mut reloader: Reloader, mut causes: Causes, on_reload: OnReload) {
     loop {
-        let is_forced = tokio::select! {
-            () = changed.notified() => {
+        let cause = tokio::select! {
+            () = causes.changed.notified() => {
                 tokio::time::sleep(DEBOUNCE).await;
-                false
+                Cause::Changed
             }
-            Some(()) = hangup.recv() => true,
-            () = asked.notified() => true,
+            Some(()) = causes.hangup.recv() => Cause::Ordered,
+            () = causes.ordered.notified() => Cause::Ordered,
+            () = causes.refused.notified() => Cause::CredentialRefused,
         };
-        reloader = match tokio::task::spawn_blocking(move || reloader.attempt(is_forced)).await {
+        reloader = match tokio::task::spawn_blocking(move || reloader.attempt(cause)).await {
             Ok((mut reloader, Some(attempt))) => {
                 reloader.conclude(attempt, &on_reload).await;
                 reloader
@@ -224,6 +235,17 @@ async fn run(
             }
         };
     }
+}
+
+/// Why the file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It may have changed.
+    Changed,
+    /// An operator wants it loaded, changed or not.
+    Ordered,
+    /// What it refers to may have changed: a resource refuses its credential.
+    CredentialRefused,
 }
 
 /// What the file was when it was tried last.
@@ -255,14 +277,14 @@ struct Reloader {
 }
 
 impl Reloader {
-    /// Tries to load the file if it changed or the reload is forced.
-    fn attempt(mut self, is_forced: bool) -> (Self, Option<Attempt>) {
+    /// Tries to load the file if there is cause to.
+    fn attempt(mut self, cause: Cause) -> (Self, Option<Attempt>) {
         let text = load::read(&self.path);
         let seen = match &text {
             Ok(text) => Seen::Text(Sha256::digest(text).into()),
             Err(_) => Seen::Unreadable,
         };
-        if !is_forced && seen == self.seen {
+        if cause == Cause::Changed && seen == self.seen {
             return (self, None);
         }
         self.seen = seen;
@@ -273,7 +295,7 @@ impl Reloader {
             })
             .and_then(|text| load::compile_text(&text, &self.path, &*self.variables));
         let attempt = match compiled.map_err(ReloadError::from).and_then(|fresh| self.admit(fresh)) {
-            Ok((fresh, changes)) if is_forced || !changes.is_empty() => Attempt::Fresh(fresh, changes),
+            Ok((fresh, changes)) if cause == Cause::Ordered || !changes.is_empty() => Attempt::Fresh(fresh, changes),
             Ok(_) => Attempt::Unchanged,
             Err(error) => Attempt::Refused(error),
         };

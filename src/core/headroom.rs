@@ -1,7 +1,8 @@
 //! Would the others carry the load if a region were lost? Limits of those that would be left, by the load as it is.
 //!
-//! The load is measured where somebody looks: every deployment's sum of tokens sent, as [`Room`](crate::core::placement::room::Room) counts them
-//! against limits anyhow, is noted at each look, and the difference over the last minute is the rate. Requests pay nothing for it.
+//! The load is measured where somebody looks: every deployment's sum of tokens sent, as
+//! [`Room`](crate::core::placement::room::Room) counts them against limits anyhow, is noted at each look, and the difference over
+//! the last minute is the rate. Requests pay nothing for it.
 //!
 //! What is estimated: a deployment of two pools counts with all its load and all its limit in both, and tokens that a provisioned
 //! deployment counts otherwise than a per-token one are taken as they are.
@@ -61,9 +62,9 @@ pub struct Carrier<'a> {
     pub load: Option<f64>,
 }
 
-/// For each region of a pool, what the usable members elsewhere take, by the pool's load: below 1 they would not carry it. Empty for a pool
-/// in one region and where no load is measured; without the regions of which no survivor's limit is known. A load of less than a token a minute counts as
-/// one.
+/// For each region of a pool, what the usable members elsewhere take, by the pool's load: below 1 they would not carry it. Empty
+/// for a pool in one region and where no load is measured; without the regions of which no survivor's limit is known. A load of
+/// less than a token a minute counts as one.
 pub fn headroom(members: &[Carrier<'_>]) -> Vec<(Region, f64)> {
     let mut regions: Vec<&Region> = Vec::new();
     for member in members {

@@ -4,6 +4,7 @@
 //! arguments, and every decision comes back with its reason. So the core cannot fail for reasons of its own.
 
 pub mod admission;
+pub mod arm_id;
 pub mod calendar;
 pub mod fleet;
 pub mod headroom;

@@ -1,8 +1,9 @@
 //! The plan for one request: which deployments to try, in which order, and why.
 //!
-//! Joins the configured pool with what is known of its deployments at this moment into the [`View`] that placement works on. Deployments that
-//! rest after a 429 are left out of every plan (their answer is known), and so are those that an operator has taken out; those whose breaker is open come as a last resort (a
-//! breaker is a guess).
+//! Joins the configured pool with what is known of its deployments at this moment into the [`View`] that placement works on.
+//! Deployments that rest after a 429 are left out of every plan (their answer is known), and so are those that an operator has
+//! taken out, or that are not there by what the control plane says; those whose breaker is open come as a last resort (a breaker is
+//! a guess).
 //!
 //! Pure: the same input gives the same plan. Linear in the pool's members.
 
@@ -23,6 +24,8 @@ pub struct Known {
     pub availability: Availability,
     /// Whether this plan may count on it; not so while it recovers and has had its share.
     pub is_admitted: bool,
+    /// What part of its weight it has: 1, or less once it is about to end; more than 0.
+    pub share: f64,
     /// Tokens a minute that it takes; infinite where nothing is known.
     pub limit: f64,
     /// Tokens of that which are used.
@@ -71,6 +74,7 @@ pub fn view(outline: &View, mut known: impl FnMut(DeploymentIx) -> Known) -> Vie
     let mut view = outline.clone();
     for member in view.tiers.iter_mut().flat_map(|tier| &mut tier.members) {
         let known = known(member.deployment);
+        member.weight *= known.share;
         member.limit = known.limit;
         member.used = known.used;
         member.load = known.in_flight;
@@ -82,6 +86,7 @@ pub fn view(outline: &View, mut known: impl FnMut(DeploymentIx) -> Known) -> Vie
             Availability::Ready | Availability::Probe if known.is_admitted => State::Ready,
             Availability::Resting(_) => State::Resting,
             Availability::Drained(_) => State::Drained,
+            Availability::Absent(_) => State::Absent,
             // One that recovers and has had its share is a last resort, like one whose breaker is open.
             Availability::Ready | Availability::Probe | Availability::Ejected(_) | Availability::Unusable(_) => {
                 State::Ejected

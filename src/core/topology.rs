@@ -182,6 +182,19 @@ impl Pool {
         self.tiers.iter().flatten()
     }
 
+    /// The same pool without the members of which this is true; it may be left empty.
+    pub fn without(&self, is_left_out: impl Fn(DeploymentIx) -> bool) -> Self {
+        let stays = |member: &&Member| !is_left_out(member.deployment);
+        Self {
+            id: self.id.clone(),
+            tiers: self
+                .tiers
+                .iter()
+                .map(|tier| tier.iter().filter(stays).cloned().collect())
+                .collect(),
+        }
+    }
+
     /// The same pool as if this member were all of it.
     pub fn only(&self, deployment: DeploymentIx) -> Self {
         let member = self.members().filter(|member| member.deployment == deployment);

@@ -12,15 +12,17 @@ use crate::demo::{DemoError, Options};
 use crate::load::plan::DEFAULT_API_VERSION;
 
 /// The variables of the environment file with their values.
-fn variables(places: &Places) -> [(&'static str, &str); 6] {
-    [
-        ("GATEWAY_URL", &places.gateway),
+fn variables(places: &Places) -> Vec<(&'static str, &str)> {
+    let own = [
+        ("GATEWAY_URL", places.gateway.as_str()),
         ("GATEWAY_KEY", &places.key),
         ("GATEWAY_MODEL", MAIN_ROUTE),
         ("ADMIN_URL", &places.admin),
         ("EMBERWAY_ADMIN_URL", &places.admin),
         ("SIMULATOR_URL", &places.control),
-    ]
+    ];
+    let control_plane = places.control_plane.iter().map(|(name, value)| (*name, value.as_str()));
+    own.into_iter().chain(control_plane).collect()
 }
 
 /// The environment file of a running demo.
@@ -31,13 +33,17 @@ pub struct EnvFile<'a> {
 }
 
 impl<'a> EnvFile<'a> {
-    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. Where `PATH` does
-    /// not lead to the program, it is made to. Its directory must exist.
+    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. Where
+    /// `PATH` does not lead to the program, it is made to. Its directory must exist.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(path: &'a Path, places: &Places, program: &Program) -> Result<Self, DemoError> {
-        let lines = variables(places).map(|(name, value)| format!("export {name}={value}\n"));
+        let lines = variables(places).into_iter();
+        let mut lines: Vec<_> = lines.map(|(name, value)| format!("export {name}={value}\n")).collect();
+        // The one value that may need quotes.
+        let certificate = places.certificate.as_deref().map(program::quoted);
+        lines.extend(certificate.map(|path| format!("export SIM_CA={path}\n")));
         let folder = program.folder.as_deref().map(program::quoted);
         let path_line = folder.map(|folder| format!("export PATH={folder}:\"$PATH\"\n"));
         let text = lines.concat() + &path_line.unwrap_or_default();
@@ -198,6 +204,8 @@ pub(super) mod testing {
             moved: Vec::new(),
             accounts: Vec::new(),
             routes: Vec::new(),
+            control_plane: vec![("SIM_ARM_URL", "http://127.0.0.1:9106".to_owned())],
+            certificate: Some(PathBuf::from("/home/a b/arm.pem")),
         }
     }
 
@@ -227,10 +235,15 @@ mod tests {
         export ADMIN_URL=http://127.0.0.1:9090
         export EMBERWAY_ADMIN_URL=http://127.0.0.1:9090
         export SIMULATOR_URL=http://127.0.0.1:9100
+        export SIM_ARM_URL=http://127.0.0.1:9106
+        export SIM_CA='/home/a b/arm.pem'
         export PATH='/home/a b/release':"$PATH"
         "#);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_=:/.- \n".contains(c);
-        let values = text.lines().filter(|line| !line.starts_with("export PATH="));
+        let quoted = ["export PATH=", "export SIM_CA="];
+        let values = text
+            .lines()
+            .filter(|line| !quoted.iter().any(|begin| line.starts_with(begin)));
         assert!(
             values.flat_map(str::chars).all(is_plain),
             "no other value needs quotes in a shell"
@@ -258,6 +271,7 @@ mod tests {
             assert!(said.contains(&format!("{name}={value}\n")), "{said}");
         }
         assert!(said.contains("PATH=/home/a b/release:/bin:/usr/bin\n"), "{said}");
+        assert!(said.contains("SIM_CA=/home/a b/arm.pem\n"), "{said}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::config::load;
 use crate::core::topology::{Pool, Snapshot};
 use crate::demo::ports::{self, Port};
 use crate::demo::{DemoError, Options};
+use crate::simulator::arm::listener::ArmListener;
 use crate::simulator::scenario::{AccountSpec, Scenario};
 use crate::simulator::{self, Simulator};
 
@@ -58,6 +59,10 @@ pub struct Places {
     pub accounts: Vec<Account>,
     /// The gateway's routes, in words.
     pub routes: Vec<Route>,
+    /// The simulated control plane, as variables for scripts.
+    pub control_plane: Vec<(&'static str, String)>,
+    /// The certificate to trust for TLS to it.
+    pub certificate: Option<PathBuf>,
 }
 
 /// A simulated account.
@@ -94,6 +99,10 @@ impl World {
 
         let mut config = CONFIG.to_owned();
         scenario.control_address = loopback(chosen[2].got);
+        if let (Some(arm), Some(port)) = (&mut scenario.arm, chosen.last()) {
+            arm.address = loopback(port.got);
+            arm.certificate_to = Some(options.env_file.with_file_name(format!("demo-arm-{}.pem", port.got)));
+        }
         for (account, port) in scenario.accounts.iter_mut().zip(&chosen[3..]) {
             let shipped = format!("endpoint: http://{}\n", account.address);
             account.address = loopback(port.got);
@@ -129,8 +138,17 @@ impl World {
                 .into_iter()
                 .filter(|port| !options.free_ports && port.got != port.wanted)
                 .collect(),
-            accounts: specs.iter().map(account).collect(),
+            accounts: specs
+                .iter()
+                .filter(|spec| !spec.deployments.is_empty())
+                .map(account)
+                .collect(),
             routes,
+            control_plane: simulator.arm().map(control_plane).unwrap_or_default(),
+            certificate: simulator
+                .arm()
+                .and_then(ArmListener::certificate)
+                .and_then(|path| std::path::absolute(path).ok()),
         };
         Ok(Self {
             simulator,
@@ -155,11 +173,12 @@ impl World {
     }
 }
 
-/// Ports for the gateway, its admin listener, the simulator's control listener, and each account.
+/// Ports for the gateway, its admin listener, the simulator's control listener, each account, and the control plane.
 fn choose_ports(scenario: &Scenario, free: bool) -> Result<Vec<Port>, DemoError> {
     let usual = [GATEWAY_PORT, ADMIN_PORT, scenario.control_address.port()];
     let accounts = scenario.accounts.iter().map(|account| account.address.port());
-    let mut wanted: Vec<u16> = usual.into_iter().chain(accounts).collect();
+    let arm = scenario.arm.iter().map(|arm| arm.address.port());
+    let mut wanted: Vec<u16> = usual.into_iter().chain(accounts).chain(arm).collect();
     if free {
         wanted = ports::at_random(wanted.len() as u16, &mut rand::rng());
     }
@@ -188,8 +207,8 @@ fn compile(
     Ok(checked)
 }
 
-/// The paths of a usage store, of a trace and of a prompt that do not exist yet, in the directory of the environment file. They carry the gateway's port
-/// so that two demos beside each other do not share them.
+/// The paths of a usage store, of a trace and of a prompt that do not exist yet, in the directory of the environment file. They
+/// carry the gateway's port so that two demos beside each other do not share them.
 fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
     let directory = env_file.parent().unwrap_or(Path::new(""));
     if directory != Path::new("") {
@@ -212,6 +231,65 @@ fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
         }
     }
     Ok([store, trace, prompt])
+}
+
+/// What a script needs for the control plane. Accounts are those of the usual subscription that trained a model: one that serves, and one that
+/// is a source only.
+fn control_plane(arm: &ArmListener) -> Vec<(&'static str, String)> {
+    let plane = arm.plane();
+    let settings = &plane.settings;
+    let mut variables = vec![
+        ("SIM_ARM_URL", arm.url()),
+        (
+            "SIM_TOKEN_URL",
+            format!("{}/{}/oauth2/v2.0/token", arm.url(), settings.tenant),
+        ),
+        ("SIM_TENANT", settings.tenant.clone()),
+        ("SIM_SUBSCRIPTION", settings.subscription.clone()),
+        ("SIM_RESOURCE_GROUP", settings.resource_group.clone()),
+        ("SIM_IDENTITY_ENDPOINT", format!("{}/msi/token", arm.url())),
+        ("SIM_IDENTITY_HEADER", settings.identity_header.clone()),
+    ];
+    let usual = || {
+        let all = plane
+            .accounts
+            .iter()
+            .filter(|managed| managed.subscription == settings.subscription);
+        all.filter(|managed| !managed.account.spec.fine_tuned_models.is_empty())
+    };
+    let serving = usual().find(|managed| !managed.account.spec.deployments.is_empty());
+    let source = usual().find(|managed| managed.account.spec.deployments.is_empty());
+    for (account, model, found) in [
+        ("SIM_ACCOUNT", "SIM_MODEL", serving),
+        ("SIM_SOURCE_ACCOUNT", "SIM_SOURCE_MODEL", source),
+    ] {
+        if let Some(spec) = found.map(|managed| &managed.account.spec) {
+            variables.push((account, spec.name.clone()));
+            variables.extend(
+                spec.fine_tuned_models
+                    .first()
+                    .map(|trained| (model, trained.model.clone())),
+            );
+        }
+    }
+    if let Some(partner) = plane.accounts.iter().find(|managed| managed.tenant != settings.tenant) {
+        variables.push(("SIM_PARTNER_ACCOUNT_ID", partner.id()));
+        variables.push(("SIM_PARTNER_TENANT", partner.tenant.clone()));
+        let trained = partner.account.spec.fine_tuned_models.first();
+        variables.extend(trained.map(|trained| ("SIM_PARTNER_MODEL", trained.model.clone())));
+    }
+    variables.extend(settings.tokens.first().map(|own| ("SIM_TOKEN", own.token.clone())));
+    if let Some(principal) = settings.principals.first() {
+        variables.push(("SIM_CLIENT_ID", principal.client_id.clone()));
+        variables.extend(
+            principal
+                .client_secret
+                .clone()
+                .map(|secret| ("SIM_CLIENT_SECRET", secret)),
+        );
+    }
+    variables.extend(arm.tls_url().map(|url| ("SIM_ARM_TLS_URL", url)));
+    variables
 }
 
 fn account(spec: &AccountSpec) -> Account {
@@ -253,7 +331,8 @@ mod tests {
     #[test]
     fn the_shipped_configuration_and_scenario_fit_together() {
         let scenario = Scenario::demo().expect("parses");
-        for account in &scenario.accounts {
+        // Accounts that only trained models serve nothing.
+        for account in scenario.accounts.iter().filter(|spec| !spec.deployments.is_empty()) {
             let endpoint = format!("endpoint: http://{}\n", account.address);
             assert_eq!(CONFIG.matches(&endpoint).count(), 1, "{endpoint}");
         }

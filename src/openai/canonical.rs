@@ -5,7 +5,8 @@
 //! written. Of what clients write differently for one meaning, this is made alike:
 //!
 //! - a message's `role` comes first, then its `content`, then the rest in the order sent (`LangChain` sends `content` first);
-//! - a called tool's `id`, `type` and `function` come in this order, and of its function `name` and `arguments` (`LangChain` sends `type` first);
+//! - a called tool's `id`, `type` and `function` come in this order, and of its function `name` and `arguments` (`LangChain` sends
+//!   `type` first);
 //! - `content: "x"` and `content: [{"type": "text", "text": "x"}]`;
 //! - members that are `null` and those left out, except inside the JSON schemas of tools and responses;
 //! - a string and an array of this one string, as `prompt` or `input`.

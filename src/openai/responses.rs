@@ -1,8 +1,8 @@
 //! What the events of a response's stream mean, and what of a whole response matters here: its name, its usage.
 //!
 //! Each event has its kind by name, in its `event` field and again in its data. The stream ends with `response.completed`,
-//! `response.incomplete` or `response.failed`, whose response has the usage; there is no `[DONE]`. An event of output is known by its name alone,
-//! without a look at its data.
+//! `response.incomplete` or `response.failed`, whose response has the usage; there is no `[DONE]`. An event of output is known by
+//! its name alone, without a look at its data.
 
 use std::borrow::Cow;
 

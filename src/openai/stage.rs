@@ -1,7 +1,7 @@
 //! Bytes on their way to a sink, gathered into pieces that are worth a call.
 //!
-//! A prompt comes in runs of some sixty bytes between escapes; a call, a copy and a check for each would cost more than all the rest. What is
-//! gathered is as long as a block of placement, so that a long segment's blocks are hashed where they stand.
+//! A prompt comes in runs of some sixty bytes between escapes; a call, a copy and a check for each would cost more than all the
+//! rest. What is gathered is as long as a block of placement, so that a long segment's blocks are hashed where they stand.
 
 use super::canonical::{Part, Sink};
 use super::json;

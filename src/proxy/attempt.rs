@@ -4,31 +4,24 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
-use smallvec::SmallVec;
 
 use crate::core::placement::plan::Reason;
 use crate::core::placement::room::Sent;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Effect, Next, Verdict, classify};
-use crate::core::topology::{ApiForm, DeploymentIx};
-use crate::openai::body::{self, Edits};
-use crate::openai::target::WireOperation;
+use crate::core::topology::DeploymentIx;
 use crate::proxy::Gateway;
-use crate::proxy::commit::{self, Begun, Failed, Patience};
+use crate::proxy::ask::{Adds, Asked};
+use crate::proxy::commit::{Begun, Failed};
 use crate::proxy::context::{AttemptIx, RequestContext};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::evidence;
 use crate::proxy::failover::Call;
-use crate::proxy::headers::UpstreamHead;
 use crate::proxy::learn::{answered, learn};
 use crate::proxy::observe::{Observed, Throttling};
-use crate::proxy::options::{Options, Refusable};
+use crate::proxy::options::Options;
 use crate::proxy::placing::Placed;
-use crate::proxy::refresh::with_another_credential;
 use crate::proxy::standing::InFlight;
-use crate::proxy::state::LiveResource;
-use crate::proxy::tap::StreamTap;
-use crate::proxy::upstream::{Exchange, OpenError};
-use crate::telemetry::{clock, events};
+use crate::proxy::upstream::OpenError;
 
 /// The part of its time after which silence is a deployment's own fault, whatever ended the attempt.
 const HAD_ITS_TIME: f64 = 0.9;
@@ -45,6 +38,8 @@ pub struct Attempt<'a> {
     pub reason: Reason,
     /// When its answer must have begun.
     pub deadline: Instant,
+    /// Whether nobody else would be asked after it.
+    pub is_last: bool,
 }
 
 /// An answer that has begun and will be passed on.
@@ -55,6 +50,9 @@ pub struct Chosen {
     pub deployment: DeploymentIx,
     /// Counts it as running.
     pub in_flight: InFlight,
+    /// Of a stream that has shown nothing yet: prompt tokens that were not believed to be cached, if that is known. When it shows
+    /// something, that teaches how long its deployment takes.
+    pub thinks_over: Option<u32>,
 }
 
 /// An upstream's error answer.
@@ -112,22 +110,6 @@ impl Running {
     }
 }
 
-/// What is peculiar to one attempt's request.
-#[derive(Debug, Clone, Copy)]
-pub struct Adds {
-    /// What the gateway adds to it.
-    options: Options,
-    /// Prompt tokens that are not believed to be cached there.
-    uncached: u32,
-}
-
-/// What came of asking a deployment.
-pub struct Asked {
-    result: Result<Begun, Failed>,
-    /// Whether the gateway's `prompt_cache_key` went along.
-    keyed: bool,
-}
-
 impl Attempt<'_> {
     /// Makes it. What came of it is noted for the request, and taught to the deployment.
     pub async fn make(&self, downstream: &mut Downstream<'_>, context: &mut RequestContext) -> Attempted {
@@ -149,6 +131,7 @@ impl Attempt<'_> {
         let adds = Adds {
             options: Options::of(self.call, self.deployment, placed),
             uncached: self.uncached(placed),
+            until: self.until(began),
         };
         let keyed = adds.options.cache_key.is_some();
         let index = context.begin_attempt(self.deployment, self.reason, (sent, keyed), began);
@@ -203,19 +186,14 @@ impl Attempt<'_> {
                     Err(failed) => return failure(failed, verdict),
                 };
                 let observed = self.observed(now);
-                // A stream that is passed on although it has shown nothing yet may be thinking: its time is not known.
-                if !matches!(answer, Begun::Events { first_output: None, .. }) {
+                // A stream that is passed on although it has shown nothing yet may be thinking: its time is known later.
+                let is_silent = matches!(answer, Begun::Events { first_output: None, .. });
+                if !is_silent {
                     self.note_beginning(waited, now);
                 }
-                if matches!(
-                    answer,
-                    Begun::Events {
-                        first_output: Some(_),
-                        ..
-                    }
-                ) && self.knows_prompt()
-                {
-                    observed.note_latency(waited, running.adds.uncached, rule);
+                let uncached = self.knows_prompt().then_some(running.adds.uncached);
+                if let Some(uncached) = uncached.filter(|_| !is_silent && matches!(answer, Begun::Events { .. })) {
+                    observed.note_latency(waited, uncached, rule);
                 }
                 let is_spilled = context.attempt_mut(running.index).is_spilled;
                 if let Some(placed) = context.placed.as_deref().filter(|_| !is_spilled) {
@@ -225,6 +203,7 @@ impl Attempt<'_> {
                     begun: answer,
                     deployment: self.deployment,
                     in_flight: running.in_flight,
+                    thinks_over: uncached.filter(|_| is_silent),
                 }))
             }
             Err(error) => Attempted::ClientGone(error),
@@ -251,8 +230,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Whether the request's own deadline ended the attempt, and the deployment had much less time than the route gives it. A client that is in a
-    /// hurry must not cost others a deployment.
+    /// Whether the request's own deadline, or the bound on the whole attempt, ended it, and the deployment had much less time than
+    /// the route gives it. A client that is in a hurry must not cost others a deployment.
     fn was_cut_short(&self, end: AttemptEnd<'_>, start: Instant, now: Instant) -> bool {
         let timeouts = &self.call.route.timeouts;
         let given = match end {
@@ -261,7 +240,12 @@ impl Attempt<'_> {
             AttemptEnd::Timeout => timeouts.whole_answer,
             _ => return false,
         };
-        now >= self.deadline && now.saturating_duration_since(start) < given.mul_f64(HAD_ITS_TIME)
+        now >= self.until(start) && now.saturating_duration_since(start) < given.mul_f64(HAD_ITS_TIME)
+    }
+
+    /// When its answer must have begun: by the request's deadline and within the attempt's own whole time.
+    fn until(&self, began: Instant) -> Instant {
+        self.deadline.min(began + self.call.route.timeouts.total)
     }
 
     /// Prompt tokens that are not believed to be cached here.
@@ -274,8 +258,9 @@ impl Attempt<'_> {
         })
     }
 
-    /// Whether the prompt is all in the request: one that continues a response is read anew by the provider, and how long it is is not known here.
-    fn knows_prompt(&self) -> bool {
+    /// Whether the prompt is all in the request: one that continues a response is read anew by the provider, and how long it is is not
+    /// known here.
+    pub(super) fn knows_prompt(&self) -> bool {
         self.call.request.response.previous_id.is_none()
     }
 
@@ -285,7 +270,7 @@ impl Attempt<'_> {
     }
 
     /// The deployment, as one that is asked or has told something.
-    fn observed(&self, now: Instant) -> Observed<'_> {
+    pub(super) fn observed(&self, now: Instant) -> Observed<'_> {
         Observed {
             gateway: self.gateway,
             live: self.call.live,
@@ -332,141 +317,10 @@ impl Attempt<'_> {
                 }
             }
             Err(Failed::Open(OpenError::Unreachable(_))) => observed.note_refused(sent),
-            Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. }) => {}
+            Err(Failed::Open(_) | Failed::Broken(_) | Failed::InStream(_)) => {}
         }
         verdict
     }
-
-    /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
-    /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
-    pub async fn ask(&self, Adds { mut options, uncached }: Adds) -> Asked {
-        let mut result = self.exchange(options, uncached, self.live_resource()).await;
-        if is_credential_refused(&result) {
-            // Boxed, since it is large and seldom needed.
-            result = Box::pin(self.with_fresh_credential(options, uncached, result)).await;
-        }
-        let mut refused: SmallVec<[Refusable; 2]> = SmallVec::new();
-        while let Some(option) = options.refused_by(&result) {
-            options.remove(option);
-            refused.push(option);
-            // Boxed, since it is large and seldom needed.
-            result = Box::pin(self.exchange(options, uncached, self.live_resource())).await;
-        }
-        if result.is_ok() {
-            for option in refused {
-                option.learn(&self.call.live.deployments[self.deployment.0].state);
-                events::OptionRefused {
-                    deployment: &self.call.live.config.runtime.snapshot.deployments[self.deployment.0].id,
-                    option: option.member(),
-                }
-                .emit();
-            }
-        }
-        Asked {
-            result,
-            keyed: options.cache_key.is_some(),
-        }
-    }
-
-    /// Where the credential was refused: the same with another one, if there is one by now; else what came of it.
-    async fn with_fresh_credential(
-        &self,
-        options: Options,
-        uncached: u32,
-        refused: Result<Begun, Failed>,
-    ) -> Result<Begun, Failed> {
-        let now = Instant::now();
-        let left = self.deadline.saturating_duration_since(now);
-        self.gateway.refresh.refresh(now, left).await;
-        let live = self.gateway.live.load_full();
-        let snapshot = &self.call.live.config.runtime.snapshot;
-        let resource = &snapshot.resources[snapshot.deployments[self.deployment.0].resource.0];
-        match with_another_credential(&live, resource, self.live_resource()) {
-            Some(fresh) => self.exchange(options, uncached, fresh).await,
-            None => refused,
-        }
-    }
-
-    fn live_resource(&self) -> &LiveResource {
-        let resource = self.call.live.config.runtime.snapshot.deployments[self.deployment.0].resource;
-        &self.call.live.resources[resource.0]
-    }
-
-    /// One exchange, with a resource's credential.
-    async fn exchange(&self, options: Options, uncached: u32, login: &LiveResource) -> Result<Begun, Failed> {
-        let snapshot = &self.call.live.config.runtime.snapshot;
-        let configured = &snapshot.deployments[self.deployment.0];
-        let resource_ix = configured.resource.0;
-        let (resource, live_resource) = (&snapshot.resources[resource_ix], self.live_resource());
-        let is_named_in_body = matches!(resource.api, ApiForm::V1) || self.call.operation == WireOperation::Responses;
-        let model = is_named_in_body.then_some(configured.name.as_str());
-        let cache_key = options.cache_key.map(|key| key.text());
-        let pieces = body::edited(
-            self.call.body,
-            self.call.request,
-            Edits {
-                model,
-                ask_usage: options.usage,
-                cache_key: cache_key.as_deref(),
-            },
-        );
-        let path = self.call.live.deployments[self.deployment.0].path(self.call.operation);
-        let head = UpstreamHead {
-            path,
-            resource: login,
-            forwarded: self.call.forwarded,
-            body_length: body::length(&pieces),
-        };
-        let timeouts = &self.call.route.timeouts;
-        let began = Instant::now();
-        let (first_byte, is_learned) = if self.call.request.stream && !self.knows_prompt() {
-            (timeouts.first_byte, false)
-        } else if self.call.request.stream {
-            let rule = &self.call.route.failover.first_token;
-            self.observed(began).patience(uncached, rule, timeouts.first_byte)
-        } else {
-            (timeouts.whole_answer, false)
-        };
-        let exchange = Exchange {
-            connections: &self.gateway.connections,
-            resource: live_resource,
-            counted: (configured.resource, &self.call.live.series),
-            endpoint: &resource.endpoint,
-            head: &head,
-            body: &pieces,
-            timeouts,
-            connect: timeouts.connect,
-            first_byte,
-            deadline: self.deadline,
-        };
-        let answer = exchange.open().await.map_err(|error| {
-            events::ExchangeFailed {
-                deployment: &configured.id,
-                host: &resource.endpoint.authority,
-                error: &error,
-                is_news: self.call.live.deployments[self.deployment.0]
-                    .state
-                    .silence_told
-                    .is_news(clock::now_ms()),
-            }
-            .emit();
-            Failed::Open(error)
-        })?;
-        commit::begin(
-            answer,
-            StreamTap::of(self.call.operation, options.usage),
-            Patience {
-                idle: timeouts.idle,
-                until: self.deadline.into(),
-                first_output: is_learned.then(|| (began + first_byte).into()),
-            },
-        )
-        .await
-    }
-}
-
-fn is_credential_refused(result: &Result<Begun, Failed>) -> bool {
-    matches!(result, Err(Failed::Answer { head, .. }) if head.status == 401)
 }
 
 /// Turns a failed exchange into what the request makes of it. What is no error answer (a redirect) is nothing to pass on.
@@ -483,7 +337,7 @@ fn failure(failed: Failed, verdict: Verdict) -> Attempted {
             body,
             retry_after,
         })),
-        Failed::Answer { .. } | Failed::Open(_) | Failed::Broken(_) | Failed::InStream { .. } => None,
+        Failed::Answer { .. } | Failed::Open(_) | Failed::Broken(_) | Failed::InStream(_) => None,
     };
     match (verdict.next, answer) {
         (Next::Final, Some(answer)) => Attempted::Final(answer),

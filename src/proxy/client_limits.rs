@@ -1,9 +1,10 @@
-//! Limits of clients and routes: lets a request in or says why not, sets right at its end what it was estimated to use, and tells the client
-//! where it stands.
+//! Limits of clients and routes: lets a request in or says why not, sets right at its end what it was estimated to use, and tells
+//! the client where it stands.
 //!
-//! What was used lives beside the configuration ([`ClientState`](super::state::ClientState), [`RouteState`](super::state::RouteState)), so that a
-//! reload forgives nothing and another limit holds at once. All that a request concerns is looked at and taken under the same locks, the
-//! client's before the route's. Where nothing is limited, nothing is locked.
+//! What was used lives beside the configuration ([`ClientState`](super::state::ClientState),
+//! [`RouteState`](super::state::RouteState)), so that a reload forgives nothing and another limit holds at once. All that a request
+//! concerns is looked at and taken under the same locks, the client's before the route's. Where nothing is limited, nothing is
+//! locked.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};

@@ -33,8 +33,8 @@ pub struct Patience {
     pub idle: Duration,
     /// For the answer to be worth passing on, at the latest.
     pub until: tokio::time::Instant,
-    /// For a stream's first output, where it is known how long the deployment takes; it is given up then. Else a stream that shows nothing is
-    /// passed on after [`HELD_TIME_MAX`], since it may be thinking.
+    /// For a stream's first output, where it is known how long the deployment takes; it is given up then. Else a stream that shows
+    /// nothing is passed on after [`HELD_TIME_MAX`], since it may be thinking.
     pub first_output: Option<tokio::time::Instant>,
 }
 
@@ -91,10 +91,7 @@ pub enum Failed {
     /// A good status, then a break or silence before anything could be passed on.
     Broken(AttemptEnd<'static>),
     /// A good status, then an error event before any output.
-    InStream {
-        /// The error's code.
-        code: Option<String>,
-    },
+    InStream(Box<UpstreamError>),
 }
 
 impl Failed {
@@ -116,7 +113,7 @@ impl Failed {
                 retry_after: *retry_after,
             },
             Self::Broken(end) => *end,
-            Self::InStream { code } => AttemptEnd::ErrorInStream { code: code.as_deref() },
+            Self::InStream(error) => told(error),
         }
     }
 }
@@ -191,9 +188,16 @@ pub async fn begin(answer: Answer, tap: StreamTap, patience: Patience) -> Result
 
 /// What an error inside an answer that began well comes to; nothing where the client is to have it.
 fn in_stream(error: &[u8]) -> Option<Failed> {
-    let code = wire_error::read(error).code;
-    let end = AttemptEnd::ErrorInStream { code: code.as_deref() };
-    (classify(end, false).next != Next::Final).then_some(Failed::InStream { code })
+    let error = Box::new(wire_error::read(error));
+    (classify(told(&error), false).next != Next::Final).then_some(Failed::InStream(error))
+}
+
+/// How an answer ended that told of an error itself.
+pub fn told(error: &UpstreamError) -> AttemptEnd<'_> {
+    AttemptEnd::ErrorInStream {
+        code: error.code.as_deref(),
+        message: error.message.as_deref(),
+    }
 }
 
 async fn begin_whole(mut answer: Answer, head: Box<ResponseHeader>, patience: Patience) -> Result<Begun, Failed> {

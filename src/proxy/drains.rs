@@ -1,7 +1,7 @@
 //! Takes deployments out and puts them back, as operators want it.
 //!
-//! The names are kept in [`Gateway::drains`]; each deployment's mark follows from them whenever they or the configuration change. Nothing is
-//! written to disk: a restart begins without drains.
+//! The names are kept in [`Gateway::drains`]; each deployment's mark follows from them whenever they or the configuration change.
+//! Nothing is written to disk: a restart begins without drains.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -12,11 +12,15 @@ use http::header::HeaderName;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
 use crate::core::ids::{DeploymentId, Region};
+use crate::core::recovery::absence::Absence;
 use crate::openai::error;
 use crate::openai::request::RequestError;
 use crate::openai::target;
 use crate::proxy::client_limits::Limited;
 use crate::proxy::overload::ShedReason;
+
+/// When to come back to a deployment that is being made: that takes minutes, and client libraries believe a minute at most.
+const PROVISIONED_AFTER: Duration = Duration::from_mins(1);
 
 /// Longest piece of a client's text that is repeated in an error.
 const ECHO_CHARS_MAX: usize = 100;
@@ -122,6 +126,16 @@ pub enum ProxyError {
         /// When the first is back, where that is known.
         after: Option<Duration>,
     },
+    /// By what the control plane says no deployment can answer; this is the first of them.
+    #[error("no deployment behind this model can answer: `{deployment}` in {region} {}", .why.sentence())]
+    Absent {
+        /// Which.
+        deployment: DeploymentId,
+        /// Where.
+        region: Region,
+        /// Why.
+        why: Absence,
+    },
     /// Azure does not know the deployment, and no other could answer.
     #[error(
         "Azure has no deployment `{deployment}` in {region}: it may have been deleted{rule}, or created a moment ago; \
@@ -159,7 +173,8 @@ pub enum ProxyError {
         /// How many deployments are not used.
         excluded: usize,
     },
-    /// The response that is continued is another client's. In the provider's own words, so that nobody can tell it from one that is nowhere.
+    /// The response that is continued is another client's. In the provider's own words, so that nobody can tell it from one that is
+    /// nowhere.
     #[error("Previous response with id '{name}' not found.")]
     PreviousResponseNotFound {
         /// What the client calls it, cut.
@@ -249,6 +264,8 @@ pub enum RefusalReason {
     UpstreamUnavailable,
     /// See [`ProxyError::Drained`].
     PoolDrained,
+    /// See [`ProxyError::Absent`].
+    DeploymentAbsent,
     /// See [`ProxyError::DeploymentMissing`].
     DeploymentNotFound,
     /// See [`ProxyError::Misconfigured`].
@@ -286,6 +303,7 @@ impl ProxyError {
             Self::Resting { is_throttled: true, .. } => RefusalReason::RateLimitExceeded,
             Self::Resting { .. } | Self::Exhausted(Exhausted::Answered(_)) => RefusalReason::UpstreamUnavailable,
             Self::Drained { .. } => RefusalReason::PoolDrained,
+            Self::Absent { .. } => RefusalReason::DeploymentAbsent,
             Self::Misconfigured { .. } => RefusalReason::UpstreamMisconfigured,
             Self::DeploymentMissing { .. } => RefusalReason::DeploymentNotFound,
             Self::Exhausted(Exhausted::Timeout) => RefusalReason::UpstreamTimeout,
@@ -313,6 +331,7 @@ impl ProxyError {
             | Self::Stopping
             | Self::Resting { .. }
             | Self::Drained { .. }
+            | Self::Absent { .. }
             | Self::Exhausted(Exhausted::Answered(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadHead
             | Self::BadHeader { .. }
@@ -378,6 +397,10 @@ impl ProxyError {
             Self::Resting { after, .. } => Some(*after),
             Self::Limited(limited) => limited.after(),
             Self::Drained { after } | Self::Pinned { after, .. } => *after,
+            Self::Absent {
+                why: Absence::Provisioning,
+                ..
+            } => Some(PROVISIONED_AFTER),
             Self::Busy | Self::TooManyRunning | Self::CannotFindResponse | Self::Overloaded | Self::Stopping => {
                 Some(Duration::from_secs(1))
             }
@@ -392,6 +415,9 @@ impl ProxyError {
         }
         if let Self::Limited(limited) = self {
             return limited.after().is_none();
+        }
+        if let Self::Absent { why, .. } = self {
+            return *why != Absence::Provisioning;
         }
         matches!(
             self,

@@ -109,7 +109,8 @@ pub struct CandidateShown {
     pub in_flight: f64,
     /// Its circuit breaker, or its resource's where that is worse: `closed`, `half_open`, `open`.
     pub breaker: String,
-    /// Part of the plans that may count on it, 0 to 1: less than 1 for a while after its breaker has closed. To the others it is a last resort.
+    /// Part of the plans that may count on it, 0 to 1: less than 1 for a while after its breaker has closed. To the others it is a
+    /// last resort.
     pub share_of_plans: f64,
     /// Seconds until one request may probe it, at the latest, where its breaker keeps all others away; it is tried last until then.
     pub probed_in_s: Option<f64>,
@@ -120,7 +121,7 @@ pub struct CandidateShown {
 pub struct LeftOut {
     /// `resource/name`.
     pub deployment: String,
-    /// Why: `resting` or `drained`.
+    /// Why: `resting`, `drained`, or what the control plane says, such as `missing` or `paused`.
     pub why: String,
     /// Its priority tier in the pool, from 1.
     pub tier: usize,
@@ -157,9 +158,9 @@ pub struct Moment {
     pub now_ms: i64,
 }
 
-/// Explains what would become of a body of a client's, a chat's or (by its `input`) a response's, by its name, which matters for its hints only; no name is no client, whose hints
-/// mean nothing to anybody else's. `headers` are those of the request for the explanation; sessions and a declined affinity
-/// are read from them as from a client's.
+/// Explains what would become of a body of a client's, a chat's or (by its `input`) a response's, by its name, which matters for
+/// its hints only; no name is no client, whose hints mean nothing to anybody else's. `headers` are those of the request for the
+/// explanation; sessions and a declined affinity are read from them as from a client's.
 ///
 /// # Errors
 /// 400 where no client has the name; else as the client would be refused.
@@ -309,7 +310,11 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
                 Availability::Ejected(until) | Availability::Unusable(until) => {
                     Some(until.saturating_duration_since(now).as_secs_f64())
                 }
-                Availability::Ready | Availability::Probe | Availability::Resting(_) | Availability::Drained(_) => None,
+                Availability::Ready
+                | Availability::Probe
+                | Availability::Resting(_)
+                | Availability::Drained(_)
+                | Availability::Absent(_) => None,
             },
         })
     });
@@ -323,6 +328,7 @@ fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
         let (why, left) = match member.state {
             State::Resting => ("resting", Some(rest_left(live, member, now))),
             State::Drained => ("drained", drain_left(live, member, now)),
+            State::Absent => (absence(live, member), None),
             State::Ready | State::Ejected => return None,
         };
         Some(LeftOut {
@@ -342,6 +348,13 @@ fn rest_left(live: &Live, member: &Member, now: Instant) -> Duration {
         // Another request's answer has just ended it.
         _ => Duration::ZERO,
     }
+}
+
+/// What the control plane says against it.
+fn absence(live: &Live, member: &Member) -> &'static str {
+    let absent = live.deployments[member.deployment.0].state.absent.get();
+    // It may have come back a moment ago.
+    absent.map_or("absent", <&str>::from)
 }
 
 /// None where it stays out until it is put back.

@@ -1,7 +1,8 @@
 //! The attempts of one request, one after another, until one answer is good enough to pass on.
 //!
-//! Never two at a time, unless the route has second attempts beside late ones ([`hedge`]). What follows a failure is paid for by the route's retry budget, so that an outage is not multiplied. Nothing is sent to the client here, so every attempt but the last leaves no trace for it. When all
-//! fail, the most useful thing known is passed on ([`fallback`](crate::proxy::fallback)).
+//! Never two at a time, unless the route has second attempts beside late ones ([`hedge`]). What follows a failure is paid for by the
+//! route's retry budget, so that an outage is not multiplied. Nothing is sent to the client here, so every attempt but the last leaves no
+//! trace for it. When all fail, the most useful thing known is passed on ([`fallback`](crate::proxy::fallback)).
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,8 @@ use bytes::Bytes;
 
 use crate::core::admission::queue::Priority;
 use crate::core::placement::rendezvous;
-use crate::core::recovery::outcome::Effect;
-use crate::core::router::tries::Tries;
+use crate::core::recovery::outcome::{AttemptOutcome, Effect};
+use crate::core::router::tries::{Refusals, Tries};
 use crate::core::router::{Plan, Reason};
 use crate::core::topology::{DeploymentIx, Pool, Route, RouteIx};
 use crate::openai::request::{Request, RequestError};
@@ -29,6 +30,7 @@ use crate::proxy::waiting::{self, WaitEnd, Waited};
 use crate::telemetry::events;
 
 /// One request, understood and routed.
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The configuration it lives in.
     pub live: &'a Live,
@@ -99,12 +101,14 @@ pub async fn first_answer(
     }
     let mut may_wait = !call.route.waiting.max_wait.is_zero();
     // Who comes when there is no room goes behind those that wait for some.
-    let is_behind = may_wait && is_without_room(plan) && !state.queue.is_empty();
+    let is_behind = may_wait && is_without_room(plan) && !waiting::queue_of(call).is_empty();
+    let mut refusals = Refusals::default();
     let mut fallback = Fallback::default();
     let mut end = RoundEnd::Throttled;
     for waits in 0..=WAITS_MAX {
         if waits > 0 || !is_behind {
-            end = match one_round(gateway, downstream, context, call, &mut fallback, plan).await? {
+            let known = (&mut fallback, &mut refusals);
+            end = match one_round(gateway, downstream, context, call, known, plan).await? {
                 Round::Chosen(chosen) => return Ok(*chosen),
                 Round::InVain(end) => end,
             };
@@ -114,7 +118,7 @@ pub async fn first_answer(
             break;
         }
         // Boxed, since it is large and seldom needed.
-        match Box::pin(wait(gateway, downstream, context, call)).await? {
+        match Box::pin(wait(gateway, downstream, context, call, &refusals)).await? {
             None => {}
             // That there is no room is only believed: who has not been tried yet is not refused for it.
             Some(WaitEnd::TimedOut) if context.attempts.is_empty() => may_wait = false,
@@ -157,13 +161,17 @@ async fn one_round(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
-    fallback: &mut Fallback,
+    (fallback, refusals): (&mut Fallback, &mut Refusals),
     plan: &mut Plan,
 ) -> Result<Round, Stop> {
     let snapshot = &call.live.config.runtime.snapshot;
     let rule = &call.route.failover;
     let before = context.attempts.len();
-    let mut tries = Tries::new(std::mem::take(&mut plan.candidates), rule.backoff);
+    let mut tries = Tries::after(
+        std::mem::take(refusals),
+        std::mem::take(&mut plan.candidates),
+        rule.backoff,
+    );
     let mut end = RoundEnd::Throttled;
     while context.attempts.len() - before < rule.max_attempts as usize {
         let now = Instant::now();
@@ -184,14 +192,15 @@ async fn one_round(
         }
         let candidate = next.candidate;
         let is_first = context.attempts.len() == before || candidate.reason == Reason::Retry;
+        let may_be_two = context.attempts.len() - before + 1 < rule.max_attempts as usize;
         let attempt = Attempt {
             gateway,
             call,
             deployment: candidate.deployment,
             reason: if is_first { candidate.reason } else { Reason::Failover },
             deadline: call.deadline,
+            is_last: !may_be_two || !tries.has_another(stands, is_provisioned),
         };
-        let may_be_two = context.attempts.len() - before + 1 < rule.max_attempts as usize;
         let made = hedge::make((candidate, &attempt), may_be_two, &mut tries, downstream, context).await;
         for (candidate, attempted) in made {
             match attempted {
@@ -199,8 +208,9 @@ async fn one_round(
                 Attempted::Final(failure) => return Err(Stop::PassOn(failure)),
                 Attempted::ClientGone(error) => return Err(Stop::ClientGone(error)),
                 Attempted::Failed { verdict, answer } => {
-                    // One that never fits here is throttled without being asked to rest: waiting would not help.
-                    if !matches!(verdict.effect, Effect::Rest(_)) {
+                    // One that never fits here is throttled without being asked to rest: waiting would not help. Where the request
+                    // itself was refused, it may for others.
+                    if !matches!(verdict.effect, Effect::Rest(_)) && verdict.outcome != AttemptOutcome::Rejected {
                         end = RoundEnd::Failed;
                     }
                     tries.failed(candidate, verdict.outcome, verdict.next);
@@ -209,6 +219,7 @@ async fn one_round(
             }
         }
     }
+    *refusals = tries.into_refusals();
     Ok(Round::InVain(end))
 }
 
@@ -250,8 +261,18 @@ async fn wait(
     downstream: &mut Downstream<'_>,
     context: &mut RequestContext,
     call: &Call<'_>,
+    refusals: &Refusals,
 ) -> Result<Option<WaitEnd>, Stop> {
     let began = Instant::now();
+    let deployments = &call.live.config.runtime.snapshot.deployments;
+    let others = (!refusals.is_empty()).then(|| {
+        call.pool
+            .without(|deployment| refusals.bars(deployment, deployments[deployment.0].sku.is_provisioned()))
+    });
+    let call = &Call {
+        pool: others.as_ref().unwrap_or(call.pool),
+        ..*call
+    };
     let left = call.route.waiting.max_wait.saturating_sub(context.queue_wait);
     let clients = &call.live.config.runtime.snapshot.clients;
     let client = context

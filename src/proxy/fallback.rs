@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::health::Availability;
 use crate::core::recovery::outcome::{AttemptOutcome, Verdict};
@@ -27,6 +28,8 @@ const SOON: Duration = Duration::from_secs(1);
 pub struct Fallback {
     is_throttled: bool,
     answer: Option<Box<UpstreamFailure>>,
+    /// What a deployment said that refused the request itself, though others might have taken it.
+    refusal: Option<Box<UpstreamFailure>>,
     /// The first that Azure did not know.
     missing: Option<DeploymentIx>,
     /// The first whose path Azure did not know.
@@ -47,6 +50,10 @@ impl Fallback {
             }
             AttemptOutcome::Unavailable if is_404 => {
                 self.missing.get_or_insert(deployment);
+                return;
+            }
+            AttemptOutcome::Rejected => {
+                self.refusal = answer.or(self.refusal.take());
                 return;
             }
             _ => {}
@@ -75,6 +82,10 @@ impl Fallback {
     /// What the client gets when no attempt succeeded. `is_late` tells that the deadline ended the attempts.
     pub fn stop(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         if let Some(deployment) = call.pinned {
+            // Of the request itself, so that its own words say what is wrong with it.
+            if let Some(refusal) = self.refusal {
+                return Stop::PassOn(refusal);
+            }
             return Stop::Refused(self.pinned(call, deployment, is_late, now));
         }
         match (self.without_fence(call, is_late, now), &call.route.residency) {
@@ -89,8 +100,8 @@ impl Fallback {
         }
     }
 
-    /// Only this deployment could be asked, which the client must know: it cannot begin elsewhere what is kept there. So this is said in our
-    /// own words, whatever the deployment's were.
+    /// Only this deployment could be asked, which the client must know: it cannot begin elsewhere what is kept there. So a failure
+    /// is told in our own words, whatever the deployment's were.
     fn pinned(mut self, call: &Call<'_>, deployment: DeploymentIx, is_late: bool, now: Instant) -> ProxyError {
         if let Some(answer) = self.answer.take() {
             self.last = Some(Exhausted::Answered(answer.head.status.as_u16()));
@@ -102,6 +113,7 @@ impl Fallback {
         let back = match call.live.availability(deployment, now) {
             Availability::Resting(until) | Availability::Ejected(until) | Availability::Unusable(until) => Some(until),
             Availability::Drained(end) => end.time(),
+            Availability::Absent(_) => None,
             Availability::Ready | Availability::Probe => Some(now + AGAIN_AFTER),
         };
         let until = |back: Instant| back.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
@@ -116,7 +128,7 @@ impl Fallback {
         }
     }
 
-    fn without_fence(self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
+    fn without_fence(mut self, call: &Call<'_>, is_late: bool, now: Instant) -> Stop {
         let soonest = router::soonest_recovery(call.pool, |deployment| call.live.availability(deployment, now))
             .map(|soonest| soonest.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX));
         if let Some(after) = soonest
@@ -135,6 +147,14 @@ impl Fallback {
         }
         if let Some(answer) = self.answer {
             return Stop::PassOn(answer);
+        }
+        // Those who failed might have taken what one has refused, and may the next time.
+        let has_failed = self
+            .last
+            .as_ref()
+            .is_some_and(|last| *last != Exhausted::CredentialRefused);
+        if let Some(refusal) = self.refusal.take().filter(|_| !has_failed) {
+            return Stop::PassOn(refusal);
         }
         Stop::Refused(match self.last {
             Some(last) => ProxyError::Exhausted(last),
@@ -173,13 +193,17 @@ impl Fallback {
 /// What a request gets for which nobody could be asked: all of the pool rest or are taken out.
 pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
     let until = |until: Instant| until.saturating_duration_since(now).min(headers::RETRY_AFTER_MAX);
-    if let Some(end) = all_drained(live, pool, now) {
-        return ProxyError::Drained {
-            after: end.time().map(until),
-        };
+    match all_taken_out(live, pool, now) {
+        Some(TakenOut::Drained(end)) => {
+            return ProxyError::Drained {
+                after: end.time().map(until),
+            };
+        }
+        Some(TakenOut::Absent(deployment, why)) => return absent(live, deployment, why),
+        None => {}
     }
-    // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly always, and have
-    // room before long.
+    // All rested, or had no room for those that wait already. Where they do not rest any more, they were throttled, as nearly
+    // always, and have room before long.
     let soonest = router::soonest_recovery(pool, |deployment| live.availability(deployment, now));
     ProxyError::Resting {
         after: soonest.map_or(SOON, until),
@@ -187,16 +211,47 @@ pub fn unasked(live: &Live, pool: &Pool, now: Instant) -> ProxyError {
     }
 }
 
-/// Where operators have taken out every member of the pool: when the first is back.
-fn all_drained(live: &Live, pool: &Pool, now: Instant) -> Option<DrainEnd> {
-    let mut soonest = DrainEnd::WhenUndone;
+/// Why nobody of a pool is there.
+enum TakenOut {
+    /// By operators, one at least: when the first is back.
+    Drained(DrainEnd),
+    /// All by what the control plane says: the first, and why.
+    Absent(DeploymentIx, Absence),
+}
+
+/// Why every member of the pool is taken out, where that is so.
+fn all_taken_out(live: &Live, pool: &Pool, now: Instant) -> Option<TakenOut> {
+    let (mut soonest, mut absent) = (None, None);
     for member in pool.members() {
         match live.availability(member.deployment, now) {
-            Availability::Drained(end) => soonest = soonest.sooner(end),
+            Availability::Drained(end) => {
+                soonest = Some(soonest.map_or(end, |soonest: DrainEnd| soonest.sooner(end)));
+            }
+            Availability::Absent(why) => _ = absent.get_or_insert((member.deployment, why)),
             _ => return None,
         }
     }
-    Some(soonest)
+    let absent = absent.map(|(deployment, why)| TakenOut::Absent(deployment, why));
+    soonest.map(TakenOut::Drained).or(absent)
+}
+
+fn absent(live: &Live, deployment: DeploymentIx, why: Absence) -> ProxyError {
+    let snapshot = &live.config.runtime.snapshot;
+    let configured = &snapshot.deployments[deployment.0];
+    let region = snapshot.resources[configured.resource.0].region.clone();
+    let deployment = configured.id.clone();
+    if why == Absence::Missing {
+        return ProxyError::DeploymentMissing {
+            deployment,
+            region,
+            inactivity_days: configured.inactivity_days,
+        };
+    }
+    ProxyError::Absent {
+        deployment,
+        region,
+        why,
+    }
 }
 
 /// Whether a member of the pool rests since it was throttled.

@@ -31,8 +31,8 @@ pub fn finish(gateway: &Gateway, context: &mut RequestContext) {
     }
 }
 
-/// Tokens that count against limits. Of a request whose client left before an answer, at least its prompt where the provider may have worked on it:
-/// else one who always leaves early would have no limit.
+/// Tokens that count against limits. Of a request whose client left before an answer, at least its prompt where the provider may
+/// have worked on it: else one who always leaves early would have no limit.
 fn used(context: &RequestContext, record: &UsageRecord) -> u64 {
     let reported = record.prompt_tokens + record.completion_tokens;
     let is_left = context.outcome == RequestOutcome::ClientGone && record.source == UsageSource::None;

@@ -18,7 +18,7 @@ use crate::proxy::state::{Live, LiveResource};
 use crate::telemetry::clock;
 
 /// Request headers that are passed on.
-const REQUEST_ALLOWED: [&str; 8] = [
+const REQUEST_ALLOWED: [&str; 7] = [
     "accept",
     "content-type",
     "user-agent",
@@ -26,8 +26,10 @@ const REQUEST_ALLOWED: [&str; 8] = [
     "traceparent",
     "tracestate",
     "x-ms-client-request-id",
-    "x-ms-spillover-deployment",
 ];
+
+/// Names the deployment that Azure may spill a request over to; passed on only where that is a member of the pool.
+const SPILLS_TO: HeaderName = HeaderName::from_static("x-ms-spillover-deployment");
 
 /// Response headers that are passed on, in alphabetical order.
 const RESPONSE_ALLOWED: [&str; 23] = [
@@ -75,7 +77,10 @@ pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 
 /// The headers of a client's request that are passed on, taken once a request.
 #[derive(Debug, Default)]
-pub struct Forwarded(SmallVec<[(&'static str, HeaderValue); 6]>);
+pub struct Forwarded {
+    always: SmallVec<[(&'static str, HeaderValue); 6]>,
+    spills_to: Option<HeaderValue>,
+}
 
 impl Forwarded {
     /// Takes them from a request's head.
@@ -84,7 +89,15 @@ impl Forwarded {
             let name = REQUEST_ALLOWED.iter().find(|allowed| **allowed == name.as_str())?;
             Some((*name, value.clone()))
         };
-        Self(headers.iter().filter_map(allowed).collect())
+        Self {
+            always: headers.iter().filter_map(allowed).collect(),
+            spills_to: headers.get(SPILLS_TO).cloned(),
+        }
+    }
+
+    /// The deployment that the client names for Azure to spill its request over to.
+    pub fn spills_to(&self) -> Option<&HeaderValue> {
+        self.spills_to.as_ref()
     }
 }
 
@@ -96,6 +109,8 @@ pub struct UpstreamHead<'a> {
     pub resource: &'a LiveResource,
     /// What the client sent along.
     pub forwarded: &'a Forwarded,
+    /// The deployment that Azure may spill it over to.
+    pub spills_to: Option<&'a HeaderValue>,
     /// Length of the body, in bytes.
     pub body_length: usize,
 }
@@ -145,11 +160,14 @@ impl UpstreamHead<'_> {
 
     /// Every header that comes from the client, and the content type, which is JSON where the client did not say.
     fn each_forwarded(&self, mut each: impl FnMut(&'static str, &HeaderValue)) {
-        if !self.forwarded.0.iter().any(|(name, _)| *name == "content-type") {
+        if !self.forwarded.always.iter().any(|(name, _)| *name == "content-type") {
             each("content-type", &HeaderValue::from_static("application/json"));
         }
-        for (name, value) in &self.forwarded.0 {
+        for (name, value) in &self.forwarded.always {
             each(name, value);
+        }
+        if let Some(deployment) = self.spills_to {
+            each("x-ms-spillover-deployment", deployment);
         }
     }
 }

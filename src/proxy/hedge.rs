@@ -1,7 +1,7 @@
 //! Hedging: a second attempt at another deployment beside one whose answer is late. The first to answer is taken, the other is cancelled.
 //!
-//! Off unless a route says otherwise, since what is cancelled is probably billed. Both are attempts like any other, in log, metrics and limits; the
-//! one that was too late ends as `overtaken`, which teaches its deployment nothing.
+//! Off unless a route says otherwise, since what is cancelled is probably billed. Both are attempts like any other, in log, metrics
+//! and limits; the one that was too late ends as `overtaken`, which teaches its deployment nothing.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use crate::proxy::attempt::{Attempt, Attempted};
 use crate::proxy::context::RequestContext;
 use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
+use crate::proxy::state::Live;
 
 /// What came of attempts, in the order in which they ended. Nothing follows one that decides the request.
 pub type Ends = SmallVec<[(Candidate, Attempted); 2]>;
@@ -73,9 +74,12 @@ async fn race(
         };
         return smallvec![(candidate, first.end(context, running, asked))];
     };
+    let (live, now) = (first.call.live, Instant::now());
+    let stands = |deployment| live.availability(deployment, now);
     let second = Attempt {
         deployment: beside.deployment,
         reason: Reason::Hedge,
+        is_last: !tries.has_another(stands, |deployment| is_provisioned(live, deployment)),
         ..*first
     };
     let beside_running = second.begin(context);
@@ -130,12 +134,17 @@ fn beside(first: &Attempt<'_>, tries: &mut Tries) -> Option<Candidate> {
         drop(learned);
         candidate.cost <= left && call.live.availability(candidate.deployment, now) == Availability::Ready
     };
-    let is_provisioned = |deployment: DeploymentIx| snapshot.deployments[deployment.0].sku.is_provisioned();
     let mut hedging = state.hedging.lock();
     if !hedging.has_left(call.route.failover.hedging, now) {
         return None;
     }
-    let beside = tries.beside(may_be_asked, is_provisioned)?;
+    let beside = tries.beside(may_be_asked, |deployment| is_provisioned(call.live, deployment))?;
     hedging.spend(now);
     Some(beside)
+}
+
+fn is_provisioned(live: &Live, deployment: DeploymentIx) -> bool {
+    live.config.runtime.snapshot.deployments[deployment.0]
+        .sku
+        .is_provisioned()
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::core::recovery::health::{BreakerState, Health};
-use crate::core::recovery::outcome::{Alarm, AttemptEnd, AttemptOutcome, Effect, Scope, Verdict};
+use crate::core::recovery::outcome::{Alarm, AttemptEnd, AttemptOutcome, Effect, Next, Scope, Verdict};
 use crate::core::topology::{DeploymentIx, ResourceIx};
 use crate::proxy::state::Live;
 use crate::telemetry::view::FailureView;
@@ -20,7 +20,7 @@ pub const BROKEN: Verdict = of_relay(AttemptOutcome::Broken, Effect::Failure, Sc
 const fn of_relay(outcome: AttemptOutcome, effect: Effect, scope: Scope) -> Verdict {
     Verdict {
         outcome,
-        next: crate::core::recovery::outcome::Next::Final,
+        next: Next::Final,
         effect,
         scope,
         maybe_billed: true,

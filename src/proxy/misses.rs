@@ -1,8 +1,9 @@
 //! Where answers tell what of their prompt was cached, and prompts are sampled for drift.
 //!
-//! A request leaves a few numbers ([`MissLedger::note`]) and, seldom, the hashes of its prompt's head ([`MissLedger::sampler`]). Both wait in
-//! bounded lists in memory; what finds no room is dropped and counted. One task ([`MissWriter`]) empties them: it adds misses up by the hour,
-//! looks for drift, and writes every ten seconds. A store that fails is tried again with the next sums, which wait added up.
+//! A request leaves a few numbers ([`MissLedger::note`]) and, seldom, the hashes of its prompt's head ([`MissLedger::sampler`]).
+//! Both wait in bounded lists in memory; what finds no room is dropped and counted. One task ([`MissWriter`]) empties them: it adds
+//! misses up by the hour, looks for drift, and writes every ten seconds. A store that fails is tried again with the next sums,
+//! which wait added up.
 //!
 //! Cost for a request: arithmetic, three reference counts and short locks; a sampled one reads its head once more.
 
@@ -80,8 +81,8 @@ struct Sampled {
     micro_usd_each: Option<f64>,
 }
 
-/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has prices per token, in the
-/// order of tiers. One that is paid by the hour alone says nothing of what is paid where its requests overflow.
+/// What a missed token of a route costs more where no answer has told: at the first deployment of its pool that has prices per
+/// token, in the order of tiers. One that is paid by the hour alone says nothing of what is paid where its requests overflow.
 fn usual_cost(snapshot: &Snapshot, route: &Route) -> Option<f64> {
     let mut members = snapshot.pools[route.pool.0].members();
     members.find_map(|member| {
@@ -155,6 +156,7 @@ fn moved_by(reason: Reason, before: Option<Before>) -> Moved {
         | Reason::Retry
         | Reason::SpillEjected
         | Reason::SpillDrained
+        | Reason::SpillAbsent
         | Reason::LastResort => Moved::ByFailover,
         Reason::SpillThrottled | Reason::SpillNoRoom | Reason::NoRoom | Reason::Tier => Moved::BySpill,
         Reason::Warm
@@ -165,6 +167,7 @@ fn moved_by(reason: Reason, before: Option<Before>) -> Moved {
         | Reason::LeastBusy
         | Reason::Latency
         | Reason::OnlyChoice
+        | Reason::Keepalive
         | Reason::Pinned => Moved::ByHomes,
     }
 }

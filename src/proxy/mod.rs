@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub mod activity;
+pub mod ask;
 pub mod attempt;
 pub mod auth;
 pub mod body;

@@ -1,10 +1,11 @@
 //! Where a response can be continued: only at the resource that keeps it, and only by the client whose it is.
 //!
 //! A request with `previous_response_id` goes to the deployment that made the response, and to no other: none knows it. What is
-//! remembered is bounded: the newest in memory, all of thirty days in the usage store, where they come with the usage records. What is not in memory is
-//! looked for there, by at most [`READS_MAX`] requests at a time, so never on the way of one that continues nothing. Where that cannot be done
-//! the client is asked to come again: who takes what is kept for unknown would lose conversations, and let anybody continue another's. A response that is
-//! really not known (another replica's, or one from before the gateway) may be asked of anybody, and the provider says whether it is there.
+//! remembered is bounded: the newest in memory, all of thirty days in the usage store, where they come with the usage records. What
+//! is not in memory is looked for there, by at most [`READS_MAX`] requests at a time, so never on the way of one that continues
+//! nothing. Where that cannot be done the client is asked to come again: who takes what is kept for unknown would lose
+//! conversations, and let anybody continue another's. A response that is really not known (another replica's, or one from before
+//! the gateway) may be asked of anybody, and the provider says whether it is there.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

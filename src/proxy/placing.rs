@@ -125,8 +125,12 @@ pub fn plan(
             live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed)
         }),
     };
-    if let Some(deployment) = pinned {
-        plan.pin(deployment);
+    match pinned {
+        Some(deployment) => plan.pin(deployment),
+        None if plan.is_free() => {
+            plan.keep_alive(|deployment| live.deployments[deployment.0].state.wants_request.take());
+        }
+        None => {}
     }
     plan
 }
@@ -180,6 +184,7 @@ fn view_of(
         Known {
             availability,
             is_admitted,
+            share: state.absent.share(),
             limit: learned.room.limit(),
             used: learned.room.used(since, replicas),
             in_flight: state.in_flight.load(Ordering::Relaxed) as f64,

@@ -37,8 +37,8 @@ pub const AFFINITY_HEADER: HeaderName = HeaderName::from_static("x-emberway-affi
 pub struct Prompt {
     /// Its blocks, within the pool's scope.
     pub chain: Chain,
-    /// The block that its first message of a user ends with, or the last one where that is deeper: equal for all turns of a conversation. None
-    /// for an empty prompt.
+    /// The block that its first message of a user ends with, or the last one where that is deeper: equal for all turns of a
+    /// conversation. None for an empty prompt.
     pub opener: Option<BlockId>,
     /// Its size and kind.
     pub ask: Ask,

@@ -10,17 +10,19 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::core::ledger::usage::RequestOutcome;
-use crate::core::recovery::outcome::AttemptOutcome;
+use crate::core::recovery::outcome::{AttemptOutcome, Next, classify};
 use crate::core::topology::{DeploymentIx, Route};
+use crate::openai::error::{self as wire_error, UpstreamError};
 use crate::openai::target::WireOperation;
 use crate::openai::{responses, usage};
 use crate::proxy::Gateway;
 use crate::proxy::attempt::Chosen;
-use crate::proxy::commit::Begun;
+use crate::proxy::commit::{self, Begun};
 use crate::proxy::context::{AttemptFacts, RequestContext};
 use crate::proxy::downstream::Downstream;
 use crate::proxy::headers;
 use crate::proxy::learn::{self, learn};
+use crate::proxy::observe::Observed;
 use crate::proxy::pins::Keeper;
 use crate::proxy::state::Live;
 use crate::proxy::tap::StreamTap;
@@ -37,8 +39,8 @@ const AFTER_DONE_MAX: Duration = Duration::from_millis(100);
 enum End {
     /// Properly.
     Complete,
-    /// The provider's content filter ended it, in words of its own.
-    Filtered,
+    /// With an error that the upstream told of itself; the client has its words.
+    Told(Box<UpstreamError>),
     /// Before its time.
     Broken(Break),
     /// The client left, or its connection failed.
@@ -46,12 +48,24 @@ enum End {
 }
 
 /// What breaks an answer.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Break {
-    /// The upstream broke, fell silent or took too long.
+    /// The upstream broke or fell silent.
     Upstream(&'static str),
+    /// The route gives answers no more time.
+    TookTooLong,
     /// The gateway is being stopped, and the time for running requests is over.
     CutOff,
+}
+
+impl Break {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Upstream(reason) => reason,
+            Self::TookTooLong => "the answer took longer than `timeouts.total`",
+            Self::CutOff => "the gateway is being stopped",
+        }
+    }
 }
 
 /// What bounds a relay: silence, its whole time, and the end of a drain's time.
@@ -77,6 +91,7 @@ pub async fn relay(
         begun,
         deployment,
         in_flight,
+        thinks_over,
     } = chosen;
     let timeouts = &route.timeouts;
     let spent = context.deciding_attempt().map_or(Duration::ZERO, AttemptFacts::took);
@@ -95,8 +110,18 @@ pub async fn relay(
     let began = in_flight.began();
     drop(in_flight);
     // Of a whole answer this has been learned already.
-    if !is_whole && matches!(end, End::Complete | End::Filtered) {
+    if !is_whole && matches!(end, End::Complete) {
         learn(live, deployment, learn::RELAYED, began, None);
+    }
+    if let Some((uncached, first_token)) = thinks_over.zip(context.first_token) {
+        let observed = Observed {
+            gateway,
+            live,
+            deployment,
+            now: first_token,
+        };
+        let took = first_token.saturating_duration_since(began);
+        observed.note_latency(took, uncached, &route.failover.first_token);
     }
     if matches!(end, End::Broken(Break::CutOff)) {
         let request_id = &context.id;
@@ -209,25 +234,33 @@ async fn conclude(
             context.outcome = RequestOutcome::Success;
             Ok(())
         }
-        End::Filtered => {
-            context.answer_ended(RequestOutcome::Rejected, AttemptOutcome::Rejected);
+        End::Told(error) => {
+            let snapshot = &live.config.runtime.snapshot;
+            let is_provisioned = snapshot.deployments[deployment.0].sku.is_provisioned();
+            let verdict = classify(commit::told(&error), is_provisioned);
+            // Words of its own: the host is well, whatever is the matter with the deployment or the request.
+            learn(live, deployment, verdict, began, None);
+            if verdict.next == Next::Final {
+                context.answer_ended(RequestOutcome::Rejected, AttemptOutcome::Rejected);
+            } else {
+                context.answer_ended(RequestOutcome::Broken, AttemptOutcome::Broken);
+            }
             Ok(())
         }
-        End::Broken(Break::Upstream(how)) => {
-            context.answer_ended(RequestOutcome::Broken, AttemptOutcome::Broken);
-            learn(live, deployment, learn::BROKEN, began, None);
+        End::Broken(how) => {
+            match how {
+                Break::Upstream(_) => {
+                    context.answer_ended(RequestOutcome::Broken, AttemptOutcome::Broken);
+                    learn(live, deployment, learn::BROKEN, began, None);
+                }
+                // The others are none of the deployment's doing.
+                Break::TookTooLong => context.answer_ended(RequestOutcome::Broken, AttemptOutcome::Broken),
+                Break::CutOff => context.cut_off(),
+            }
             if context.streamed {
                 return Ok(());
             }
-            abort(downstream, how).await
-        }
-        End::Broken(Break::CutOff) => {
-            // None of the deployment's doing.
-            context.cut_off();
-            if context.streamed {
-                return Ok(());
-            }
-            abort(downstream, "the gateway is being stopped").await
+            abort(downstream, how.reason()).await
         }
         End::ClientGone(error) => {
             context.answer_ended(RequestOutcome::ClientGone, AttemptOutcome::ClientGone);
@@ -305,14 +338,10 @@ async fn relay_events(
         return Ok(End::Complete);
     }
     downstream.send(tail).await?;
-    if tap.seen.error.is_some() {
+    if let Some(error) = &tap.seen.error {
         // The upstream has told the client itself.
         downstream.finish(Bytes::new()).await?;
-        return Ok(if tap.seen.is_filtered() {
-            End::Filtered
-        } else {
-            End::Broken(Break::Upstream("the stream ended with an error"))
-        });
+        return Ok(End::Told(Box::new(wire_error::read(error))));
     }
     let how = Break::Upstream("the answer ended before it was complete");
     break_stream(downstream, tap, how).await
@@ -329,10 +358,7 @@ async fn read_to_end(mut rest: Answer) {
 
 /// Ends a broken stream so that every client library notices: with an error event, and without `[DONE]`.
 async fn break_stream(downstream: &mut Downstream<'_>, tap: &StreamTap, how: Break) -> pingora::Result<End> {
-    let reason = match how {
-        Break::Upstream(reason) => reason,
-        Break::CutOff => "the gateway is being stopped",
-    };
+    let reason = how.reason();
     let mut last = BytesMut::new();
     if tap.is_inside_event() {
         last.extend_from_slice(b"\n\n");
@@ -365,8 +391,8 @@ async fn next(
         error = downstream.gone() => Err(Interrupted::ClientGone(error)),
         () = &mut limits.cut_off => Err(Interrupted::Broken(Break::CutOff)),
         () = tokio::time::sleep_until(silence.min(limits.until)) => {
-            let how = if silence < limits.until { "Azure fell silent" } else { "the answer took too long" };
-            Err(Interrupted::Broken(Break::Upstream(how)))
+            let is_silent = silence < limits.until;
+            Err(Interrupted::Broken(if is_silent { Break::Upstream("Azure fell silent") } else { Break::TookTooLong }))
         }
     }
 }

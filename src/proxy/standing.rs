@@ -19,10 +19,10 @@ pub struct ResourceState {
 }
 
 impl Live {
-    /// Whether a deployment may be used. What an operator wants comes before all that was learned.
+    /// Whether a deployment may be used. What an operator wants and what the control plane says come before all that was learned.
     pub fn availability(&self, deployment: DeploymentIx, now: Instant) -> Availability {
-        if let Some(drained) = self.drained(deployment, now) {
-            return drained;
+        if let Some(out) = self.taken_out(deployment, now) {
+            return out;
         }
         let resource = self.resource_state(deployment).health.lock().availability(now);
         let own = self.deployments[deployment.0].state.health.lock().availability(now);
@@ -31,8 +31,8 @@ impl Live {
 
     /// Whether it may be used, and whether a plan made now may count on it: one that has just recovered gets less than its share.
     pub fn standing(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
-        if let Some(drained) = self.drained(deployment, now) {
-            return (drained, false);
+        if let Some(out) = self.taken_out(deployment, now) {
+            return (out, false);
         }
         let of = |health: &Mutex<Health>| {
             let mut health = health.lock();
@@ -45,8 +45,8 @@ impl Live {
 
     /// The same for somebody who only looks: nothing is counted as given or owed.
     pub fn standing_as_seen(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
-        if let Some(drained) = self.drained(deployment, now) {
-            return (drained, false);
+        if let Some(out) = self.taken_out(deployment, now) {
+            return (out, false);
         }
         let of = |health: &Mutex<Health>| {
             let mut health = health.lock().clone();
@@ -57,10 +57,11 @@ impl Live {
         (own.and(resource), is_admitted && is_admitted_by_resource)
     }
 
-    /// Whether an operator has taken it out.
-    fn drained(&self, deployment: DeploymentIx, now: Instant) -> Option<Availability> {
-        let end = self.deployments[deployment.0].state.drained.get(now)?;
-        Some(Availability::Drained(end))
+    /// Whether an operator has taken it out, or it is not there, by what the control plane says.
+    fn taken_out(&self, deployment: DeploymentIx, now: Instant) -> Option<Availability> {
+        let state = &self.deployments[deployment.0].state;
+        let absent = state.absent.get().map(Availability::Absent);
+        absent.or_else(|| state.drained.get(now).map(Availability::Drained))
     }
 
     /// What is known of a deployment's resource.

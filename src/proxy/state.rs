@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
@@ -24,6 +24,7 @@ use crate::core::placement::rendezvous;
 use crate::core::placement::room::Room;
 use crate::core::placement::truth::Truth;
 use crate::core::placement::view::View;
+use crate::core::recovery::absence::AbsenceMark;
 use crate::core::recovery::budget::RetryBudget;
 use crate::core::recovery::drain::DrainMark;
 use crate::core::recovery::health::{Health, Rules};
@@ -119,11 +120,31 @@ pub struct RouteState {
     pub tallies: Mutex<RouteTallies>,
 }
 
+/// Something that one request is to do.
+#[derive(Debug, Default)]
+pub struct Wish(AtomicBool);
+
+impl Wish {
+    /// Makes it.
+    pub fn make(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was made and nobody has taken it yet: who gets this answer has. Costs a load where it was not made.
+    pub fn take(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// What is known of a deployment across configurations, and counts its attempts.
 #[derive(Debug)]
 pub struct DeploymentState {
     /// Whether an operator has taken it out.
     pub drained: DrainMark,
+    /// Whether the control plane says that it is not there.
+    pub absent: AbsenceMark,
+    /// Whether it is to be sent a request that loses nothing by it.
+    pub wants_request: Wish,
     /// Breaker and rest.
     pub health: Mutex<Health>,
     /// What answers have told beside that.
@@ -280,6 +301,8 @@ impl DeploymentState {
     pub fn new(room: Room) -> Self {
         Self {
             drained: DrainMark::new(Instant::now()),
+            absent: AbsenceMark::default(),
+            wants_request: Wish::default(),
             health: Mutex::default(),
             learned: Mutex::new(Learned {
                 room,

@@ -4,11 +4,11 @@
 //! Without stripping, bytes go through as they come and are only looked at. With stripping, an event that has not
 //! ended yet is held back until it has (a client could do nothing with half of one).
 //!
-//! Chats and completions speak one language, responses another. A response's stream always has its usage, so nothing is ever taken out of it.
+//! Chats and completions speak one language, responses another. A response's stream always has its usage, so nothing is ever taken
+//! out of it.
 
 use bytes::{Bytes, BytesMut};
 
-use crate::core::recovery::outcome;
 use crate::openai::sse::{self, Scanner};
 use crate::openai::stream::{self, Event, Stripped};
 use crate::openai::target::WireOperation;
@@ -121,13 +121,6 @@ impl Seen {
     /// Whether the answer has begun, or can no longer begin.
     pub fn is_decided(&self) -> bool {
         self.output_events > 0 || self.is_done || self.error.is_some()
-    }
-
-    /// Whether the error event, if there is one, tells that the content filter ended the stream.
-    pub fn is_filtered(&self) -> bool {
-        self.error
-            .as_ref()
-            .is_some_and(|data| outcome::is_refusal(error::read(data).code.as_deref()))
     }
 
     /// The event with which the gateway itself ends a stream that broke.
@@ -326,7 +319,7 @@ mod tests {
         let closing = seen.closing_error("it broke", "stream_broken");
         assert_eq!(responses::sequence_number(&closing), Some(2));
         let (_, seen) = hear(&[&RESPONSE.as_bytes()[..cut], &closing]);
-        assert!(seen.error.is_some() && !seen.is_done && !seen.is_filtered());
+        assert!(seen.error.is_some() && !seen.is_done);
         assert_eq!(
             responses::sequence_number(&hear(&[]).1.closing_error("x", "y")),
             Some(0)

@@ -319,11 +319,6 @@ impl Answer {
         Ok(())
     }
 
-    /// The answer's status.
-    pub fn status(&self) -> u16 {
-        self.head().map_or(0, |head| head.status.as_u16())
-    }
-
     /// The next piece of the body; none at its end.
     ///
     /// # Errors

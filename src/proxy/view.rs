@@ -113,7 +113,7 @@ fn pool_headroom(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<
         let (deployment, load) = (member.deployment, &loads[member.deployment.0]);
         let out = matches!(
             live.availability(deployment, now),
-            Availability::Drained(_) | Availability::Ejected(_) | Availability::Unusable(_)
+            Availability::Drained(_) | Availability::Absent(_) | Availability::Ejected(_) | Availability::Unusable(_)
         );
         Carrier {
             region: &snapshot.resources[snapshot.deployments[deployment.0].resource.0].region,
@@ -178,6 +178,7 @@ fn deployment_view(
         drained: known.state.drained.get(now).map(|end| DrainedView {
             until_ms: end.time().map(to_ms),
         }),
+        absent: known.state.absent.get(),
         last_success_at_ms: last_success,
         deletion_at_ms: deployment
             .inactivity_days

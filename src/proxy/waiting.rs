@@ -1,7 +1,8 @@
 //! Waiting for a deployment to recover instead of refusing: in a bounded queue of the route, in turn among clients.
 //!
 //! Only the one whose turn it is looks at the deployments; when it goes, it wakes the next one. So those that wait cost nothing, and a
-//! deployment that recovers is not met by all of them at once: each goes when there is room for it, or after a moment without: then they go one by one.
+//! deployment that recovers is not met by all of them at once: each goes when there is room for it, or after a moment without, one by
+//! one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,9 +20,12 @@ use crate::proxy::downstream::Downstream;
 use crate::proxy::failover::Call;
 use crate::proxy::state::Live;
 
-/// How often the one whose turn it is looks whether there is room, while nothing says when there will be. After that it goes without, to a deployment
-/// that does not rest any more: the deployment knows better.
+/// How often the one whose turn it is looks whether there is room, while nothing says when there will be. After that it goes without,
+/// to a deployment that does not rest any more: the deployment knows better.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How often it looks although the time at which a deployment is back is known: an operator may have put one back before.
+const LOOK_AT_LEAST: Duration = Duration::from_millis(500);
 
 /// The requests of a route that wait.
 #[derive(Debug, Default)]
@@ -144,6 +148,14 @@ enum Opening {
     Never,
 }
 
+/// The queue that a request waits in. Who continues a response waits for one deployment, and must not keep those back that wait for any.
+pub fn queue_of<'a>(call: &Call<'a>) -> &'a Queue {
+    match call.pinned {
+        Some(deployment) => &call.live.deployments[deployment.0].state.queue,
+        None => &call.live.routes[call.route_ix.0].queue,
+    }
+}
+
 /// Waits until a deployment of the call's pool may answer, at most until then. Returns at once, in vain, where nothing says that one
 /// will recover in time.
 pub async fn wait(
@@ -156,12 +168,7 @@ pub async fn wait(
     if !recovers_in_time(call.live, call.pool, Instant::now(), until) {
         return Waited::InVain(WaitEnd::TimedOut);
     }
-    // Who continues a response waits for one deployment, and must not keep those back that wait for any.
-    let queue = match call.pinned {
-        Some(deployment) => &call.live.deployments[deployment.0].state.queue,
-        None => &call.live.routes[call.route_ix.0].queue,
-    };
-    let Some(place) = queue.enter(client, call.priority, call.route.waiting.queue) else {
+    let Some(place) = queue_of(call).enter(client, call.priority, call.route.waiting.queue) else {
         return Waited::InVain(WaitEnd::Full);
     };
     let mut first_since = None;
@@ -186,7 +193,7 @@ pub async fn wait(
                     }
                     until.min(since + LOOK_AGAIN)
                 }
-                Opening::At(at) => at.min(until),
+                Opening::At(at) => at.min(until).min(now + LOOK_AT_LEAST),
                 Opening::Never => return Waited::InVain(WaitEnd::TimedOut),
             },
         };
@@ -206,7 +213,7 @@ pub fn recovers_in_time(live: &Live, pool: &Pool, now: Instant, until: Instant) 
         Availability::Resting(rested) => rested <= until,
         Availability::Ready | Availability::Probe => true,
         Availability::Drained(end) => end.is_over(until),
-        Availability::Ejected(_) | Availability::Unusable(_) => false,
+        Availability::Ejected(_) | Availability::Unusable(_) | Availability::Absent(_) => false,
     })
 }
 
@@ -229,7 +236,10 @@ fn opening(gateway: &Gateway, call: &Call<'_>, now: Instant) -> Opening {
                 continue;
             }
             Availability::Resting(until) | Availability::Drained(DrainEnd::At(until)) => until,
-            Availability::Ejected(_) | Availability::Unusable(_) | Availability::Drained(DrainEnd::WhenUndone) => {
+            Availability::Ejected(_)
+            | Availability::Unusable(_)
+            | Availability::Absent(_)
+            | Availability::Drained(DrainEnd::WhenUndone) => {
                 continue;
             }
         };

@@ -1,8 +1,8 @@
 //! What a run would have cost: tokens at their prices, and the hours for which deployments exist.
 //!
-//! A run costs what the provider would have billed for the requests that it let in, and the hosting of its deployments for the whole trace: a
-//! further deployment finds no less cached, but is paid by the hour. Requests that nobody took cost nothing. A trace with a share of all
-//! conversations stands for all of them: its tokens are multiplied, hosting is not.
+//! A run costs what the provider would have billed for the requests that it let in, and the hosting of its deployments for the
+//! whole trace: a further deployment finds no less cached, but is paid by the hour. Requests that nobody took cost nothing. A trace
+//! with a share of all conversations stands for all of them: its tokens are multiplied, hosting is not.
 
 use serde::Serialize;
 
@@ -92,8 +92,8 @@ impl Bill {
     }
 }
 
-/// What a run saves: tokens found cached beyond those that were, less the hosting of deployments beyond those that there were `before`. None
-/// where hosting has a price and nobody knows how many there were (0).
+/// What a run saves: tokens found cached beyond those that were, less the hosting of deployments beyond those that there were
+/// `before`. None where hosting has a price and nobody knows how many there were (0).
 pub fn saved(prices: Prices, trace: &Trace, saved_tokens: i64, before: usize, deployments: usize) -> Option<f64> {
     let tokens = prices.of_cached(saved_tokens);
     if prices.hour == 0.0 {

@@ -1,8 +1,9 @@
 //! What a run saves, and against what.
 //!
-//! A model of a provider is never the provider. So where a trace tells by which policy it was placed, that policy is played too, at as many
-//! deployments as there were, and a run's saving is told against *that* run: the model's error is in both and cancels for the most part. What is left
-//! of it is printed beside: the difference of the played policy from what really happened. A saving that is smaller may be nothing.
+//! A model of a provider is never the provider. So where a trace tells by which policy it was placed, that policy is played too, at
+//! as many deployments as there were, and a run's saving is told against *that* run: the model's error is in both and cancels for
+//! the most part. What is left of it is printed beside: the difference of the played policy from what really happened. A saving
+//! that is smaller may be nothing.
 //!
 //! A run that fails requests which really were answered saves nothing, whatever its tokens cost.
 

@@ -57,7 +57,7 @@ pub fn admit(
     let target = asked.spec.spillover_deployment.as_deref().or(spill_header);
     let target = target.filter(|_| asked.spec.sku.is_provisioned());
     let target = target
-        .and_then(|name| account.deployments.get(name))
+        .and_then(|name| account.deployment(name))
         .filter(|other| !other.spec.sku.is_provisioned());
     let Some(target) = target else {
         return Err(Refused {
@@ -65,9 +65,9 @@ pub fn admit(
             spillover_failed: false,
         });
     };
-    match try_one(world, account, target, demand) {
+    match try_one(world, account, &target, demand) {
         Ok((admitted, remaining)) => Ok(Admission {
-            deployment: Arc::clone(target),
+            deployment: target,
             admitted,
             remaining,
             spilled: true,

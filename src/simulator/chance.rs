@@ -1,7 +1,7 @@
 //! Deterministic draws: the same seed and lanes give the same number on every run of one build.
 //!
-//! The standard hasher with its fixed keys is the generator: draws are addressed by what they are for (a request's
-//! number, a word's position) instead of by order, so concurrency does not change them. Another Rust release may have another hasher, and so other
+//! The standard hasher with its fixed keys is the generator: draws are addressed by what they are for (a request's number, a word's
+//! position) instead of by order, so concurrency does not change them. Another Rust release may have another hasher, and so other
 //! draws. Not for secrets.
 
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::simulator::arm::bill::Bill;
+use crate::simulator::arm::listener::ArmListener;
 use crate::simulator::faults::{Fault, FaultError, FaultInForce};
 use crate::simulator::listener::Listener;
 use crate::simulator::record::RequestRecord;
 use crate::simulator::world::{State, World};
-
-/// Most that the clock can be moved by one call.
-pub const MAX_ADVANCE: Duration = Duration::from_hours(720);
 
 /// A handle on a running world; cheap to clone.
 #[derive(Clone)]
 pub struct Control {
     world: Arc<World>,
     listeners: Arc<[Listener]>,
+    arm: Option<Arc<ArmListener>>,
 }
 
 /// Why a control call failed.
@@ -30,10 +30,24 @@ pub enum ControlError {
     /// No fault has this number.
     #[error("there is no fault `{0}`; see `GET /control/faults`")]
     UnknownFault(u64),
+    /// The account has no such deployment.
+    #[error("account `{account}` has no deployment `{deployment}`; see `GET /control/arm`")]
+    UnknownDeployment {
+        /// The account.
+        account: String,
+        /// The deployment.
+        deployment: String,
+    },
+    /// The scenario has no control plane.
+    #[error("the scenario has no `arm` section, so there is no control plane")]
+    NoControlPlane,
+    /// A fault of the control plane was not taken up.
+    #[error("the fault is wrong: {0}")]
+    ArmFault(String),
     /// The fault was not taken up.
     #[error(transparent)]
     Fault(#[from] FaultError),
-    /// The account's address cannot be bound again.
+    /// An address cannot be bound again.
     #[error("cannot listen on `{address}` again; another process may have taken the port")]
     Bind {
         /// The address.
@@ -44,8 +58,53 @@ pub enum ControlError {
 }
 
 impl Control {
-    pub(super) fn new(world: Arc<World>, listeners: Arc<[Listener]>) -> Self {
-        Self { world, listeners }
+    pub(super) fn new(world: Arc<World>, listeners: Arc<[Listener]>, arm: Option<Arc<ArmListener>>) -> Self {
+        Self { world, listeners, arm }
+    }
+
+    /// The control plane, where the scenario has one.
+    pub fn arm(&self) -> Option<&Arc<ArmListener>> {
+        self.arm.as_ref()
+    }
+
+    /// Brings the control plane back on its old address.
+    ///
+    /// # Errors
+    /// When there is none, or its address cannot be bound.
+    pub async fn start_arm(&self) -> Result<(), ControlError> {
+        let arm = self.arm().ok_or(ControlError::NoControlPlane)?;
+        arm.start().await.map_err(|source| ControlError::Bind {
+            address: arm.address(),
+            source,
+        })
+    }
+
+    /// Deletes a deployment at once and behind everybody's back, as the service does with those that sat idle.
+    ///
+    /// # Errors
+    /// When there is no control plane or no such deployment.
+    pub fn vanish(&self, account: &str, deployment: &str) -> Result<(), ControlError> {
+        let arm = self.arm().ok_or(ControlError::NoControlPlane)?;
+        self.listener(account)?;
+        let gone = arm.plane().vanish(account, deployment, self.unix_ms());
+        gone.then_some(()).ok_or_else(|| ControlError::UnknownDeployment {
+            account: account.to_owned(),
+            deployment: deployment.to_owned(),
+        })
+    }
+
+    /// What the service charges up to now.
+    ///
+    /// # Errors
+    /// When there is no control plane.
+    pub fn bill(&self) -> Result<Bill, ControlError> {
+        let arm = self.arm().ok_or(ControlError::NoControlPlane)?;
+        Ok(arm.plane().bill(self.unix_ms()))
+    }
+
+    /// The world's date, in milliseconds since the Unix epoch.
+    pub fn unix_ms(&self) -> u64 {
+        self.world.clock.unix_ms()
     }
 
     /// Puts a fault in force and returns its number.
@@ -117,9 +176,10 @@ impl Control {
         self.world.reset();
     }
 
-    /// Moves the world's clock forward: windows roll on and cache entries age, answers under way do not hurry.
+    /// Moves the world's clock forward, ten years in all at most: windows roll on, cache entries age, and deployments reach their ends;
+    /// answers under way do not hurry.
     pub fn advance_clock(&self, by: Duration) {
-        self.world.clock.advance(by.min(MAX_ADVANCE));
+        self.world.clock.advance(by);
     }
 
     pub(super) fn listeners(&self) -> &[Listener] {

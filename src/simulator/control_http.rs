@@ -11,7 +11,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::simulator::control::{Control, ControlError, MAX_ADVANCE};
+use crate::simulator::arm;
+use crate::simulator::clock::MAX_ADVANCE;
+use crate::simulator::control::{Control, ControlError};
 use crate::simulator::faults::{Fault, FaultInForce};
 use crate::simulator::record::RequestRecord;
 use crate::simulator::world;
@@ -30,6 +32,7 @@ pub fn router(control: Control) -> Router {
         .route("/control/requests", get(requests))
         .route("/control/reset", post(reset))
         .route("/control/clock/advance", post(advance_clock))
+        .merge(arm::control::router())
         .fallback(async || refused(StatusCode::NOT_FOUND, "no such control path; see docs/simulator.md"))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(control)
@@ -42,8 +45,10 @@ fn refused(status: StatusCode, message: &str) -> Response {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::UnknownAccount(_) | Self::UnknownFault(_) => StatusCode::NOT_FOUND,
-            Self::Fault(_) => StatusCode::BAD_REQUEST,
+            Self::UnknownAccount(_) | Self::UnknownFault(_) | Self::UnknownDeployment { .. } | Self::NoControlPlane => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Fault(_) | Self::ArmFault(_) => StatusCode::BAD_REQUEST,
             Self::Bind { .. } => StatusCode::CONFLICT,
         };
         refused(status, &self.to_string())
@@ -127,8 +132,9 @@ struct Advance {
 
 async fn advance_clock(State(control): State<Control>, Json(advance): Json<Advance>) -> Response {
     if !(0.0..=MAX_ADVANCE.as_secs_f64()).contains(&advance.seconds) {
-        return refused(StatusCode::BAD_REQUEST, "`seconds` is 0 to 2592000");
+        return refused(StatusCode::BAD_REQUEST, "`seconds` is 0 to 315360000");
     }
     control.advance_clock(Duration::from_secs_f64(advance.seconds));
-    Json(json!({ "at_ms": control.state().at_ms })).into_response()
+    let at_ms = control.state().at_ms;
+    Json(json!({ "at_ms": at_ms, "at": arm::time::shown(control.unix_ms()) })).into_response()
 }

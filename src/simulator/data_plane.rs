@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::simulator::body::Twist;
 use crate::simulator::failure::{Failure, Limited};
 use crate::simulator::faults::{Action, Target};
+use crate::simulator::fine_tuning::{self, Page};
 use crate::simulator::flight::Flight;
 use crate::simulator::head;
 use crate::simulator::listener::ConnectionEnd;
@@ -86,10 +87,21 @@ enum Passed {
 
 impl Call {
     async fn front_door(&mut self, body: Body) -> Result<Passed, Failure> {
-        route::authorize(&self.site.account.spec, &self.head)?;
+        self.site.world.settle();
+        self.authorize()?;
         route::count_headers(&self.head.headers)?;
         let (operation, named) = match route::find(&self.head)? {
             Route::Operation { operation, deployment } => (operation, deployment),
+            Route::FineTuning(asked) => {
+                let page = Page {
+                    limit: route::parameter(&self.head, "limit").and_then(|text| text.parse().ok()),
+                    after: route::parameter(&self.head, "after").map(str::to_owned),
+                };
+                let answer = fine_tuning::answer(&self.site.account.spec, &asked, &page);
+                return Ok(Passed::Answered(
+                    self.json(&answer.ok_or_else(Failure::resource_not_found)?),
+                ));
+            }
             Route::Models => return Ok(Passed::Answered(self.json(&models::list(&self.site.account)))),
             Route::Model(id) => {
                 let model = models::one(&self.site.account, &id).ok_or_else(Failure::resource_not_found)?;
@@ -113,8 +125,8 @@ impl Call {
         let fields = parsed?;
         let name = name.ok_or_else(|| Failure::invalid_request("you must provide a model parameter", None, None))?;
 
-        if let Some(deployment) = self.site.account.deployments.get(&name) {
-            self.flight.attach_deployment(Arc::clone(deployment));
+        if let Some(deployment) = self.site.account.deployment(&name) {
+            self.flight.attach_deployment(deployment);
         }
         let stream = fields.get("stream").and_then(Value::as_bool).unwrap_or(false);
         let target = Target {
@@ -136,6 +148,21 @@ impl Call {
             fields,
             twist,
         }))
+    }
+
+    /// Checks the credential: a key or token of the scenario, or else a token of Entra ID.
+    fn authorize(&self) -> Result<(), Failure> {
+        let Site { world, account, .. } = &self.site;
+        let refused = match route::authorize(&account.spec, &self.head) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        match (&world.arm, route::bearer(&self.head.headers)) {
+            (Some(arm), Some(token)) if route::is_jwt(token) => {
+                arm.admit(&account.spec.name, token, &self.head.method, world.clock.unix_s())
+            }
+            _ => Err(refused),
+        }
     }
 
     /// Carries out the part of a fault that comes before the response head.

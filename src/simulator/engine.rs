@@ -157,6 +157,11 @@ impl Engine {
         self.in_flight
     }
 
+    /// Gives it other limits, not used up; what is cached stays.
+    pub fn set_limits(&mut self, deployment: &DeploymentSpec) {
+        self.limits = limits_of(deployment, &self.limit_settings);
+    }
+
     /// Empties the cache and refills the limits; requests in flight stay counted.
     pub fn reset(&mut self, deployment: &DeploymentSpec) {
         self.limits = limits_of(deployment, &self.limit_settings);

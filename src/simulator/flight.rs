@@ -71,6 +71,13 @@ impl Flight {
         *self.account.counts.lock().by_status.entry(status).or_default() += 1;
         if let Some(deployment) = &self.deployment {
             *deployment.counts.lock().by_status.entry(status).or_default() += 1;
+            let failed_counts = || {
+                let arm = self.world.scenario.arm.as_ref();
+                arm.is_some_and(|arm| arm.rules.failed_calls_are_use)
+            };
+            if self.has_begun() || failed_counts() {
+                deployment.meter.used(self.world.clock.unix_ms());
+            }
         }
         self.publish();
     }
@@ -86,6 +93,11 @@ impl Flight {
         if self.outcome.ending == Ending::Open {
             self.outcome.ending = ending;
         }
+    }
+
+    /// Whether its deployment began to answer; a fault that answers in its place is no answer.
+    fn has_begun(&self) -> bool {
+        self.admission.is_some() && (200..300).contains(&self.outcome.status)
     }
 
     fn publish(&self) {
@@ -105,8 +117,12 @@ impl Drop for Flight {
                 .engine
                 .lock()
                 .finish(now, demand, admitted, outcome.output_tokens);
+            if self.has_begun() {
+                let (prompt, cached) = (outcome.prompt_tokens, outcome.cached_tokens);
+                deployment.meter.charge(prompt, cached, outcome.output_tokens);
+            }
         }
-        let deployment_counts = self.deployment.as_ref().map(|deployment| &deployment.counts);
+        let deployment_counts = self.deployment.as_ref().map(|deployment| &*deployment.counts);
         for counts in [Some(&self.account.counts), deployment_counts].into_iter().flatten() {
             let mut counts = counts.lock();
             counts.prompt_tokens += u64::from(outcome.prompt_tokens);

@@ -133,9 +133,10 @@ impl Listener {
         self.address
     }
 
-    /// Whether it speaks TLS.
-    pub fn is_tls(&self) -> bool {
-        self.tls.is_some()
+    /// The same as a URL without a path.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The account behind it.

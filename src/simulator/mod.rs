@@ -13,8 +13,9 @@
 //! | what goes wrong on purpose | `faults`, `presets`, `body` |
 //! | how it runs | `listener`, `data_plane`, `operation`, `flight`, `world`, `clock`, `record`, `chance` |
 //! | how it is controlled | `control`, `control_http` |
+//! | which deployments are there, who may ask, what does it cost | [`arm`], `meter`, `fine_tuning` |
 //!
-//! Not simulated: the control plane (ARM), identity, files and fine-tuning jobs.
+//! Not simulated: files, and the running of fine-tuning jobs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +27,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::simulator::arm::listener::{ArmListener, Secured};
+use crate::simulator::arm::settings::ArmTls;
+use crate::simulator::arm::tls::CertificateError;
 use crate::simulator::control::{Control, ControlError};
 use crate::simulator::listener::Listener;
 use crate::simulator::scenario::{Scenario, ScenarioError, TlsSpec};
@@ -33,6 +37,7 @@ use crate::simulator::world::World;
 
 pub mod admission;
 pub mod answer;
+pub mod arm;
 pub mod body;
 pub mod chance;
 pub mod clock;
@@ -45,11 +50,13 @@ pub mod engine;
 pub mod failure;
 pub mod faults;
 pub mod filters;
+pub mod fine_tuning;
 pub mod flight;
 pub mod head;
 pub mod known_fields;
 pub mod limits;
 pub mod listener;
+pub mod meter;
 pub mod models;
 pub mod operation;
 pub mod presets;
@@ -78,15 +85,18 @@ pub enum StartError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// The account, or `control`.
+        /// The account, `control` or `arm`.
         what: String,
         /// Why.
         source: io::Error,
     },
+    /// The control plane's certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A certificate or key cannot be used.
-    #[error("cannot use the TLS files of account `{account}`: {problem}")]
+    #[error("cannot use the TLS files of `{account}`: {problem}")]
     Tls {
-        /// The account.
+        /// The account, or `arm`.
         account: String,
         /// What is wrong.
         problem: String,
@@ -120,7 +130,7 @@ pub struct RunningAccount {
 pub async fn start(scenario: Scenario) -> Result<Simulator, StartError> {
     scenario.check()?;
     let control_address = scenario.control_address;
-    let world = Arc::new(World::new(scenario));
+    let world = Arc::new(World::new(scenario)?);
     let mut listeners = Vec::with_capacity(world.accounts.len());
     for account in &world.accounts {
         let tls = account
@@ -131,9 +141,12 @@ pub async fn start(scenario: Scenario) -> Result<Simulator, StartError> {
             .transpose()?;
         let opened = Listener::open(Arc::clone(&world), Arc::clone(account), tls).await;
         let (address, what) = (account.spec.address, account.spec.name.clone());
-        listeners.push(opened.map_err(|source| StartError::Bind { address, what, source })?);
+        let opened = opened.map_err(|source| StartError::Bind { address, what, source })?;
+        account.listens_at(opened.url());
+        listeners.push(opened);
     }
-    let control = Control::new(Arc::clone(&world), listeners.into());
+    let arm = open_arm(&world).await?;
+    let control = Control::new(Arc::clone(&world), listeners.into(), arm);
     for fault in &world.scenario.faults {
         control.add_fault(fault.clone()).map_err(StartError::Fault)?;
     }
@@ -167,14 +180,12 @@ impl Simulator {
     /// The accounts in the scenario's order.
     pub fn accounts(&self) -> Vec<RunningAccount> {
         let account = |listener: &Listener| {
-            let (spec, address) = (&listener.account().spec, listener.address());
-            let scheme = if listener.is_tls() { "https" } else { "http" };
-            let url = format!("{scheme}://{address}");
+            let spec = &listener.account().spec;
             RunningAccount {
                 name: spec.name.clone(),
                 region: spec.region.clone(),
-                address,
-                url,
+                address: listener.address(),
+                url: listener.url(),
             }
         };
         self.control.listeners().iter().map(account).collect()
@@ -190,6 +201,11 @@ impl Simulator {
         format!("http://{}", self.control_address)
     }
 
+    /// The control plane, where the scenario has one.
+    pub fn arm(&self) -> Option<&ArmListener> {
+        self.control.arm().map(AsRef::as_ref)
+    }
+
     /// The handle for faults, outages and looking.
     pub fn control(&self) -> &Control {
         &self.control
@@ -200,6 +216,9 @@ impl Simulator {
         for listener in self.control.listeners() {
             listener.stop().await;
         }
+        if let Some(arm) = self.control.arm() {
+            arm.stop().await;
+        }
     }
 }
 
@@ -209,8 +228,42 @@ impl Drop for Simulator {
         for listener in self.control.listeners() {
             listener.let_go();
         }
+        if let Some(arm) = self.control.arm() {
+            arm.let_go();
+        }
         self.control_task.abort();
     }
+}
+
+/// Binds the control plane's listener, if the scenario has one.
+async fn open_arm(world: &Arc<World>) -> Result<Option<Arc<ArmListener>>, StartError> {
+    let Some(plane) = &world.arm else { return Ok(None) };
+    let settings = &plane.settings;
+    let failed = |source| StartError::Bind {
+        address: settings.address,
+        what: "arm".to_owned(),
+        source,
+    };
+    let socket = TcpListener::bind(settings.address).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    let secured = match &settings.tls {
+        None => Secured::default(),
+        Some(ArmTls::Files(files)) => Secured {
+            acceptor: Some(tls_acceptor("arm", files)?),
+            certificate: None,
+        },
+        Some(ArmTls::Generated) => {
+            let usual = || std::env::temp_dir().join(format!("emberway-simulator-{}.pem", address.port()));
+            let to = settings.certificate_to.clone().unwrap_or_else(usual);
+            let generated = arm::tls::generate(address.ip(), &to)?;
+            Secured {
+                acceptor: Some(generated.acceptor),
+                certificate: Some(generated.certificate),
+            }
+        }
+    };
+    let opened = ArmListener::open(Arc::clone(world), Arc::clone(plane), socket, secured).await;
+    Ok(Some(Arc::new(opened.map_err(failed)?)))
 }
 
 fn tls_acceptor(account: &str, files: &TlsSpec) -> Result<TlsAcceptor, StartError> {

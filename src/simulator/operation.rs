@@ -201,8 +201,7 @@ fn accept(call: &Call, asked: &Asked) -> Result<Accepted, Failure> {
     let deployment = call
         .site
         .account
-        .deployments
-        .get(&asked.name)
+        .deployment(&asked.name)
         .ok_or_else(Failure::deployment_not_found)?;
     match deployment.spec.state {
         DeploymentState::Ok => {}
@@ -232,7 +231,7 @@ fn accept(call: &Call, asked: &Asked) -> Result<Accepted, Failure> {
         Verdict::Prompt(category) => Err(Failure::content_filter(category)),
         verdict => Ok(Accepted {
             request,
-            deployment: Arc::clone(deployment),
+            deployment,
             verdict,
         }),
     }

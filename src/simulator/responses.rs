@@ -1,8 +1,8 @@
 //! Responses: what a body asks for, and what is kept so that a later one can continue it.
 //!
-//! The prompt is flattened as for chats: tools, format, instructions, then the conversation. Of a response that is continued only the
-//! conversation counts, as documented: instructions are those of the new request. Not simulated: reading, deleting and cancelling a response, background mode,
-//! conversations, and tools of the service's own.
+//! The prompt is flattened as for chats: tools, format, instructions, then the conversation. Of a response that is continued only
+//! the conversation counts, as documented: instructions are those of the new request. Not simulated: reading, deleting and
+//! cancelling a response, background mode, conversations, and tools of the service's own.
 
 pub mod book;
 pub mod shape;

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, header};
 use percent_encoding::percent_decode_str;
 
 use crate::simulator::failure::Failure;
+use crate::simulator::fine_tuning;
 use crate::simulator::known_fields::{has_responses, is_known_version};
 use crate::simulator::request::Operation;
 use crate::simulator::scenario::AccountSpec;
@@ -19,6 +20,8 @@ pub enum Route {
     Models,
     /// One model of that list.
     Model(String),
+    /// Fine-tuning jobs.
+    FineTuning(fine_tuning::Asked),
     /// An operation. The deployment is in the body's `model` when absent here.
     Operation {
         /// Which.
@@ -35,8 +38,15 @@ pub fn is_v1(path: &str) -> bool {
 
 /// The `api-version` of a request, when it has one.
 pub fn api_version(head: &Parts) -> Option<&str> {
+    parameter(head, "api-version")
+}
+
+/// A parameter of the query as it is written there.
+pub fn parameter<'a>(head: &'a Parts, name: &str) -> Option<&'a str> {
     let query = head.uri.query()?;
-    query.split('&').find_map(|pair| pair.strip_prefix("api-version="))
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Finds the route.
@@ -62,6 +72,10 @@ pub fn find(head: &Parts) -> Result<Route, Failure> {
     let route = match (&head.method, segments.as_slice()) {
         (&Method::GET, ["openai", "models"] | ["openai", "v1", "models"]) => Some(Route::Models),
         (&Method::GET, ["openai", "models", id] | ["openai", "v1", "models", id]) => Some(Route::Model(decoded(id))),
+        (
+            &Method::GET,
+            ["openai", "fine_tuning", "jobs", rest @ ..] | ["openai", "v1", "fine_tuning", "jobs", rest @ ..],
+        ) => jobs_of(rest).map(Route::FineTuning),
         (&Method::POST, ["openai", "v1", rest @ ..]) => operation_of(rest).map(|operation| Route::Operation {
             operation,
             deployment: None,
@@ -80,6 +94,15 @@ pub fn find(head: &Parts) -> Result<Route, Failure> {
         _ => None,
     };
     route.ok_or_else(Failure::resource_not_found)
+}
+
+fn jobs_of(segments: &[&str]) -> Option<fine_tuning::Asked> {
+    match segments {
+        [] => Some(fine_tuning::Asked::Jobs),
+        [id] => Some(fine_tuning::Asked::Job((*id).to_owned())),
+        [id, "checkpoints"] => Some(fine_tuning::Asked::Checkpoints((*id).to_owned())),
+        _ => None,
+    }
 }
 
 fn operation_of(segments: &[&str]) -> Option<Operation> {
@@ -126,6 +149,20 @@ pub fn authorize(account: &AccountSpec, head: &Parts) -> Result<(), Failure> {
         };
     }
     Err(Failure::wrong_token())
+}
+
+/// The bearer's token, where no key comes before it.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    if headers.contains_key("api-key") {
+        return None;
+    }
+    let (scheme, token) = text(headers, header::AUTHORIZATION.as_str())?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// Whether a token has the form of a JWT; keys and the scenario's own tokens need not.
+pub fn is_jwt(token: &str) -> bool {
+    token.split('.').count() == 3
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -253,6 +290,34 @@ mod tests {
             ("GET", "/openai/models?api-version=2024-10-21", Some(Route::Models)),
             ("GET", "/openai/v1/models", Some(Route::Models)),
             ("GET", "/openai/v1/models/m", Some(Route::Model("m".to_owned()))),
+        ] {
+            assert_eq!(find(&head(method, uri, &[])).ok(), expect, "{method} {uri}");
+        }
+    }
+
+    #[test]
+    fn fine_tuning_jobs_are_in_both_url_families() {
+        let jobs = |asked| Some(Route::FineTuning(asked));
+        let checkpoints = fine_tuning::Asked::Checkpoints("j".to_owned());
+        for (method, uri, expect) in [
+            (
+                "GET",
+                "/openai/v1/fine_tuning/jobs?limit=1",
+                jobs(fine_tuning::Asked::Jobs),
+            ),
+            (
+                "GET",
+                "/openai/v1/fine_tuning/jobs/j",
+                jobs(fine_tuning::Asked::Job("j".to_owned())),
+            ),
+            (
+                "GET",
+                "/openai/fine_tuning/jobs/j/checkpoints?api-version=2024-10-21",
+                jobs(checkpoints),
+            ),
+            ("GET", "/openai/fine_tuning/jobs", None),
+            ("GET", "/openai/v1/fine_tuning/jobs/j/events", None),
+            ("POST", "/openai/v1/fine_tuning/jobs", None),
         ] {
             assert_eq!(find(&head(method, uri, &[])).ok(), expect, "{method} {uri}");
         }

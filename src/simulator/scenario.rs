@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::simulator::arm::settings::ArmSettings;
+use crate::simulator::arm::time;
 use crate::simulator::faults::Fault;
 use crate::simulator::settings::{CacheSettings, EngineSettings, LimitSettings};
 
@@ -41,6 +43,12 @@ pub struct Scenario {
     /// How limits are counted.
     #[serde(default)]
     pub limits: LimitSettings,
+    /// The world's date when it begins, such as `2026-01-15T00:00:00Z`; now when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts_at: Option<String>,
+    /// The control plane and identity; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<ArmSettings>,
     /// The accounts, each with its own listener.
     pub accounts: Vec<AccountSpec>,
     /// Faults in force from the start.
@@ -74,8 +82,38 @@ pub struct AccountSpec {
     /// Whether keys are accepted at all; when not, a key is answered 403 `AuthenticationTypeDisabled`.
     #[serde(default = "yes")]
     pub key_auth: bool,
+    /// Subscription that holds the account; that of `arm` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
+    /// Resource group that holds the account; that of `arm` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
+    /// `provisioningState` of the account; writes to any but `Succeeded` are answered 409.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioning_state: Option<String>,
+    /// Fine-tuned models that were trained in the account.
+    #[serde(default)]
+    pub fine_tuned_models: Vec<FineTunedSpec>,
     /// The account's deployments.
+    #[serde(default)]
     pub deployments: Vec<DeploymentSpec>,
+}
+
+/// A fine-tuned model and the job that made it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FineTunedSpec {
+    /// The model's id, such as `gpt-4.1-mini-2025-04-14.ft-…`.
+    pub model: String,
+    /// The model it was trained from, such as `gpt-4.1-mini-2025-04-14`; what stands before `.ft-` when absent.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// The training job, `ftjob-…`; made from the model's id when absent.
+    #[serde(default)]
+    pub job: Option<String>,
+    /// Checkpoints that can be deployed, `ftchkpt-…`, the last step first.
+    #[serde(default)]
+    pub checkpoints: Vec<String>,
 }
 
 /// PEM files of an account's listener.
@@ -119,6 +157,27 @@ pub struct DeploymentSpec {
     /// Standard deployment of the same account that serves what this provisioned one cannot.
     #[serde(default)]
     pub spillover_deployment: Option<String>,
+    /// How old the deployment is when the world begins, in days; 0 and up. It was last used when it was made.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub age_days: f64,
+}
+
+impl Default for DeploymentSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            model: String::new(),
+            sku: Sku::default(),
+            capacity: 1,
+            requests_per_minute: None,
+            context_tokens: default_context_tokens(),
+            stream: StreamSpec::default(),
+            accepts_stream_options: true,
+            state: DeploymentState::default(),
+            spillover_deployment: None,
+            age_days: 0.0,
+        }
+    }
 }
 
 /// How a deployment streams.
@@ -143,7 +202,7 @@ impl Default for StreamSpec {
 }
 
 /// Deployment kinds. Spelt as ARM does; lower case and `Developer` are understood too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::VariantArray)]
 pub enum Sku {
     /// Pay per token, processed in the account's region.
     #[default]
@@ -170,6 +229,13 @@ pub enum Sku {
 }
 
 impl Sku {
+    /// The kind of this name, in any case; `Developer` is `DeveloperTier`.
+    pub fn named(name: &str) -> Option<Self> {
+        let known = <Self as strum::VariantArray>::VARIANTS.iter().copied();
+        let alias = (name.eq_ignore_ascii_case("developer")).then_some(Self::DeveloperTier);
+        alias.or_else(|| known.into_iter().find(|sku| sku.to_string().eq_ignore_ascii_case(name)))
+    }
+
     /// Whether capacity is counted in PTU.
     pub fn is_provisioned(self) -> bool {
         matches!(
@@ -232,6 +298,9 @@ impl Scenario {
     /// The same world with every listener on a free loopback port: what tests want.
     pub fn on_free_ports(mut self) -> Self {
         self.control_address = any_loopback_port();
+        if let Some(arm) = &mut self.arm {
+            arm.address = any_loopback_port();
+        }
         for account in &mut self.accounts {
             account.address = any_loopback_port();
         }
@@ -265,6 +334,15 @@ impl Scenario {
         self.engine.check()?;
         self.prompt_cache.check()?;
         self.limits.check()?;
+        let date = self.starts_at.as_deref();
+        rule(
+            date.is_none_or(|date| time::parse(date).is_some()),
+            "starts_at",
+            "a date such as 2026-01-15T00:00:00Z",
+        )?;
+        if let Some(arm) = &self.arm {
+            arm.check()?;
+        }
         let mut names = BTreeSet::new();
         for account in &self.accounts {
             let path = format!("accounts.{}", account.name);
@@ -305,6 +383,11 @@ impl AccountSpec {
                 "another deployment of the account has this name",
             )?;
             rule(deployment.capacity > 0, &path, "capacity must be 1 or more")?;
+            rule(
+                (0.0..=3_650.0).contains(&deployment.age_days),
+                &path,
+                "age_days is 0 to 3650",
+            )?;
             rule(
                 deployment.requests_per_minute != Some(0),
                 &path,
@@ -378,7 +461,7 @@ const REGIONS: &[(&str, &str)] = &[
     ("westus3", "West US 3"),
 ];
 
-fn any_loopback_port() -> SocketAddr {
+pub(super) fn any_loopback_port() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 }
 
@@ -396,4 +479,9 @@ fn yes() -> bool {
 
 fn one() -> u32 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }

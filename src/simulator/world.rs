@@ -1,29 +1,34 @@
 //! The simulated world at run time: accounts, their deployments and engines, faults, the log, the clock.
 //!
 //! Built once from a checked scenario and shared by all connections. What changes is behind short locks: each
-//! deployment has its own engine and counts, so requests to different deployments never wait for each other.
+//! deployment has its own engine and counts, so requests to different deployments never wait for each other. Where there is a control
+//! plane, deployments come, change and go by it; a request keeps the one it found.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::HeaderValue;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
+use crate::simulator::arm::plane::Plane;
+use crate::simulator::arm::time;
 use crate::simulator::chance::draw;
 use crate::simulator::clock::Clock;
 use crate::simulator::engine::Engine;
 use crate::simulator::faults::FaultBook;
+use crate::simulator::meter::Meter;
 use crate::simulator::record::{Counts, RequestLog};
 use crate::simulator::responses::book::Book;
-use crate::simulator::scenario::{AccountSpec, DeploymentSpec, Scenario};
+use crate::simulator::scenario::{AccountSpec, DeploymentSpec, Scenario, ScenarioError};
 
 /// Everything that requests share.
 #[derive(Debug)]
 pub struct World {
     /// What is played.
-    pub scenario: Scenario,
+    pub scenario: Arc<Scenario>,
     /// Time.
     pub clock: Clock,
     /// Faults in force.
@@ -32,6 +37,8 @@ pub struct World {
     pub log: RequestLog,
     /// Accounts in the scenario's order.
     pub accounts: Vec<Arc<Account>>,
+    /// The control plane, where the scenario has one.
+    pub arm: Option<Arc<Plane>>,
     requests: AtomicU64,
 }
 
@@ -46,8 +53,10 @@ pub struct Account {
     pub counts: Mutex<Counts>,
     /// Responses that can be continued.
     pub responses: Mutex<Book>,
+    /// Where it listens, as a URL, once it does.
+    url: OnceLock<String>,
     /// Deployments by name.
-    pub deployments: BTreeMap<String, Arc<Deployment>>,
+    deployments: RwLock<BTreeMap<String, Arc<Deployment>>>,
 }
 
 /// One deployment.
@@ -60,26 +69,43 @@ pub struct Deployment {
     /// Tells serving pools apart in `azureml-model-session`.
     pub session: u64,
     /// Its model.
-    pub engine: Mutex<Engine>,
+    pub engine: Arc<Mutex<Engine>>,
     /// Counts of its requests.
-    pub counts: Mutex<Counts>,
+    pub counts: Arc<Mutex<Counts>>,
+    /// What it was used for.
+    pub meter: Arc<Meter>,
 }
 
 impl World {
     /// Builds the world. Faults of the scenario are put in force by the caller, which can report a refusal.
-    pub fn new(scenario: Scenario) -> Self {
-        let accounts = scenario
-            .accounts
-            .iter()
-            .map(|spec| Arc::new(Account::new(&scenario, spec)))
-            .collect();
-        Self {
-            clock: Clock::start(),
+    ///
+    /// # Errors
+    /// When the control plane does not fit the accounts.
+    pub fn new(scenario: Scenario) -> Result<Self, ScenarioError> {
+        let scenario = Arc::new(scenario);
+        let specs = scenario.accounts.iter();
+        let accounts: Vec<_> = specs.map(|spec| Arc::new(Account::new(&scenario, spec))).collect();
+        let date = scenario.starts_at.as_deref().and_then(time::parse);
+        let clock = Clock::start(date.map(Duration::from_millis));
+        let arm = scenario.arm.clone().map(|settings| {
+            let plane = Plane::new(Arc::clone(&scenario), settings, &accounts, clock.unix_ms());
+            plane.map(Arc::new)
+        });
+        Ok(Self {
+            arm: arm.transpose()?,
+            clock,
             faults: FaultBook::new(scenario.seed),
             log: RequestLog::new(scenario.recorded_requests, scenario.record_bodies),
             accounts,
             requests: AtomicU64::new(0),
             scenario,
+        })
+    }
+
+    /// Lets happen to deployments what is due by now.
+    pub fn settle(&self) {
+        if let Some(arm) = &self.arm {
+            arm.settle(self.clock.unix_ms());
         }
     }
 
@@ -90,11 +116,12 @@ impl World {
 
     /// What is going on.
     pub fn state(&self) -> State {
+        self.settle();
         let now = self.clock.now();
-        let deployment = |(name, deployment): (&String, &Arc<Deployment>)| {
+        let deployment = |deployment: Arc<Deployment>| {
             let mut engine = deployment.engine.lock();
             DeploymentStatus {
-                name: name.clone(),
+                name: deployment.spec.name.clone(),
                 model: deployment.spec.model.clone(),
                 sku: deployment.spec.sku.to_string(),
                 capacity: deployment.spec.capacity,
@@ -107,7 +134,7 @@ impl World {
             name: account.spec.name.clone(),
             region: account.spec.region.clone(),
             counts: account.counts.lock().clone(),
-            deployments: account.deployments.iter().map(deployment).collect(),
+            deployments: account.all().into_iter().map(deployment).collect(),
         };
         State {
             at_ms: now.as_millis() as u64,
@@ -115,14 +142,18 @@ impl World {
         }
     }
 
-    /// Forgets counts, recorded requests, kept responses, caches, used-up limits and faults. Requests under way go on.
+    /// Forgets counts, recorded requests, kept responses, caches, used-up limits and faults. Requests under way go on, and deployments
+    /// and their bills stay as they are.
     pub fn reset(&self) {
         self.faults.clear();
         self.log.clear();
+        if let Some(arm) = &self.arm {
+            arm.faults.clear();
+        }
         for account in &self.accounts {
             *account.counts.lock() = Counts::default();
             account.responses.lock().clear();
-            for deployment in account.deployments.values() {
+            for deployment in account.all() {
                 *deployment.counts.lock() = Counts::default();
                 deployment.engine.lock().reset(&deployment.spec);
             }
@@ -132,23 +163,81 @@ impl World {
 
 impl Account {
     fn new(scenario: &Scenario, spec: &AccountSpec) -> Self {
-        let deployment = |deployment: &DeploymentSpec| {
-            let built = Deployment {
-                name_header: header(&deployment.name),
-                session: draw(scenario.seed, (&spec.name, &deployment.name)),
-                engine: Mutex::new(Engine::new(scenario, deployment)),
-                counts: Mutex::default(),
-                spec: deployment.clone(),
-            };
-            (deployment.name.clone(), Arc::new(built))
-        };
-        Self {
+        let account = Self {
             region_header: header(spec.shown_region()),
             counts: Mutex::default(),
             responses: Mutex::default(),
-            deployments: spec.deployments.iter().map(deployment).collect(),
+            url: OnceLock::new(),
+            deployments: RwLock::default(),
             spec: spec.clone(),
+        };
+        for deployment in &spec.deployments {
+            let built = Deployment::new(scenario, &account, deployment.clone(), Arc::default());
+            account.put(Arc::new(built));
         }
+        account
+    }
+
+    /// The deployment of this name.
+    pub fn deployment(&self, name: &str) -> Option<Arc<Deployment>> {
+        self.deployments.read().get(name).cloned()
+    }
+
+    /// All deployments, by name.
+    pub fn all(&self) -> Vec<Arc<Deployment>> {
+        self.deployments.read().values().cloned().collect()
+    }
+
+    /// Serves a deployment from now on, instead of one of the same name.
+    pub fn put(&self, deployment: Arc<Deployment>) {
+        self.deployments
+            .write()
+            .insert(deployment.spec.name.clone(), deployment);
+    }
+
+    /// Serves it no more; requests under way go on.
+    pub fn remove(&self, name: &str) {
+        self.deployments.write().remove(name);
+    }
+
+    /// Where it listens, as a URL without a path; empty before it does.
+    pub fn url(&self) -> &str {
+        self.url.get().map_or("", String::as_str)
+    }
+
+    /// Says where it listens; the first time counts.
+    pub fn listens_at(&self, url: String) {
+        // A listener that is opened again has the same address.
+        let _ = self.url.set(url);
+    }
+}
+
+impl Deployment {
+    /// A deployment that nobody has used yet.
+    pub fn new(scenario: &Scenario, account: &Account, spec: DeploymentSpec, meter: Arc<Meter>) -> Self {
+        Self {
+            name_header: header(&spec.name),
+            session: draw(scenario.seed, (&account.spec.name, &spec.name)),
+            engine: Arc::new(Mutex::new(Engine::new(scenario, &spec))),
+            counts: Arc::default(),
+            meter,
+            spec,
+        }
+    }
+
+    /// The same deployment changed: what is under way, counted and cached stays, unless the model is another.
+    pub fn changed(&self, scenario: &Scenario, account: &Account, spec: DeploymentSpec) -> Self {
+        let mut changed = Self::new(scenario, account, spec, Arc::clone(&self.meter));
+        changed.counts = Arc::clone(&self.counts);
+        if changed.spec.model == self.spec.model {
+            changed.engine = Arc::clone(&self.engine);
+            let (is, was) = (&changed.spec, &self.spec);
+            let limits = |spec: &DeploymentSpec| (spec.sku, spec.capacity, spec.requests_per_minute);
+            if limits(is) != limits(was) {
+                changed.engine.lock().set_limits(is);
+            }
+        }
+        changed
     }
 }
 

@@ -1,8 +1,9 @@
 //! WHERE do usage records go? A bounded queue in memory, and behind it a store on disk.
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
-//! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response, [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one
-//! there is, because a gateway that needs a database server before it can start is a gateway that does not start.
+//! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response,
+//! [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the
+//! one there is, because a gateway that needs a database server before it can start is a gateway that does not start.
 //!
 //! This module deliberately knows neither metrics nor configuration: counters are plain atomics and changes of
 //! state go to a callback, so that whoever wires the program decides what they mean.
@@ -15,9 +16,11 @@ use serde::Serialize;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
+pub mod audit;
 pub mod kept;
 pub mod miss_report;
 pub mod misses;
+pub mod notes;
 pub mod queue;
 pub mod report;
 pub mod residency_report;

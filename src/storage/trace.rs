@@ -4,16 +4,17 @@
 //! written, is dropped and counted.
 //!
 //! **Which requests.** A share of *conversations*, not of requests: requests drawn at random would leave turns without those
-//! before them, and a replay would find less cached than there was. All turns of a conversation begin alike up to the end of the first
-//! message of the user (the *opener*), so a keyed hash of the prompt up to there decides. A hash of a fixed depth would not do: all conversations with one
-//! long system prompt would be in or out together. So the trace is thinner, and what conversations share (tools, system prompts) is in it.
-//! Each line tells the share, so that replay can reckon what all traffic costs, and files can be joined and put aside.
+//! before them, and a replay would find less cached than there was. All turns of a conversation begin alike up to the end of the
+//! first message of the user (the *opener*), so a keyed hash of the prompt up to there decides. A hash of a fixed depth would not
+//! do: all conversations with one long system prompt would be in or out together. So the trace is thinner, and what conversations
+//! share (tools, system prompts) is in it. Each line tells the share, so that replay can reckon what all traffic costs, and files
+//! can be joined and put aside.
 //!
 //! **Also those that nobody answered.** They are demand: what two more deployments would have saved cannot be told without them.
 //!
-//! **Hashes.** Each id is SHA-256 over a key and the id of a block, cut to the 53 bits that a JSON number keeps; the block's id is itself a hash of the
-//! prompt up to its end. Without the key nobody can tell whether a known text was among the prompts. Ids stand for steps of 128
-//! tokens: the first block that ends at or after the step.
+//! **Hashes.** Each id is SHA-256 over a key and the id of a block, cut to the 53 bits that a JSON number keeps; the block's id is
+//! itself a hash of the prompt up to its end. Without the key nobody can tell whether a known text was among the prompts. Ids stand
+//! for steps of 128 tokens: the first block that ends at or after the step.
 //!
 //! Cost of a request that is in: a copy of its chain (at most 5 KiB); of any other, one hash.
 

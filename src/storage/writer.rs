@@ -160,8 +160,8 @@ impl UsageWriter {
         }
     }
 
-    /// Deletes one chunk of old records, and one of responses that Azure has deleted, and says whether there may be more. A failure ends this
-    /// hour's purge.
+    /// Deletes one chunk of old records, and one of responses that Azure has deleted, and says whether there may be more. A failure
+    /// ends this hour's purge.
     async fn purge_chunk(&mut self) -> bool {
         match self.try_purge_chunk().await {
             Ok((purged, forgotten)) => {

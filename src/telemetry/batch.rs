@@ -1,9 +1,10 @@
 //! A writer that gathers lines and writes them out from a thread of its own, a few dozen times a second.
 //!
-//! Writing a line is copying it into a buffer: no system call and no wake-up of another thread, unless the buffer was
-//! empty. Waking a thread for every line would cost more than the line. The buffer is bounded: when whatever reads the
-//! output is too slow, lines are dropped and counted rather than requests delayed. Dropping the [`BatchGuard`] writes out what
-//! waits, as far as the output takes it in [`LAST_MAX`]: a reader that is stuck must not keep the process from ending. A process that is killed loses the lines of the last [`GATHER`].
+//! Writing a line is copying it into a buffer: no system call and no wake-up of another thread, unless the buffer was empty. Waking
+//! a thread for every line would cost more than the line. The buffer is bounded: when whatever reads the output is too slow, lines
+//! are dropped and counted rather than requests delayed. Dropping the [`BatchGuard`] writes out what waits, as far as the output
+//! takes it in [`LAST_MAX`]: a reader that is stuck must not keep the process from ending. A process that is killed loses the lines
+//! of the last [`GATHER`].
 
 use std::io::{self, Write};
 use std::sync::Arc;

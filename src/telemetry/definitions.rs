@@ -228,6 +228,12 @@ pub const DRAINED: Definition = gauge(
     "1 while an operator has taken the deployment out, else 0.",
 );
 /// See its help.
+pub const ABSENT: Definition = gauge(
+    "emberway_deployment_absent",
+    &["deployment", "why"],
+    "1 while the control plane says that the deployment cannot answer, or is not to, for the reason that the label names; absent else.",
+);
+/// See its help.
 pub const LIMIT_TOKENS: Definition = gauge(
     "emberway_deployment_limit_tokens_per_minute",
     &["deployment"],
@@ -263,7 +269,7 @@ pub const POOL_DEPLOYMENTS: Definition = gauge("emberway_pool_deployments", &["p
 pub const POOL_USABLE: Definition = gauge(
     "emberway_pool_usable_deployments",
     &["pool"],
-    "Deployments of a pool that are neither cooling, drained, nor behind an open breaker.",
+    "Deployments of a pool that are neither cooling, drained, absent, nor behind an open breaker.",
 );
 /// See its help.
 pub const HEADROOM: Definition = gauge(

@@ -62,6 +62,7 @@ struct Scraped {
     alarm: IntGaugeVec,
     cooling: GaugeVec,
     drained: IntGaugeVec,
+    absent: IntGaugeVec,
     limit_tokens: IntGaugeVec,
     limit_used: GaugeVec,
     cache_life: GaugeVec,
@@ -151,6 +152,7 @@ impl Scraped {
             alarm: int_gauge_vec(registry, &define::ALARM)?,
             cooling: gauge_vec(registry, &define::COOLING)?,
             drained: int_gauge_vec(registry, &define::DRAINED)?,
+            absent: int_gauge_vec(registry, &define::ABSENT)?,
             limit_tokens: int_gauge_vec(registry, &define::LIMIT_TOKENS)?,
             limit_used: gauge_vec(registry, &define::LIMIT_USED)?,
             cache_life: gauge_vec(registry, &define::CACHE_LIFE)?,
@@ -241,6 +243,7 @@ impl Scraped {
         self.alarm.reset();
         self.cooling.reset();
         self.drained.reset();
+        self.absent.reset();
         self.limit_tokens.reset();
         self.limit_used.reset();
         self.cache_life.reset();
@@ -265,6 +268,9 @@ impl Scraped {
         self.drained
             .with_label_values(labels)
             .set(view.drained.is_some().into());
+        if let Some(absence) = view.absent {
+            self.absent.with_label_values(&[labels[0], absence.as_ref()]).set(1);
+        }
         self.cache_life.with_label_values(labels).set(view.cache_life_s);
         if let Some(limit) = view.limit_tokens_per_minute {
             self.limit_tokens.with_label_values(labels).set(signed(limit));

@@ -4,6 +4,7 @@
 //! into a gauge would cost every request and could disagree with the truth; reading them at the scrape does neither.
 
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId, RouteId};
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::health::BreakerState;
 use crate::core::recovery::outcome::{Alarm, AttemptOutcome};
 
@@ -58,7 +59,7 @@ pub struct PoolView {
     pub pool: PoolId,
     /// Its deployments.
     pub deployments: u64,
-    /// Those neither cooling, drained, nor behind an open breaker.
+    /// Those neither cooling, drained, absent, nor behind an open breaker.
     pub usable: u64,
     /// Its regions, in the order in which its tiers name them.
     pub regions: Vec<Region>,
@@ -89,6 +90,8 @@ pub struct DeploymentView {
     pub cooling_until_ms: Option<i64>,
     /// Whether an operator has taken it out.
     pub drained: Option<DrainedView>,
+    /// Why it is not there, by what the control plane says.
+    pub absent: Option<Absence>,
     /// When it last answered with success, in milliseconds since the Unix epoch.
     pub last_success_at_ms: Option<i64>,
     /// When Azure may delete it for inactivity, in milliseconds since the Unix epoch.

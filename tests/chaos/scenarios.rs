@@ -1,7 +1,7 @@
 //! Runs scenarios side by side, each on a runtime of its own, and fails with the seeds of those in which something does not hold.
 //!
-//! `CHAOS_SCENARIOS` says how many, `CHAOS_SEED` with which seed they begin, `CHAOS_AT_ONCE` how many run side by side. What is random is the
-//! scenario; how the machine interleaves it is not, so a seed that fails may need to be run some times.
+//! `CHAOS_SCENARIOS` says how many, `CHAOS_SEED` with which seed they begin, `CHAOS_AT_ONCE` how many run side by side. What is
+//! random is the scenario; how the machine interleaves it is not, so a seed that fails may need to be run some times.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

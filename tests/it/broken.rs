@@ -13,7 +13,7 @@ use crate::harness::{KEY, STREAM, STREAM_WITH_USAGE, Setup, V1, WHOLE, World, cl
 use crate::wire::{STREAM_HEAD, Scripted, Step, Wire, chunk, request};
 
 /// Output that has begun: annotations, role, and so many tokens.
-const BEGUN: u32 = 6;
+pub(crate) const BEGUN: u32 = 6;
 
 /// A model that writes slowly enough to be left in the middle.
 fn slow() -> Setup {

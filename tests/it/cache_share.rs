@@ -9,15 +9,17 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Setup, World};
 
-/// Shared beginnings, each longer than the 1,024 tokens below which nothing is cached. An odd number, so that taking turns spreads each of them.
+/// Shared beginnings, each longer than the 1,024 tokens below which nothing is cached. An odd number, so that taking turns spreads
+/// each of them.
 const HEADS: usize = 7;
-/// Conversations of a head, and turns of a conversation. Fewer requests of a head in all than would overflow to a deployment's next machine.
+/// Conversations of a head, and turns of a conversation. Fewer requests of a head in all than would overflow to a deployment's next
+/// machine.
 const CONVERSATIONS: usize = 4;
 const TURNS: usize = 3;
 /// Points of a hundred by which the shares may differ.
 const POINTS: f64 = 1.0;
-/// Points that must be found at least, so that there is something to lose: a head's first reader finds nothing, and half of all would be found
-/// also if three of four requests came to the wrong deployment.
+/// Points that must be found at least, so that there is something to lose: a head's first reader finds nothing, and half of all
+/// would be found also if three of four requests came to the wrong deployment.
 const SHARE_MIN: f64 = 60.0;
 
 /// Tokens of some answers.
@@ -56,8 +58,8 @@ fn usage(answer: &Answer) -> Value {
     serde_json::from_str::<Value>(reported).unwrap()["usage"].clone()
 }
 
-/// The bodies, in the order in which they are sent: conversations of all heads take turns, and every second one is streamed. The answers that
-/// later turns repeat are made up here, so that everybody is asked the same.
+/// The bodies, in the order in which they are sent: conversations of all heads take turns, and every second one is streamed. The
+/// answers that later turns repeat are made up here, so that everybody is asked the same.
 fn bodies() -> Vec<String> {
     let mut bodies = Vec::new();
     for turn in 1..=TURNS {

@@ -8,6 +8,7 @@ use snapbox::{assert_data_eq, str};
 use crate::harness::{Setup, World};
 
 mod clock;
+mod control_plane;
 mod drains;
 mod ends;
 mod manager;
@@ -51,6 +52,10 @@ Commands:
   explain      Ask a running gateway where a chat body would go, and why; nothing is sent there
   drain        Take deployments of a running gateway out of use, and put them back
   drill        Take a region out for real, watch what becomes of the traffic, and put it back
+  deployment   Make, show, change and delete deployments by Azure's control plane
+  quota        Show how much of a region's quota is used
+  model        Show which models can be deployed, and until when
+  finetune     Find the fine-tuned models and checkpoints of an account
   simulate     Run the Azure OpenAI simulator
   load         Send load to an endpoint and print what came back
   replay       Play recorded traces through placement and print what a policy would have saved

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::harness::{KEY, Setup};
 
+mod control_plane;
 mod fleet;
 mod same_prompt;
 

@@ -1,9 +1,9 @@
 //! What RFC 9113 and RFC 7541 ask of a server, held against the gateway's listeners: with prior knowledge and over TLS.
 //!
 //! The cases are those of h2spec, which is the usual tool for it but no library of ours: section by section as it numbers them (RFC
-//! 7540's numbers), each with frames that a client library would not send and what must come back. `make conformance` prints
-//! the table. What the HTTP/2 implementation does otherwise on purpose is in [`KNOWN`], with the reason; one that does as the RFC says after all
-//! must leave the list.
+//! 7540's numbers), each with frames that a client library would not send and what must come back. `make conformance` prints the
+//! table. What the HTTP/2 implementation does otherwise on purpose is in [`KNOWN`], with the reason; one that does as the RFC says
+//! after all must leave the list.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -171,8 +171,10 @@ fn wrong_call(call: &str) -> Option<String> {
     let ends = |word: &&str| !matches!(*word, "|" | "||" | "&&" | "&" | ">" | ";" | "#" | "2>");
     let mut words = call.split_whitespace().take_while(ends).peekable();
     let mut command = &root;
-    if let Some(verb) = words.next_if(|word| word.starts_with(|c: char| c.is_ascii_lowercase())) {
-        match root.find_subcommand(verb.trim_end_matches([';', ',', '.'])) {
+    while command.has_subcommands()
+        && let Some(verb) = words.next_if(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+    {
+        match command.find_subcommand(verb.trim_end_matches([';', ',', '.'])) {
             Some(found) => command = found,
             None => return Some(format!("there is no `emberway {verb}`")),
         }
@@ -196,11 +198,17 @@ fn wrong_call(call: &str) -> Option<String> {
     })
 }
 
+/// Whether a command, or one below it, has a flag.
 fn knows(command: &clap::Command, long: &str) -> bool {
+    let is_it = |argument: &clap::Arg| {
+        argument.get_long() == Some(long)
+            || argument
+                .get_visible_aliases()
+                .is_some_and(|aliases| aliases.contains(&long))
+    };
     matches!(long, "help" | "version")
-        || command
-            .get_arguments()
-            .any(|argument| argument.get_long() == Some(long))
+        || command.get_arguments().any(is_it)
+        || command.get_subcommands().any(|below| knows(below, long))
 }
 
 #[test]
@@ -242,6 +250,15 @@ fn is_prefix(before: &str) -> bool {
 fn wrong_calls_are_noticed() {
     assert_eq!(wrong_call("run --config x"), None);
     assert_eq!(wrong_call("usage --by=day | head --lines 3"), None);
+    assert_eq!(wrong_call("deployment create --sku-name Standard"), None);
+    assert_eq!(
+        wrong_call("deployment list --sku-name Standard"),
+        Some("`emberway list` has no `--sku-name`".to_owned())
+    );
+    assert_eq!(
+        wrong_call("deployment make"),
+        Some("there is no `emberway make`".to_owned())
+    );
     assert_eq!(wrong_call("serve"), Some("there is no `emberway serve`".to_owned()));
     assert_eq!(
         wrong_call("run --port 1"),

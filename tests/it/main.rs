@@ -42,4 +42,5 @@ mod shedding;
 mod streaming;
 mod tls;
 mod usage;
+mod verdicts;
 mod wire;

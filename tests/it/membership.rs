@@ -1,8 +1,8 @@
 //! A pool gains or loses a deployment: how many heads move?
 //!
-//! Each head is a beginning of more than 1,024 tokens with a home. With memory, what is warm stays where it is; without any, as in a gateway
-//! that has just started, the order of choice alone decides, and must move few. Everything is asked in sequence, and names decide, so
-//! the figures are the same in every run.
+//! Each head is a beginning of more than 1,024 tokens with a home. With memory, what is warm stays where it is; without any, as in
+//! a gateway that has just started, the order of choice alone decides, and must move few. Everything is asked in sequence, and
+//! names decide, so the figures are the same in every run.
 
 use std::collections::BTreeMap;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{LimitsSummary, MemberSummary, Outcome, TraceSummary};
 use crate::columns::columns;
 
-/// All of it: routes with pool, policy and wait, limits if there are any, then each pool with its tiers in the order in which they are used.
+/// All of it: routes with pool, policy and wait, limits if there are any, then each pool with its tiers in the order in which they
+/// are used.
 pub(super) fn fleet(outcome: &Outcome) -> String {
     let replicas = outcome.replicas;
     let trace = outcome.trace.as_ref().map_or_else(|| "none".to_owned(), trace);

@@ -66,6 +66,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// What an environment variable holds, where it is set and not empty.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.variables)(name).filter(|value| !value.is_empty())
+    }
+
     /// The line where something stands.
     pub(super) fn line(&self, at: &Pointer) -> u32 {
         self.document.mark(at).line

@@ -132,7 +132,7 @@ fn compile_api(context: &mut Context<'_>, raw: &RawResource, resource: &Pointer)
 }
 
 /// `YYYY-MM-DD`, with `-preview` or not.
-fn is_api_version(text: &str) -> bool {
+pub(super) fn is_api_version(text: &str) -> bool {
     let date = text.strip_suffix("-preview").unwrap_or(text);
     date.len() == 10 && date.parse::<jiff::civil::Date>().is_ok()
 }

@@ -1,4 +1,4 @@
-//! The half of the configuration that is fixed at start: listeners, admin, usage store, log, shutdown.
+//! The half of the configuration that is fixed at start: listeners, admin, usage store, control plane, log, shutdown.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::checked::{
     AdminListener, Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings, WhenFull,
 };
+use crate::config::compile::azure;
 use crate::config::compile::clients::warn_if_weak;
 use crate::config::compile::context::Context;
 use crate::config::compile::tls;
@@ -33,6 +34,10 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawConfig) -> Install {
             .trace
             .as_ref()
             .map(|trace| compile_trace(context, trace, &root.key("trace"))),
+        azure: raw
+            .azure
+            .as_ref()
+            .and_then(|azure| azure::compile(context, azure, &root.key("azure"))),
         shutdown: compile_shutdown(context, &raw.shutdown, &root.key("shutdown")),
         log: compile_log(context, &raw.log, &root.key("log")),
     }

@@ -2,6 +2,8 @@
 //!
 //! Every mistake is reported, not only the first. What leaves this module is not validated again anywhere.
 
+mod azure;
+mod care;
 mod clients;
 mod context;
 mod endpoint;
@@ -16,6 +18,7 @@ mod use_limits;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::checked::azure::ControlPlane;
 use crate::config::checked::{Checked, Limits, Runtime};
 use crate::config::compile::context::Context;
 use crate::config::document::Document;
@@ -44,6 +47,34 @@ pub(super) fn usage_path(
     }
 }
 
+/// What the file says of the control plane, without a look at anything else.
+///
+/// # Errors
+/// Every mistake in that part.
+pub(super) fn control_plane(
+    raw: &RawConfig,
+    document: &Document,
+    directory: &Path,
+    variables: &Variables,
+) -> Result<ControlPlane, Vec<Problem>> {
+    let mut context = Context::new(document, directory, variables, &[]);
+    let at = Pointer::root().key("azure");
+    let azure = raw
+        .azure
+        .as_ref()
+        .and_then(|raw| azure::compile(&mut context, raw, &at));
+    let care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), azure.as_ref());
+    if !context.problems.is_empty() {
+        return Err(context.problems);
+    }
+    let named = raw.resources.iter().zip(care.accounts);
+    let accounts = named.filter_map(|(resource, account)| Some((resource.name.0.clone(), account?)));
+    Ok(ControlPlane {
+        azure,
+        accounts: accounts.collect(),
+    })
+}
+
 /// Compiles a file whose shape is right. Relative paths start at `directory`; what `repaired` holds is not judged.
 ///
 /// # Errors
@@ -60,6 +91,7 @@ pub(super) fn compile(
     let limits = compile_limits(&mut context, &raw.limits);
     let health = compile_health(&mut context, &raw.health);
     let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools);
+    let care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), install.azure.as_ref());
     let (mut routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
     let access = clients::compile(&mut context, &raw.clients, &routes);
     fleet::warn_of_idle(&mut context, &fleet, &routes);
@@ -81,6 +113,7 @@ pub(super) fn compile(
         snapshot: Arc::new(snapshot),
         client_keys: access.keys,
         credentials: fleet.credentials,
+        care,
         limits,
         health,
     };

@@ -1,4 +1,5 @@
-//! Routes that are bound to regions: each gets a pool of its own that holds only what keeps to them, so that nothing downstream can cross the bound.
+//! Routes that are bound to regions: each gets a pool of its own that holds only what keeps to them, so that nothing downstream can
+//! cross the bound.
 
 use crate::config::compile::context::Context;
 use crate::config::compile::fleet::Fleet;

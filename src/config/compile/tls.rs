@@ -1,6 +1,6 @@
-//! Certificate and key files of listeners.
+//! Certificate and key files.
 //!
-//! They are read here only to be judged; the listener reads them again when it starts. Without this check a
+//! They are read here only to be judged; whoever uses them reads them again. Without this check a
 //! wrong file would stop the process later and without a place in the configuration.
 
 use std::io;
@@ -46,6 +46,23 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawTls, at: &Pointer) -> 
         }
     }
     files
+}
+
+/// Judges a file that must hold a certificate, such as an authority's; `shown` names it in messages.
+pub(super) fn check_certificates(context: &mut Context<'_>, at: &Pointer, path: &Path, shown: &Path) {
+    if let Err(error) = read_chain(path) {
+        context.error(at, failure(shown, &error, "certificate"), HINT.to_owned());
+    }
+}
+
+/// The same of a file that must hold a certificate and its private key.
+pub(super) fn check_identity(context: &mut Context<'_>, at: &Pointer, path: &Path, shown: &Path) {
+    check_certificates(context, at, path, shown);
+    if let Err(error) = PrivateKeyDer::from_pem_file(path)
+        && !matches!(error, pem::Error::Io(_))
+    {
+        context.error(at, failure(shown, &error, "private key"), HINT.to_owned());
+    }
 }
 
 const HINT: &str = "a PEM file; relative paths start at the configuration file's directory";

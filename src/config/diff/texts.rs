@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::checked::azure::{DeclaredModel, Inactivity, InactivityPolicy, ModelSource};
 use crate::core::recovery::budget::BudgetRule;
 use crate::core::recovery::hedge::HedgeRule;
 use crate::core::recovery::patience::FirstTokenRule;
@@ -71,4 +72,35 @@ pub(super) fn timeouts(timeouts: &Timeouts) -> String {
 pub(super) fn waiting(waiting: &Waiting) -> String {
     let Waiting { max_wait, queue } = waiting;
     format!("{{max_wait: {}, queue: {queue}}}", span(*max_wait))
+}
+
+/// The model that a deployment is declared to be of.
+pub(super) fn declared_model(model: &DeclaredModel) -> String {
+    let DeclaredModel { name, version, source } = model;
+    let from = source.as_ref().map_or_else(String::new, |source| {
+        let ModelSource { account, tenant } = source;
+        let tenant = tenant
+            .as_ref()
+            .map_or_else(String::new, |tenant| format!(", source_tenant: {tenant}"));
+        format!(", source: {account}{tenant}")
+    });
+    format!("{{{name}, model_version: {version}{from}}}")
+}
+
+/// What becomes of a deployment that nobody uses.
+pub(super) fn inactivity(inactivity: Inactivity) -> String {
+    let Inactivity {
+        policy,
+        warn_after_days,
+    } = inactivity;
+    let policy = match policy {
+        InactivityPolicy::Keep {
+            organic_after_days,
+            keepalive_after_days,
+        } => format!("keep, organic_after_days: {organic_after_days}, keepalive_after_days: {keepalive_after_days}"),
+        InactivityPolicy::Recreate => "recreate".to_owned(),
+        InactivityPolicy::Expire => "expire".to_owned(),
+        InactivityPolicy::DeleteAfter { days } => format!("delete_after, days: {days}"),
+    };
+    format!("{{policy: {policy}, warn_after_days: {warn_after_days}}}")
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::raw::RawPolicy;
+use crate::config::raw::azure::RawInactivity;
 use crate::config::raw::rules::{RawFailover, RawResidency, RawTimeouts, RawUseLimits, RawWaiting};
 use crate::config::scalars::{ClientKeyText, DeploymentRef, ModelName, Name, SecretText};
 
@@ -73,6 +74,10 @@ pub(in crate::config) struct RawResource {
     /// How the gateway logs in: exactly one of the two.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1, "examples" = [{"api_key": "${env:AZURE_OPENAI_KEY}"}]))]
     pub(in crate::config) credential: RawCredential,
+    /// The account in Azure Resource Manager: its id, or its name alone in the subscription and resource group of `azure`. With it the resource is
+    /// managed: its deployments can be made, watched and kept. Needs `azure`. References are resolved.
+    #[schemars(extend("examples" = ["contoso-swedencentral"]))]
+    pub(in crate::config) account: Option<String>,
     /// The account's deployments.
     #[schemars(length(min = 1, max = 256))]
     pub(in crate::config) deployments: Vec<RawDeployment>,
@@ -131,6 +136,18 @@ pub(in crate::config) struct RawDeployment {
     /// room, and only their own refusals keep requests away.
     #[schemars(length(min = 1, max = 128), extend("examples" = ["gpt-4.1-mini", "gpt-4o"]))]
     pub(in crate::config) model: Option<String>,
+    /// The fine-tuned model that it is of, as the fine-tuning job tells it, or a checkpoint (`ftchkpt-…`). Deployments can be made of it where the resource
+    /// has an `account`.
+    #[schemars(length(min = 1, max = 256), extend("examples" = ["gpt-4.1-mini-2025-04-14.ft-0123456789abcdef0123456789abcdef"]))]
+    pub(in crate::config) fine_tuned_model: Option<String>,
+    /// Version of the model; `1` for fine-tuned ones.
+    #[schemars(length(min = 1, max = 64), extend("examples" = ["1", "2025-04-14"]))]
+    pub(in crate::config) model_version: Option<String>,
+    /// The account that holds the fine-tuned model, if it is another one: its ARM id, or its name alone as for `account`. References are resolved.
+    #[schemars(extend("examples" = ["contoso-northcentralus"]))]
+    pub(in crate::config) source: Option<String>,
+    /// The tenant of that account, if it is another one; one of `azure.tenants`. References are resolved.
+    pub(in crate::config) source_tenant: Option<String>,
     /// Share of traffic relative to the other members of a tier. Without it the share is `capacity` (in tokens per minute, so
     /// 1,000 a unit; in PTUs for provisioned ones), and without that 1.
     #[schemars(range(max = 1_000_000_000), extend("exclusiveMinimum" = 0))]
@@ -149,6 +166,8 @@ pub(in crate::config) struct RawDeployment {
     #[serde(default = "default_inactivity_days")]
     #[schemars(range(max = 3_650))]
     pub(in crate::config) inactivity_days: u32,
+    /// What is done before that happens. Without it there is a warning and nothing else.
+    pub(in crate::config) inactivity: Option<RawInactivity>,
     /// What it costs, in US dollars, so that `emberway usage --misses` can tell what uncached tokens cost; nothing is chosen by it. What is
     /// not known is left out.
     #[schemars(extend("minProperties" = 1, "examples" = [{"input": 0.40, "cached_input": 0.10, "output": 1.60, "hour": 1.70}]))]

@@ -10,7 +10,7 @@ use crate::config::scalars::DurationText;
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Failover")]
 pub(in crate::config) struct RawFailover {
-    /// Most attempts, the first included.
+    /// Most attempts, the first included. A request that has waited for a deployment to recover (`waiting`) has as many again.
     #[schemars(range(min = 1, max = 16), extend("default" = 3))]
     pub(in crate::config) max_attempts: Option<u32>,
     /// Longest time from the request's arrival to the start of its answer.
@@ -54,8 +54,8 @@ pub(in crate::config) struct RawRetryBudget {
     pub(in crate::config) min_per_second: Option<u32>,
 }
 
-/// How long to wait for a stream's beginning: `base`, and more for a long prompt that is not believed to be cached. Once a deployment's own times are
-/// known, they take the place of `base`.
+/// How long to wait for a stream's beginning: `base`, and more for a long prompt that is not believed to be cached. Once a
+/// deployment's own times are known, they take the place of `base`.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "FirstToken")]

@@ -33,12 +33,12 @@ pub(super) fn check_warnings(edits: &[(&str, &str)], expected: &[&str]) {
 }
 
 #[track_caller]
-fn problems(edits: &[(&str, &str)]) -> Vec<Problem> {
+pub(super) fn problems(edits: &[(&str, &str)]) -> Vec<Problem> {
     compile(&edited(edits)).expect_err("mistakes").problems
 }
 
 #[track_caller]
-fn edited(edits: &[(&str, &str)]) -> String {
+pub(super) fn edited(edits: &[(&str, &str)]) -> String {
     edits.iter().fold(SMALL.to_owned(), |text, (from, to)| {
         assert!(text.contains(from), "`{from}` is not in the file");
         text.replace(from, to)

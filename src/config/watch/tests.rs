@@ -215,6 +215,23 @@ async fn asking_reloads_secrets_behind_files_too() {
 }
 
 #[tokio::test]
+async fn a_refused_credential_is_cause_to_reload_only_where_something_has_changed() {
+    let with_file = SMALL.replace("${env:AZURE_KEY}", "${file:key}");
+    let mut rig = Rig::start(|directory| {
+        fs::write(directory.join("key"), "first-key\n").expect("write");
+        fs::write(directory.join("config.yaml"), &with_file).expect("write");
+    })
+    .await;
+    let refused = rig.watch.credential_refused();
+    refused();
+    assert_eq!(rig.next_attempt().await.generation, 1);
+    assert!(!rig.has_reloaded());
+    fs::write(rig.directory.path().join("key"), "second-key\n").expect("write");
+    refused();
+    assert_eq!(rig.next_attempt().await.generation, 2);
+}
+
+#[tokio::test]
 async fn sighup_reloads() {
     let _alone = SIGNALS.write().await;
     let mut rig = Rig::start_among_signals(plain_file).await;

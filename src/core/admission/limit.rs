@@ -4,8 +4,8 @@
 //! so that another limit holds at once and neither forgives nor forgets. Tokens are taken on arrival, by an estimate, and set right at the
 //! end by what was really used. A tally may so be above its limit for a while; nothing is let in until it has drained.
 //!
-//! A limit is meant for all gateways together, and each grants its part. A request that is larger than the part but not than the limit is let in
-//! when nothing else is counted, and drains for as long as it is too large.
+//! A limit is meant for all gateways together, and each grants its part. A request that is larger than the part but not than the
+//! limit is let in when nothing else is counted, and drains for as long as it is too large.
 //!
 //! Pure; constant time and memory.
 

@@ -1,8 +1,9 @@
 //! Which requests are turned away while the gateway has more to do than it can.
 //!
-//! The sign is how late a task runs that should run now: it grows with whatever is scarce, cores as much as threads, and says how late everything else
-//! runs too. While it is above a bound, more and more is turned away; while it is below half of it, slowly less; between the two nothing
-//! changes, so that the share settles where the gateway is just busy. Batch requests go first, then a growing share of the others.
+//! The sign is how late a task runs that should run now: it grows with whatever is scarce, cores as much as threads, and says how
+//! late everything else runs too. While it is above a bound, more and more is turned away; while it is below half of it, slowly
+//! less; between the two nothing changes, so that the share settles where the gateway is just busy. Batch requests go first, then a
+//! growing share of the others.
 //!
 //! A late moment alone (a machine that was paused, a noisy neighbour) turns away few: what one look can say is bounded.
 //!
@@ -24,8 +25,8 @@ const RISE: f64 = 1.0;
 /// How fast it falls at most, a second.
 const FALL: f64 = 0.1;
 
-/// Time that one look stands for at most: what happened between looks that are further apart is not known. A late one after another late one
-/// tells more than a late one alone, which may be a machine that was paused.
+/// Time that one look stands for at most: what happened between looks that are further apart is not known. A late one after another
+/// late one tells more than a late one alone, which may be a machine that was paused.
 const STEP_MAX: Duration = Duration::from_millis(250);
 const LATE_STEP_MAX: Duration = Duration::from_secs(2);
 
@@ -112,8 +113,8 @@ mod tests {
     const TOO_LATE: Duration = Duration::from_millis(100);
     const EVERY: Duration = Duration::from_millis(20);
 
-    /// A gateway that can answer so many requests a second and is sent more; they queue until it is decided about them. Turning one away costs a
-    /// part of an answer.
+    /// A gateway that can answer so many requests a second and is sent more; they queue until it is decided about them. Turning one
+    /// away costs a part of an answer.
     struct Model {
         shedder: Shedder,
         now: Instant,
@@ -139,7 +140,8 @@ mod tests {
             }
         }
 
-        /// Plays some seconds of a load, as a multiple of the capacity, a part of it batch. Returns which part of the capacity was answered.
+        /// Plays some seconds of a load, as a multiple of the capacity, a part of it batch. Returns which part of the capacity was
+        /// answered.
         fn play(&mut self, seconds: f64, load: f64, batch: f64) -> f64 {
             let (start, end) = (self.now, self.now + Duration::from_secs_f64(seconds));
             self.answered = 0.0;

@@ -10,10 +10,10 @@
 //!    comes before;
 //! 3. that would have been worth something: the provider caches from 1,024 tokens on.
 //!
-//! A route drifts when half of its last samples did, and half of the newer ones among them: of many tenants each is new once, and while
-//! they come for the first time their heads would look like drift. It goes on drifting while a quarter does: one that is near a half by nature (a
-//! clock with seconds before two requests a second) is not found and lost again by chance. (Where hundreds of tenants share all but their name, and each comes
-//! rarely, it *is* drift: the name belongs at the end.)
+//! A route drifts when half of its last samples did, and half of the newer ones among them: of many tenants each is new once, and
+//! while they come for the first time their heads would look like drift. It goes on drifting while a quarter does: one that is near
+//! a half by nature (a clock with seconds before two requests a second) is not found and lost again by chance. (Where hundreds of
+//! tenants share all but their name, and each comes rarely, it *is* drift: the name belongs at the end.)
 //!
 //! Nothing of a prompt's text is kept, only keyed hashes, of at most 32,768 chunks of a route (some 2 MiB) and [`ROUTES_MAX`] routes.
 

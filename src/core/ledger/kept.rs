@@ -1,7 +1,7 @@
 //! A response that the provider keeps so that it can be continued: whose it is, where, and since when.
 //!
-//! It is kept by one Azure resource; no other knows it. Its name is remembered as a digest: whoever reads the store cannot continue anybody's
-//! conversation.
+//! It is kept by one Azure resource; no other knows it. Its name is remembered as a digest: whoever reads the store cannot continue
+//! anybody's conversation.
 
 use serde::{Deserialize, Serialize};
 

@@ -81,6 +81,7 @@ pub(super) fn candidates<'a>(
             match member.state {
                 State::Resting => _ = passed_over.get_or_insert(Reason::SpillThrottled),
                 State::Drained => _ = passed_over.get_or_insert(Reason::SpillDrained),
+                State::Absent => _ = passed_over.get_or_insert(Reason::SpillAbsent),
                 State::Ejected => _ = passed_over.get_or_insert(Reason::SpillEjected),
                 State::Ready => {}
             }
@@ -126,7 +127,7 @@ fn rank_of(
     let (fill, usual) = (&terms.fill, terms.reason);
     let fits = |part: f64| member.room(cost, part) >= 0.0;
     match member.state {
-        State::Resting | State::Drained => (None, usual),
+        State::Resting | State::Drained | State::Absent => (None, usual),
         State::Ejected => (Some((IS_LAST_RESORT, level, 0, 0, rank)), Reason::LastResort),
         State::Ready if blocks > 0 && fits(fill.warm) => {
             (Some((HAS_ROOM, level, WARM, u16::MAX - blocks, rank)), Reason::Warm)

@@ -1,11 +1,12 @@
 //! A prompt as the provider's cache sees it: a chain of block ids, each of which names everything before it too.
 //!
 //! The prompt's canonical text, in the provider's cache order, is cut into blocks of [`BLOCK_BYTES`], and at the end of each
-//! segment (a tool, a message). A block's id is the 128-bit `HighwayHash` of the id before it and the block's text, under a key that is the SHA-256 of the
-//! pool's name. So equal ids mean equal beginnings inside one pool, on every gateway alike, and no id tells a byte of the prompt.
+//! segment (a tool, a message). A block's id is the 128-bit `HighwayHash` of the id before it and the block's text, under a key
+//! that is the SHA-256 of the pool's name. So equal ids mean equal beginnings inside one pool, on every gateway alike, and no id
+//! tells a byte of the prompt.
 //!
-//! Cost: the text copied and hashed once, memory for at most [`BLOCKS_MAX`] blocks, taken once. Why this hash: `docs/adr/0014-block-hash.md`.
-//! What canonical means is the caller's: this file hashes the bytes it is given.
+//! Cost: the text copied and hashed once, memory for at most [`BLOCKS_MAX`] blocks, taken once. Why this hash:
+//! `docs/adr/0014-block-hash.md`. What canonical means is the caller's: this file hashes the bytes it is given.
 
 use highway::{HighwayHash as _, HighwayHasher, Key};
 use sha2::{Digest as _, Sha256};

@@ -26,8 +26,8 @@ const TICKS_PER_SECOND: f64 = 16.0;
 /// Bytes of an entry: one cache line.
 pub const ENTRY_BYTES: usize = size_of::<Entry>();
 
-/// Part of the hash of an id: enough to be right at the first look but once in some thousands of lookups, and small enough that those of the
-/// whole table nearly fit into a core's own cache. 0 is none.
+/// Part of the hash of an id: enough to be right at the first look but once in some thousands of lookups, and small enough that
+/// those of the whole table nearly fit into a core's own cache. 0 is none.
 type Fingerprint = u16;
 
 /// When a block was last sent to a deployment.

@@ -45,6 +45,8 @@ pub enum Reason {
     SpillEjected,
     /// What comes before it in order is drained by an operator.
     SpillDrained,
+    /// What comes before it in order is not there, by what the control plane says.
+    SpillAbsent,
     /// No deployment of a better tier can be used.
     Tier,
     /// The prompt is too short to be cached; it was placed by load.
@@ -71,6 +73,8 @@ pub enum Reason {
     LastResort,
     /// It keeps the response that the request continues; no other knows that.
     Pinned,
+    /// It would be deleted for inactivity, and the request loses nothing by going there.
+    Keepalive,
 }
 
 /// A deployment and why it may be tried.
@@ -128,6 +132,26 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a request loses nothing where it goes to another member: none of its prompt is believed to be cached anywhere.
+    pub fn is_free(&self) -> bool {
+        self.warm_tokens == 0
+    }
+
+    /// Puts a candidate of which this is true first, to keep its deployment alive. Only one that could be tried first anyway: it has
+    /// room, and is no last resort.
+    pub fn keep_alive(&mut self, is_wanted: impl Fn(DeploymentIx) -> bool) {
+        let fits = |candidate: &Candidate| candidate.room >= 0.0 && candidate.reason != Reason::LastResort;
+        let found = self
+            .candidates
+            .iter()
+            .position(|candidate| fits(candidate) && is_wanted(candidate.deployment));
+        if let Some(at) = found {
+            let mut candidate = self.candidates.remove(at);
+            candidate.reason = Reason::Keepalive;
+            self.candidates.insert(0, candidate);
+        }
+    }
+
     /// Leaves one deployment only, since no other can answer; nobody, if it rests or is drained.
     pub fn pin(&mut self, deployment: DeploymentIx) {
         self.candidates.retain(|candidate| candidate.deployment == deployment);

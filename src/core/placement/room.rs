@@ -202,9 +202,9 @@ impl Room {
         self.sent_at = now;
     }
 
-    /// A deployment told limit and remaining tokens of its minute, in answer to the request that was `sent`. All up to that is counted, what
-    /// was sent later is added. A report that is older than the last one tells nothing. True when the limit is another than before.
-    /// Provisioned deployments report nothing: what comes with their answers is about another one.
+    /// A deployment told limit and remaining tokens of its minute, in answer to the request that was `sent`. All up to that is
+    /// counted, what was sent later is added. A report that is older than the last one tells nothing. True when the limit is
+    /// another than before. Provisioned deployments report nothing: what comes with their answers is about another one.
     pub fn reported(&mut self, limit: f64, remaining: f64, sent: Sent, now: Duration) -> bool {
         if matches!(self.kind, Kind::Bucket { .. }) || sent.number < self.covered {
             return false;

@@ -10,8 +10,8 @@ pub struct Rule {
     /// Half-life of the counters: long enough for gateways that each see a part of the traffic to agree, short enough to follow a working
     /// day.
     pub half_life: Duration,
-    /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood. Longer ones let gateways begin
-    /// to divide hot heads later, and so at moments further apart.
+    /// Shortest time that counters are taken to stand for, so that the first requests do not look like a flood. Longer ones let
+    /// gateways begin to divide hot heads later, and so at moments further apart.
     pub window_min: Duration,
     /// Share of a deployment's limit that one home of a block may take before another is added.
     pub home_share: f64,

@@ -9,11 +9,11 @@
 //! hot block there is no key: a key must not divide what needs no dividing.
 //!
 //! **Whether it pays** is decided by the cached tokens that answers report, since neither the machines nor the threshold are
-//! published ([`Trials`]). A head that is too short to be cached by itself loses nothing when it is divided: it gets
-//! a fixed number of keys at once, and no later change moves its conversations. A longer one begins without. Where answers show that much of what must be cached is not, keys are
-//! switched on for that head; where surely more is missing then than before, they are switched off again, for longer each time.
-//! The two ways are tried one after the other, not side by side: a small share without a key would be few requests
-//! a minute, which never meets the threshold, and would always look best.
+//! published ([`Trials`]). A head that is too short to be cached by itself loses nothing when it is divided: it gets a fixed number
+//! of keys at once, and no later change moves its conversations. A longer one begins without. Where answers show that much of what
+//! must be cached is not, keys are switched on for that head; where surely more is missing then than before, they are switched off
+//! again, for longer each time. The two ways are tried one after the other, not side by side: a small share without a key would be
+//! few requests a minute, which never meets the threshold, and would always look best.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -60,8 +60,8 @@ pub(super) fn may_need_keys(entry: &Entry, per_request: f64) -> bool {
     entry.keys > 1 || f64::from(entry.requests) * per_request > TARGET_PER_MINUTE
 }
 
-/// The key of a prompt. `requests` are the decayed requests of those of its leading blocks that may need several keys, and `per_request` the
-/// requests a minute at one deployment that one of them stands for.
+/// The key of a prompt. `requests` are the decayed requests of those of its leading blocks that may need several keys, and
+/// `per_request` the requests a minute at one deployment that one of them stands for.
 pub(super) fn cache_key(
     heat: &mut Heat,
     trials: &Trials,

@@ -3,9 +3,9 @@
 //! Every answer reports the prompt tokens that were found cached. Where a beginning had been sent to the deployment before, that is a
 //! trial of what is believed of its cache:
 //!
-//! - **How long it keeps what nobody asks for.** Trials are tallied by how long the beginning had lain idle. The life ends
-//!   where trials find less than half of what fresh ones find. Ten minutes until enough trials say otherwise, an hour at most, as the provider
-//!   documents.
+//! - **How long it keeps what nobody asks for.** Trials are tallied by how long the beginning had lain idle. The life ends where
+//!   trials find less than half of what fresh ones find. Ten minutes until enough trials say otherwise, an hour at most, as the
+//!   provider documents.
 //! - **Whether it has lost everything.** Some fresh beginnings in a row that are not there, of different heads, mean that another pool of
 //!   machines serves the deployment now. What was sent before is then no reason to go there. Fewer are enough where the answers
 //!   also name a serving session that was not seen before.

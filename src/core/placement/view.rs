@@ -114,6 +114,8 @@ pub enum State {
     Resting,
     /// An operator has taken it out: the same.
     Drained,
+    /// It is not there, by what the control plane says: the same.
+    Absent,
     /// Its breaker is open: only if nothing else is left.
     Ejected,
 }

@@ -1,7 +1,7 @@
 //! A deployment's health, or a whole resource's: its circuit breaker and its rest after a 429, as one small state machine.
 //!
-//! - *closed*: in use. `consecutive_failures` failures in a row open it, or a share of failures of [`failure_ratio`](Rules::failure_ratio) among
-//!   enough ends in [`WINDOW`](super::window::WINDOW).
+//! - *closed*: in use. `consecutive_failures` failures in a row open it, or a share of failures of
+//!   [`failure_ratio`](Rules::failure_ratio) among enough ends in [`WINDOW`](super::window::WINDOW).
 //! - *open*: set aside for `open_for`, twice as long after every failed probe, at most [`OPEN_MAX`]. A request may still be sent there as
 //!   its last resort; that is no probe, so its failure changes nothing.
 //! - *half-open*: after that, one request at a time may probe. An answer closes the breaker, a failure opens it again.
@@ -12,7 +12,8 @@
 //! would count one failure again and again.
 //!
 //! Rest is apart from the breaker: a throttled deployment works, so it is passed over until the time it named (within bounds) and
-//! nothing is counted against it. One that answers 503 and names a time is passed over too, but has not shown that it works. There is no probing by calls of our own: they would cost tokens and prove little.
+//! nothing is counted against it. One that answers 503 and names a time is passed over too, but has not shown that it works. There
+//! is no probing by calls of our own: they would cost tokens and prove little.
 //!
 //! Transitions take `now`; whoever acts on a change reports it.
 
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::drain::DrainEnd;
 use crate::core::recovery::outcome::{Alarm, Effect};
 use crate::core::recovery::window::Window;
@@ -105,6 +107,8 @@ pub enum Availability {
     Unusable(Instant),
     /// An operator has taken it out.
     Drained(DrainEnd),
+    /// The control plane says that it cannot answer, or is not to.
+    Absent(Absence),
 }
 
 impl Availability {
@@ -118,6 +122,7 @@ impl Availability {
             Self::Ejected(until) => (3, Some(until)),
             Self::Unusable(until) => (4, Some(until)),
             Self::Drained(end) => (5, end.time()),
+            Self::Absent(_) => (6, None),
         };
         if gravity(other) > gravity(self) { other } else { self }
     }
@@ -321,8 +326,8 @@ impl Health {
         };
     }
 
-    /// Closes the breaker that has just opened by failures, since too many others are open already; they count from none again. What cannot work
-    /// stays set aside.
+    /// Closes the breaker that has just opened by failures, since too many others are open already; they count from none again.
+    /// What cannot work stays set aside.
     pub fn stay(&mut self) {
         if self.is_unusable {
             return;

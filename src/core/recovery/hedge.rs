@@ -1,7 +1,8 @@
 //! Hedging: when an answer is late by the route's own measure, and how many second attempts may be begun for that.
 //!
-//! Late is later than 19 of 20 answers of the route began lately; streams and whole answers are measured apart, since one begins with its first
-//! token and the other with its last. Of each second attempt one answer is thrown away and probably billed, so there is a bound on their share.
+//! Late is later than 19 of 20 answers of the route began lately; streams and whole answers are measured apart, since one begins
+//! with its first token and the other with its last. Of each second attempt one answer is thrown away and probably billed, so there
+//! is a bound on their share.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! WHAT NOW, after this? What an attempt's end means for the request and for the deployment.
 
+pub mod absence;
 pub mod budget;
 pub mod drain;
 pub mod health;

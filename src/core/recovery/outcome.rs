@@ -30,10 +30,12 @@ pub enum AttemptEnd<'a> {
         /// HTTP status.
         status: u16,
     },
-    /// A stream answered 200 and then sent an error before any output.
+    /// An answer began with 200 and then told of an error.
     ErrorInStream {
         /// Its `code`.
         code: Option<&'a str>,
+        /// Its `message`.
+        message: Option<&'a str>,
     },
     /// No connection: name, TCP, TLS, or no answer to them in time.
     Unreachable,
@@ -205,7 +207,9 @@ pub fn classify(end: AttemptEnd<'_>, is_provisioned: bool) -> Verdict {
             retry_after,
         } => by_table(status, code, message, retry_after, is_provisioned),
         AttemptEnd::Begun { .. } => verdict(O::Success, Next::Final, Effect::Begins, false),
-        AttemptEnd::ErrorInStream { code } => by_table(status_in_stream(code), code, None, None, is_provisioned),
+        AttemptEnd::ErrorInStream { code, message } => {
+            by_table(status_in_stream(code, message), code, message, None, is_provisioned)
+        }
         AttemptEnd::Unreachable => Verdict {
             scope: Scope::Resource,
             ..verdict(O::Unreachable, Next::Elsewhere, Effect::Failure, false)
@@ -265,7 +269,7 @@ fn verdict(outcome: AttemptOutcome, next: Next, effect: Effect, maybe_billed: bo
 }
 
 /// The status that an error inside a stream would have had.
-fn status_in_stream(code: Option<&str>) -> u16 {
+fn status_in_stream(code: Option<&str>, message: Option<&str>) -> u16 {
     const THROTTLES: [&str; 5] = [
         "429",
         "RateLimitReached",
@@ -276,12 +280,14 @@ fn status_in_stream(code: Option<&str>) -> u16 {
     match code {
         Some(code) if THROTTLES.contains(&code) => 429,
         code if is_refusal(code) => 400,
+        code if table::is_of_tool_server(code, message) => 424,
         _ => 500,
     }
 }
 
-/// Whether an error code inside a stream says that the request's own content is at fault: the content filter stopped it, or the prompt or one of
-/// its images is none (`invalid_prompt`, `image_too_large`, `failed_to_download_image` and others of OpenAI's `ResponseErrorCode`).
+/// Whether an error code inside a stream says that the request's own content is at fault: the content filter stopped it, or the
+/// prompt or one of its images is none (`invalid_prompt`, `image_too_large`, `failed_to_download_image` and others of OpenAI's
+/// `ResponseErrorCode`).
 pub fn is_refusal(code: Option<&str>) -> bool {
     code.is_some_and(|code| {
         matches!(
@@ -345,10 +351,7 @@ mod tests {
             retry_after: second,
         };
         assert_eq!(classify(end, false).effect, Effect::Rest(second));
-        assert_eq!(
-            classify(AttemptEnd::ErrorInStream { code: Some("429") }, true).effect,
-            Effect::Rest(None)
-        );
+        assert_eq!(classify(in_stream(Some("429"), None), true).effect, Effect::Rest(None));
     }
 
     #[test]
@@ -367,21 +370,22 @@ mod tests {
         assert_eq!(effect(None), Effect::Failure);
     }
 
+    fn in_stream<'a>(code: Option<&'a str>, message: Option<&'a str>) -> AttemptEnd<'a> {
+        AttemptEnd::ErrorInStream { code, message }
+    }
+
     #[test]
-    fn a_filtered_stream_is_final() {
+    fn what_ends_a_stream_by_the_clients_own_doing_is_final_and_held_against_nobody() {
+        let verdict = |code, message| {
+            let verdict = classify(in_stream(code, message), false);
+            (verdict.next, verdict.effect)
+        };
+        let own = (Next::Final, Effect::Works);
+        assert_eq!(verdict(Some("content_filter"), None), own);
         assert_eq!(
-            classify(
-                AttemptEnd::ErrorInStream {
-                    code: Some("content_filter")
-                },
-                false
-            )
-            .next,
-            Next::Final
+            verdict(Some("external_connector_error"), Some("Error reaching MCP server: 502")),
+            own
         );
-        assert_eq!(
-            classify(AttemptEnd::ErrorInStream { code: None }, false).next,
-            Next::Elsewhere
-        );
+        assert_eq!(verdict(None, None), (Next::Elsewhere, Effect::Failure));
     }
 }

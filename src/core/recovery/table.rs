@@ -1,8 +1,8 @@
 //! What each answer of Azure's means: one row a kind, the first that fits counts.
 //!
-//! After Azure's documented errors and what was seen in the wild; `tests/golden/errors.jsonl` has bodies, and what they come to. Bodies differ by
-//! place and year: codes are words or numbers in text, some have no code, some no envelope, some are HTML. So a row may go by
-//! status, by code, or by words in the message.
+//! After Azure's documented errors and what was seen in the wild; `tests/golden/errors.jsonl` has bodies, and what they come to.
+//! Bodies differ by place and year: codes are words or numbers in text, some have no code, some no envelope, some are HTML. So a
+//! row may go by status, by code, or by words in the message.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -17,6 +17,9 @@ const REFUSED_FOR: Duration = Duration::from_mins(1);
 const DENIED_FOR: Duration = Duration::from_mins(5);
 /// A retired model does not come back, and a blocked resource must be left alone.
 const GONE_FOR: Duration = Duration::from_mins(10);
+
+/// What messages say of a tool's server that the client named.
+const OF_TOOL_SERVER: &[&str] = &["mcp server"];
 
 /// What the deployment learns, before the answer's own times are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,7 +264,7 @@ pub const ROWS: &[Row] = &[
         )
     },
     Row {
-        says: &["mcp server"],
+        says: OF_TOOL_SERVER,
         // A tool's server that the client named; the model was not asked.
         ..row(
             "tool server unreachable",
@@ -300,6 +303,12 @@ pub fn find(status: u16, code: Option<&str>, message: Option<&str>, is_provision
         row.status.contains(&status) && is_named && (row.at == At::Any || is_provisioned)
     };
     ROWS.iter().find(fits).unwrap_or(&ROWS[ROWS.len() - 1])
+}
+
+/// Whether an error is of a tool's server that the client named, whatever its status.
+pub fn is_of_tool_server(code: Option<&str>, message: Option<&str>) -> bool {
+    let says = |text: &str| OF_TOOL_SERVER.iter().any(|words| holds(text, words));
+    message.is_some_and(says) || code.is_some_and(|code| code.starts_with("mcp_"))
 }
 
 /// Whether a text holds these words, which are in lower case.

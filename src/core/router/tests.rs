@@ -56,6 +56,7 @@ fn plan_of(
     let view = view(&outline(snapshot, pool), |deployment| Known {
         availability: availability(deployment),
         is_admitted: true,
+        share: 1.0,
         limit: f64::INFINITY,
         used: 0.0,
         in_flight: 0.0,

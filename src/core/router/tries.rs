@@ -1,8 +1,8 @@
 //! Which deployment the next attempt of a request goes to: down the plan, then back to those that may do better in a moment.
 //!
 //! Each candidate is tried once. One whose breaker opens meanwhile comes last, like those whose breaker was open. When all were tried,
-//! those whose failure may be over in a moment (no connection, a broken one, a server's error) are tried again, after a random wait whose bound doubles.
-//! Nobody is asked again who was silent for too long, nor who asked for rest.
+//! those whose failure may be over in a moment (no connection, a broken one, a server's error) are tried again, after a random wait whose
+//! bound doubles. Nobody is asked again who was silent for too long, who asked for rest, or who refused the request itself.
 
 use std::time::Duration;
 
@@ -23,9 +23,29 @@ pub struct Tries {
     next: usize,
     again: SmallVec<[Candidate; 2]>,
     backoff: Duration,
-    is_per_token_only: bool,
+    refusals: Refusals,
     /// Whether one of the attempts since the last was named ended by a failure, so that another one multiplies an outage.
     follows_failure: bool,
+}
+
+/// Who has refused a request for what it is, though others may take it. It outlives a round of attempts: whoever waits for the others
+/// need not ask these again.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals {
+    by: SmallVec<[DeploymentIx; 4]>,
+    is_per_token_only: bool,
+}
+
+impl Refusals {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by.is_empty()
+    }
+
+    /// Whether a deployment, provisioned or not, has refused or would.
+    pub fn bars(&self, deployment: DeploymentIx, is_provisioned: bool) -> bool {
+        (self.is_per_token_only && is_provisioned) || self.by.contains(&deployment)
+    }
 }
 
 /// What is to be done next.
@@ -42,14 +62,42 @@ pub struct Try {
 impl Tries {
     /// Down a plan. `backoff` is the first bound of waits.
     pub fn new(candidates: SmallVec<[Candidate; 8]>, backoff: Duration) -> Self {
+        Self::after(Refusals::default(), candidates, backoff)
+    }
+
+    /// The same for a request that some have refused already.
+    pub fn after(refusals: Refusals, candidates: SmallVec<[Candidate; 8]>, backoff: Duration) -> Self {
         Self {
             candidates,
             next: 0,
             again: SmallVec::new(),
             backoff,
-            is_per_token_only: false,
+            refusals,
             follows_failure: false,
         }
+    }
+
+    /// Who has refused the request so far.
+    pub fn into_refusals(self) -> Refusals {
+        self.refusals
+    }
+
+    /// Whether somebody is left who would be asked for the first time, as deployments stand now, and not only as a last resort.
+    pub fn has_another(
+        &self,
+        mut availability: impl FnMut(DeploymentIx) -> Availability,
+        is_provisioned: impl Fn(DeploymentIx) -> bool,
+    ) -> bool {
+        self.candidates[self.next..].iter().any(|candidate| {
+            candidate.reason != Reason::LastResort
+                && !self
+                    .refusals
+                    .bars(candidate.deployment, is_provisioned(candidate.deployment))
+                && matches!(
+                    availability(candidate.deployment),
+                    Availability::Ready | Availability::Probe
+                )
+        })
     }
 
     /// Who is next, as deployments stand now; none if nobody is left.
@@ -60,7 +108,10 @@ impl Tries {
     ) -> Option<Try> {
         while let Some(&candidate) = self.candidates.get(self.next) {
             self.next += 1;
-            if self.is_per_token_only && is_provisioned(candidate.deployment) {
+            if self
+                .refusals
+                .bars(candidate.deployment, is_provisioned(candidate.deployment))
+            {
                 continue;
             }
             match availability(candidate.deployment) {
@@ -73,7 +124,7 @@ impl Tries {
                     });
                     continue;
                 }
-                Availability::Resting(_) | Availability::Drained(_) => continue,
+                Availability::Resting(_) | Availability::Drained(_) | Availability::Absent(_) => continue,
             }
             return Some(Try {
                 candidate,
@@ -83,12 +134,18 @@ impl Tries {
         }
         while !self.again.is_empty() {
             let candidate = self.again.remove(0);
-            if self.is_per_token_only && is_provisioned(candidate.deployment) {
+            if self
+                .refusals
+                .bars(candidate.deployment, is_provisioned(candidate.deployment))
+            {
                 continue;
             }
             if matches!(
                 availability(candidate.deployment),
-                Availability::Resting(_) | Availability::Unusable(_) | Availability::Drained(_)
+                Availability::Resting(_)
+                    | Availability::Unusable(_)
+                    | Availability::Drained(_)
+                    | Availability::Absent(_)
             ) {
                 continue;
             }
@@ -114,7 +171,9 @@ impl Tries {
     ) -> Option<Candidate> {
         let may_be_asked = |candidate: &Candidate| {
             candidate.reason != Reason::LastResort
-                && !(self.is_per_token_only && is_provisioned(candidate.deployment))
+                && !self
+                    .refusals
+                    .bars(candidate.deployment, is_provisioned(candidate.deployment))
                 && is_ready(candidate)
         };
         let found = self.candidates[self.next..].iter().position(may_be_asked)?;
@@ -124,7 +183,10 @@ impl Tries {
     /// Notes that an attempt gave no answer.
     pub fn failed(&mut self, candidate: Candidate, outcome: AttemptOutcome, next: Next) {
         use AttemptOutcome as O;
-        self.is_per_token_only |= next == Next::PayPerToken;
+        self.refusals.is_per_token_only |= next == Next::PayPerToken;
+        if outcome == O::Rejected {
+            self.refusals.by.push(candidate.deployment);
+        }
         self.follows_failure |= matches!(outcome, O::Failed | O::Unreachable | O::Reset | O::Timeout);
         if matches!(outcome, O::Failed | O::Unreachable | O::Reset) {
             self.again.push(candidate);
@@ -235,6 +297,19 @@ mod tests {
         tries.failed(candidate(0), AttemptOutcome::Rejected, Next::PayPerToken);
         let next = tries.next(ready, provisioned).map(|next| next.candidate.deployment);
         assert_eq!(next, Some(DeploymentIx(3)));
+    }
+
+    #[test]
+    fn who_refused_is_not_asked_again_in_another_round() {
+        let mut tries = tries(2);
+        tries.next(ready, |_| false);
+        assert!(tries.has_another(ready, |_| false));
+        tries.failed(candidate(0), AttemptOutcome::Rejected, Next::Elsewhere);
+        let candidates = [0, 1].map(candidate).into_iter().collect();
+        let mut again = Tries::after(tries.into_refusals(), candidates, Duration::ZERO);
+        assert_eq!(next(&mut again).map(|next| next.0), Some(1));
+        assert!(!again.has_another(ready, |_| false));
+        assert_eq!(next(&mut again), None);
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl MissWriter {
         match written {
             Ok(()) => self.is_failing = false,
             Err(error) => {
+                self.sampled.extend(found.into_iter().map(|found| found.route));
                 if !std::mem::replace(&mut self.is_failing, true) {
                     MissStoreFailing { error: &error }.emit();
                 }

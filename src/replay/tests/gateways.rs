@@ -222,7 +222,8 @@ fn a_deployment_that_leaves_moves_only_its_own() {
     }
 }
 
-/// 30 applications, the hottest with a fifth of the traffic, in 20 minutes: heads of 512 to 8,192 tokens, conversations of up to eight turns.
+/// 30 applications, the hottest with a fifth of the traffic, in 20 minutes: heads of 512 to 8,192 tokens, conversations of up to
+/// eight turns.
 fn made() -> Trace {
     const BLOCK: usize = 128;
     let mut chance = Chance::new(7);

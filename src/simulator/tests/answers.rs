@@ -254,7 +254,16 @@ async fn requests_are_recorded_without_credentials() {
 fn the_built_in_scenario_is_right() {
     let demo = Scenario::demo().unwrap();
     let names: Vec<&str> = demo.accounts.iter().map(|account| account.name.as_str()).collect();
-    assert_eq!(names, ["sim-swedencentral", "sim-eastus2", "sim-northcentralus"]);
+    assert_eq!(
+        names,
+        [
+            "sim-swedencentral",
+            "sim-eastus2",
+            "sim-northcentralus",
+            "sim-training",
+            "sim-partner"
+        ]
+    );
     assert!(
         demo.accounts
             .iter()
@@ -305,6 +314,14 @@ fn the_manual_names_every_preset_and_every_setting() {
         &scenario["accounts"][0]["deployments"][0],
     ];
     groups.extend(["engine", "prompt_cache", "limits"].map(|group| &scenario[group]));
+    let arm = serde_json::to_value(crate::simulator::arm::settings::ArmSettings::default()).unwrap();
+    groups.extend([
+        &arm,
+        &arm["principals"][0],
+        &arm["tokens"][0],
+        &arm["prices"]["tokens"][0],
+    ]);
+    groups.extend(["durations", "rules", "limits", "prices", "compatibility"].map(|group| &arm[group]));
     for name in groups.iter().flat_map(|group| group.as_object().unwrap().keys()) {
         let bounds = |text: &str| text.starts_with(|c: char| !c.is_alphanumeric() && c != '_');
         let found = MANUAL

@@ -17,6 +17,7 @@ fn deployment(name: &str) -> DeploymentView {
         cache_life_s: 600.0,
         cooling_until_ms: Some(12_500),
         drained: None,
+        absent: None,
         last_success_at_ms: None,
         deletion_at_ms: Some(9_000),
         last_failure: None,

@@ -21,22 +21,34 @@ pub(super) fn render(mut root: Command) -> String {
         let _ = writeln!(page, "| [`emberway {name}`](#emberway-{name}) | {about} |");
     }
     for command in commands() {
-        section(&mut page, command);
+        section(&mut page, command.get_name(), command);
     }
     page
+}
+
+/// The commands below a command; one that has some takes no flags of its own.
+fn verbs(command: &Command) -> Vec<&Command> {
+    let verbs = command.get_subcommands();
+    verbs.filter(|verb| verb.get_name() != "help").collect()
 }
 
 fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-fn section(page: &mut String, command: &Command) {
+fn section(page: &mut String, name: &str, command: &Command) {
     let _ = write!(
         page,
-        "\n## emberway {}\n\n{}.\n",
-        command.get_name(),
+        "\n## emberway {name}\n\n{}.\n",
         about(command).trim_end_matches('.')
     );
+    let verbs = verbs(command);
+    if !verbs.is_empty() {
+        for verb in verbs {
+            section(page, &format!("{name} {}", verb.get_name()), verb);
+        }
+        return;
+    }
     let flags: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version"))

@@ -52,7 +52,10 @@ pub(super) fn render(golden: &str) -> String {
 
 fn judged(seen: &Seen) -> (String, Verdict) {
     if let Some(code) = &seen.in_stream {
-        let end = AttemptEnd::ErrorInStream { code: Some(code) };
+        let end = AttemptEnd::ErrorInStream {
+            code: Some(code),
+            message: None,
+        };
         return (format!("200, `{code}`"), classify(end, seen.provisioned));
     }
     let read = error::read(seen.body.as_bytes());

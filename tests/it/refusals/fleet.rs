@@ -319,6 +319,7 @@ impl Fleet {
             Known {
                 availability: gateway.healths[deployment.0].availability(instant),
                 is_admitted: true,
+                share: 1.0,
                 limit: room.limit(),
                 used: if self.knows_room {
                     room.used(now, self.outline.replicas)

@@ -316,3 +316,17 @@ async fn another_gateway_on_the_same_store_finds_what_was_kept_meanwhile() {
     );
     successor.drain().await.expect("everything written");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_continuation_itself_is_told_in_the_deployments_words() {
+    let world = World::start(two()).await;
+    let id = response_of(&world, "a/ft", &json!({ "model": "bot" })).await;
+    let unsupported = json!({ "error": { "code": "OperationNotSupported", "message": "not by this model" } });
+    world.fault("a", respond(400, unsupported, &[]));
+    let answer = world.respond(continuing(&id, "")).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.code()),
+        (400, "OperationNotSupported".into()),
+        "{answer:?}"
+    );
+}

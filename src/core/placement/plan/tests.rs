@@ -410,3 +410,26 @@ fn fills_differ_for_one_gateway_and_several() {
     let new = |replicas| -> Fill { rule.fill(replicas) };
     assert!(new(1.0).new < new(2.0).new);
 }
+
+#[test]
+fn who_is_to_be_kept_alive_comes_first_unless_it_has_no_room() {
+    let candidate = |at: usize, room: f64| Candidate {
+        room,
+        ..Candidate::new(DeploymentIx(at), Reason::Home)
+    };
+    let plan = || Plan {
+        candidates: [candidate(0, 9.0), candidate(1, -1.0), candidate(2, 9.0)]
+            .into_iter()
+            .collect(),
+        ..Plan::default()
+    };
+    let order = |wanted: usize| {
+        let mut plan = plan();
+        plan.keep_alive(|deployment| deployment.0 == wanted);
+        let first = &plan.candidates[0];
+        (first.deployment.0, first.reason, plan.candidates.len())
+    };
+    assert_eq!(order(2), (2, Reason::Keepalive, 3));
+    assert_eq!(order(1), (0, Reason::Home, 3), "it has no room");
+    assert_eq!(order(7), (0, Reason::Home, 3));
+}

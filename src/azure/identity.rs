@@ -1,0 +1,256 @@
+//! Ways of logging in to Microsoft Entra ID, over `azure_identity`, which knows the protocols.
+//!
+//! That library sends through our own connections: they trust the configured certificates, and lead to the configured authority and metadata service where the library
+//! knows only Azure's own. What it keeps and renews is kept again in `cache`, which adds that an old token serves while a renewal fails.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
+use azure_identity::{
+    AzureCliCredential, AzureCliCredentialOptions, AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions,
+    ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
+};
+use url::Url;
+
+use crate::azure::assertion::Certificate;
+use crate::azure::error::CredentialError;
+use crate::azure::token::{AccessToken, Fixed, TokenSource};
+use crate::azure::transport::Http;
+
+mod relay;
+
+use relay::{AUTHORITY_HOST, Relay};
+
+/// Longest time for a token, tries of the library included.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// A way of logging in. No `Debug`: it holds secrets.
+pub enum Login {
+    /// The identity of the machine or app.
+    ManagedIdentity(Identity),
+    /// The identity of a Kubernetes service account.
+    WorkloadIdentity {
+        /// Tenant id or domain.
+        tenant: String,
+        /// Client id.
+        client_id: String,
+        /// File with the service account's token.
+        token_file: PathBuf,
+    },
+    /// An application and its secret.
+    ClientSecret {
+        /// Tenant id or domain.
+        tenant: String,
+        /// Client id.
+        client_id: String,
+        /// The secret.
+        secret: String,
+    },
+    /// An application and its certificate.
+    ClientCertificate {
+        /// Tenant id or domain.
+        tenant: String,
+        /// Client id.
+        client_id: String,
+        /// PEM file with certificate and key.
+        path: PathBuf,
+    },
+    /// Whoever is logged in to the Azure CLI.
+    AzureCli {
+        /// Tenant to ask for.
+        tenant: Option<String>,
+    },
+    /// Whoever is logged in to the Azure Developer CLI.
+    DeveloperCli {
+        /// Tenant to ask for.
+        tenant: Option<String>,
+    },
+    /// A token that something else made.
+    Token(String),
+}
+
+/// Which managed identity.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// The machine's own.
+    SystemAssigned,
+    /// By client id.
+    ClientId(String),
+    /// By object id.
+    ObjectId(String),
+    /// By ARM id.
+    ResourceId(String),
+}
+
+/// Where tokens are asked for.
+#[derive(Debug, Clone)]
+pub struct Authorities {
+    /// Microsoft Entra ID; its path ends in `/`.
+    pub authority: Url,
+    /// The instance metadata service; its path ends in `/`.
+    pub metadata: Url,
+}
+
+/// Makes the source of tokens for a way of logging in. Nothing is sent before the first token is asked for.
+///
+/// # Errors
+/// When files that it needs cannot be read, or what it was given cannot be right.
+pub fn source(login: Login, authorities: &Authorities, http: &Http) -> Result<Arc<dyn TokenSource>, CredentialError> {
+    let options = client_options(authorities, http);
+    let (way, credential): (_, azure_core::Result<Arc<dyn TokenCredential>>) = match login {
+        Login::Token(token) => return Ok(Arc::new(Fixed::new(token))),
+        Login::ManagedIdentity(identity) => ("managed_identity", managed_identity(identity, options)),
+        Login::WorkloadIdentity {
+            tenant,
+            client_id,
+            token_file,
+        } => (
+            "workload_identity",
+            workload_identity(tenant, client_id, token_file, options),
+        ),
+        Login::ClientSecret {
+            tenant,
+            client_id,
+            secret,
+        } => {
+            let options = ClientSecretCredentialOptions {
+                client_options: options,
+            };
+            let made = ClientSecretCredential::new(&tenant, client_id, Secret::new(secret), Some(options));
+            ("client_secret", made.map(|made| made as _))
+        }
+        Login::ClientCertificate {
+            tenant,
+            client_id,
+            path,
+        } => {
+            let audience = format!("{}{tenant}/oauth2/v2.0/token", authorities.authority);
+            let certificate = Certificate::read(&path, &client_id, &audience)?;
+            let options = ClientAssertionCredentialOptions {
+                client_options: options,
+            };
+            let made = ClientAssertionCredential::new(tenant, client_id, certificate, Some(options));
+            ("client_certificate", made.map(|made| made as _))
+        }
+        Login::AzureCli { tenant } => {
+            let options = AzureCliCredentialOptions {
+                tenant_id: tenant,
+                ..AzureCliCredentialOptions::default()
+            };
+            (
+                "azure_cli",
+                AzureCliCredential::new(Some(options)).map(|made| made as _),
+            )
+        }
+        Login::DeveloperCli { tenant } => {
+            let options = AzureDeveloperCliCredentialOptions {
+                tenant_id: tenant,
+                ..AzureDeveloperCliCredentialOptions::default()
+            };
+            (
+                "developer_cli",
+                AzureDeveloperCliCredential::new(Some(options)).map(|made| made as _),
+            )
+        }
+    };
+    let credential = credential.map_err(|error| CredentialError::new(way, &said(&error)))?;
+    Ok(Arc::new(LoggedIn { way, credential }))
+}
+
+fn managed_identity(identity: Identity, options: ClientOptions) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let user_assigned_id = match identity {
+        Identity::SystemAssigned => None,
+        Identity::ClientId(id) => Some(UserAssignedId::ClientId(id)),
+        Identity::ObjectId(id) => Some(UserAssignedId::ObjectId(id)),
+        Identity::ResourceId(id) => Some(UserAssignedId::ResourceId(id)),
+    };
+    let options = ManagedIdentityCredentialOptions {
+        user_assigned_id,
+        client_options: options,
+    };
+    Ok(ManagedIdentityCredential::new(Some(options))?)
+}
+
+fn workload_identity(
+    tenant: String,
+    client_id: String,
+    token_file: PathBuf,
+    options: ClientOptions,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = WorkloadIdentityCredentialOptions {
+        credential_options: ClientAssertionCredentialOptions {
+            client_options: options,
+        },
+        client_id: Some(client_id),
+        tenant_id: Some(tenant),
+        token_file_path: Some(token_file),
+    };
+    Ok(WorkloadIdentityCredential::new(Some(options))?)
+}
+
+/// The library's own settings: our connections, few tries, and an authority that stands for the configured one.
+fn client_options(authorities: &Authorities, http: &Http) -> ClientOptions {
+    let mut cloud = CustomConfiguration::default();
+    cloud.authority_host = format!("https://{AUTHORITY_HOST}");
+    ClientOptions {
+        retry: RetryOptions::exponential(ExponentialRetryOptions {
+            max_retries: 3,
+            ..ExponentialRetryOptions::default()
+        }),
+        transport: Some(Transport::new(Arc::new(Relay::new(authorities.clone(), http.clone())))),
+        cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
+        ..ClientOptions::default()
+    }
+}
+
+/// A credential of the library.
+struct LoggedIn {
+    way: &'static str,
+    credential: Arc<dyn TokenCredential>,
+}
+
+impl fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LoggedIn({})", self.way)
+    }
+}
+
+#[async_trait]
+impl TokenSource for LoggedIn {
+    async fn token(&self, scope: &str) -> Result<AccessToken, CredentialError> {
+        let scopes = [scope];
+        let asked = tokio::time::timeout(LOGIN_TIMEOUT, self.credential.get_token(&scopes, None)).await;
+        let failed = |message: String| CredentialError::new(self.way, &message);
+        let token = asked
+            .map_err(|_elapsed| failed(format!("the answer took longer than {} s", LOGIN_TIMEOUT.as_secs())))?
+            .map_err(|error| failed(said(&error)))?;
+        let lasts_s = token.expires_on.unix_timestamp() - jiff::Timestamp::now().as_second();
+        let lasts = Duration::from_secs(u64::try_from(lasts_s).unwrap_or(0));
+        Ok(AccessToken::new(token.token.secret(), Instant::now() + lasts))
+    }
+}
+
+/// What an error of the library and its causes say, without the library's own link.
+fn said(error: &azure_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text.split("\nTo troubleshoot").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;
