@@ -98,12 +98,58 @@ pub struct Watched<'a> {
     pub sku: Sku,
     /// Days after which Azure deletes it; none if it never does.
     pub rule_days: Option<u32>,
+    /// When what is done, where the configuration says so; else by parts of the rule.
+    pub days: Option<GuardDays>,
     /// Its activity.
     pub clock: Clock,
     /// Whether it is there.
     pub is_there: bool,
     /// What it costs.
     pub price: Option<Price>,
+}
+
+/// Idle days after which something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardDays {
+    /// People are warned.
+    pub warn: u32,
+    /// A real request is steered.
+    pub steer: u32,
+    /// One is made up; less than the rule's days.
+    pub call: u32,
+}
+
+/// The same as times, from the beginning of idleness, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Moments {
+    warn: i64,
+    steer: i64,
+    call: i64,
+    /// The same by every replica.
+    anyone: i64,
+}
+
+impl Moments {
+    fn of(watched: &Watched<'_>, rule_ms: i64) -> Self {
+        let part = |day: i64| rule_ms / RULE_DAYS * day;
+        match watched.days {
+            None => Self {
+                warn: part(WARN_DAY),
+                steer: part(STEER_DAY),
+                call: part(CALL_DAY),
+                anyone: part(ANYONE_DAY),
+            },
+            Some(days) => {
+                let [warn, steer, call] = [days.warn, days.steer, days.call].map(|days| i64::from(days) * DAY_MS);
+                Self {
+                    warn,
+                    steer,
+                    call,
+                    anyone: i64::midpoint(call, rule_ms),
+                }
+            }
+        }
+    }
 }
 
 /// What this replica has done about it since its last success. It may be forgotten with the process.
@@ -252,16 +298,16 @@ pub fn judge(watched: &Watched<'_>, efforts: Efforts, replica: Replica<'_>, now_
     let known = watched.clock.idle_since_ms();
     let since_ms = known.or(watched.clock.first_seen_ms).unwrap_or(now_ms);
     let idle_ms = now_ms.saturating_sub(since_ms).max(0);
-    let part_ms = |day: i64| rule_ms / RULE_DAYS * day;
-    let reason = if idle_ms < part_ms(1) {
+    let moments = Moments::of(watched, rule_ms);
+    let reason = if idle_ms < rule_ms / RULE_DAYS {
         GuardReason::Active
     } else {
         GuardReason::Idle
     };
     let alarm = match idle_ms {
         _ if idle_ms > rule_ms => Alarm::Overdue,
-        _ if idle_ms >= part_ms(ANYONE_DAY) => Alarm::Urgent,
-        _ if idle_ms >= part_ms(WARN_DAY) => Alarm::Soon,
+        _ if idle_ms >= moments.anyone => Alarm::Urgent,
+        _ if idle_ms >= moments.warn => Alarm::Soon,
         _ => Alarm::None,
     };
     let verdict = Verdict {
@@ -289,11 +335,11 @@ fn keep(
     verdict: Verdict,
 ) -> Verdict {
     let rule_ms = verdict.deletion_at_ms.unwrap_or(since_ms) - since_ms;
-    let part_ms = |day: i64| rule_ms / RULE_DAYS * day;
+    let moments = Moments::of(watched, rule_ms);
     let seed = seed_of(&[replica.name, watched.id]);
     let jitter_ms = (spread(seed) * JITTER_MS as f64 * (rule_ms as f64 / (RULE_DAYS * DAY_MS) as f64)) as i64;
     let (steer_at, call_at) = if verdict.is_exact {
-        (since_ms + part_ms(STEER_DAY), since_ms + part_ms(CALL_DAY) + jitter_ms)
+        (since_ms + moments.steer, since_ms + moments.call + jitter_ms)
     } else {
         (since_ms, since_ms + UNKNOWN_MS)
     };
@@ -326,7 +372,7 @@ fn keep(
             ..verdict
         };
     }
-    let anyone_at = since_ms + part_ms(ANYONE_DAY) + jitter_ms;
+    let anyone_at = since_ms + moments.anyone + jitter_ms;
     let waits = waits(efforts, replica, anyone_at, seed, now_ms);
     let (reason, at_ms) = match waits {
         Some(waits) => waits,
