@@ -12,9 +12,9 @@
 //! | 14 | the same by every replica, lease or not: two tiny calls cost less than one lost deployment |
 //!
 //! **The clock.** Only successful calls count; whether refused ones do is not published. It is merged by the maximum: of
-//! replicas, of what was stored, of what ARM says of the creation (later, after a rebuild). So it never goes back, and a gateway that was off for days
-//! finds overdue what is overdue and acts at once. Where neither creation nor success is known, the true date may be any: such
-//! a deployment is seen to within the hour.
+//! replicas, of what was stored, of what ARM says of the creation (later, after a rebuild). So it never goes back, and a gateway
+//! that was off for days finds overdue what is overdue and acts at once. Where neither creation nor success is known, the true date
+//! may be any: such a deployment is seen to within the hour.
 //!
 //! What the call is, and who holds the lease, is not decided here.
 
