@@ -299,7 +299,7 @@ async fn what_would_mislead_in_silence_is_refused() {
     place.write("own.jsonl", OWN);
     let several = place.run(&["replay", "own.jsonl"]).await;
     assert!(
-        several.starts_with("exit 1\n") && several.contains("several routes, `chat`, `other`"),
+        several.starts_with("exit 1\n") && several.contains("several routes, `chat`, `other`, which may not be of one pool"),
         "{several}"
     );
     for flags in [["--outage", "5:1:9"], ["--machines", "0"]] {
@@ -335,7 +335,7 @@ resources:
       - { name: a, sku: Standard, capacity: 4, price: { input: 2500, cached_input: 1250, output: 0, hour: 60 } }
       - { name: b, sku: Standard, capacity: 4, price: { input: 2500, cached_input: 1250, output: 0, hour: 60 } }
 pools: [{ name: chat, tiers: [[contoso/a, contoso/b]] }]
-routes: [{ name: chat, pool: chat }]
+routes: [{ name: chat, pool: chat }, { name: other, pool: chat }]
 ";
 
 #[tokio::test]
@@ -355,6 +355,12 @@ async fn a_configuration_tells_the_fleet() {
         "{row}"
     );
     let said = place.run(&[&["replay"], arguments.as_slice()].concat()).await;
+    assert!(
+        said.contains("the requests of other use the same deployments and are left out"),
+        "{said}"
+    );
+    let all = json(&place, &["own.jsonl", "--config", "emberway.yaml"]).await.remove(0);
+    assert_eq!((&row["requests"], &all["requests"]), (&4.into(), &5.into()), "all of the pool");
     assert!(
         said.contains("3 deployments answered in the trace; `actual` is the 2 of the configuration"),
         "{said}"
