@@ -6,6 +6,7 @@ use crate::config::checked::Credential;
 use crate::config::compile::context::Context;
 use crate::config::compile::endpoint;
 use crate::config::compile::names::Names;
+use crate::config::compile::regions::Regions;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::{
     DEFAULT_API_VERSION, RawApi, RawCacheKeys, RawCredential, RawDeployment, RawMember, RawPool, RawPrice, RawResource,
@@ -67,12 +68,13 @@ pub(super) fn compile(context: &mut Context<'_>, resources: &[RawResource], pool
         places: Vec::new(),
         weights: Vec::new(),
     };
+    let regions = Regions::known();
     for (position, raw) in resources.iter().enumerate() {
         let at = Pointer::root().key("resources").index(position);
         fleet
             .resource_names
             .add(context, &at.key("name"), &raw.name.0, position);
-        add_resource(context, raw, &at, &mut fleet);
+        add_resource(context, raw, &at, &regions, &mut fleet);
         for (position, deployment) in raw.deployments.iter().enumerate() {
             let at = at.key("deployments").index(position);
             let id = format!("{}/{}", raw.name.0, deployment.name.0);
@@ -90,8 +92,9 @@ pub(super) fn compile(context: &mut Context<'_>, resources: &[RawResource], pool
     fleet
 }
 
-fn add_resource(context: &mut Context<'_>, raw: &RawResource, at: &Pointer, fleet: &mut Fleet) {
+fn add_resource(context: &mut Context<'_>, raw: &RawResource, at: &Pointer, regions: &Regions, fleet: &mut Fleet) {
     let region = context.text(&at.key("region"), &raw.region);
+    regions.warn_if_misspelt(context, &at.key("region"), &raw.region, &region);
     let endpoint = endpoint::compile(context, raw, at);
     let api = compile_api(context, raw, at);
     fleet.resources.push(Resource {
