@@ -153,16 +153,7 @@ pub async fn start_from(
 
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
     let (gateway, writers) = build(&checked, &store).await?;
-    let logins = install
-        .azure
-        .as_ref()
-        .map(logins::Logins::new)
-        .transpose()?
-        .map(Arc::new);
-    if let Some(logins) = &logins {
-        logins.fill(&gateway.live.load()).await;
-        Arc::clone(logins).keep(Arc::downgrade(&gateway));
-    }
+    let logins = Logins::start(&gateway, install.azure.as_ref()).await?;
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),
         has_successor: AtomicBool::new(false),

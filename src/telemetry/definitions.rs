@@ -168,7 +168,8 @@ pub const ATTEMPTS: Definition = counter(
 pub const MAYBE_BILLED_TWICE: Definition = counter(
     "emberway_attempts_maybe_billed_twice_total",
     &["route", "deployment"],
-    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
+    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both. Those that a second attempt beside them overtook are not in it: \
+     `emberway_attempts_total` has them with `outcome=\"overtaken\"`.",
 );
 /// See its help.
 pub const RESIDENCY_CONTRADICTED: Definition = counter(

@@ -13,12 +13,14 @@ use tracing::{debug, error, info, trace};
 
 use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
+use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
 pub mod care;
 mod fleet;
+mod lines;
 pub mod process;
 
 pub use fleet::{
@@ -135,7 +137,8 @@ impl AttemptFinished<'_> {
                 counted.first_chunk.observe(first_chunk.as_secs_f64());
             }
         }
-        if self.maybe_billed_twice {
+        // One that was overtaken was begun for that, and is counted by its outcome.
+        if self.maybe_billed_twice && self.outcome != <&str>::from(AttemptOutcome::Overtaken) {
             counted.maybe_billed_twice.inc();
         }
         if self.keyed {

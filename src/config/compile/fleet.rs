@@ -6,6 +6,7 @@ use crate::config::checked::{Credential, EntraLogin};
 use crate::config::compile::context::Context;
 use crate::config::compile::endpoint;
 use crate::config::compile::names::Names;
+use crate::config::compile::regions::Regions;
 use crate::config::errors::Pointer;
 use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{
@@ -73,12 +74,13 @@ pub(super) fn compile(
         places: Vec::new(),
         weights: Vec::new(),
     };
+    let regions = Regions::known();
     for (position, raw) in resources.iter().enumerate() {
         let at = Pointer::root().key("resources").index(position);
         fleet
             .resource_names
             .add(context, &at.key("name"), &raw.name.0, position);
-        add_resource(context, raw, &at, &mut fleet, azure);
+        add_resource(context, raw, &at, (&regions, azure), &mut fleet);
         for (position, deployment) in raw.deployments.iter().enumerate() {
             let at = at.key("deployments").index(position);
             let id = format!("{}/{}", raw.name.0, deployment.name.0);
@@ -100,10 +102,11 @@ fn add_resource(
     context: &mut Context<'_>,
     raw: &RawResource,
     at: &Pointer,
+    (regions, azure): (&Regions, Option<&RawAzure>),
     fleet: &mut Fleet,
-    azure: Option<&RawAzure>,
 ) {
     let region = context.text(&at.key("region"), &raw.region);
+    regions.warn_if_misspelt(context, &at.key("region"), &raw.region, &region);
     let endpoint = endpoint::compile(context, raw, at);
     let api = compile_api(context, raw, at);
     fleet.resources.push(Resource {

@@ -10,6 +10,7 @@ mod endpoint;
 mod fleet;
 mod install;
 mod names;
+mod regions;
 mod residency;
 mod routes;
 mod tls;

@@ -176,11 +176,19 @@ fn attempts_count_by_outcome_and_time_only_answers() {
         ..attempt()
     };
     answered.emit(&series);
+    let overtaken = AttemptFinished {
+        outcome: "overtaken",
+        keyed: false,
+        ..attempt()
+    };
+    overtaken.emit(&series);
     let label = r#"deployment="res/one",route="legal""#;
     assert_eq!(
         counted(&series),
         [
             format!("emberway_attempts_maybe_billed_twice_total{{{label}}} 2"),
+            r#"emberway_attempts_total{deployment="res/one",outcome="overtaken",reason="home",route="legal"} 1"#
+                .to_owned(),
             r#"emberway_attempts_total{deployment="res/one",outcome="success",reason="home",route="legal"} 1"#
                 .to_owned(),
             r#"emberway_attempts_total{deployment="res/one",outcome="throttled",reason="home",route="legal"} 2"#
