@@ -275,8 +275,8 @@ pub const POOL_USABLE: Definition = gauge(
 pub const HEADROOM: Definition = gauge(
     "emberway_headroom_ratio",
     &["pool", "lost_region"],
-    "Tokens a minute that the pool's usable deployments outside the region take, by the pool's present tokens a minute: below 1 they would \
-     not carry the load if the region were lost. Absent for pools in one region, where no such limit is known, and until the load is measured.",
+    "Tokens a minute that the pool's usable deployments outside the region take, by the pool's tokens of the last minute \
+     (or a minute's since the last scrape, where that is longer ago): below 1 they would not carry the load if the region were lost. Absent for pools in one region, where no such limit is known, and until the load is measured.",
 );
 
 // === Placement ===

@@ -87,6 +87,8 @@ fn every_definition_is_registered_with_its_labels() {
             deployments: 2,
             usable: 1,
             regions: vec!["east".into()],
+            sent_tokens: 7.0,
+            limit_without: vec![("east".into(), 3.0)],
             headroom: vec![("east".into(), 1.5)],
         }],
         deployments: vec![shown],
