@@ -167,8 +167,9 @@ pub const ATTEMPTS: Definition = counter(
 /// See its help.
 pub const MAYBE_BILLED_TWICE: Definition = counter(
     "emberway_attempts_maybe_billed_twice_total",
-    &["route", "deployment"],
-    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
+    &["route", "deployment", "cause"],
+    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both. By why there were two: one had failed \
+     (`given_up`), or the route asks for second attempts (`hedged`).",
 );
 /// See its help.
 pub const RESIDENCY_CONTRADICTED: Definition = counter(
