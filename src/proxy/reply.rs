@@ -41,6 +41,8 @@ pub async fn refuse(
         | RefusalReason::UpstreamUnavailable
         | RefusalReason::UpstreamMisconfigured
         | RefusalReason::UpstreamCredentialRefused => RequestOutcome::UpstreamFailed,
+        // Azure said so itself; else the control plane had, and nobody was asked.
+        RefusalReason::DeploymentAbsent if !context.attempts.is_empty() => RequestOutcome::UpstreamFailed,
         _ => RequestOutcome::Refused,
     };
     GatewayRefused {
