@@ -60,6 +60,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     context.body_wait = arriving.elapsed();
     let body = body?;
     let request = request::parse(&body.bytes)?;
+    request.check_served(operation)?;
     context.prompt_bytes = request.prompt_bytes();
     context.keeps_response = operation == WireOperation::Responses && request.response.is_stored;
 

@@ -75,6 +75,12 @@ async fn every_refusal_is_json_with_a_code() {
     ] {
         check(&world, key, (Method::POST, V1, body), 400, "invalid_body").await;
     }
+    for body in [
+        r#"{"model":"bot","input":"x","background":true}"#,
+        r#"{"model":"bot","input":"x","background":true,"stream":true}"#,
+    ] {
+        check(&world, key, (Method::POST, "/v1/responses", body), 400, "invalid_body").await;
+    }
     for body in [r#"{"messages":[]}"#, r#"{"model":null,"messages":[]}"#] {
         check(&world, key, (Method::POST, V1, body), 400, "missing_model").await;
     }
