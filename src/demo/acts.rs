@@ -365,8 +365,8 @@ fn why_not_cached(stamp_after: Option<u32>) -> String {
         String::new()
     };
     format!(
-        "each prompt tells the time of sending after {after}\n   tokens (`--stamp-after`), so what is behind that is hardly \
-         ever the same twice.{before}"
+        "each prompt tells the time of sending after {after}\n   tokens (`--stamp-after`), so what is behind that is \
+         never the same twice.{before}"
     )
 }
 

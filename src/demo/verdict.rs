@@ -1,12 +1,15 @@
 //! Did it work? The conditions under which `emberway demo` exits with 0, each as a sentence that is true or not.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::core::ledger::drift::SAMPLES_MIN;
 use crate::demo::books::Books;
 use crate::demo::figures::Figures;
 use crate::demo::ledger::{Act, Seen};
+use crate::demo::traffic::HEAD_TOKENS;
 use crate::storage::misses::DriftFound;
 
 /// One condition.
@@ -65,7 +68,7 @@ impl Verdict {
                     driver == store,
                     "the usage store holds what the driver counted (every count the same)".to_owned(),
                 ),
-                of_drift(drifts, stamp_after),
+                of_drift(drifts, stamp_after, &by_route(seen)),
             ],
         }
     }
@@ -98,8 +101,17 @@ impl Drifted {
 /// How far a finding may be from the truth: marks of the canonical form are counted too, and a token is four bytes only on average.
 const POSITION_TOLERANCE: u32 = 64;
 
-/// Whether drift was found where there is some, and only there.
-fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>) -> Check {
+/// Requests by route.
+fn by_route(seen: &[Seen]) -> BTreeMap<&str, usize> {
+    let mut requests = BTreeMap::new();
+    for seen in seen {
+        *requests.entry(&*seen.head.route).or_default() += 1;
+    }
+    requests
+}
+
+/// Whether drift was found where there is some, and only there. `requests` are by route: all have the time in their prompts, or none.
+fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>, requests: &BTreeMap<&str, usize>) -> Check {
     let places: Vec<_> = drifts
         .iter()
         .map(|drift| format!("{} after {} tokens", drift.route, drift.position))
@@ -114,15 +126,42 @@ fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>) -> Check {
             holds: drifts.is_empty(),
             says: format!("prompts that change too early: {found} (there are none)"),
         },
-        Some(after) => Check {
-            holds: !drifts.is_empty()
-                && drifts
-                    .iter()
-                    .all(|drift| drift.position.abs_diff(after) <= POSITION_TOLERANCE),
-            says: format!("prompts that change too early: {found} (a time stands after {after})"),
-        },
+        Some(after) => {
+            let is_there = |drift: &Drifted| drift.position.abs_diff(after) <= POSITION_TOLERANCE;
+            let missing = requests
+                .iter()
+                .filter(|(route, _)| drifts.iter().all(|drift| drift.route != **route));
+            let (mut holds, mut why) = (drifts.iter().all(is_there), String::new());
+            for (route, requests) in missing {
+                let (is_excused, because) = why_not_found(after, *requests);
+                holds &= is_excused;
+                why.push_str(&format!("; not of {route}: {because}"));
+            }
+            Check {
+                holds,
+                says: format!("prompts that change too early: {found} (a time stands after {after}){why}"),
+            }
+        }
     }
 }
+
+/// Why a route's drift need not be found, or that it ought to be.
+fn why_not_found(after: u32, requests: usize) -> (bool, String) {
+    if after + WORTH_TOKENS > HEAD_TOKENS {
+        let said = format!("hardly anything of a prompt's {HEAD_TOKENS} tokens that others share is behind the time");
+        (true, said)
+    } else if requests < SAMPLES_MIN {
+        (
+            true,
+            format!("of its {requests} requests too few are sampled, {SAMPLES_MIN} are needed"),
+        )
+    } else {
+        (false, "it ought to be".to_owned())
+    }
+}
+
+/// Shared tokens behind a time that are surely worth telling: two of the steps in which a cache keeps prompts.
+const WORTH_TOKENS: u32 = 256;
 
 /// When every deployment of the account that answered before the outage had answered again; none if one has not, or none
 /// answered before.
@@ -204,22 +243,46 @@ mod tests {
 
     #[test]
     fn drift_must_be_found_where_it_is_and_nowhere_else() {
-        let at = |position| Drifted {
-            route: "bot".to_owned(),
+        let of = |route: &str, position| Drifted {
+            route: route.to_owned(),
             position,
         };
-        for (drifts, stamp_after, holds) in [
-            (vec![], None, true),
-            (vec![at(412)], None, false),
-            (vec![], Some(400), false),
-            (vec![at(412)], Some(400), true),
-            (vec![at(412), at(600)], Some(400), false),
+        let at = |position| of("bot", position);
+        let few = SAMPLES_MIN - 1;
+        for (drifts, stamp_after, (bots, others), holds, says) in [
+            (vec![], None, (90, 90), true, "(there are none)"),
+            (vec![at(412)], None, (90, 90), false, "bot after 412"),
+            (vec![], Some(400), (90, 0), false, "; not of bot: it ought to be"),
+            (
+                vec![at(412)],
+                Some(400),
+                (90, 0),
+                true,
+                "bot after 412 tokens (a time stands after 400)",
+            ),
+            (vec![at(600)], Some(400), (90, 0), false, "bot after 600"),
+            (
+                vec![at(412)],
+                Some(400),
+                (90, 90),
+                false,
+                "; not of other: it ought to be",
+            ),
+            (
+                vec![at(412), of("other", 390)],
+                Some(400),
+                (90, 90),
+                true,
+                "other after 390",
+            ),
+            (vec![at(412)], Some(400), (90, few), true, "of its 23 requests too few"),
+            (vec![], Some(HEAD_TOKENS), (90, 90), true, "is behind the time"),
         ] {
-            assert_eq!(
-                of_drift(&drifts, stamp_after).holds,
-                holds,
-                "{drifts:?} {stamp_after:?}"
-            );
+            let requests = [("bot", bots), ("other", others)];
+            let requests = requests.into_iter().filter(|(_, requests)| *requests > 0).collect();
+            let check = of_drift(&drifts, stamp_after, &requests);
+            assert_eq!(check.holds, holds, "{}", check.says);
+            assert!(check.says.contains(says), "{}", check.says);
         }
     }
 
