@@ -37,10 +37,12 @@ use crate::telemetry::events::process;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 
+mod care;
 pub mod handover;
 mod reload;
 mod sources;
 pub mod systemd;
+pub mod traffic;
 
 /// Upstream HTTP/1.1 connections kept idle by the whole process: more than a busy gateway has requests running.
 const IDLE_CONNECTIONS_MAX: usize = 4096;
@@ -92,6 +94,8 @@ pub struct Running {
     miss_writer: JoinHandle<()>,
     probe: JoinHandle<()>,
     trace_writer: Option<TraceWriter>,
+    /// Who looks after the fleet, where that is wanted.
+    care: Option<care::RunningCare>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
@@ -162,6 +166,10 @@ pub async fn start_from(
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
     let (stop_misses, misses_stopped) = watch::channel(false);
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
+    let care = match &install.azure {
+        Some(azure) => Some(care::start(&gateway, &store, azure).await?),
+        None => None,
+    };
     let sources = Arc::new(sources::admin_sources(&gateway, &state, install.admin.token));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
@@ -170,6 +178,7 @@ pub async fn start_from(
         miss_writer,
         probe: tokio::spawn(overload::probe(Arc::clone(&gateway))),
         trace_writer: writers.trace,
+        care,
         gateway,
         addresses,
         admin_address,
@@ -195,6 +204,11 @@ impl Running {
     /// Where operators connect.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// What all its requests share.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
     }
 
     /// How many requests are running.
@@ -293,6 +307,9 @@ impl Running {
             .emit();
         }
         self.stop_admin.send_replace(Stop::Serving);
+        if let Some(care) = self.care {
+            care.end(FLUSH_MAX).await;
+        }
         self.stop_misses.send_replace(true);
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {

@@ -1,7 +1,8 @@
 //! The client of Azure Resource Manager: sends requests with their tokens, tries again what passes, and follows what takes long.
 //!
-//! Reads are tried again after 408, 429, 5xx and broken connections, with what `retry-after` says. So are writes: all of them may be sent twice. A write waits its
-//! turn at its account ([`Gate`]) and is repeated, with growing waits, while another operation runs there, also where ARM says so only after it had accepted it.
+//! Reads are tried again after 408, 429, 5xx and broken connections, with what `retry-after` says. So are writes: all of them may be sent
+//! twice. A write waits its turn at its account ([`Gate`]) and is repeated, with growing waits, while another operation runs there, also
+//! where ARM says so only after it had accepted it.
 
 use std::fmt;
 use std::sync::Arc;

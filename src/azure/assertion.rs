@@ -1,4 +1,5 @@
-//! The proof that an application has its certificate: a short-lived JSON Web Token signed with the certificate's key, as Microsoft Entra ID reads it.
+//! The proof that an application has its certificate: a short-lived JSON Web Token signed with the certificate's key, as Microsoft Entra
+//! ID reads it.
 //!
 //! `azure_identity` makes one too, but with OpenSSL, which this program does not have.
 

@@ -1,7 +1,8 @@
 //! Tokens that are kept: one for each scope, renewed early, asked for once at a time, and used on while a renewal fails.
 //!
-//! Whoever finds a valid token never waits: one that is due starts a renewal beside and gets the old one. Only without a valid token is there a wait, and then all
-//! who need it wait for the same request. A failed renewal is tried again after [`TRY_AGAIN`], so that a dead authority is not asked by every request.
+//! Whoever finds a valid token never waits: one that is due starts a renewal beside and gets the old one. Only without a valid token is
+//! there a wait, and then all who need it wait for the same request. A failed renewal is tried again after [`TRY_AGAIN`], so that a dead
+//! authority is not asked by every request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -79,7 +80,8 @@ impl TokenCache {
         asked
     }
 
-    /// A token that is valid now and at hand, without a wait; a due one is renewed beside. None where somebody must wait, as [`Self::token`] does.
+    /// A token that is valid now and at hand, without a wait; a due one is renewed beside. None where somebody must wait, as
+    /// [`Self::token`] does.
     pub fn at_hand(&self, scope: &str) -> Option<AccessToken> {
         let slot = self.slot(scope);
         self.kept(&slot, scope, Instant::now())

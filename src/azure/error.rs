@@ -1,4 +1,5 @@
-//! What goes wrong with Azure's control plane, each with a sentence that says what to do: one table for ARM's codes, one for failures to log in.
+//! What goes wrong with Azure's control plane, each with a sentence that says what to do: one table for ARM's codes, one for failures to
+//! log in.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Who may write to ARM now: one write an account at a time, since ARM refuses a second one, and not more of them in a minute than the settings allow.
+//! Who may write to ARM now: one write an account at a time, since ARM refuses a second one, and not more of them in a minute than the
+//! settings allow.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

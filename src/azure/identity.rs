@@ -1,7 +1,8 @@
 //! Ways of logging in to Microsoft Entra ID, over `azure_identity`, which knows the protocols.
 //!
-//! That library sends through our own connections: they trust the configured certificates, and lead to the configured authority and metadata service where the library
-//! knows only Azure's own. What it keeps and renews is kept again in `cache`, which adds that an old token serves while a renewal fails.
+//! That library sends through our own connections: they trust the configured certificates, and lead to the configured authority and
+//! metadata service where the library knows only Azure's own. What it keeps and renews is kept again in `cache`, which adds that an old
+//! token serves while a renewal fails.
 
 use std::fmt;
 use std::path::PathBuf;

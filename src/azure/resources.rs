@@ -1,5 +1,5 @@
-//! What ARM's resources look like in JSON: deployments, accounts, models, quota. Members that are not known here survive where a whole resource is shown, and are
-//! ignored elsewhere: Azure adds some with every version.
+//! What ARM's resources look like in JSON: deployments, accounts, models, quota. Members that are not known here survive where a whole
+//! resource is shown, and are ignored elsewhere: Azure adds some with every version.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};

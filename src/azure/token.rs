@@ -54,7 +54,8 @@ impl fmt::Debug for AccessToken {
 /// A way of logging in.
 #[async_trait]
 pub trait TokenSource: Send + Sync + fmt::Debug {
-    /// A token for a scope, such as `https://management.azure.com/.default`. It may take as long as a network needs; nothing is cached here.
+    /// A token for a scope, such as `https://management.azure.com/.default`. It may take as long as a network needs; nothing is cached
+    /// here.
     async fn token(&self, scope: &str) -> Result<AccessToken, CredentialError>;
 }
 

@@ -19,8 +19,8 @@ pub(super) mod shown;
 /// Whom to ask, and as whom.
 #[derive(Debug, Clone, clap::Args)]
 pub struct AzureArgs {
-    /// The configuration file, whose `azure` says where the control plane is and how to log in. Without the file, the public cloud is asked with
-    /// `AZURE_ACCESS_TOKEN` or as whoever is logged in to the Azure CLI.
+    /// The configuration file, whose `azure` says where the control plane is and how to log in. Without the file, the public cloud is
+    /// asked with `AZURE_ACCESS_TOKEN` or as whoever is logged in to the Azure CLI.
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG", default_value = config::DEFAULT_FILE)]
     config: PathBuf,
     /// Id of the subscription.

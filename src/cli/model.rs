@@ -90,7 +90,8 @@ fn is_fine_tuned(model: &Value) -> bool {
     model["baseModel"].is_object() || model["name"].as_str().is_some_and(|name| name.contains(".ft-"))
 }
 
-/// A model's state for people. Azure's words mislead: its `Deprecated` is retired, its `Deprecating` what the documentation calls deprecated.
+/// A model's state for people. Azure's words mislead: its `Deprecated` is retired, its `Deprecating` what the documentation calls
+/// deprecated.
 fn state(model: &Value) -> &str {
     match model["lifecycleStatus"].as_str().unwrap_or_default() {
         "Deprecated" => "retired",

@@ -38,7 +38,8 @@ pub(in crate::config) struct RawConfig {
     /// How the process ends on SIGTERM. Changing it needs a restart.
     #[serde(default)]
     pub(in crate::config) shutdown: RawShutdown,
-    /// Azure's control plane, through which deployments are made and looked after. Without it the gateway never calls it. Changing it needs a restart.
+    /// Azure's control plane, through which deployments are made and looked after. Without it the gateway never calls it. Changing it
+    /// needs a restart.
     pub(in crate::config) azure: Option<RawAzure>,
     /// Bounds on what clients may send.
     #[serde(default)]

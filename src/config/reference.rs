@@ -33,7 +33,8 @@ pub fn markdown() -> Result<String, std::fmt::Error> {
     Ok(page)
 }
 
-/// Writes an object's fields as a table, then the objects among them, each as a section of its own. What `told` has already, with its path, is referred to.
+/// Writes an object's fields as a table, then the objects among them, each as a section of its own. What `told` has already, with its
+/// path, is referred to.
 fn write_sections<'a>(
     page: &mut String,
     path: &str,

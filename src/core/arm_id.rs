@@ -1,7 +1,7 @@
 //! Ids of Azure Resource Manager (ARM): accounts and their deployments, as types that are read from text and written as ARM writes them.
 //!
-//! ARM compares ids without regard to case and answers in whatever case it likes, so equality, order and hash do so too; what is shown keeps the case in
-//! which it came. Only Cognitive Services accounts and their deployments are known here: nothing else is ever named.
+//! ARM compares ids without regard to case and answers in whatever case it likes, so equality, order and hash do so too; what is shown
+//! keeps the case in which it came. Only Cognitive Services accounts and their deployments are known here: nothing else is ever named.
 
 use std::cmp::Ordering;
 use std::fmt;

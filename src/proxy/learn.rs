@@ -86,6 +86,9 @@ pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict, began: Ins
         }
     }
     if let Some(alarm) = alarm {
+        if alarm == Alarm::DeploymentMissing {
+            state.was_missed.make();
+        }
         subject.raise(alarm, scope);
     }
 }

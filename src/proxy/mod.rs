@@ -30,6 +30,7 @@ pub mod gathered;
 pub mod handler;
 pub mod headers;
 pub mod hedge;
+pub mod keepalive;
 pub mod learn;
 pub mod listen;
 pub mod misses;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::health::{Availability, Health};
 use crate::core::recovery::outcome::Scope;
 use crate::core::topology::{DeploymentIx, ResourceIx};
@@ -32,6 +33,9 @@ impl Live {
     /// Whether it may be used, and whether a plan made now may count on it: one that has just recovered gets less than its share.
     pub fn standing(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
         if let Some(out) = self.taken_out(deployment, now) {
+            if out == Availability::Absent(Absence::Missing) {
+                self.deployments[deployment.0].state.was_needed.make();
+            }
             return (out, false);
         }
         let of = |health: &Mutex<Health>| {

@@ -122,17 +122,17 @@ pub struct RouteState {
     pub tallies: Mutex<RouteTallies>,
 }
 
-/// Something that one request is to do.
+/// Something that is said by many and taken up by one.
 #[derive(Debug, Default)]
 pub struct Wish(AtomicBool);
 
 impl Wish {
-    /// Makes it.
+    /// Says it.
     pub fn make(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was made and nobody has taken it yet: who gets this answer has. Costs a load where it was not made.
+    /// Whether it was said and nobody has taken it up yet: who gets this answer has. Costs a load where it was not said.
     pub fn take(&self) -> bool {
         self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
     }
@@ -147,6 +147,12 @@ pub struct DeploymentState {
     pub absent: AbsenceMark,
     /// Whether it is to be sent a request that loses nothing by it.
     pub wants_request: Wish,
+    /// Whether a request found that Azure has no such deployment.
+    pub was_missed: Wish,
+    /// Whether a request came that it might have answered, if it were there.
+    pub was_needed: Wish,
+    /// When Azure made it, in milliseconds since the Unix epoch; 0 while that is not known from there.
+    pub created_at_ms: AtomicI64,
     /// Breaker and rest.
     pub health: Mutex<Health>,
     /// What answers have told beside that.
@@ -309,6 +315,9 @@ impl DeploymentState {
             drained: DrainMark::new(Instant::now()),
             absent: AbsenceMark::default(),
             wants_request: Wish::default(),
+            was_missed: Wish::default(),
+            was_needed: Wish::default(),
+            created_at_ms: AtomicI64::new(0),
             health: Mutex::default(),
             learned: Mutex::new(Learned {
                 room,

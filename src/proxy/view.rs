@@ -167,6 +167,8 @@ fn deployment_view(
     };
     let last_success = Some(known.state.last_success_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
     let first_seen = Some(known.state.first_seen_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
+    let from_azure = Some(known.state.created_at_ms.load(Ordering::Relaxed)).filter(|&at| at > 0);
+    let created = from_azure.max(deployment.created_at_ms);
     let to_ms = |until: Instant| now_ms + duration_ms(until.saturating_duration_since(now));
     DeploymentView {
         deployment: deployment.id.clone(),
@@ -187,7 +189,7 @@ fn deployment_view(
         last_success_at_ms: last_success,
         deletion_at_ms: deployment
             .inactivity_days
-            .and_then(|days| idle::deletion_at_ms(deployment.created_at_ms.or(first_seen), last_success, days)),
+            .and_then(|days| idle::deletion_at_ms(created.or(first_seen), last_success, days)),
         last_failure: *known.state.last_failure.lock(),
     }
 }

@@ -328,6 +328,24 @@ pub const CONFIG_RELOADS: Definition = counter(
     "Reloads by result: `loaded`, `refused`.",
 );
 /// See its help.
+pub const FLEET_LOOKS: Definition = counter(
+    "emberway_fleet_looks_total",
+    &["result"],
+    "Readings of accounts at Azure Resource Manager by result: `read`, `failed` (what was seen last stays in use).",
+);
+/// See its help.
+pub const REBUILDS: Definition = counter(
+    "emberway_rebuilds_total",
+    &["deployment", "result"],
+    "Lost deployments that Azure was asked to make again, by result: `begun`, `failed`.",
+);
+/// See its help.
+pub const KEEPALIVES: Definition = counter(
+    "emberway_keepalives_total",
+    &["deployment", "result"],
+    "Calls of the gateway's own so that Azure does not delete an idle deployment, by result: `answered`, `failed`.",
+);
+/// See its help.
 pub const USAGE_ACCEPTED: Definition = counter(
     "emberway_usage_records_accepted_total",
     &[],

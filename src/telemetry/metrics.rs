@@ -44,6 +44,9 @@ pub struct Metrics {
     pub(super) cache_keys_sent: IntCounterVec,
     pub(super) upstream_connections: IntCounterVec,
     pub(super) config_reloads: IntCounterVec,
+    pub(super) fleet_looks: IntCounterVec,
+    pub(super) rebuilds: IntCounterVec,
+    pub(super) keepalives: IntCounterVec,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
     scraped: Mutex<Scraped>,
 }
@@ -122,6 +125,9 @@ impl Metrics {
             cache_keys_sent: counter_vec(&registry, &define::CACHE_KEYS_SENT)?,
             upstream_connections: counter_vec(&registry, &define::UPSTREAM_CONNECTIONS)?,
             config_reloads: counter_vec(&registry, &define::CONFIG_RELOADS)?,
+            fleet_looks: counter_vec(&registry, &define::FLEET_LOOKS)?,
+            rebuilds: counter_vec(&registry, &define::REBUILDS)?,
+            keepalives: counter_vec(&registry, &define::KEEPALIVES)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
             registry,
         })

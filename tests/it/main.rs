@@ -25,6 +25,7 @@ mod drain;
 mod drains;
 mod explain;
 mod failover;
+mod fleet;
 mod harness;
 mod hedging;
 mod limits;

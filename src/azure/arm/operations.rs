@@ -1,4 +1,5 @@
-//! What is done with deployments: written in turn, repeated while their account is busy, and followed to their end where somebody waits for it.
+//! What is done with deployments: written in turn, repeated while their account is busy, and followed to their end where somebody waits
+//! for it.
 
 use std::time::Instant;
 
@@ -20,7 +21,8 @@ pub enum Deleted {
 }
 
 impl Arm {
-    /// Creates or replaces a deployment. With somebody to tell the progress to it is followed to its end; without, ARM's first answer is returned.
+    /// Creates or replaces a deployment. With somebody to tell the progress to it is followed to its end; without, ARM's first answer is
+    /// returned.
     ///
     /// # Errors
     /// When ARM refuses, or the operation fails or takes too long.

@@ -34,7 +34,8 @@ pub(super) struct CreateArgs {
     /// The account that holds the model, in another tenant: its ARM id. Needs `--auxiliary-tenant`.
     #[arg(long, value_name = "ACCOUNT", requires = "auxiliary_tenant")]
     source_account: Option<String>,
-    /// The tenant of `--source-account`, whose token is sent along: as `azure.tenants` says, or as whoever is logged in to the Azure CLI there.
+    /// The tenant of `--source-account`, whose token is sent along: as `azure.tenants` says, or as whoever is logged in to the Azure CLI
+    /// there.
     #[arg(long, value_name = "TENANT", requires = "source_account")]
     auxiliary_tenant: Option<String>,
     /// A token of that tenant, instead of logging in to it.

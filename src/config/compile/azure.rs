@@ -260,7 +260,8 @@ fn base_url(context: &mut Context<'_>, at: &Pointer, written: &str, allow_plaint
     }
 }
 
-/// The URL, and whether it leads to this machine or to what only this machine reaches. Messages show what was written: a reference may stand for a secret.
+/// The URL, and whether it leads to this machine or to what only this machine reaches. Messages show what was written: a reference may
+/// stand for a secret.
 fn parse_base(text: &str, written: &str) -> Result<(Url, bool), String> {
     let mut url = Url::parse(text).map_err(|error| format!("`{written}` is not a URL: {error}"))?;
     if !matches!(url.scheme(), "https" | "http") {

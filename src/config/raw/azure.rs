@@ -50,8 +50,8 @@ pub(in crate::config) struct RawAzure {
     #[serde(default = "default_version")]
     #[schemars(extend("examples" = ["2024-10-01", "2025-09-01"]))]
     pub(in crate::config) api_version: String,
-    /// PEM file of certificates that are trusted beside the usual ones, as for a proxy that inspects TLS; a relative path starts at the configuration
-    /// file's directory. References are resolved.
+    /// PEM file of certificates that are trusted beside the usual ones, as for a proxy that inspects TLS; a relative path starts at the
+    /// configuration file's directory. References are resolved.
     pub(in crate::config) ca: Option<String>,
     /// Allows `http://` URLs to other machines, where tokens travel readably.
     #[serde(default)]
@@ -104,7 +104,8 @@ pub(in crate::config) struct RawTenant {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "AzureCredential")]
 pub(in crate::config) struct RawAzureCredential {
-    /// The identity of the virtual machine, container app or app service: `{}` for its own, or one of these for one that was assigned to it.
+    /// The identity of the virtual machine, container app or app service: `{}` for its own, or one of these for one that was assigned to
+    /// it.
     #[schemars(extend("maxProperties" = 1))]
     pub(in crate::config) managed_identity: Option<RawManagedIdentity>,
     /// The identity of a Kubernetes service account; `{}` takes all from the variables that Azure's webhook sets.
@@ -170,8 +171,8 @@ pub(in crate::config) struct RawClientCertificate {
     pub(in crate::config) tenant: String,
     /// Client (application) id.
     pub(in crate::config) client_id: String,
-    /// PEM file with the certificate and its RSA private key, without a password; a relative path starts at the configuration file's directory. Of a
-    /// `.pfx` file it is made by `openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem`.
+    /// PEM file with the certificate and its RSA private key, without a password; a relative path starts at the configuration file's
+    /// directory. Of a `.pfx` file it is made by `openssl pkcs12 -in FILE.pfx -nodes -out FILE.pem`.
     pub(in crate::config) path: String,
 }
 
@@ -194,7 +195,8 @@ pub(in crate::config) struct RawInactivity {
     /// Idle days after which the log and the metrics warn; without it five less than `inactivity_days`.
     #[schemars(range(max = 3_650))]
     pub(in crate::config) warn_after_days: Option<u32>,
-    /// For `keep`: idle days after which a real request that loses nothing by it is sent there; without it three less than `inactivity_days`.
+    /// For `keep`: idle days after which a real request that loses nothing by it is sent there; without it three less than
+    /// `inactivity_days`.
     #[schemars(range(min = 1, max = 3_650))]
     pub(in crate::config) organic_after_days: Option<u32>,
     /// For `keep`: idle days after which a tiny request of the gateway's own is sent; without it two less than `inactivity_days`.

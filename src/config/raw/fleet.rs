@@ -74,8 +74,8 @@ pub(in crate::config) struct RawResource {
     /// How the gateway logs in: exactly one of the two.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1, "examples" = [{"api_key": "${env:AZURE_OPENAI_KEY}"}]))]
     pub(in crate::config) credential: RawCredential,
-    /// The account in Azure Resource Manager: its id, or its name alone in the subscription and resource group of `azure`. With it the resource is
-    /// managed: its deployments can be made, watched and kept. Needs `azure`. References are resolved.
+    /// The account in Azure Resource Manager: its id, or its name alone in the subscription and resource group of `azure`. With it the
+    /// resource is managed: its deployments can be made, watched and kept. Needs `azure`. References are resolved.
     #[schemars(extend("examples" = ["contoso-swedencentral"]))]
     pub(in crate::config) account: Option<String>,
     /// The account's deployments.
@@ -136,14 +136,15 @@ pub(in crate::config) struct RawDeployment {
     /// room, and only their own refusals keep requests away.
     #[schemars(length(min = 1, max = 128), extend("examples" = ["gpt-4.1-mini", "gpt-4o"]))]
     pub(in crate::config) model: Option<String>,
-    /// The fine-tuned model that it is of, as the fine-tuning job tells it, or a checkpoint (`ftchkpt-…`). Deployments can be made of it where the resource
-    /// has an `account`.
+    /// The fine-tuned model that it is of, as the fine-tuning job tells it, or a checkpoint (`ftchkpt-…`). Deployments can be made of it
+    /// where the resource has an `account`.
     #[schemars(length(min = 1, max = 256), extend("examples" = ["gpt-4.1-mini-2025-04-14.ft-0123456789abcdef0123456789abcdef"]))]
     pub(in crate::config) fine_tuned_model: Option<String>,
     /// Version of the model; `1` for fine-tuned ones.
     #[schemars(length(min = 1, max = 64), extend("examples" = ["1", "2025-04-14"]))]
     pub(in crate::config) model_version: Option<String>,
-    /// The account that holds the fine-tuned model, if it is another one: its ARM id, or its name alone as for `account`. References are resolved.
+    /// The account that holds the fine-tuned model, if it is another one: its ARM id, or its name alone as for `account`. References are
+    /// resolved.
     #[schemars(extend("examples" = ["contoso-northcentralus"]))]
     pub(in crate::config) source: Option<String>,
     /// The tenant of that account, if it is another one; one of `azure.tenants`. References are resolved.

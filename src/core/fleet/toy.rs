@@ -15,8 +15,6 @@ use crate::core::fleet::step::{Step, StepKind};
 use crate::core::ids::{DeploymentId, PoolId, Region};
 use crate::core::topology::Sku;
 
-/// How long a write takes.
-const WRITE_MS: i64 = 90_000;
 /// How long requests run on in what is drained.
 const IN_FLIGHT_MS: i64 = 20_000;
 
@@ -99,6 +97,8 @@ pub(crate) struct Toy {
     pub now_ms: i64,
     /// How late it shows what has changed.
     pub lag_ms: i64,
+    /// How long a write takes.
+    pub write_ms: i64,
     /// What becomes of the next requests.
     pub faults: Vec<Fault>,
     /// Deployments made from nothing, how often each.
@@ -120,6 +120,7 @@ impl Toy {
         Self {
             now_ms: 1_000_000,
             lag_ms: 20_000,
+            write_ms: 90_000,
             faults: Vec::new(),
             made: BTreeMap::new(),
             deleted: BTreeSet::new(),
@@ -260,7 +261,8 @@ impl Toy {
         if let Some(live) = self.live.get_mut(key) {
             live.state = Provisioning::Deleting;
             self.deleted.insert(key.clone());
-            self.passing.push((self.now_ms + WRITE_MS, key.clone(), Fault::None));
+            self.passing
+                .push((self.now_ms + self.write_ms, key.clone(), Fault::None));
         } else {
             self.needless += 1;
         }
@@ -299,7 +301,8 @@ impl Toy {
             retires_at_ms: None,
         };
         self.live.insert(step.key.clone(), live);
-        self.passing.push((self.now_ms + WRITE_MS, step.key.clone(), fault));
+        self.passing
+            .push((self.now_ms + self.write_ms, step.key.clone(), fault));
     }
 
     fn is_out(&self, key: &DeploymentKey) -> bool {

@@ -181,8 +181,10 @@ fn killed_at_every_moment_in_turn_it_converges() {
     assert_converged(&undisturbed, &left, &[]);
     assert_eq!(undisturbed.toy.deleted.len(), 2);
     assert!(undisturbed.moments > 30, "{}", undisturbed.moments);
-    for moment in 0..undisturbed.moments {
-        let (declared, toy) = muddle();
+    for (moment, write_ms) in (0..undisturbed.moments).flat_map(|moment| [(moment, 90_000), (moment, 5_000)]) {
+        let (declared, mut toy) = muddle();
+        // What is done before it is shown must not be done again either.
+        toy.write_ms = write_ms;
         let kills = [moment];
         let (run, left) = run(toy, &declared, true, &kills);
         assert_converged(&run, &left, &[]);
@@ -262,6 +264,7 @@ proptest! {
         faults in prop::collection::vec(fault(), 0..5),
         kills in prop::collection::vec(0..80_usize, 0..5),
         lag_ms in 0..40_000_i64,
+        write_ms in 1_000..120_000_i64,
         deleting in any::<bool>(),
     ) {
         let names = ["a/one", "a/two", "a/three", "b/one", "b/two", "b/three"];
@@ -280,7 +283,7 @@ proptest! {
             .filter_map(|(name, row)| row.filter(|row| row.3).map(|_| *name))
             .collect();
         let mut toy = Toy::new(&declared, &live, &routed);
-        (toy.lag_ms, toy.faults) = (lag_ms, faults);
+        (toy.lag_ms, toy.write_ms, toy.faults) = (lag_ms, write_ms, faults);
         let unknown: Vec<&str> = live.iter().map(|(name, _)| *name)
             .filter(|name| !deleting && declared.find(&key(name)).is_none())
             .collect();

@@ -1,0 +1,78 @@
+//! Starts whoever looks after the fleet, where the configuration says how Azure's control plane is reached.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::traffic::OfGateway;
+use crate::config::checked::azure::AzureSettings;
+use crate::core::fleet::catalogue::{self, Catalogue};
+use crate::fleet::audit::Audit;
+use crate::fleet::care::{Care, Partners, Settings};
+use crate::fleet::connect;
+use crate::proxy::Gateway;
+use crate::storage::sqlite::SqliteStore;
+use crate::telemetry::clock;
+
+/// How often Azure is looked at: a new or lost deployment is known within this, and ARM allows a subscription far more.
+const LOOK_EVERY_MS: i64 = 2 * 60_000;
+
+/// The running task.
+pub(super) struct RunningCare {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    audit: JoinHandle<()>,
+}
+
+/// Starts it. Nothing is sent to Azure before this returns.
+///
+/// # Errors
+/// When a credential's files cannot be read, or the store does not tell what an earlier process had begun.
+pub(super) async fn start(
+    gateway: &Arc<Gateway>,
+    store: &Arc<SqliteStore>,
+    azure: &AzureSettings,
+) -> anyhow::Result<RunningCare> {
+    let (audit, audit_task) = Audit::start(Arc::clone(store) as _, "emberway run".to_owned());
+    let arm = connect::arm(azure, Some(Arc::new(audit))).context("cannot reach Azure's control plane")?;
+    let settings = Settings {
+        look_every_ms: LOOK_EVERY_MS,
+        writes: azure.writes,
+        replica: replica(),
+    };
+    let partners = Partners {
+        arm: Arc::new(arm),
+        traffic: Arc::new(OfGateway::new(gateway)),
+        notes: Arc::clone(store) as _,
+        metrics: Arc::clone(&gateway.metrics),
+        catalogue: Catalogue::parse(catalogue::EMBEDDED)?,
+        now_ms: Box::new(clock::now_ms),
+    };
+    let care = Care::new(settings, partners).await?;
+    let (stop, stopped) = watch::channel(false);
+    Ok(RunningCare {
+        stop,
+        task: tokio::spawn(care.run(stopped)),
+        audit: audit_task,
+    })
+}
+
+/// The machine's name: what tells replicas apart.
+fn replica() -> String {
+    let named = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    named.trim().to_owned()
+}
+
+impl RunningCare {
+    /// Ends it: what it does at this moment is finished within this time, or given up.
+    pub(super) async fn end(self, most: Duration) {
+        self.stop.send_replace(true);
+        // Beyond its time the task is dropped with the runtime; what was begun is in the store.
+        if tokio::time::timeout(most, self.task).await.is_ok() {
+            let _ = tokio::time::timeout(most, self.audit).await;
+        }
+    }
+}

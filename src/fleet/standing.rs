@@ -1,0 +1,141 @@
+//! How each deployment stands for routing, by what Azure shows of it: pure, from one picture.
+//!
+//! A deployment whose account could not be read keeps standing as the last good view has it. One that Azure does not show is missing. One that is
+//! being changed in place goes on answering; one that has never answered since it was made is not there yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::core::fleet::actual::{Actual, ActualDeployment, Provisioning};
+use crate::core::fleet::apply::PROPAGATION_MS;
+use crate::core::fleet::declared::{Declared, DeclaredDeployment};
+use crate::core::fleet::phoenix;
+use crate::core::fleet::retirement::{self, FadingMember};
+use crate::core::fleet::weights::{self, Likeness};
+use crate::core::ids::DeploymentId;
+use crate::core::recovery::absence::Absence;
+use crate::fleet::traffic::{Seen, Standing};
+
+/// What a standing is made of.
+pub struct Picture<'a> {
+    /// What should be.
+    pub declared: &'a Declared,
+    /// What Azure shows, the last good view of each account.
+    pub actual: &'a Actual,
+    /// What the gateway knows.
+    pub seen: &'a BTreeMap<DeploymentId, Seen>,
+    /// How far the rebuilding of lost ones is.
+    pub rebuilding: &'a BTreeMap<DeploymentId, phoenix::State>,
+    /// Those that are to be deleted.
+    pub leaving: &'a BTreeSet<DeploymentId>,
+    /// In milliseconds since the Unix epoch.
+    pub now_ms: i64,
+}
+
+/// How every managed deployment stands whose account has been read at least once. Linear in the fleet and its pools.
+pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
+    let mut standings = BTreeMap::new();
+    for declared in &picture.declared.deployments {
+        let Some(account) = picture.actual.accounts.get(&declared.key.account) else {
+            continue;
+        };
+        let shown = account.deployments.get(&declared.key);
+        let absence = match shown {
+            None => Some(missing(picture, &declared.id)),
+            Some(shown) => absence(picture, declared, shown),
+        };
+        let standing = Standing {
+            absence,
+            created_at_ms: shown.and_then(|shown| shown.created_at_ms),
+            ..Standing::default()
+        };
+        standings.insert(declared.id.clone(), standing);
+    }
+    fade(picture, &mut standings);
+    part_unlike(picture, &mut standings);
+    standings
+}
+
+fn missing(picture: &Picture<'_>, id: &DeploymentId) -> Absence {
+    match picture.rebuilding.get(id) {
+        Some(phoenix::State::Creating { .. } | phoenix::State::Propagating { .. }) => Absence::Provisioning,
+        _ => Absence::Missing,
+    }
+}
+
+fn absence(picture: &Picture<'_>, declared: &DeclaredDeployment, shown: &ActualDeployment) -> Option<Absence> {
+    let seen = picture.seen.get(&declared.id);
+    let answered_at = seen.and_then(|seen| seen.last_success_at_ms);
+    let has_answered = answered_at.is_some_and(|at| shown.created_at_ms.is_none_or(|created| at >= created));
+    if picture.leaving.contains(&declared.id) {
+        return Some(Absence::Deleting);
+    }
+    match shown.state {
+        Provisioning::Deleting => Some(Absence::Deleting),
+        Provisioning::Disabled => Some(Absence::Disabled),
+        _ if shown.is_paused => Some(Absence::Paused),
+        _ if has_answered => None,
+        Provisioning::Failed | Provisioning::Canceled => Some(Absence::Failed),
+        Provisioning::Accepted | Provisioning::Creating => Some(Absence::Provisioning),
+        Provisioning::Succeeded | Provisioning::Moving | Provisioning::Other => {
+            let age = shown.created_at_ms.map(|at| picture.now_ms.saturating_sub(at));
+            age.is_some_and(|age| age < PROPAGATION_MS)
+                .then_some(Absence::Provisioning)
+        }
+    }
+}
+
+/// Takes weight from those that end soon. One that is in several pools has what the one says that needs it most.
+fn fade(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Standing>) {
+    let mut shares: BTreeMap<&DeploymentId, f64> = BTreeMap::new();
+    for pool in &picture.declared.pools {
+        let member = |id: &DeploymentId, shown: Option<&ActualDeployment>| FadingMember {
+            end: shown.and_then(|shown| retirement::end_of(shown.sku(), shown.created_at_ms, shown.retires_at_ms)),
+            is_serving: standings.get(id).is_none_or(|standing| standing.absence.is_none())
+                && !picture.seen.get(id).is_some_and(|seen| seen.is_drained),
+        };
+        let members: Vec<FadingMember> = pool
+            .members
+            .iter()
+            .map(|of_pool| {
+                member(
+                    &of_pool.id,
+                    of_pool.key.as_ref().and_then(|key| picture.actual.find(key)),
+                )
+            })
+            .collect();
+        for (member, (share, _)) in pool.members.iter().zip(retirement::shares(&members, picture.now_ms)) {
+            let most = shares.entry(&member.id).or_insert(0.0);
+            *most = most.max(share);
+        }
+    }
+    for (id, share) in shares {
+        if let Some(standing) = standings.get_mut(id) {
+            standing.share = share;
+            if share <= 0.0 {
+                standing.absence.get_or_insert(Absence::Ending);
+            }
+        }
+    }
+}
+
+/// Takes out those that certainly run something else than most of their pool.
+fn part_unlike(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Standing>) {
+    for pool in &picture.declared.pools {
+        let models: Vec<_> = pool
+            .members
+            .iter()
+            .map(|member| {
+                let shown = member.key.as_ref().and_then(|key| picture.actual.find(key));
+                (&member.id, shown.map(|shown| &shown.model))
+            })
+            .collect();
+        let verdict = weights::compare(&models, &pool.equivalents);
+        if verdict.likeness == Likeness::Unlike {
+            for id in verdict.odd {
+                if let Some(standing) = standings.get_mut(&id) {
+                    standing.absence.get_or_insert(Absence::Unlike);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A tiny completion of the gateway's own, so that Azure does not delete a deployment that nobody calls.
+//!
+//! It goes the same way as clients' requests, and leaves a usage record of its own: its client is `emberway`, its route `keepalive`. A
+//! failure teaches the deployment's breaker nothing, since no client's request is at stake; a success counts for its inactivity clock.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::core::ids::{ClientId, RouteId};
+use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSource};
+use crate::core::topology::{DeploymentIx, Timeouts};
+use crate::openai::error as wire_error;
+use crate::openai::target::WireOperation;
+use crate::openai::usage::{self, Usage};
+use crate::proxy::Gateway;
+use crate::proxy::commit::{self, Begun, Failed, Patience};
+use crate::proxy::headers::{Forwarded, UpstreamHead};
+use crate::proxy::state::Live;
+use crate::proxy::tap::StreamTap;
+use crate::proxy::upstream::Exchange;
+use crate::telemetry::clock;
+
+/// Longest time that the call may take.
+const CALL_MAX: Duration = Duration::from_mins(2);
+
+/// Tokens that may be written: one word, for models that think before it a little more.
+const COMPLETION_TOKENS_MAX: u32 = 16;
+
+/// The two names of the bound on what is written: newer models know only the first, older API versions only the second.
+const BOUNDS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+
+/// Calls a deployment, and returns what that used.
+///
+/// # Errors
+/// What came instead of an answer, in words.
+pub async fn call(gateway: &Gateway, live: &Live, deployment: DeploymentIx) -> Result<Usage, String> {
+    let (began, started_at_ms) = (Instant::now(), clock::now_ms());
+    let mut made = Err(String::new());
+    for bound in BOUNDS {
+        made = exchange(gateway, live, deployment, bound).await;
+        if !matches!(&made, Err(refusal) if refusal.contains(bound)) {
+            break;
+        }
+    }
+    let used = made.as_ref().copied().unwrap_or_default();
+    if made.is_ok() {
+        let state = &live.deployments[deployment.0].state;
+        state.last_success_at_ms.fetch_max(clock::now_ms(), Ordering::Relaxed);
+    }
+    gateway
+        .usage
+        .record_or_wait(record(live, deployment, made.is_ok(), used, (began, started_at_ms)))
+        .await;
+    made
+}
+
+async fn exchange(gateway: &Gateway, live: &Live, deployment: DeploymentIx, bound: &str) -> Result<Usage, String> {
+    let snapshot = &live.config.runtime.snapshot;
+    let configured = &snapshot.deployments[deployment.0];
+    let resource = &snapshot.resources[configured.resource.0];
+    let live_resource = &live.resources[configured.resource.0];
+    let body = json!({
+        "model": configured.name,
+        "messages": [{ "role": "user", "content": "ping" }],
+        bound: COMPLETION_TOKENS_MAX,
+    });
+    let body = [Bytes::from(body.to_string())];
+    let forwarded = Forwarded::default();
+    let head = UpstreamHead {
+        path: live.deployments[deployment.0].path(WireOperation::Chat),
+        resource: live_resource,
+        forwarded: &forwarded,
+        spills_to: None,
+        body_length: body[0].len(),
+    };
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(10),
+        first_byte: CALL_MAX,
+        whole_answer: CALL_MAX,
+        idle: CALL_MAX,
+        total: CALL_MAX,
+    };
+    let deadline = Instant::now() + CALL_MAX;
+    let exchange = Exchange {
+        connections: &gateway.connections,
+        resource: live_resource,
+        counted: (configured.resource, &live.series),
+        endpoint: &resource.endpoint,
+        head: &head,
+        body: &body,
+        timeouts: &timeouts,
+        connect: timeouts.connect,
+        first_byte: CALL_MAX,
+        deadline,
+    };
+    let answer = exchange.open().await.map_err(|error| error.to_string())?;
+    let patience = Patience {
+        idle: CALL_MAX,
+        until: deadline.into(),
+        first_output: None,
+    };
+    match commit::begin(answer, StreamTap::new(false), patience).await {
+        Ok(Begun::Whole { body, .. }) => Ok(usage::of_answer(&body).unwrap_or_default()),
+        Ok(_) => Err("an answer that is no completion".to_owned()),
+        Err(Failed::Answer { head, body, .. }) => {
+            let error = wire_error::read(&body);
+            Err(format!(
+                "status {}: {}",
+                head.status.as_u16(),
+                error.message.or(error.code).unwrap_or_default()
+            ))
+        }
+        Err(failed) => Err(format!("{:?}", failed.end())),
+    }
+}
+
+fn record(
+    live: &Live,
+    deployment: DeploymentIx,
+    is_success: bool,
+    used: Usage,
+    (began, started_at_ms): (Instant, i64),
+) -> UsageRecord {
+    let snapshot = &live.config.runtime.snapshot;
+    let configured = &snapshot.deployments[deployment.0];
+    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    UsageRecord {
+        request_id: format!("keepalive-{started_at_ms}"),
+        started_at_ms,
+        client: ClientId::from("emberway"),
+        route: RouteId::from("keepalive"),
+        operation: Operation::Chat,
+        deployment: Some(configured.id.clone()),
+        region: Some(snapshot.resources[configured.resource.0].region.clone()),
+        served_region: None,
+        spilled_to: None,
+        attempts: 1,
+        outcome: if is_success {
+            RequestOutcome::Success
+        } else {
+            RequestOutcome::UpstreamFailed
+        },
+        status: if is_success { 200 } else { 0 },
+        streamed: false,
+        source: if is_success {
+            UsageSource::Reported
+        } else {
+            UsageSource::None
+        },
+        prompt_tokens: used.prompt,
+        cached_tokens: used.cached,
+        completion_tokens: used.completion,
+        first_byte_us: None,
+        first_token_us: None,
+        total_us: took,
+        upstream_us: took,
+        kept: None,
+    }
+}

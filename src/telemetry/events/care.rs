@@ -1,0 +1,230 @@
+//! What happens to the fleet at Azure: looks, losses, rebuilding, the inactivity guard. None of it is on a request's way.
+
+use std::error::Error;
+
+use tracing::{error, info, warn};
+
+use crate::core::fleet::guard::Alarm;
+use crate::core::ids::DeploymentId;
+use crate::core::recovery::absence::Absence;
+use crate::telemetry::metrics::Metrics;
+
+/// An account was read, or could not be.
+#[derive(Debug)]
+pub struct Looked<'a> {
+    /// The account's name.
+    pub account: &'a str,
+    /// Why it could not be read; what was seen last stays.
+    pub error: Option<&'a dyn Error>,
+}
+
+impl Looked<'_> {
+    /// Counts it, and logs a failure.
+    pub fn emit(&self, metrics: &Metrics) {
+        let result = if self.error.is_some() { "failed" } else { "read" };
+        metrics.fleet_looks.with_label_values(&[result]).inc();
+        if let Some(error) = self.error {
+            warn!(
+                account = self.account,
+                error = %error,
+                "cannot read the account's deployments; what was seen last stays in use"
+            );
+        }
+    }
+}
+
+/// What Azure says of a deployment is another thing than before.
+#[derive(Debug)]
+pub struct StandingChanged<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Why it gets no requests; none where it does.
+    pub absence: Option<Absence>,
+}
+
+impl StandingChanged<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        match self.absence {
+            Some(absence) => warn!(
+                deployment = %self.deployment,
+                absence = absence.as_ref(),
+                "gets no requests: it {}",
+                absence.sentence()
+            ),
+            None => info!(deployment = %self.deployment, "gets requests: Azure shows it in order"),
+        }
+    }
+}
+
+/// The rebuilding of a deployment is further than before.
+#[derive(Debug)]
+pub struct RebuildingMoved<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// How far it was.
+    pub before: &'static str,
+    /// How far it is.
+    pub after: &'static str,
+}
+
+impl RebuildingMoved<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(deployment = %self.deployment, before = self.before, after = self.after, "rebuilding");
+    }
+}
+
+/// A deployment was asked to be made again.
+#[derive(Debug)]
+pub struct Rebuilt<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Why Azure did not take it.
+    pub error: Option<&'a dyn Error>,
+}
+
+impl Rebuilt<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let result = if self.error.is_some() { "failed" } else { "begun" };
+        let labels = &[&**self.deployment, result];
+        metrics.rebuilds.with_label_values(labels).inc();
+        match self.error {
+            Some(error) => warn!(deployment = %self.deployment, error = %error, "cannot be made again"),
+            None => info!(deployment = %self.deployment, "is being made again"),
+        }
+    }
+}
+
+/// A deployment will not be made again without an operator.
+#[derive(Debug)]
+pub struct RebuildingGivenUp<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+}
+
+impl RebuildingGivenUp<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(
+            deployment = %self.deployment,
+            "is lost and not made again: an operator must look at it (`emberway fleet plan`)"
+        );
+    }
+}
+
+/// What must outlive the process could not be stored.
+#[derive(Debug)]
+pub struct MemoryFailing<'a> {
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl MemoryFailing<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(error = %self.error, "cannot store how far rebuilding is; nothing is made until that works");
+    }
+}
+
+/// A deployment's idleness is more or less urgent than before.
+#[derive(Debug)]
+pub struct InactivityWarning<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// How urgent.
+    pub alarm: Alarm,
+    /// In words, with the rule.
+    pub sentence: &'a str,
+}
+
+impl InactivityWarning<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (deployment, sentence) = (self.deployment, self.sentence);
+        match self.alarm {
+            Alarm::None => {}
+            Alarm::Soon => warn!(%deployment, alarm = self.alarm.as_str(), "{sentence}"),
+            Alarm::Urgent | Alarm::Overdue => error!(%deployment, alarm = self.alarm.as_str(), "{sentence}"),
+        }
+    }
+}
+
+/// A deployment was called so that Azure does not delete it.
+#[derive(Debug)]
+pub struct KeptAlive<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Prompt and completion tokens that it cost.
+    pub used: Option<(u64, u64)>,
+    /// What came instead of an answer.
+    pub error: Option<&'a str>,
+}
+
+impl KeptAlive<'_> {
+    /// Logs and counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let result = if self.error.is_some() { "failed" } else { "answered" };
+        let labels = &[&**self.deployment, result];
+        metrics.keepalives.with_label_values(labels).inc();
+        let deployment = self.deployment;
+        match (self.error, self.used) {
+            (Some(error), _) => warn!(%deployment, error, "a call to keep it alive failed; it is tried again"),
+            (None, used) => {
+                let (prompt_tokens, completion_tokens) = used.unwrap_or_default();
+                info!(%deployment, prompt_tokens, completion_tokens, "was called so that Azure does not delete it");
+            }
+        }
+    }
+}
+
+/// A deployment was deleted since its policy says so.
+#[derive(Debug)]
+pub struct DeletedByPolicy<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Why Azure did not.
+    pub error: Option<&'a dyn Error>,
+}
+
+impl DeletedByPolicy<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let deployment = self.deployment;
+        match self.error {
+            Some(error) => warn!(%deployment, error = %error, "cannot be deleted, as its policy says"),
+            None => info!(%deployment, "was idle for as long as its policy says, and is deleted"),
+        }
+    }
+}
+
+/// A write to Azure could not be written down.
+#[derive(Debug)]
+pub struct AuditFailing<'a> {
+    /// What was written to: path and query.
+    pub target: &'a str,
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl AuditFailing<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(target = self.target, error = %self.error, "a write to Azure is missing in the audit");
+    }
+}
+
+/// What the configuration declares cannot be looked after.
+#[derive(Debug)]
+pub struct DeclarationUnusable<'a> {
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl DeclarationUnusable<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(error = %self.error, "the declared fleet cannot be looked after; what was declared before still is");
+    }
+}
