@@ -301,6 +301,11 @@ impl<'a> Stage<'a> {
             "\n   {} streams: {} ended by an explicit error event, {} whole, {} failed in any other way.",
             figures.requests, figures.cut_and_said, figures.ok, figures.failed
         ))?;
+        if figures.cut_and_said == 0 {
+            self.say(format!(
+                "   No answer had begun at {DEAD} when it went down: the gateway had found them places elsewhere."
+            ))?;
+        }
         Ok(())
     }
 

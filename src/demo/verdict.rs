@@ -6,10 +6,12 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::core::ledger::drift::SAMPLES_MIN;
+use crate::core::provider::CACHEABLE_TOKENS;
 use crate::demo::books::Books;
 use crate::demo::figures::Figures;
 use crate::demo::ledger::{Act, Seen};
 use crate::demo::traffic::HEAD_TOKENS;
+use crate::load::outcome::Tokens;
 use crate::storage::misses::DriftFound;
 
 /// One condition.
@@ -50,13 +52,7 @@ impl Verdict {
                         total.requests, total.failed, total.cut_and_said
                     ),
                 ),
-                check(
-                    total.tokens.cached > 0,
-                    format!(
-                        "{} of {} prompt tokens were cached (at least one must be)",
-                        total.tokens.cached, total.tokens.prompt
-                    ),
-                ),
+                of_cache(total.tokens, stamp_after),
                 check(
                     before > 0 && elsewhere > 0 && returned_at(seen, dead).is_some(),
                     format!(
@@ -76,6 +72,26 @@ impl Verdict {
     /// Whether every condition holds.
     pub fn holds(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
+    }
+}
+
+/// Whether anything was cached, where something can be.
+fn of_cache(tokens: Tokens, stamp_after: Option<u32>) -> Check {
+    let can_be = stamp_after.is_none_or(|after| after >= CACHEABLE_TOKENS);
+    let due = match stamp_after {
+        Some(after) if !can_be => {
+            format!(
+                "none need be: the {after} before the time are fewer than the {CACHEABLE_TOKENS} that a cache keeps at least"
+            )
+        }
+        _ => "at least one must be".to_owned(),
+    };
+    Check {
+        holds: tokens.cached > 0 || !can_be,
+        says: format!(
+            "{} of {} prompt tokens were cached ({due})",
+            tokens.cached, tokens.prompt
+        ),
     }
 }
 
@@ -131,15 +147,18 @@ fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>, requests: &BTreeMap<&s
             let missing = requests
                 .iter()
                 .filter(|(route, _)| drifts.iter().all(|drift| drift.route != **route));
-            let (mut holds, mut why) = (drifts.iter().all(is_there), String::new());
+            let mut holds = drifts.iter().all(is_there);
+            let mut says = vec![format!(
+                "prompts that change too early: {found} (a time stands after {after})"
+            )];
             for (route, requests) in missing {
                 let (is_excused, because) = why_not_found(after, *requests);
                 holds &= is_excused;
-                why.push_str(&format!("; not of {route}: {because}"));
+                says.push(format!("not of {route}: {because}"));
             }
             Check {
                 holds,
-                says: format!("prompts that change too early: {found} (a time stands after {after}){why}"),
+                says: says.join("; "),
             }
         }
     }
@@ -302,5 +321,9 @@ mod tests {
             }
         }
         assert_eq!(judge(&list), [true, false, true, true, true]);
+        for (stamp_after, holds) in [(400, true), (CACHEABLE_TOKENS, false)] {
+            let check = of_cache(Figures::of(&list).tokens, Some(stamp_after));
+            assert_eq!(check.holds, holds, "{}", check.says);
+        }
     }
 }
