@@ -7,7 +7,7 @@ use crate::config::checked::Runtime;
 use crate::config::checked::azure::{DeclaredModel, Inactivity, InactivityPolicy};
 use crate::core::arm_id::{AccountId, ArmIdError, DeploymentArmId};
 use crate::core::fleet::declared::{Declared, DeclaredDeployment, DeclaredPool, ModelSource, PoolMember};
-use crate::core::fleet::guard::GuardDays;
+use crate::core::fleet::guard::moments::GuardDays;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef};
 use crate::core::fleet::policy::Policy;
 use crate::core::ids::DeploymentId;

@@ -67,8 +67,10 @@ pub struct Live {
     pub outlines: Vec<View>,
     /// The keys of pools' chains, by `PoolIx`.
     pub chain_keys: Vec<ChainKey>,
-    /// Requests planned so far, by `PoolIx`.
+    /// Turns that the simpler policies have taken, by `PoolIx`.
     pub turns: Vec<AtomicU64>,
+    /// Requests that nested placement has planned, by `PoolIx`: they take no turns.
+    pub draws: Vec<AtomicU64>,
     /// What is known of clients, by `ClientIx`; shared with other configurations that hold the client.
     pub clients: Vec<Arc<ClientState>>,
     /// What is known of routes, by `RouteIx`; shared with other configurations that hold the route.
@@ -265,10 +267,8 @@ impl Live {
             rules,
             deployments,
             resources,
-            turns: outlines
-                .iter()
-                .map(|_| AtomicU64::new(rand::random::<u32>().into()))
-                .collect(),
+            turns: counters(&outlines),
+            draws: counters(&outlines),
             chain_keys: snapshot.pools.iter().map(|pool| ChainKey::new(&pool.id)).collect(),
             outlines,
             clients,
@@ -282,6 +282,12 @@ impl Live {
         let first_seen = |deployment: &LiveDeployment| deployment.state.first_seen_ms.load(Ordering::Relaxed);
         self.deployments.iter().any(|deployment| first_seen(deployment) == 0)
     }
+}
+
+/// A counter for each pool, from anywhere: gateways that start together do not count alike.
+fn counters(outlines: &[View]) -> Vec<AtomicU64> {
+    let counter = |_: &View| AtomicU64::new(rand::random::<u32>().into());
+    outlines.iter().map(counter).collect()
 }
 
 impl LiveDeployment {

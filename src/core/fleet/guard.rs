@@ -22,21 +22,14 @@ use strum::{AsRefStr, IntoStaticStr};
 
 use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, shown_date, shown_span};
 use crate::core::fleet::backoff::{Backoff, seed_of, spread};
+use crate::core::fleet::guard::moments::{GuardDays, Moments, RULE_DAYS};
 use crate::core::fleet::policy::Policy;
 use crate::core::fleet::retirement::DEVELOPER_LIFE_MS;
 use crate::core::ids::DeploymentId;
 use crate::core::topology::{Price, Sku};
 
-/// Days of the rule that the parts below are of.
-const RULE_DAYS: i64 = 15;
-/// From when on people are warned, in parts of the rule's days.
-const WARN_DAY: i64 = 10;
-/// From when on a real request is steered.
-const STEER_DAY: i64 = 12;
-/// From when on one is made up.
-const CALL_DAY: i64 = 13;
-/// From when on every replica does.
-const ANYONE_DAY: i64 = 14;
+pub mod moments;
+
 /// Calls are spread over this long after they are due, for a rule of 15 days.
 const JITTER_MS: i64 = 6 * HOUR_MS;
 /// How long a deployment of which nothing is known waits for a call of its own.
@@ -106,50 +99,6 @@ pub struct Watched<'a> {
     pub is_there: bool,
     /// What it costs.
     pub price: Option<Price>,
-}
-
-/// Idle days after which something is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GuardDays {
-    /// People are warned.
-    pub warn: u32,
-    /// A real request is steered.
-    pub steer: u32,
-    /// One is made up; less than the rule's days.
-    pub call: u32,
-}
-
-/// The same as times, from the beginning of idleness, in milliseconds.
-#[derive(Debug, Clone, Copy)]
-struct Moments {
-    warn: i64,
-    steer: i64,
-    call: i64,
-    /// The same by every replica.
-    anyone: i64,
-}
-
-impl Moments {
-    fn of(watched: &Watched<'_>, rule_ms: i64) -> Self {
-        let part = |day: i64| rule_ms / RULE_DAYS * day;
-        match watched.days {
-            None => Self {
-                warn: part(WARN_DAY),
-                steer: part(STEER_DAY),
-                call: part(CALL_DAY),
-                anyone: part(ANYONE_DAY),
-            },
-            Some(days) => {
-                let [warn, steer, call] = [days.warn, days.steer, days.call].map(|days| i64::from(days) * DAY_MS);
-                Self {
-                    warn,
-                    steer,
-                    call,
-                    anyone: i64::midpoint(call, rule_ms),
-                }
-            }
-        }
-    }
 }
 
 /// What this replica has done about it since its last success. It may be forgotten with the process.
