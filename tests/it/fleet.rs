@@ -83,6 +83,8 @@ fn config(sim: &Simulator, directory: &Path, policy: &str) -> Arc<Checked> {
 struct Moved {
     gateway: OfGateway,
     ahead_ms: Arc<AtomicI64>,
+    /// How far the clock was ahead when this was asked before: what succeeded since did so then.
+    before_ms: AtomicI64,
     /// By deployment: when it last succeeded, by the wall's clock and by the moved one.
     successes: Mutex<HashMap<DeploymentId, (i64, i64)>>,
 }
@@ -94,14 +96,16 @@ impl Traffic for Moved {
     }
 
     fn seen(&self) -> Vec<Seen> {
-        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
+        let then_ms = self
+            .before_ms
+            .swap(self.ahead_ms.load(Ordering::Relaxed), Ordering::Relaxed);
         let mut successes = self.successes.lock().expect("nobody panicked");
         let mut seen = self.gateway.seen();
         for one in &mut seen {
             let Some(at) = one.last_success_at_ms else { continue };
             let known = successes.entry(one.deployment.clone()).or_insert((0, 0));
             if at > known.0 {
-                *known = (at, at + ahead_ms);
+                *known = (at, at + then_ms);
             }
             one.last_success_at_ms = Some(known.1);
         }
@@ -138,6 +142,7 @@ impl Fleet {
             traffic: Arc::new(Moved {
                 gateway: OfGateway::new(gateway.gateway()),
                 ahead_ms: Arc::clone(&ahead_ms),
+                before_ms: AtomicI64::new(0),
                 successes: Mutex::default(),
             }),
             notes: Arc::new(store),
