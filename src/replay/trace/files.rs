@@ -141,8 +141,8 @@ pub enum TraceError {
 /// it should not be guessed.
 ///
 /// # Errors
-/// When the file cannot be read, holds no request (of the routes) or more routes than are picked, its lines are of different shares or keys,
-/// or a line is of no known format.
+/// When the file cannot be read, holds no request (of the routes) or more routes than are picked, its lines are of different shares or
+/// keys, or a line is of no known format.
 pub fn read(path: &Path, block_tokens: Option<u32>, pick: Pick<'_>) -> Result<Trace, TraceError> {
     join(&[path], block_tokens, pick)
 }
@@ -174,9 +174,9 @@ pub fn join(paths: &[impl AsRef<Path>], block_tokens: Option<u32>, pick: Pick<'_
     let block_tokens = block_tokens.or(told).unwrap_or_else(|| guessed(&requests));
     Ok(Trace {
         share,
-        warnings,
         routes,
         left_out,
+        warnings,
         ..of(name, block_tokens, requests)
     })
 }
