@@ -126,7 +126,7 @@ pub enum ProxyError {
         /// When the first is back, where that is known.
         after: Option<Duration>,
     },
-    /// By what the control plane says no deployment can answer; this is the first of them.
+    /// By what the control plane says, or Azure's answers, no deployment can answer; this is the first of them.
     #[error("no deployment behind this model can answer: `{deployment}` in {region} {}", .why.sentence())]
     Absent {
         /// Which.

@@ -141,8 +141,8 @@ pub enum TraceError {
 /// it should not be guessed.
 ///
 /// # Errors
-/// When the file cannot be read, holds no request (of the routes) or more routes than are picked, its lines are of different shares or
-/// keys, or a line is of no known format.
+/// When the file cannot be read, holds no request (of the routes) or more routes than are picked, its lines are of different shares
+/// or keys, or a line is of no known format.
 pub fn read(path: &Path, block_tokens: Option<u32>, pick: Pick<'_>) -> Result<Trace, TraceError> {
     join(&[path], block_tokens, pick)
 }

@@ -1,8 +1,9 @@
 //! A file of lines that is put aside when it is full: `path` becomes `path.1`, that becomes `path.2`, and the oldest goes.
 //!
-//! It is appended to, so a restart goes on with it; one that its last line says cannot be gone on with is put aside before the first
-//! line is written, unless none are kept aside: what is there is not thrown away for that. Where the last line was cut off (the process
-//! was killed, the disk was full), the next one begins on a line of its own. After an error the file is opened anew with the next line.
+//! It is appended to, so a restart goes on with it; one that its last line says cannot be gone on with is put aside before the
+//! first line is written, unless none are kept aside: what is there is not thrown away for that. Where the last line was cut off
+//! (the process was killed, the disk was full), the next one begins on a line of its own. After an error the file is opened anew
+//! with the next line.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

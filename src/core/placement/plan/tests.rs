@@ -40,6 +40,7 @@ fn ask() -> Ask {
         is_first_turn: false,
         is_cacheable: true,
         session: None,
+        draw: 0,
     }
 }
 
@@ -327,6 +328,42 @@ fn short_prompts_go_to_the_less_busy_of_two_and_leave_no_trace() {
         second
     );
     assert_eq!(placement.size().blocks, 0);
+}
+
+#[test]
+fn short_prompts_reach_the_smaller_deployment_too_when_nobody_is_busy() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[2]);
+    member(&mut view, 0).weight = 2.0 * LIMIT;
+    let to_smaller = |view: &View, is_cacheable: bool, prompt: fn(u64) -> Chain| {
+        let first_of = |draw: u64| {
+            let ask = Ask {
+                prompt_tokens: if is_cacheable { 900 } else { 4_096 },
+                is_cacheable,
+                draw,
+                ..ask()
+            };
+            first(&placement.plan(view, &prompt(draw), &ask, minutes(1))).0
+        };
+        (0..300).filter(|&draw| first_of(draw) == 1).count()
+    };
+    // A third, by weight: of one prompt as of many, and where a client wants no affinity.
+    for (is_cacheable, prompt) in [
+        (true, (|_| chain(1, 1)) as fn(u64) -> Chain),
+        (true, |number| chain(number, 1)),
+        (false, |_| chain(1, 1)),
+    ] {
+        let smaller = to_smaller(&view, is_cacheable, prompt);
+        assert!((70..130).contains(&smaller), "{smaller} of 300");
+    }
+    // By load as soon as there is some: the larger one has room for another.
+    (member(&mut view, 0).load, member(&mut view, 1).load) = (1.0, 1.0);
+    assert_eq!(to_smaller(&view, true, |_| chain(1, 1)), 0);
+    // What can be cached is placed by its beginning alone.
+    let homes: std::collections::BTreeSet<_> = (0..50)
+        .map(|draw| first(&placement.plan(&view, &chain(1, 1), &Ask { draw, ..ask() }, minutes(1))).0)
+        .collect();
+    assert_eq!(homes.len(), 1, "{homes:?}");
 }
 
 #[test]
