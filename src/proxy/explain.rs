@@ -358,32 +358,6 @@ fn passed_over(candidate: &Candidate, limit: f64, full: f64) -> Option<PassedOve
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::topology::DeploymentIx;
-
-    #[test]
-    fn a_deployment_is_passed_over_where_the_request_would_fill_it() {
-        let check = |reason, room, full| {
-            let candidate = Candidate {
-                room,
-                cost: 100.0,
-                ..Candidate::new(DeploymentIx(0), reason)
-            };
-            passed_over(&candidate, 1_000.0, full).map(|found| (found.used * 100.0).round())
-        };
-        assert_eq!(check(Reason::Home, 250.0, 0.7), Some(65.0));
-        assert_eq!(check(Reason::Home, 250.0, 0.95), None);
-        assert_eq!(check(Reason::NoRoom, -50.0, 0.95), Some(95.0));
-        for elsewhere in [Reason::Warm, Reason::LastResort] {
-            assert_eq!(check(elsewhere, -50.0, 0.7), None);
-        }
-        let unlimited = Candidate::new(DeploymentIx(0), Reason::Home);
-        assert_eq!(passed_over(&unlimited, f64::INFINITY, 0.7), None);
-    }
-}
-
 fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
     let Moment { now, now_ms } = moment;
     let snapshot = &live.config.runtime.snapshot;
@@ -426,5 +400,31 @@ fn drain_left(live: &Live, member: &Member, now: Instant) -> Option<Duration> {
         Availability::Drained(end) => Some(end.time()?.saturating_duration_since(now)),
         // It has just ended.
         _ => Some(Duration::ZERO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::topology::DeploymentIx;
+
+    #[test]
+    fn a_deployment_is_passed_over_where_the_request_would_fill_it() {
+        let check = |reason, room, full| {
+            let candidate = Candidate {
+                room,
+                cost: 100.0,
+                ..Candidate::new(DeploymentIx(0), reason)
+            };
+            passed_over(&candidate, 1_000.0, full).map(|found| (found.used * 100.0).round())
+        };
+        assert_eq!(check(Reason::Home, 250.0, 0.7), Some(65.0));
+        assert_eq!(check(Reason::Home, 250.0, 0.95), None);
+        assert_eq!(check(Reason::NoRoom, -50.0, 0.95), Some(95.0));
+        for elsewhere in [Reason::Warm, Reason::LastResort] {
+            assert_eq!(check(elsewhere, -50.0, 0.7), None);
+        }
+        let unlimited = Candidate::new(DeploymentIx(0), Reason::Home);
+        assert_eq!(passed_over(&unlimited, f64::INFINITY, 0.7), None);
     }
 }

@@ -118,7 +118,7 @@ fn a_pool_that_is_not_there_has_no_residency_of_another() {
             "    pool: support\n",
             "    pool: suport\n    residency: {regions: [westus]}\n",
         )],
-        &["21:11: routes[0].pool: unknown pool `suport`"],
+        &["21:5: routes[0].pool: unknown pool `suport`"],
     );
 }
 
@@ -135,7 +135,7 @@ fn a_misspelt_region_is_told_what_it_is_near_to() {
         ("swedencentral", false),
         ("northeurope", false),
     ] {
-        let told = ["11:13: resources[0].region: `sweden-central` is none of the regions in which fine-tuned models are known to be offered"
+        let told = ["8:5: resources[0].region: `sweden-central` is none of the regions in which fine-tuned models are known to be offered"
             .replace("sweden-central", written)];
         let told: Vec<&str> = told.iter().filter(|_| said).map(String::as_str).collect();
         check_warnings(&[("region: swedencentral", &format!("region: {written}"))], &told);

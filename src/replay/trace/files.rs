@@ -174,9 +174,9 @@ pub fn join(paths: &[impl AsRef<Path>], block_tokens: Option<u32>, pick: Pick<'_
     let block_tokens = block_tokens.or(told).unwrap_or_else(|| guessed(&requests));
     Ok(Trace {
         share,
-        warnings,
         routes,
         left_out,
+        warnings,
         ..of(name, block_tokens, requests)
     })
 }

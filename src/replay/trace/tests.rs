@@ -152,6 +152,7 @@ fn what_really_happened_is_read_and_a_route_can_be_picked() {
     let routes = |pick| read(&path, None, pick).map(|trace| (trace.routes.join("+"), trace.left_out.join("+")));
     assert_eq!(routes(Pick::All).unwrap(), ("a+b".to_owned(), String::new()));
     assert_eq!(routes(Pick::Routes(&["b"])).unwrap(), ("b".to_owned(), "a".to_owned()));
+    assert_eq!(actual(Pick::Routes(&["a", "c"])).unwrap().0, 2);
     let misspelt = read(&path, None, Pick::Routes(&["a", "c"]))
         .unwrap()
         .warnings

@@ -133,8 +133,8 @@ async fn a_start_with_another_key_or_share_begins_a_new_file_and_one_with_the_sa
     let [of_first, of_other] = [[7; 32], [8; 32]].map(|key| Keyed::new(key).id());
     assert_eq!(key_ids("trace.jsonl.2"), [of_first.clone(), of_first.clone()]);
     assert_eq!(key_ids("trace.jsonl.1"), [of_other]);
-    assert_eq!(key_ids("trace.jsonl"), [of_first.clone()], "of another share");
     assert_eq!(of_first.len(), 8);
+    assert_eq!(key_ids("trace.jsonl"), [of_first], "of another share");
 }
 
 #[test]

@@ -123,6 +123,7 @@ policy     deployments     hit  of bound  imbalance  w50  w95  refused  failed
 as it was  3            10.0 %         -          -    -    -        -  0.00 %
 nested     3            20.0 %    50.0 %          -    -    -   0.00 %  0.00 %
 nested     1            20.0 %    50.0 %          -    -    -   0.00 %  0.00 %
+of own the requests of other are left out; where they use the same deployments, limits are tighter than they look here
 own is played with `--provider hosted`, since it tells the cached tokens of a real fleet
 own does not tell which share of all conversations it has: share unknown, taken as 1
 own does not tell by which policy it was placed, so savings are told against what really happened, and the model's error is in them
