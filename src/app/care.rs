@@ -27,15 +27,16 @@ pub(super) struct RunningCare {
     audit: JoinHandle<()>,
 }
 
-/// Starts it. Nothing is sent to Azure before this returns.
+/// Starts it where there is a control plane. Nothing is sent to Azure before this returns.
 ///
 /// # Errors
 /// When a credential's files cannot be read, or the store does not tell what an earlier process had begun.
 pub(super) async fn start(
     gateway: &Arc<Gateway>,
     store: &Arc<SqliteStore>,
-    azure: &AzureSettings,
-) -> anyhow::Result<RunningCare> {
+    azure: Option<&AzureSettings>,
+) -> anyhow::Result<Option<RunningCare>> {
+    let Some(azure) = azure else { return Ok(None) };
     let (audit, audit_task) = Audit::start(Arc::clone(store) as _, "emberway run".to_owned());
     let arm = connect::arm(azure, Some(Arc::new(audit))).context("cannot reach Azure's control plane")?;
     let settings = Settings {
@@ -53,11 +54,11 @@ pub(super) async fn start(
     };
     let care = Care::new(settings, partners).await?;
     let (stop, stopped) = watch::channel(false);
-    Ok(RunningCare {
+    Ok(Some(RunningCare {
         stop,
         task: tokio::spawn(care.run(stopped)),
         audit: audit_task,
-    })
+    }))
 }
 
 /// The machine's name: what tells replicas apart.

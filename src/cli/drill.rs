@@ -25,6 +25,8 @@ use headroom::{Carried, PoolPart};
 
 /// Flags of `emberway drill`.
 #[derive(Debug, clap::Args)]
+// Else whatever the environment tells would stand in the usage as if it were asked for.
+#[command(override_usage = "emberway drill [OPTIONS] <WHAT> <NAME>")]
 pub struct DrillArgs {
     /// What is taken out.
     #[arg(value_enum)]

@@ -33,8 +33,8 @@ pub struct EnvFile<'a> {
 }
 
 impl<'a> EnvFile<'a> {
-    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. Where
-    /// `PATH` does not lead to the program, it is made to. Its directory must exist.
+    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts; `PATH`
+    /// leads to this program then. Its directory must exist.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -164,7 +164,7 @@ pub enum ProxyError {
         region: Region,
     },
     /// Nothing within the bounds of the route's residency could answer, and nothing outside may be asked.
-    #[error("{error}; this model is bound to {}, and the {excluded} other deployments of its pool are not used", .regions.join(", "))]
+    #[error("{error}; this model is bound to {}, and {} not used", .regions.join(", "), others(*.excluded))]
     Fenced {
         /// What would have been said without.
         error: Box<Self>,
@@ -214,7 +214,7 @@ pub enum Exhausted {
     #[error("the time allowed ran out")]
     Timeout,
     /// Connections failed or broke, or what came was neither an answer nor an error.
-    #[error("connections failed or broke, or brought nothing that is an answer")]
+    #[error("connections failed or broke, or what came back was no answer")]
     Unreachable,
     /// The gateway's own credential was refused.
     #[error("Azure refused the gateway's credential; its operator must look at it")]
@@ -426,6 +426,14 @@ impl ProxyError {
     }
 }
 
+/// The subject of a sentence about a pool's other deployments.
+fn others(count: usize) -> String {
+    match count {
+        1 => "the other deployment of its pool is".to_owned(),
+        _ => format!("the {count} other deployments of its pool are"),
+    }
+}
+
 /// A client's text, cut for an error message.
 pub fn echo(text: &str) -> String {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
@@ -449,6 +457,9 @@ pub fn list_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     };
     format!("{}{tail}", names.join(", "))
 }
+
+#[cfg(test)]
+mod documented;
 
 #[cfg(test)]
 mod tests {

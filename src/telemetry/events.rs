@@ -19,6 +19,7 @@ use crate::telemetry::series::FleetSeries;
 
 pub mod care;
 mod fleet;
+mod lines;
 pub mod process;
 
 pub use fleet::{

@@ -115,6 +115,7 @@ fn ordered(
         homes: 1,
         warm_tokens: 0,
         sent_tokens: 0,
+        full: terms.full(),
         cache_key: None,
     }
 }

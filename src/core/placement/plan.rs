@@ -127,6 +127,8 @@ pub struct Plan {
     pub warm_tokens: u32,
     /// Prompt tokens that it sent to one of them in the last hour.
     pub sent_tokens: u32,
+    /// Part of its limit up to which the request fills a deployment that is not warm for it, as long as another has room.
+    pub full: f64,
     /// The `prompt_cache_key` that divides a hot head's requests among the machines of a deployment, if it needs dividing.
     pub cache_key: Option<CacheKey>,
 }
@@ -259,6 +261,7 @@ impl Placement {
             homes,
             warm_tokens: most(|past| past.warm_blocks),
             sent_tokens: most(|past| past.blocks),
+            full: terms.full(),
             cache_key,
         }
     }

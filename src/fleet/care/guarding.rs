@@ -26,6 +26,7 @@ impl Care {
                 policy: declared.policy,
                 sku: declared.sku,
                 rule_days: terms.rule_days,
+                days: terms.days,
                 clock: Clock {
                     created_at_ms: shown.and_then(|shown| shown.created_at_ms).max(terms.created_at_ms),
                     last_success_at_ms: seen.and_then(|seen| seen.last_success_at_ms),

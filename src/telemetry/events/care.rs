@@ -5,7 +5,7 @@ use std::error::Error;
 use tracing::{error, info, warn};
 
 use crate::core::fleet::guard::Alarm;
-use crate::core::ids::DeploymentId;
+use crate::core::ids::{DeploymentId, ResourceId};
 use crate::core::recovery::absence::Absence;
 use crate::telemetry::metrics::Metrics;
 
@@ -226,5 +226,24 @@ impl DeclarationUnusable<'_> {
     /// Logs it.
     pub fn emit(&self) {
         error!(error = %self.error, "the declared fleet cannot be looked after; what was declared before still is");
+    }
+}
+
+/// A resource's requests carry another token of Microsoft Entra ID, or there is none.
+#[derive(Debug)]
+pub struct LoginChanged<'a> {
+    /// Whose requests.
+    pub resource: &'a ResourceId,
+    /// Why there is none.
+    pub error: Option<&'a dyn Error>,
+}
+
+impl LoginChanged<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        match self.error {
+            Some(error) => error!(resource = %self.resource, error = %error, "no token for the resource's requests"),
+            None => info!(resource = %self.resource, "the resource's requests carry a new token"),
+        }
     }
 }

@@ -470,3 +470,33 @@ fn who_is_to_be_kept_alive_comes_first_unless_it_has_no_room() {
     assert_eq!(order(1), (0, Reason::Home, 3), "it has no room");
     assert_eq!(order(7), (0, Reason::Home, 3));
 }
+
+#[test]
+fn a_plan_tells_how_full_it_fills_deployments() {
+    let placement = Placement::new(Rule::default());
+    let (view, prompt) = (view(&[2]), chain(1, 1));
+    let full = |ask: Ask| placement.explain(&view, &prompt, &ask, minutes(1)).full.to_bits();
+    assert_eq!(full(ask()), 0.7_f64.to_bits(), "not known yet");
+    send(&placement, &view, &prompt, minutes(1));
+    assert_eq!(full(ask()), 0.95_f64.to_bits(), "it goes on");
+    let short = Ask {
+        prompt_tokens: 10,
+        is_first_turn: true,
+        ..ask()
+    };
+    assert_eq!(full(short), 0.95_f64.to_bits(), "placed by load");
+}
+
+#[test]
+fn every_reason_is_told_in_the_manual() {
+    let manual = include_str!("../../../../docs/placement.md");
+    let (_, reasons) = manual.split_once("### Reasons\n").expect("a heading");
+    let (reasons, _) = reasons.split_once("\n## ").expect("a next one");
+    for reason in Reason::VARIANTS {
+        let word = format!("`{}`", reason.as_ref());
+        let is_told = reasons
+            .lines()
+            .any(|line| line.starts_with("| `") && line.contains(&word));
+        assert!(is_told, "docs/placement.md does not tell {word}");
+    }
+}
