@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::azure::cache::TokenCache;
 use crate::azure::error::CredentialError;
+use crate::azure::token::AccessToken;
 use crate::azure::transport::Http;
 use crate::config::checked::azure::AzureSettings;
 use crate::config::checked::{Credential, EntraLogin};
@@ -71,7 +72,7 @@ impl Logins {
         let all = entra(live).map(|(at, login)| async move {
             let got = tokio::time::timeout(FIRST_MAX, self.of(login).token(&login.audience)).await;
             let got = got.unwrap_or_else(|_| Err(CredentialError::new("entra", "no answer in time")));
-            tell(live, at, got.as_ref().map(|token| token.expose()));
+            tell(live, at, got.as_ref().map(AccessToken::expose));
         });
         futures_util::future::join_all(all).await;
     }
@@ -86,16 +87,15 @@ impl Logins {
                 let Some(gateway) = gateway.upgrade() else { return };
                 let live = gateway.live.load_full();
                 for (at, login) in entra(&live) {
-                    match self.of(login).at_hand(&login.audience) {
-                        Some(token) => tell(&live, at, Ok(token.expose())),
+                    if let Some(token) = self.of(login).at_hand(&login.audience) {
+                        tell(&live, at, Ok(token.expose()));
+                    } else {
                         // It has ended: whoever asks waits, and tells why there is none.
-                        None => {
-                            let got = self.of(login).token(&login.audience).await;
-                            if got.is_err() {
-                                pause = AFTER_FAILURE;
-                            }
-                            tell(&live, at, got.as_ref().map(|token| token.expose()));
+                        let got = self.of(login).token(&login.audience).await;
+                        if got.is_err() {
+                            pause = AFTER_FAILURE;
                         }
+                        tell(&live, at, got.as_ref().map(AccessToken::expose));
                     }
                 }
             }

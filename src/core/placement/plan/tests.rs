@@ -454,14 +454,10 @@ fn who_is_to_be_kept_alive_comes_first_unless_it_has_no_room() {
         room,
         ..Candidate::new(DeploymentIx(at), Reason::Home)
     };
-    let plan = || Plan {
-        candidates: [candidate(0, 9.0), candidate(1, -1.0), candidate(2, 9.0)]
-            .into_iter()
-            .collect(),
-        ..Plan::default()
-    };
     let order = |wanted: usize| {
-        let mut plan = plan();
+        let mut plan = Plan::default();
+        plan.candidates
+            .extend([candidate(0, 9.0), candidate(1, -1.0), candidate(2, 9.0)]);
         plan.keep_alive(|deployment| deployment.0 == wanted);
         let first = &plan.candidates[0];
         (first.deployment.0, first.reason, plan.candidates.len())

@@ -328,11 +328,15 @@ fn one_that_was_made_anew_is_not_judged_by_the_one_before() {
     let start = Instant::now();
     let mut health = opened(start);
     health.raise(Alarm::DeploymentMissing);
-    health.begin_anew(&RULES, at(start, 1));
+    let rules = Rules {
+        slow_start: Duration::from_secs(20),
+        ..RULES
+    };
+    health.begin_anew(&rules, at(start, 1));
     assert_eq!(
         (health.availability(at(start, 1)), health.alarm()),
         (Availability::Ready, None)
     );
-    let admitted = (0..10).filter(|_| health.admits(&RULES, at(start, 1))).count();
+    let admitted = (0..10).filter(|_| health.admits(&rules, at(start, 1))).count();
     assert!(admitted < 5, "it starts slowly: {admitted}");
 }
