@@ -68,7 +68,7 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
         declaration.declared.deployments.push(DeclaredDeployment {
             key,
             id: deployment.id.clone(),
-            azure_name: deployment.name.to_string(),
+            azure_name: deployment.name.clone(),
             region: snapshot.resources[deployment.resource.0].region.clone(),
             model: of_care.model.as_ref().map(model_ref),
             source: of_care.model.as_ref().and_then(source),

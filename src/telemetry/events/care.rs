@@ -45,14 +45,12 @@ pub struct StandingChanged<'a> {
 impl StandingChanged<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        match self.absence {
-            Some(absence) => warn!(
-                deployment = %self.deployment,
-                absence = absence.as_ref(),
-                "gets no requests: it {}",
-                absence.sentence()
-            ),
-            None => info!(deployment = %self.deployment, "gets requests: Azure shows it in order"),
+        let deployment = self.deployment;
+        if let Some(absence) = self.absence {
+            let why = absence.sentence();
+            warn!(%deployment, absence = absence.as_ref(), "gets no requests: it {why}");
+        } else {
+            info!(%deployment, "gets requests: Azure shows it in order");
         }
     }
 }
@@ -90,9 +88,10 @@ impl Rebuilt<'_> {
         let result = if self.error.is_some() { "failed" } else { "begun" };
         let labels = &[&**self.deployment, result];
         metrics.rebuilds.with_label_values(labels).inc();
-        match self.error {
-            Some(error) => warn!(deployment = %self.deployment, error = %error, "cannot be made again"),
-            None => info!(deployment = %self.deployment, "is being made again"),
+        if let Some(error) = self.error {
+            warn!(deployment = %self.deployment, error = %error, "cannot be made again");
+        } else {
+            info!(deployment = %self.deployment, "is being made again");
         }
     }
 }
@@ -192,9 +191,10 @@ impl DeletedByPolicy<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let deployment = self.deployment;
-        match self.error {
-            Some(error) => warn!(%deployment, error = %error, "cannot be deleted, as its policy says"),
-            None => info!(%deployment, "was idle for as long as its policy says, and is deleted"),
+        if let Some(error) = self.error {
+            warn!(%deployment, error = %error, "cannot be deleted, as its policy says");
+        } else {
+            info!(%deployment, "was idle for as long as its policy says, and is deleted");
         }
     }
 }
@@ -241,9 +241,10 @@ pub struct LoginChanged<'a> {
 impl LoginChanged<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        match self.error {
-            Some(error) => error!(resource = %self.resource, error = %error, "no token for the resource's requests"),
-            None => info!(resource = %self.resource, "the resource's requests carry a new token"),
+        if let Some(error) = self.error {
+            error!(resource = %self.resource, error = %error, "no token for the resource's requests");
+        } else {
+            info!(resource = %self.resource, "the resource's requests carry a new token");
         }
     }
 }
