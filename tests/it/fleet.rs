@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use emberway::fleet::traffic::{Called, Seen, Standing, Traffic};
 use emberway::simulator::scenario::Scenario;
 use emberway::simulator::{self, Simulator};
 use emberway::storage::sqlite::SqliteStore;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -99,7 +100,7 @@ impl Traffic for Moved {
         let then_ms = self
             .before_ms
             .swap(self.ahead_ms.load(Ordering::Relaxed), Ordering::Relaxed);
-        let mut successes = self.successes.lock().expect("nobody panicked");
+        let mut successes = self.successes.lock();
         let mut seen = self.gateway.seen();
         for one in &mut seen {
             let Some(at) = one.last_success_at_ms else { continue };
