@@ -31,6 +31,7 @@ const ASK: Ask = Ask {
     is_first_turn: false,
     is_cacheable: true,
     session: None,
+    draw: 0,
 };
 
 /// Prompts that are placed in turn.

@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::admin::{self, Stop};
 use crate::app::handover::{HandoverError, Inherited, Offer};
+use crate::app::logins::Logins;
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::secrets::{Secret, Variables};
 use crate::config::watch::{ConfigWatch, ReloadStatus};
@@ -39,6 +40,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod care;
 pub mod handover;
+mod logins;
 mod reload;
 mod sources;
 pub mod systemd;
@@ -151,6 +153,7 @@ pub async fn start_from(
 
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
     let (gateway, writers) = build(&checked, &store).await?;
+    let logins = Logins::start(&gateway, install.azure.as_ref()).await?;
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),
         has_successor: AtomicBool::new(false),
@@ -159,17 +162,14 @@ pub async fn start_from(
         log,
     });
     let watch = source
-        .map(|source| reload::watch_config(&gateway, &store, &state, checked, &source))
+        .map(|source| reload::watch_config(&gateway, &store, (&state, logins.as_ref()), checked, &source))
         .transpose()?;
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(Stop::No);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
     let (stop_misses, misses_stopped) = watch::channel(false);
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
-    let care = match &install.azure {
-        Some(azure) => Some(care::start(&gateway, &store, azure).await?),
-        None => None,
-    };
+    let care = care::start(&gateway, &store, install.azure.as_ref()).await?;
     let sources = Arc::new(sources::admin_sources(&gateway, &state, install.admin.token));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {

@@ -92,6 +92,7 @@ fn placing_a_prompt_allocates_nothing_for_a_block() {
         is_first_turn: false,
         is_cacheable: true,
         session: None,
+        draw: 0,
     };
     let placement = Placement::new(Rule::default());
     let now = Duration::from_mins(1);

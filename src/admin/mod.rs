@@ -110,7 +110,11 @@ pub struct PoolStatus {
     pub usable: u64,
     /// Its regions.
     pub regions: Vec<String>,
-    /// By each of its regions: tokens a minute that the others take, by the pool's present tokens a minute. Empty where that is not known.
+    /// Tokens that all gateways have sent its deployments since this one began, as limits count them and as far as this one knows.
+    pub sent_tokens: f64,
+    /// By each of its regions: tokens a minute that the others take. Empty where that is not known.
+    pub limit_without: BTreeMap<String, f64>,
+    /// The same by the pool's tokens of the last minute, or a minute's since the last look where that is longer ago.
     pub headroom: BTreeMap<String, f64>,
 }
 

@@ -26,17 +26,18 @@ pub(super) struct RunningCare {
     task: JoinHandle<()>,
 }
 
-/// Starts it. Nothing is sent to Azure before this returns.
+/// Starts it where there is a control plane. Nothing is sent to Azure before this returns.
 ///
 /// # Errors
 /// When a credential's files cannot be read, or the store does not tell what an earlier process had begun.
 pub(super) async fn start(
     gateway: &Arc<Gateway>,
     store: &Arc<SqliteStore>,
-    azure: &AzureSettings,
-) -> anyhow::Result<RunningCare> {
+    azure: Option<&AzureSettings>,
+) -> anyhow::Result<Option<RunningCare>> {
+    let Some(azure) = azure else { return Ok(None) };
     let audit = Audit::new(Arc::clone(store) as _, "emberway run".to_owned(), |failing| {
-        failing.emit()
+        failing.emit();
     });
     let arm = connect::arm(azure, Some(Arc::new(audit))).context("cannot reach Azure's control plane")?;
     let settings = Settings {
@@ -54,10 +55,10 @@ pub(super) async fn start(
     };
     let care = Care::new(settings, partners).await?;
     let (stop, stopped) = watch::channel(false);
-    Ok(RunningCare {
+    Ok(Some(RunningCare {
         stop,
         task: tokio::spawn(care.run(stopped)),
-    })
+    }))
 }
 
 /// The machine's name: what tells replicas apart.

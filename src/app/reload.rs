@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use crate::app::logins::Logins;
 use crate::app::{ProcessState, Source, seed, seen, systemd};
 use crate::config::checked::Checked;
 use crate::config::watch::{self as config_watch, ConfigWatch};
@@ -20,13 +21,15 @@ use crate::telemetry::events::process;
 pub(super) fn watch_config(
     gateway: &Arc<Gateway>,
     store: &Arc<SqliteStore>,
-    state: &Arc<ProcessState>,
+    (state, logins): (&Arc<ProcessState>, Option<&Arc<Logins>>),
     initial: Arc<Checked>,
     source: &Source,
 ) -> anyhow::Result<ConfigWatch> {
     let on_reload = {
-        let (gateway, store) = (Arc::clone(gateway), Arc::clone(store));
-        move |checked: Arc<Checked>| put_to_use(Arc::clone(&gateway), Arc::clone(&store), checked).boxed()
+        let (gateway, store, logins) = (Arc::clone(gateway), Arc::clone(store), logins.cloned());
+        move |checked: Arc<Checked>| {
+            put_to_use(Arc::clone(&gateway), Arc::clone(&store), logins.clone(), checked).boxed()
+        }
     };
     let watch = config_watch::spawn(
         &source.path,
@@ -47,7 +50,12 @@ pub(super) fn watch_config(
 ///
 /// # Errors
 /// Why it cannot be used; the older one stays then.
-async fn put_to_use(gateway: Arc<Gateway>, store: Arc<SqliteStore>, checked: Arc<Checked>) -> Result<(), String> {
+async fn put_to_use(
+    gateway: Arc<Gateway>,
+    store: Arc<SqliteStore>,
+    logins: Option<Arc<Logins>>,
+    checked: Arc<Checked>,
+) -> Result<(), String> {
     let previous = gateway.live.load_full();
     let live = Live::build(checked, &gateway.metrics, Some(&previous)).map_err(|error| error.to_string())?;
     if live.has_unknown_deployment() {
@@ -57,6 +65,9 @@ async fn put_to_use(gateway: Arc<Gateway>, store: Arc<SqliteStore>, checked: Arc
             Vec::new()
         });
         seed(&live, &known, clock::now_ms());
+    }
+    if let Some(logins) = logins {
+        logins.fill(&live).await;
     }
     let deployments = seen(&live);
     gateway.budget.resize(live.config.runtime.limits.held_bytes);

@@ -1,5 +1,6 @@
 //! What the admin listener tells and does: closures over the running gateway, so that `admin` knows nothing of `proxy`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
 use crate::app::ProcessState;
 use crate::config::secrets::Secret;
+use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
 use crate::openai::error;
 use crate::proxy::drains::{self, DrainRefused};
@@ -102,6 +104,11 @@ fn full_view(gateway: &Gateway, state: &ProcessState, now_ms: i64) -> FleetView 
     }
 }
 
+fn by_name(by_region: Vec<(Region, f64)>) -> BTreeMap<String, f64> {
+    let named = |(region, value): (Region, f64)| (region.to_string(), value);
+    by_region.into_iter().map(named).collect()
+}
+
 fn status(gateway: &Gateway, state: &ProcessState) -> Status {
     let view = view::fleet_view(gateway, Instant::now(), clock::now_ms());
     let is_draining = state.is_draining.load(Ordering::Acquire);
@@ -120,11 +127,9 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 deployments: pool.deployments,
                 usable: pool.usable,
                 regions: pool.regions.iter().map(ToString::to_string).collect(),
-                headroom: pool
-                    .headroom
-                    .into_iter()
-                    .map(|(region, ratio)| (region.to_string(), ratio))
-                    .collect(),
+                sent_tokens: pool.sent_tokens,
+                limit_without: by_name(pool.limit_without),
+                headroom: by_name(pool.headroom),
             })
             .collect(),
         deployments: view

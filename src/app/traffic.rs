@@ -87,7 +87,10 @@ impl Traffic for OfGateway {
             return;
         };
         let state = &live.deployments[deployment.0].state;
-        state.absent.set(standing.absence);
+        let before = state.absent.set(standing.absence);
+        if before.is_some() && standing.absence.is_none() {
+            state.health.lock().begin_anew(&live.rules, Instant::now());
+        }
         state.absent.set_share(standing.share);
         if let Some(created_at_ms) = standing.created_at_ms {
             state.created_at_ms.store(created_at_ms, Ordering::Relaxed);

@@ -16,6 +16,8 @@ use crate::columns::columns;
 /// Flags of `emberway drain`.
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Debug, clap::Args)]
+// Else whatever the environment tells would stand in the usage as if it were asked for.
+#[command(override_usage = "emberway drain [OPTIONS] <KIND> <NAME>\n       emberway drain [OPTIONS] --list")]
 pub struct DrainArgs {
     /// What the name is of.
     #[arg(value_enum, required_unless_present = "list")]

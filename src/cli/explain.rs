@@ -11,11 +11,13 @@ use reqwest::Method;
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
 use crate::columns::columns;
-use crate::proxy::explain::{CandidateShown, Explanation, Unasked};
+use crate::proxy::explain::{CandidateShown, Explanation, PassedOver, Unasked};
 use crate::proxy::prompt::{AFFINITY_HEADER, SESSION_HEADERS};
 
 /// Flags of `emberway explain`.
 #[derive(Debug, clap::Args)]
+// Else whatever the environment tells would stand in the usage as if it were asked for.
+#[command(override_usage = "emberway explain [OPTIONS] <FILE>")]
 pub struct ExplainArgs {
     /// A chat completion's body as JSON; `-` reads it from standard input.
     #[arg(value_name = "FILE")]
@@ -107,7 +109,20 @@ fn shown(explanation: &Explanation) -> String {
         };
         format!("{name} (tier {tier}) is left out: {why} {how_long}")
     });
-    for line in ejected.chain(left_out).chain(explanation.unasked.as_ref().map(unasked)) {
+    let passed_over = explanation.candidates.iter().filter_map(|candidate| {
+        let PassedOver { used, filled, full } = candidate.passed_over?;
+        let [used, filled, full] = [used, filled, full].map(|part| 100.0 * part);
+        let name = &candidate.deployment;
+        Some(format!(
+            "{name} is passed over while others have room: {used:.0} % of its limit is used, it would be {filled:.0} % with this request, which \
+             fills it to {full:.0} % at most"
+        ))
+    });
+    for line in passed_over
+        .chain(ejected)
+        .chain(left_out)
+        .chain(explanation.unasked.as_ref().map(unasked))
+    {
         text.push('\n');
         text.push_str(&line);
     }
@@ -187,7 +202,10 @@ fn facts(explanation: &Explanation) -> Vec<Vec<String>> {
         ("homes", homes(explanation)),
         (
             "warm",
-            format!("{} tokens at one deployment at least", explanation.warm_tokens),
+            match explanation.warm_tokens {
+                0 => "nowhere".to_owned(),
+                tokens => format!("{tokens} tokens at one deployment at least"),
+            },
         ),
         ("cache key", cache_key),
     ];
@@ -241,6 +259,7 @@ mod tests {
             breaker: "closed".to_owned(),
             share_of_plans: 1.0,
             probed_in_s: None,
+            passed_over: None,
         };
         let block = BlockShown {
             id: "00ff".to_owned(),
@@ -281,6 +300,23 @@ mod tests {
             "\nhomes      1; more that are marked `home` stand in the order",
         );
         check(1, 2, &["home", "home", "tier"], "\nhomes      2\n");
+    }
+
+    #[test]
+    fn who_has_no_room_is_said_and_where_nothing_is_warm() {
+        let mut told = explanation(1, 1, &["spill_no_room", "home"]);
+        told.candidates[1].deployment = "b/ft".to_owned();
+        told.candidates[1].passed_over = Some(PassedOver {
+            used: 0.66,
+            filled: 0.712,
+            full: 0.7,
+        });
+        let text = shown(&told);
+        let line = "\nb/ft is passed over while others have room: 66 % of its limit is used, it would be 71 % with this request, which fills it to 70 % at most";
+        assert!(text.ends_with(line), "{text}");
+        assert!(text.contains("\nwarm       nowhere\n"), "{text}");
+        told.warm_tokens = 9;
+        assert!(shown(&told).contains("\nwarm       9 tokens at one deployment at least\n"));
     }
 
     #[test]

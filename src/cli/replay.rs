@@ -17,7 +17,7 @@ use crate::replay::money::Prices;
 use crate::replay::plot;
 use crate::replay::policy::PolicyName;
 use crate::replay::trace::Trace;
-use crate::replay::trace::files;
+use crate::replay::trace::files::{self, Pick};
 use crate::replay::world::{CacheKeys, Outage, Provider, Setting};
 
 mod flags;
@@ -83,13 +83,14 @@ pub struct ReplayArgs {
     /// Tokens of a block, where a trace does not say it.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..))]
     block_tokens: Option<u32>,
-    /// The configuration of the gateway that wrote the trace: deployments, mean limit and prices of the route's pool, where no flag
-    /// tells them.
+    /// The configuration of the gateway that wrote the trace: deployments, mean limit and prices of the pool of the trace's routes, where
+    /// no flag tells them.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Play this route's requests only; needed where a trace has several.
-    #[arg(long, value_name = "ROUTE")]
-    route: Option<String>,
+    /// Play the requests of these routes only, as those of one pool; needed where a trace has several, unless `--config` says that they
+    /// are of one pool.
+    #[arg(long, value_name = "ROUTE", value_delimiter = ',')]
+    route: Vec<String>,
     /// USD for a million prompt tokens that are not cached: what a run costs, and what it saves where a trace tells what was cached.
     #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = price, requires = "price_cached")]
     price_input: Option<f64>,
@@ -250,12 +251,17 @@ impl ReplayArgs {
 
     /// The traces: each file one, or all of them together.
     fn traces(&self) -> Result<Vec<Trace>, files::TraceError> {
-        let route = self.route.as_deref();
+        let routes: Vec<&str> = self.route.iter().map(String::as_str).collect();
+        let pick = match (routes.as_slice(), &self.config) {
+            ([], None) => Pick::OneRoute,
+            ([], Some(_)) => Pick::All,
+            (routes, _) => Pick::Routes(routes),
+        };
         if self.join {
-            return Ok(vec![files::join(&self.traces, self.block_tokens, route)?]);
+            return Ok(vec![files::join(&self.traces, self.block_tokens, pick)?]);
         }
         let paths = self.traces.iter();
-        paths.map(|path| files::read(path, self.block_tokens, route)).collect()
+        paths.map(|path| files::read(path, self.block_tokens, pick)).collect()
     }
 
     /// Every policy in every setting with every trace.

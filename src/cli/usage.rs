@@ -253,18 +253,23 @@ fn report_table(report: &Report) -> String {
         "attempts",
         "estimated",
     ];
-    let rows = report.groups.iter().chain([&report.total]).map(figures_row);
+    let mut rows: Vec<_> = report.groups.iter().chain([&report.total]).map(figures_row).collect();
+    for row in &mut rows {
+        if matches!(report.by, GroupBy::Deployment | GroupBy::Region) && row[0] == NOBODY {
+            row[0].push_str(" (none asked)");
+        }
+    }
     let (since, until) = (shown(Some(report.since_ms)), shown(Some(report.until_ms)));
     let cut = if report.truncated {
         "\nonly the first groups are shown; choose a shorter range or a coarser --by"
     } else {
         ""
     };
-    format!(
-        "usage from {since} to {until}\n\n{}{cut}",
-        columns(&header, 1, rows.collect())
-    )
+    format!("usage from {since} to {until}\n\n{}{cut}", columns(&header, 1, rows))
 }
+
+/// The deployment and region of requests for which none was asked.
+const NOBODY: &str = "-";
 
 fn figures_row(figures: &Figures) -> Vec<String> {
     let seconds = |percentiles: Option<Percentiles>, pick: fn(Percentiles) -> i64| {
@@ -273,10 +278,11 @@ fn figures_row(figures: &Figures) -> Vec<String> {
             |values| format!("{:.3}", pick(values) as f64 / 1_000_000.0),
         )
     };
-    let ratio = if figures.requests == 0 {
+    // Requests for which nobody was asked would make it look like fewer than one.
+    let ratio = if figures.asked == 0 {
         "-".to_owned()
     } else {
-        format!("{:.2}", figures.attempts as f64 / figures.requests as f64)
+        format!("{:.2}", figures.attempts as f64 / figures.asked as f64)
     };
     vec![
         figures.key.clone(),

@@ -172,6 +172,17 @@ pub enum Credential {
     ApiKey(Secret),
     /// Sent as `Authorization: Bearer`.
     Bearer(Secret),
+    /// A token that is got and renewed by the control plane's credential, sent as `Authorization: Bearer`.
+    Entra(EntraLogin),
+}
+
+/// Which token a resource is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntraLogin {
+    /// Its scope.
+    pub audience: String,
+    /// The tenant, where it is not that of `azure.credential`; one of `azure.tenants`.
+    pub tenant: Option<String>,
 }
 
 /// Bounds on what clients may send.

@@ -416,6 +416,7 @@ fn resource_facts(resource: &Resource, credential: &Credential) -> Vec<Fact> {
     let credential = match credential {
         Credential::ApiKey(secret) => ("api_key", digest(secret)),
         Credential::Bearer(secret) => ("token", digest(secret)),
+        Credential::Entra(login) => ("entra", digest(&Secret::new(format!("{login:?}")))),
     };
     vec![
         plain_fact("region", format!("`{region}`")),

@@ -166,7 +166,8 @@ pub(in crate::config) struct RawTrace {
     #[serde(default = "default_trace_share")]
     #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
     pub(in crate::config) share: f64,
-    /// Key of all hashes in it. Gateways whose traces are to be joined need the same one. Without it a random one is made at each start.
+    /// Key of all hashes in it. Gateways whose traces are to be joined need the same one. Without it a random one is made at each
+    /// start, and the file of the start before is put aside.
     pub(in crate::config) key: Option<SecretText>,
     /// Size beyond which a file is put aside, as `path.1` and so on, and the next one begun.
     #[serde(default = "default_trace_rotate")]

@@ -1,5 +1,7 @@
 //! "Did you mean …?" for names and field names.
 
+use std::collections::HashSet;
+
 /// How similar a name must be to be suggested, from 0 (nothing alike) to 1 (equal). At 0.75 `suport` finds
 /// `support` and `north` does not find `south`.
 const SIMILARITY_MIN: f64 = 0.75;
@@ -13,7 +15,9 @@ const LISTED_MAX: usize = 8;
 
 /// A hint that names the candidate nearest to what was written, or else lists the candidates.
 pub(super) fn hint<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let candidates: Vec<&str> = candidates.into_iter().collect();
+    let mut candidates: Vec<&str> = candidates.into_iter().collect();
+    let mut listed = HashSet::new();
+    candidates.retain(|candidate| listed.insert(*candidate));
     if let Some(nearest) = nearest(written, &candidates) {
         return Some(did_you_mean(nearest));
     }
@@ -70,6 +74,7 @@ mod tests {
         assert_eq!(hint("suport", names).as_deref(), Some("did you mean `support`?"));
         assert_eq!(hint("Summary", names).as_deref(), Some("did you mean `summary`?"));
         assert_eq!(hint("billing", names).as_deref(), Some("there is `support`, `summary`"));
+        assert_eq!(hint("billing", ["r", "r"]).as_deref(), Some("there is `r`"));
         assert_eq!(hint("billing", []), None);
         assert_eq!(nearest("roots", &["routes"]), None);
         assert_eq!(nearest_missing("roots", &["clients", "routes"]), Some("routes"));

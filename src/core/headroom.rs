@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::core::ids::Region;
 
-/// What the rate is taken over.
+/// What the rate is taken over: so long does it take until all of a change of the load shows.
 const WINDOW: Duration = Duration::from_mins(1);
 
 /// Shortest time between two samples, and shortest time that a rate is taken over. So there are at most some dozen samples.
@@ -63,29 +63,43 @@ pub struct Carrier<'a> {
 }
 
 /// For each region of a pool, what the usable members elsewhere take, by the pool's load: below 1 they would not carry it. Empty
-/// for a pool in one region and where no load is measured; without the regions of which no survivor's limit is known. A load of
-/// less than a token a minute counts as one.
+/// for a pool in one region and where no load is measured; without the regions of which no survivor's limit is known.
 pub fn headroom(members: &[Carrier<'_>]) -> Vec<(Region, f64)> {
+    let loads = || members.iter().filter_map(|member| member.load);
+    if loads().next().is_none() {
+        return Vec::new();
+    }
+    let load = loads().sum::<f64>();
+    let by_load = |(lost, limit): (Region, f64)| (lost, ratio(limit, load));
+    survivors(members).into_iter().map(by_load).collect()
+}
+
+/// A limit by a load, both in tokens a minute. A load of less than a token a minute counts as one.
+pub fn ratio(limit: f64, load: f64) -> f64 {
+    limit / load.max(1.0)
+}
+
+/// For each region of a pool, the tokens a minute that the usable members elsewhere take. Empty for a pool in one region; without the
+/// regions of which no survivor's limit is known.
+pub fn survivors(members: &[Carrier<'_>]) -> Vec<(Region, f64)> {
     let mut regions: Vec<&Region> = Vec::new();
     for member in members {
         if !regions.contains(&member.region) {
             regions.push(member.region);
         }
     }
-    let loads = || members.iter().filter_map(|member| member.load);
-    if regions.len() < 2 || loads().next().is_none() {
+    if regions.len() < 2 {
         return Vec::new();
     }
-    let load = loads().sum::<f64>().max(1.0);
-    let ratio = |lost: &Region| {
+    let limit = |lost: &Region| {
         let others = || members.iter().filter(|member| member.region != lost);
         // Unknown for all is not the same as nothing.
         others().find(|member| member.limit.is_finite())?;
         let carries = |member: &&Carrier<'_>| member.is_usable && member.limit.is_finite();
         let limits: f64 = others().filter(carries).map(|member| member.limit).sum();
-        Some((lost.clone(), limits / load))
+        Some((lost.clone(), limits))
     };
-    regions.into_iter().filter_map(ratio).collect()
+    regions.into_iter().filter_map(limit).collect()
 }
 
 #[cfg(test)]

@@ -301,6 +301,11 @@ impl<'a> Stage<'a> {
             "\n   {} streams: {} ended by an explicit error event, {} whole, {} failed in any other way.",
             figures.requests, figures.cut_and_said, figures.ok, figures.failed
         ))?;
+        if figures.cut_and_said == 0 {
+            self.say(format!(
+                "   No answer had begun at {DEAD} when it went down: the gateway had found them places elsewhere."
+            ))?;
+        }
         Ok(())
     }
 
@@ -365,8 +370,8 @@ fn why_not_cached(stamp_after: Option<u32>) -> String {
         String::new()
     };
     format!(
-        "each prompt tells the time of sending after {after}\n   tokens (`--stamp-after`), so what is behind that is hardly \
-         ever the same twice.{before}"
+        "each prompt tells the time of sending after {after}\n   tokens (`--stamp-after`), so what is behind that is \
+         never the same twice.{before}"
     )
 }
 

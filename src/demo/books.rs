@@ -128,6 +128,7 @@ mod tests {
             requests,
             successes: 0,
             estimated: 0,
+            asked: 0,
             attempts: requests,
             prompt_tokens: tokens * 100,
             cached_tokens: tokens * 60,

@@ -33,8 +33,8 @@ pub struct EnvFile<'a> {
 }
 
 impl<'a> EnvFile<'a> {
-    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts. Where
-    /// `PATH` does not lead to the program, it is made to. Its directory must exist.
+    /// Writes it: one `export NAME=value` a line, which every POSIX shell can source and hands on to the programs it starts; `PATH`
+    /// leads to this program then. Its directory must exist.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(body["model"], REPLAYED_ROUTE);
         let head = body["messages"][0]["content"].as_str().expect("a text");
         assert!(head.len() > 4 * 1_024, "long enough to be cached");
-        assert!(head.contains("[it is 00:00:00]"), "stamped as the load's are");
+        assert!(head.contains("[it is 00:00:00.000000]"), "stamped as the load's are");
         // Of part 1 it is the fifth prompt: four go to the other route.
         let question = body["messages"][1]["content"].as_str().expect("a text");
         assert!(question.starts_with("Case 1004-"), "{question}");

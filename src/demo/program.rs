@@ -11,24 +11,20 @@ const NAME: &str = "emberway";
 pub struct Program {
     /// A word for a shell, quoted if it must be.
     pub word: String,
-    /// The folder to put on `PATH` so that the name alone is enough; none where it is already, or where the program is not called so.
+    /// The folder to put on `PATH` so that the name alone is enough in any shell; none where the program is not called so.
     pub folder: Option<PathBuf>,
 }
 
 impl Program {
     /// Of the program at `file`, which was called as `called`; `path` is the value of `PATH`. Looks at the folders of `PATH`.
     pub fn find(file: &Path, called: Option<&Path>, path: Option<&OsStr>) -> Self {
-        let is_found = path.is_some_and(|path| {
-            let first = std::env::split_paths(path)
-                .map(|folder| folder.join(NAME))
-                .find(|candidate| candidate.is_file());
-            // One of another build would not know the same commands.
-            first.is_some_and(|first| is_same(&first, file))
-        });
-        if is_found {
+        let first = path.and_then(|path| std::env::split_paths(path).find(|folder| folder.join(NAME).is_file()));
+        // One of another build would not know the same commands.
+        if let Some(folder) = first.filter(|folder| is_same(&folder.join(NAME), file)) {
             return Self {
                 word: NAME.to_owned(),
-                folder: None,
+                // Another shell may be elsewhere, and have another `PATH`.
+                folder: folder.canonicalize().ok(),
             };
         }
         // Without a slash a shell would look for it on `PATH`, where it is not.
@@ -80,8 +76,10 @@ mod tests {
             );
         };
         let whole = quoted(&file);
-        check(&[&own], NAME, None);
-        check(&[directory.path(), &own, &others], NAME, None);
+        // Written for the next shell, which may have another `PATH`.
+        let whole_own = own.canonicalize().expect("a folder");
+        check(&[&own], NAME, Some(&whole_own));
+        check(&[directory.path(), &own, &others], NAME, Some(&whole_own));
         check(&[&others, &own], &whole, Some(&own));
         check(&[], &whole, Some(&own));
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::replay::trace::files::{self, Pick};
 
 fn options(directory: &std::path::Path) -> Options {
     Options {
@@ -60,7 +61,7 @@ async fn everything_that_is_claimed_holds() {
         told.contains(&format!("./emberway replay {} --route summary", trace.display())),
         "{told}"
     );
-    let read = crate::replay::trace::files::read(&trace, None, Some(handout::REPLAYED_ROUTE)).expect("a trace");
+    let read = files::read(&trace, None, Pick::Routes(&[handout::REPLAYED_ROUTE])).expect("a trace");
     assert_eq!(read.actual.deployments, 2);
     assert_eq!(read.actual.requests, read.requests.len());
 }

@@ -1,12 +1,17 @@
 //! Did it work? The conditions under which `emberway demo` exits with 0, each as a sentence that is true or not.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::core::ledger::drift::SAMPLES_MIN;
+use crate::core::provider::CACHEABLE_TOKENS;
 use crate::demo::books::Books;
 use crate::demo::figures::Figures;
 use crate::demo::ledger::{Act, Seen};
+use crate::demo::traffic::HEAD_TOKENS;
+use crate::load::outcome::Tokens;
 use crate::storage::misses::DriftFound;
 
 /// One condition.
@@ -47,13 +52,7 @@ impl Verdict {
                         total.requests, total.failed, total.cut_and_said
                     ),
                 ),
-                check(
-                    total.tokens.cached > 0,
-                    format!(
-                        "{} of {} prompt tokens were cached (at least one must be)",
-                        total.tokens.cached, total.tokens.prompt
-                    ),
-                ),
+                of_cache(total.tokens, stamp_after),
                 check(
                     before > 0 && elsewhere > 0 && returned_at(seen, dead).is_some(),
                     format!(
@@ -65,7 +64,7 @@ impl Verdict {
                     driver == store,
                     "the usage store holds what the driver counted (every count the same)".to_owned(),
                 ),
-                of_drift(drifts, stamp_after),
+                of_drift(drifts, stamp_after, &by_route(seen)),
             ],
         }
     }
@@ -73,6 +72,26 @@ impl Verdict {
     /// Whether every condition holds.
     pub fn holds(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
+    }
+}
+
+/// Whether anything was cached, where something can be.
+fn of_cache(tokens: Tokens, stamp_after: Option<u32>) -> Check {
+    let can_be = stamp_after.is_none_or(|after| after >= CACHEABLE_TOKENS);
+    let due = match stamp_after {
+        Some(after) if !can_be => {
+            format!(
+                "none need be: the {after} before the time are fewer than the {CACHEABLE_TOKENS} that a cache keeps at least"
+            )
+        }
+        _ => "at least one must be".to_owned(),
+    };
+    Check {
+        holds: tokens.cached > 0 || !can_be,
+        says: format!(
+            "{} of {} prompt tokens were cached ({due})",
+            tokens.cached, tokens.prompt
+        ),
     }
 }
 
@@ -98,8 +117,17 @@ impl Drifted {
 /// How far a finding may be from the truth: marks of the canonical form are counted too, and a token is four bytes only on average.
 const POSITION_TOLERANCE: u32 = 64;
 
-/// Whether drift was found where there is some, and only there.
-fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>) -> Check {
+/// Requests by route.
+fn by_route(seen: &[Seen]) -> BTreeMap<&str, usize> {
+    let mut requests = BTreeMap::new();
+    for seen in seen {
+        *requests.entry(&*seen.head.route).or_default() += 1;
+    }
+    requests
+}
+
+/// Whether drift was found where there is some, and only there. `requests` are by route: all have the time in their prompts, or none.
+fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>, requests: &BTreeMap<&str, usize>) -> Check {
     let places: Vec<_> = drifts
         .iter()
         .map(|drift| format!("{} after {} tokens", drift.route, drift.position))
@@ -114,15 +142,45 @@ fn of_drift(drifts: &[Drifted], stamp_after: Option<u32>) -> Check {
             holds: drifts.is_empty(),
             says: format!("prompts that change too early: {found} (there are none)"),
         },
-        Some(after) => Check {
-            holds: !drifts.is_empty()
-                && drifts
-                    .iter()
-                    .all(|drift| drift.position.abs_diff(after) <= POSITION_TOLERANCE),
-            says: format!("prompts that change too early: {found} (a time stands after {after})"),
-        },
+        Some(after) => {
+            let is_there = |drift: &Drifted| drift.position.abs_diff(after) <= POSITION_TOLERANCE;
+            let missing = requests
+                .iter()
+                .filter(|(route, _)| drifts.iter().all(|drift| drift.route != **route));
+            let mut holds = drifts.iter().all(is_there);
+            let mut says = vec![format!(
+                "prompts that change too early: {found} (a time stands after {after})"
+            )];
+            for (route, requests) in missing {
+                let (is_excused, because) = why_not_found(after, *requests);
+                holds &= is_excused;
+                says.push(format!("not of {route}: {because}"));
+            }
+            Check {
+                holds,
+                says: says.join("; "),
+            }
+        }
     }
 }
+
+/// Why a route's drift need not be found, or that it ought to be.
+fn why_not_found(after: u32, requests: usize) -> (bool, String) {
+    if after + WORTH_TOKENS > HEAD_TOKENS {
+        let said = format!("hardly anything of a prompt's {HEAD_TOKENS} tokens that others share is behind the time");
+        (true, said)
+    } else if requests < SAMPLES_MIN {
+        (
+            true,
+            format!("of its {requests} requests too few are sampled, {SAMPLES_MIN} are needed"),
+        )
+    } else {
+        (false, "it ought to be".to_owned())
+    }
+}
+
+/// Shared tokens behind a time that are surely worth telling: two of the steps in which a cache keeps prompts.
+const WORTH_TOKENS: u32 = 256;
 
 /// When every deployment of the account that answered before the outage had answered again; none if one has not, or none
 /// answered before.
@@ -204,22 +262,46 @@ mod tests {
 
     #[test]
     fn drift_must_be_found_where_it_is_and_nowhere_else() {
-        let at = |position| Drifted {
-            route: "bot".to_owned(),
+        let of = |route: &str, position| Drifted {
+            route: route.to_owned(),
             position,
         };
-        for (drifts, stamp_after, holds) in [
-            (vec![], None, true),
-            (vec![at(412)], None, false),
-            (vec![], Some(400), false),
-            (vec![at(412)], Some(400), true),
-            (vec![at(412), at(600)], Some(400), false),
+        let at = |position| of("bot", position);
+        let few = SAMPLES_MIN - 1;
+        for (drifts, stamp_after, (bots, others), holds, says) in [
+            (vec![], None, (90, 90), true, "(there are none)"),
+            (vec![at(412)], None, (90, 90), false, "bot after 412"),
+            (vec![], Some(400), (90, 0), false, "; not of bot: it ought to be"),
+            (
+                vec![at(412)],
+                Some(400),
+                (90, 0),
+                true,
+                "bot after 412 tokens (a time stands after 400)",
+            ),
+            (vec![at(600)], Some(400), (90, 0), false, "bot after 600"),
+            (
+                vec![at(412)],
+                Some(400),
+                (90, 90),
+                false,
+                "; not of other: it ought to be",
+            ),
+            (
+                vec![at(412), of("other", 390)],
+                Some(400),
+                (90, 90),
+                true,
+                "other after 390",
+            ),
+            (vec![at(412)], Some(400), (90, few), true, "of its 23 requests too few"),
+            (vec![], Some(HEAD_TOKENS), (90, 90), true, "is behind the time"),
         ] {
-            assert_eq!(
-                of_drift(&drifts, stamp_after).holds,
-                holds,
-                "{drifts:?} {stamp_after:?}"
-            );
+            let requests = [("bot", bots), ("other", others)];
+            let requests = requests.into_iter().filter(|(_, requests)| *requests > 0).collect();
+            let check = of_drift(&drifts, stamp_after, &requests);
+            assert_eq!(check.holds, holds, "{}", check.says);
+            assert!(check.says.contains(says), "{}", check.says);
         }
     }
 
@@ -239,5 +321,9 @@ mod tests {
             }
         }
         assert_eq!(judge(&list), [true, false, true, true, true]);
+        for (stamp_after, holds) in [(400, true), (CACHEABLE_TOKENS, false)] {
+            let check = of_cache(Figures::of(&list).tokens, Some(stamp_after));
+            assert_eq!(check.holds, holds, "{}", check.says);
+        }
     }
 }

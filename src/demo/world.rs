@@ -233,8 +233,8 @@ fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
     Ok([store, trace, prompt])
 }
 
-/// What a script needs for the control plane. Accounts are those of the usual subscription that trained a model: one that serves, and one that
-/// is a source only.
+/// What a script needs for the control plane. Accounts are those of the usual subscription that trained a model: one that serves,
+/// and one that is a source only.
 fn control_plane(arm: &ArmListener) -> Vec<(&'static str, String)> {
     let plane = arm.plane();
     let settings = &plane.settings;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::azure::resources::{Model, NewDeployment, NewProperties, Sku as WireSku};
 use crate::config::checked::Runtime;
-use crate::config::checked::azure::{DeclaredModel, InactivityPolicy};
+use crate::config::checked::azure::{DeclaredModel, Inactivity, InactivityPolicy};
 use crate::core::arm_id::{AccountId, ArmIdError, DeploymentArmId};
 use crate::core::fleet::declared::{Declared, DeclaredDeployment, DeclaredPool, ModelSource, PoolMember};
+use crate::core::fleet::guard::moments::GuardDays;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef};
 use crate::core::fleet::policy::Policy;
 use crate::core::ids::DeploymentId;
@@ -32,6 +33,8 @@ pub struct Terms {
     pub price: Option<Price>,
     /// Days after which Azure deletes it; none if it never does.
     pub rule_days: Option<u32>,
+    /// When something is done about its idleness, where the configuration says so.
+    pub days: Option<GuardDays>,
     /// When it was made, as configured, in milliseconds since the Unix epoch.
     pub created_at_ms: Option<i64>,
 }
@@ -65,7 +68,7 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
         declaration.declared.deployments.push(DeclaredDeployment {
             key,
             id: deployment.id.clone(),
-            azure_name: deployment.name.to_string(),
+            azure_name: deployment.name.clone(),
             region: snapshot.resources[deployment.resource.0].region.clone(),
             model: of_care.model.as_ref().map(model_ref),
             source: of_care.model.as_ref().and_then(source),
@@ -80,6 +83,7 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
             arm_id: account.deployment(&deployment.name)?,
             price: deployment.price,
             rule_days: deployment.inactivity_days,
+            days: of_care.inactivity.map(guard_days),
             created_at_ms: deployment.created_at_ms,
         };
         declaration.terms.insert(deployment.id.clone(), terms);
@@ -122,6 +126,24 @@ fn policy(configured: InactivityPolicy) -> Policy {
         InactivityPolicy::Recreate => Policy::Recreate,
         InactivityPolicy::Expire => Policy::Expire,
         InactivityPolicy::DeleteAfter { days } => Policy::DeleteAfter { days },
+    }
+}
+
+/// Of policies that neither steer nor call, the rule's own days stand: nothing is done by them.
+fn guard_days(configured: Inactivity) -> GuardDays {
+    let (steer, call) = match configured.policy {
+        InactivityPolicy::Keep {
+            organic_after_days,
+            keepalive_after_days,
+        } => (organic_after_days, keepalive_after_days),
+        InactivityPolicy::Recreate | InactivityPolicy::Expire | InactivityPolicy::DeleteAfter { .. } => {
+            (u32::MAX, u32::MAX)
+        }
+    };
+    GuardDays {
+        warn: configured.warn_after_days,
+        steer,
+        call,
     }
 }
 

@@ -1,7 +1,7 @@
 //! How each deployment stands for routing, by what Azure shows of it: pure, from one picture.
 //!
-//! A deployment whose account could not be read keeps standing as the last good view has it. One that Azure does not show is missing. One that is
-//! being changed in place goes on answering; one that has never answered since it was made is not there yet.
+//! A deployment whose account could not be read keeps standing as the last good view has it. One that Azure does not show is
+//! missing. One that is being changed in place goes on answering; one that has never answered since it was made is not there yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -54,7 +55,7 @@ impl Conversation {
         }
     }
 
-    /// The request body of the present turn, sent so many seconds after the run's start.
+    /// The request body of the present turn, sent so long after the run's start.
     ///
     /// # Errors
     /// None in practice: strings and numbers always serialize.
@@ -63,9 +64,9 @@ impl Conversation {
         target: &Target,
         shape: &PromptShape,
         stream: bool,
-        seconds: u64,
+        since_start: Duration,
     ) -> serde_json::Result<Vec<u8>> {
-        let head = stamped(&self.head, shape.stamp_after, seconds);
+        let head = stamped(&self.head, shape.stamp_after, since_start);
         let system = (shape.head_tokens > 0).then_some(Message {
             role: "system",
             content: &head,
@@ -101,16 +102,17 @@ impl Conversation {
     }
 }
 
-/// The head with a time in it, after so many tokens.
-fn stamped(head: &str, after: Option<u32>, seconds: u64) -> Cow<'_, str> {
+/// The head with a time in it, after so many tokens: to the microsecond, so that no two requests have the same.
+fn stamped(head: &str, after: Option<u32>, at: Duration) -> Cow<'_, str> {
     let Some(after) = after else {
         return Cow::Borrowed(head);
     };
     // Heads are plain words, of one byte a character.
     let (before, behind) = head.split_at(head.len().min(after as usize * CHARS_PER_TOKEN));
+    let (seconds, micros) = (at.as_secs(), at.subsec_micros());
     let (hours, minutes, seconds) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     Cow::Owned(format!(
-        "{before} [it is {hours:02}:{minutes:02}:{seconds:02}] {behind}"
+        "{before} [it is {hours:02}:{minutes:02}:{seconds:02}.{micros:06}] {behind}"
     ))
 }
 
@@ -126,7 +128,7 @@ mod tests {
         plan.prompts.turns = NonZeroU32::new(2).unwrap();
         let prompts = Prompts::new(&plan.prompts);
         let body = |talk: &Conversation| -> serde_json::Value {
-            serde_json::from_slice(&talk.body(&plan.target, &plan.prompts, true, 0).unwrap()).unwrap()
+            serde_json::from_slice(&talk.body(&plan.target, &plan.prompts, true, Duration::ZERO).unwrap()).unwrap()
         };
         let talk = Conversation::new(&prompts, 5);
         let first = body(&talk);
@@ -145,12 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_changes_with_the_second_and_leaves_what_is_before_it() {
-        let at = |seconds| stamped("0123456789abcdef", Some(2), seconds).into_owned();
-        assert_eq!(at(3_661), "01234567 [it is 01:01:01] 89abcdef");
+    fn a_stamp_changes_with_the_microsecond_and_leaves_what_is_before_it() {
+        let at = |micros| stamped("0123456789abcdef", Some(2), Duration::from_micros(micros)).into_owned();
+        assert_eq!(at(3_661_000_250), "01234567 [it is 01:01:01.000250] 89abcdef");
         assert_ne!(at(1), at(2));
-        assert_eq!(stamped("0123", Some(9), 0), "0123 [it is 00:00:00] ");
-        assert_eq!(stamped("0123", None, 7), "0123");
+        assert_eq!(
+            stamped("0123", Some(9), Duration::ZERO),
+            "0123 [it is 00:00:00.000000] "
+        );
+        assert_eq!(stamped("0123", None, Duration::MAX), "0123");
     }
 
     #[test]
@@ -162,7 +167,7 @@ mod tests {
             (Style::Classic, "max_tokens", "max_completion_tokens"),
         ] {
             plan.target.style = style;
-            let body = talk.body(&plan.target, &plan.prompts, false, 0).unwrap();
+            let body = talk.body(&plan.target, &plan.prompts, false, Duration::ZERO).unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(body[present], 16);
             assert_eq!((body.get(absent), body.get("stream")), (None, None));

@@ -154,7 +154,7 @@ fn begin(plan: Plan, observer: Option<Observer>) -> Result<Run, LoadError> {
 pub fn first_body(plan: &Plan) -> Result<Vec<u8>, LoadError> {
     let prompts = Prompts::new(&plan.prompts);
     let first = Conversation::new(&prompts, plan.prompts.first_conversation);
-    Ok(first.body(&plan.target, &plan.prompts, false, 0)?)
+    Ok(first.body(&plan.target, &plan.prompts, false, Duration::ZERO)?)
 }
 
 /// Carries out `plan` to its end and calls `progress` a few times a second.
@@ -291,8 +291,7 @@ async fn work(shared: Arc<Shared>) -> Result<(), LoadError> {
 async fn ask(shared: &Shared, slot: &Slot, talk: Conversation) -> Result<(Option<Conversation>, bool), LoadError> {
     let plan = &shared.plan;
     let streamed = is_stream(slot.number, plan.stream_share);
-    let seconds = shared.started.elapsed().as_secs();
-    let body = talk.body(&plan.target, &plan.prompts, streamed, seconds)?;
+    let body = talk.body(&plan.target, &plan.prompts, streamed, shared.started.elapsed())?;
     let answer = shared
         .client
         .ask(body, streamed, Pace::intended(slot, Instant::now()))

@@ -10,6 +10,8 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::openai::target::WireOperation;
+
 /// A parsed request body. Borrows the body.
 #[derive(Debug)]
 pub struct Request<'a> {
@@ -52,6 +54,17 @@ impl Request<'_> {
         self.prompt_cache_key_at.is_some() && !self.prompt_cache_key_is_null
     }
 
+    /// That the gateway can carry out what is asked for.
+    ///
+    /// # Errors
+    /// When a response is to be made in the background.
+    pub fn check_served(&self, operation: WireOperation) -> Result<(), RequestError> {
+        if operation == WireOperation::Responses && self.response.is_background {
+            return Err(RequestError::InBackground);
+        }
+        Ok(())
+    }
+
     /// Bytes of the prompt as it is written.
     pub fn prompt_bytes(&self) -> usize {
         self.prompt.iter().map(|piece| piece.len()).sum::<usize>() + self.response.instructions.len()
@@ -73,6 +86,8 @@ pub struct ResponseMembers<'a> {
     pub previous_id: Option<Cow<'a, str>>,
     /// Whether the provider may keep the response to be continued: not so with `store: false`.
     pub is_stored: bool,
+    /// Whether it is to be made in the background, and fetched later by its id.
+    pub is_background: bool,
 }
 
 /// The member of a body that holds what is asked.
@@ -130,6 +145,12 @@ pub enum RequestError {
         /// What it must be, with its article.
         expected: &'static str,
     },
+    /// A response is to be made in the background.
+    #[error(
+        "`background: true` makes a response that is fetched, or stopped, by its id, which this gateway does not serve; leave it out, \
+         and ask for a stream if the answer takes long"
+    )]
+    InBackground,
 }
 
 impl RequestError {
@@ -137,6 +158,7 @@ impl RequestError {
     pub fn member(&self) -> Option<&'static str> {
         match self {
             Self::WrongType { member, .. } => Some(member),
+            Self::InBackground => Some("background"),
             Self::NotJson(_) | Self::Twice(_) | Self::NotAnObject => None,
         }
     }
@@ -182,6 +204,8 @@ struct Members<'a> {
     previous_response_id: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     store: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    background: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     max_completion_tokens: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
@@ -262,6 +286,7 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, RequestError> {
             instructions: raw(members.instructions).unwrap_or(""),
             previous_id: members.previous_response_id.and_then(text),
             is_stored: raw(members.store) != Some("false"),
+            is_background: raw(members.background) == Some("true"),
         },
         answer_tokens_max: bounds.into_iter().find_map(whole_number),
         answers: whole_number(members.n)

@@ -25,8 +25,11 @@ pub enum Target<'a> {
         /// The deployment named in the path (classic family), percent-decoded.
         deployment: Option<Cow<'a, str>>,
     },
-    /// `GET`: list models.
-    Models,
+    /// `GET`: list models, or tell of one.
+    Models {
+        /// Which, percent-decoded.
+        name: Option<Cow<'a, str>>,
+    },
 }
 
 /// The inference operations the gateway serves.
@@ -66,7 +69,7 @@ impl WireOperation {
 pub const SERVED: &str = "POST /openai/deployments/{name}/{chat/completions,completions,embeddings}, \
      POST /openai/v1/{chat/completions,completions,embeddings,responses}, \
      POST /v1/{chat/completions,completions,embeddings,responses}, POST /openai/responses, \
-     GET /openai/models, GET /openai/v1/models, GET /v1/models";
+     GET /openai/models, GET /openai/v1/models, GET /v1/models, and GET …/models/{name} of each";
 
 /// Reads a path (without query). None when nothing is served there.
 pub fn parse(path: &str) -> Option<Target<'_>> {
@@ -85,24 +88,33 @@ pub fn parse(path: &str) -> Option<Target<'_>> {
             deployment: Some(name),
         });
     }
-    match path {
-        "/openai/models" => return Some(Target::Models),
-        "/openai/responses" => {
-            return Some(Target::Inference {
-                operation: WireOperation::Responses,
-                deployment: None,
-            });
-        }
-        _ => {}
+    if path == "/openai/responses" {
+        return Some(Target::Inference {
+            operation: WireOperation::Responses,
+            deployment: None,
+        });
     }
-    let rest = path.strip_prefix("/openai/v1/").or_else(|| path.strip_prefix("/v1/"))?;
-    if rest == "models" {
-        return Some(Target::Models);
+    let of_v1 = path.strip_prefix("/openai/v1/").or_else(|| path.strip_prefix("/v1/"));
+    if let Some(models) = of_v1
+        .or_else(|| path.strip_prefix("/openai/"))
+        .and_then(|rest| rest.strip_prefix("models"))
+    {
+        return models_target(models);
     }
+    let rest = of_v1?;
     Some(Target::Inference {
         operation: WireOperation::from_path(rest)?,
         deployment: None,
     })
+}
+
+/// What is after `models` in a path: nothing, or a name, in which a client may leave slashes as they are.
+fn models_target(rest: &str) -> Option<Target<'_>> {
+    if rest.is_empty() {
+        return Some(Target::Models { name: None });
+    }
+    let name = percent_decode_str(rest.strip_prefix('/')?).decode_utf8().ok()?;
+    (!name.is_empty()).then_some(Target::Models { name: Some(name) })
 }
 
 #[cfg(test)]
@@ -113,7 +125,7 @@ mod tests {
     fn check(path: &str, expect: Option<(WireOperation, Option<&str>)>) {
         let got = parse(path).map(|target| match target {
             Target::Inference { operation, deployment } => (operation, deployment.map(Cow::into_owned)),
-            Target::Models => panic!("`{path}` is the model list"),
+            Target::Models { .. } => panic!("`{path}` is of models"),
         });
         assert_eq!(
             got,
@@ -165,7 +177,30 @@ mod tests {
     #[test]
     fn model_lists() {
         for path in ["/v1/models", "/openai/v1/models", "/openai/models", "/v1/models/"] {
-            assert_eq!(parse(path), Some(Target::Models), "{path}");
+            assert_eq!(parse(path), Some(Target::Models { name: None }), "{path}");
+        }
+    }
+
+    #[test]
+    fn single_models() {
+        for (path, name) in [
+            ("/v1/models/bot", "bot"),
+            ("/openai/v1/models/bot/", "bot"),
+            ("/openai/models/a%20b", "a b"),
+            ("/v1/models/team/bot", "team/bot"),
+            ("/v1/models/team%2Fbot", "team/bot"),
+        ] {
+            let name = Some(Cow::Borrowed(name));
+            assert_eq!(parse(path), Some(Target::Models { name }), "{path}");
+        }
+        for path in [
+            "/v1/models//",
+            "/v1/models/%ff",
+            "/v1/modelsx",
+            "/models/bot",
+            "/v1/v1/models/bot",
+        ] {
+            assert_eq!(parse(path), None, "{path}");
         }
     }
 }

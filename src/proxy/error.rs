@@ -126,7 +126,7 @@ pub enum ProxyError {
         /// When the first is back, where that is known.
         after: Option<Duration>,
     },
-    /// By what the control plane says no deployment can answer; this is the first of them.
+    /// By what the control plane says, or Azure's answers, no deployment can answer; this is the first of them.
     #[error("no deployment behind this model can answer: `{deployment}` in {region} {}", .why.sentence())]
     Absent {
         /// Which.
@@ -164,7 +164,7 @@ pub enum ProxyError {
         region: Region,
     },
     /// Nothing within the bounds of the route's residency could answer, and nothing outside may be asked.
-    #[error("{error}; this model is bound to {}, and the {excluded} other deployments of its pool are not used", .regions.join(", "))]
+    #[error("{error}; this model is bound to {}, and {} not used", .regions.join(", "), others(*.excluded))]
     Fenced {
         /// What would have been said without.
         error: Box<Self>,
@@ -214,7 +214,7 @@ pub enum Exhausted {
     #[error("the time allowed ran out")]
     Timeout,
     /// Connections failed or broke, or what came was neither an answer nor an error.
-    #[error("connections failed or broke, or brought nothing that is an answer")]
+    #[error("connections failed or broke, or what came back was no answer")]
     Unreachable,
     /// The gateway's own credential was refused.
     #[error("Azure refused the gateway's credential; its operator must look at it")]
@@ -426,6 +426,14 @@ impl ProxyError {
     }
 }
 
+/// The subject of a sentence about a pool's other deployments.
+fn others(count: usize) -> String {
+    match count {
+        1 => "the other deployment of its pool is".to_owned(),
+        _ => format!("the {count} other deployments of its pool are"),
+    }
+}
+
 /// A client's text, cut for an error message.
 pub fn echo(text: &str) -> String {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
@@ -451,39 +459,7 @@ pub fn list_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod documented;
 
-    #[test]
-    fn what_clients_typed_is_cut() {
-        assert_eq!(echo("short"), "short");
-        assert_eq!(echo(&"ä".repeat(500)).chars().count(), ECHO_CHARS_MAX + 1);
-        let names: Vec<String> = (0..25).map(|n| format!("m{n}")).collect();
-        assert!(list_names(names.iter().map(String::as_str)).ends_with("`m19` and 5 more"));
-        assert_eq!(list_names(std::iter::empty()), "none");
-    }
-
-    #[test]
-    fn throttling_says_when_and_lets_clients_try_again() {
-        for (is_throttled, status) in [
-            (true, StatusCode::TOO_MANY_REQUESTS),
-            (false, StatusCode::SERVICE_UNAVAILABLE),
-        ] {
-            let after = Duration::from_millis(1500);
-            let error = ProxyError::Resting { after, is_throttled };
-            assert_eq!(error.status(), status);
-            assert_eq!(error.retry_after(), Some(after));
-            assert!(!error.is_final());
-        }
-        assert!(ProxyError::Unauthorized("no key").is_final());
-        assert!(!ProxyError::Exhausted(Exhausted::Timeout).is_final());
-    }
-
-    #[test]
-    fn bodies_are_envelopes_with_the_reason_as_code() {
-        let body = ProxyError::Busy.body();
-        let json: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-        assert_eq!(json["error"]["code"], "gateway_busy");
-        assert_eq!(json["error"]["type"], "server_error");
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::core::placement::plan::Plan;
+use crate::core::placement::plan::{Candidate, Plan, Reason};
 use crate::core::placement::view::{Member, State, View};
 use crate::core::recovery::health::{Availability, Health};
 use crate::core::topology::{Route, RouteIx};
@@ -114,6 +114,19 @@ pub struct CandidateShown {
     pub share_of_plans: f64,
     /// Seconds until one request may probe it, at the latest, where its breaker keeps all others away; it is tried last until then.
     pub probed_in_s: Option<f64>,
+    /// Where it has no room for the request and others do: how full it is.
+    pub passed_over: Option<PassedOver>,
+}
+
+/// A deployment without room for a request, in parts of its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// What is used.
+    pub used: f64,
+    /// What would be used with the request.
+    pub filled: f64,
+    /// Up to what the request would fill it.
+    pub full: f64,
 }
 
 /// A member that would not be tried.
@@ -289,6 +302,15 @@ fn members(view: &View) -> impl Iterator<Item = (usize, &Member)> {
 
 fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<CandidateShown> {
     let snapshot = &live.config.runtime.snapshot;
+    let limit = |candidate: &Candidate| {
+        let member = members(view).find(|(_, member)| member.deployment == candidate.deployment);
+        member.map_or(f64::INFINITY, |(_, member)| member.limit)
+    };
+    // Where the first has no room, none has.
+    let has_room = plan
+        .candidates
+        .first()
+        .is_some_and(|first| passed_over(first, limit(first), plan.full).is_none());
     let shown = plan.candidates.iter().filter_map(|candidate| {
         let (tier, member) = members(view).find(|(_, member)| member.deployment == candidate.deployment)?;
         let deployment = &snapshot.deployments[candidate.deployment.0];
@@ -316,9 +338,24 @@ fn candidates(live: &Live, view: &View, plan: &Plan, now: Instant) -> Vec<Candid
                 | Availability::Drained(_)
                 | Availability::Absent(_) => None,
             },
+            passed_over: passed_over(candidate, member.limit, plan.full).filter(|_| has_room),
         })
     });
     shown.collect()
+}
+
+/// How full a deployment of this limit is, where it has no room for the request.
+fn passed_over(candidate: &Candidate, limit: f64, full: f64) -> Option<PassedOver> {
+    // What is warm for the request is filled to the brim, and what is behind an open breaker is last anyhow.
+    if matches!(candidate.reason, Reason::Warm | Reason::LastResort) || !limit.is_finite() || limit <= 0.0 {
+        return None;
+    }
+    let filled = (limit - candidate.room) / limit;
+    (filled > full).then(|| PassedOver {
+        used: filled - candidate.cost / limit,
+        filled,
+        full,
+    })
 }
 
 fn left_out(live: &Live, view: &View, moment: Moment) -> Vec<LeftOut> {
@@ -363,5 +400,31 @@ fn drain_left(live: &Live, member: &Member, now: Instant) -> Option<Duration> {
         Availability::Drained(end) => Some(end.time()?.saturating_duration_since(now)),
         // It has just ended.
         _ => Some(Duration::ZERO),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::topology::DeploymentIx;
+
+    #[test]
+    fn a_deployment_is_passed_over_where_the_request_would_fill_it() {
+        let check = |reason, room, full| {
+            let candidate = Candidate {
+                room,
+                cost: 100.0,
+                ..Candidate::new(DeploymentIx(0), reason)
+            };
+            passed_over(&candidate, 1_000.0, full).map(|found| (found.used * 100.0).round())
+        };
+        assert_eq!(check(Reason::Home, 250.0, 0.7), Some(65.0));
+        assert_eq!(check(Reason::Home, 250.0, 0.95), None);
+        assert_eq!(check(Reason::NoRoom, -50.0, 0.95), Some(95.0));
+        for elsewhere in [Reason::Warm, Reason::LastResort] {
+            assert_eq!(check(elsewhere, -50.0, 0.7), None);
+        }
+        let unlimited = Candidate::new(DeploymentIx(0), Reason::Home);
+        assert_eq!(passed_over(&unlimited, f64::INFINITY, 0.7), None);
     }
 }

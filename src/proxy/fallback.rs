@@ -34,6 +34,8 @@ pub struct Fallback {
     missing: Option<DeploymentIx>,
     /// The first whose path Azure did not know.
     misconfigured: Option<DeploymentIx>,
+    /// The first that Azure called paused or retired.
+    absent: Option<(DeploymentIx, Absence)>,
     /// How the last of the others failed.
     last: Option<Exhausted>,
 }
@@ -42,14 +44,17 @@ impl Fallback {
     /// Notes a failed attempt.
     pub fn note(&mut self, verdict: Verdict, answer: Option<Box<UpstreamFailure>>, deployment: DeploymentIx) {
         let outcome = verdict.outcome;
-        let is_404 = answer.as_ref().is_some_and(|answer| answer.head.status == 404);
+        let status = answer.as_ref().map_or(0, |answer| answer.head.status.as_u16());
         match outcome {
             AttemptOutcome::Misconfigured => {
                 self.misconfigured.get_or_insert(deployment);
                 return;
             }
-            AttemptOutcome::Unavailable if is_404 => {
-                self.missing.get_or_insert(deployment);
+            AttemptOutcome::Unavailable => {
+                match why_absent(status) {
+                    Some(why) => _ = self.absent.get_or_insert((deployment, why)),
+                    None => _ = self.missing.get_or_insert(deployment),
+                }
                 return;
             }
             AttemptOutcome::Rejected => {
@@ -186,7 +191,19 @@ impl Fallback {
                 inactivity_days: configured.inactivity_days,
             };
         }
+        if let Some((deployment, why)) = self.absent {
+            return absent(call.live, deployment, why);
+        }
         unasked(call.live, call.pool, now)
+    }
+}
+
+/// What an answer's status says of a deployment that is there and unavailable; none of one that is not there.
+fn why_absent(status: u16) -> Option<Absence> {
+    match status {
+        410 => Some(Absence::Retired),
+        423 => Some(Absence::Paused),
+        _ => None,
     }
 }
 

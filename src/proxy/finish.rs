@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::checked::WhenFull;
 use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSource};
+use crate::core::placement::plan::Reason;
 use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::target::WireOperation;
@@ -13,7 +14,7 @@ use crate::proxy::misses::{Before, CachedAnswer};
 use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, client_limits, trace};
-use crate::telemetry::events::{AnswerTimes, AttemptFinished, RequestFinished};
+use crate::telemetry::events::{AnswerTimes, AttemptFinished, BilledTwice, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
 pub async fn finish_waiting(gateway: &Gateway, context: &mut RequestContext) {
@@ -131,10 +132,19 @@ fn emit_attempt(
             total: since_start(now),
         }),
         retry_after: attempt.retry_after,
-        maybe_billed_twice: attempt.maybe_billed && !is_deciding,
+        maybe_billed_twice: (attempt.maybe_billed && !is_deciding).then(|| billed_twice(attempt)),
         keyed: attempt.keyed,
     }
     .emit(&live.series);
+}
+
+/// Why an attempt that may be billed was not the only one.
+fn billed_twice(attempt: &AttemptFacts) -> BilledTwice {
+    if attempt.outcome == AttemptOutcome::Overtaken || attempt.reason == Reason::Hedge {
+        BilledTwice::Hedged
+    } else {
+        BilledTwice::GivenUp
+    }
 }
 
 fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteIx, now: Instant) -> UsageRecord {

@@ -47,10 +47,9 @@ pub async fn handle(
 async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut RequestContext) -> Result<(), Stop> {
     let live = gateway.live.load_full();
     context.live = Some(Arc::clone(&live));
-    let asked = identify(gateway, &live, session, context)?;
-    let Asked::Inference { operation, deployment } = asked else {
-        let listed = Box::pin(reply::models(session, context)).await;
-        return listed.map_err(Stop::ClientGone);
+    let (operation, deployment) = match identify(gateway, &live, session, context)? {
+        Asked::Inference { operation, deployment } => (operation, deployment),
+        Asked::Models { name } => return Box::pin(tell_models(&live, session, context, name)).await,
     };
 
     let wishes = Wishes::read(&session.req_header().headers, priority_of(&live, context))?;
@@ -60,6 +59,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     context.body_wait = arriving.elapsed();
     let body = body?;
     let request = request::parse(&body.bytes)?;
+    request.check_served(operation)?;
     context.prompt_bytes = request.prompt_bytes();
     context.keeps_response = operation == WireOperation::Responses && request.response.is_stored;
 
@@ -108,6 +108,19 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     relay::relay(gateway, &mut downstream, context, &live, route, chosen)
         .await
         .map_err(Stop::ClientGone)
+}
+
+/// Answers with the models that the client may ask for, or with the one that it names.
+async fn tell_models(
+    live: &Live,
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+    name: Option<String>,
+) -> Result<(), Stop> {
+    if let Some(name) = &name {
+        find_route(live, context, Some(name))?;
+    }
+    reply::models(session, context, name).await.map_err(Stop::ClientGone)
 }
 
 /// How urgent a client's requests are at most.
@@ -160,7 +173,9 @@ fn scope<'a>(live: &'a Live, context: &RequestContext, pool: PoolIx) -> Scope<'a
 
 /// What a client, now known, asks for.
 enum Asked {
-    Models,
+    Models {
+        name: Option<String>,
+    },
     Inference {
         operation: WireOperation,
         deployment: Option<String>,
@@ -183,7 +198,7 @@ fn identify(
         });
     };
     let (method, allowed) = match target {
-        Target::Models => (Method::GET, "GET"),
+        Target::Models { .. } => (Method::GET, "GET"),
         Target::Inference { .. } => (Method::POST, "POST"),
     };
     if head.method != method {
@@ -207,7 +222,9 @@ fn identify(
         }
     }
     Ok(match target {
-        Target::Models => Asked::Models,
+        Target::Models { name } => Asked::Models {
+            name: name.map(Cow::into_owned),
+        },
         Target::Inference { operation, deployment } => {
             context.operation = Some(operation);
             Asked::Inference {

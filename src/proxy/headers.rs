@@ -130,8 +130,8 @@ impl UpstreamHead<'_> {
         };
         line("host", self.resource.authority.as_bytes());
         line(
-            self.resource.credential.0.as_str(),
-            self.resource.credential.1.as_bytes(),
+            self.resource.login.name().as_str(),
+            self.resource.login.value().as_bytes(),
         );
         line("content-length", HeaderValue::from(self.body_length).as_bytes());
         line("accept-encoding", b"identity");
@@ -146,7 +146,8 @@ impl UpstreamHead<'_> {
     pub fn to_pingora(&self) -> pingora::Result<RequestHeader> {
         let mut head = RequestHeader::build_no_case("POST", self.path.as_bytes(), Some(16))?;
         head.insert_header(header::HOST, self.resource.authority.clone())?;
-        head.insert_header(self.resource.credential.0.clone(), self.resource.credential.1.clone())?;
+        let login = &self.resource.login;
+        head.insert_header(login.name().clone(), (**login.value()).clone())?;
         head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(self.body_length))?;
         head.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
         let mut result = Ok(());

@@ -33,6 +33,7 @@ pub mod hedge;
 pub mod keepalive;
 pub mod learn;
 pub mod listen;
+pub mod login;
 pub mod misses;
 pub mod observe;
 pub mod options;

@@ -10,7 +10,7 @@ use crate::core::placement::plan::{Candidate, Placement, Plan};
 use crate::core::placement::policy::Policy;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::shard::CacheKey;
-use crate::core::placement::view::View;
+use crate::core::placement::view::{Ask, View};
 use crate::core::recovery::health::Availability;
 use crate::core::router::{self, Known};
 use crate::core::topology::{CacheKeys, DeploymentIx, PoolIx, Route};
@@ -119,7 +119,9 @@ pub fn plan(
     let mut plan = match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);
-            gateway.memory.placement.plan(&view, chain, ask, since)
+            let draw = live.draws[route.pool.0].fetch_add(1, Ordering::Relaxed);
+            let ask = Ask { draw, ..*ask };
+            gateway.memory.placement.plan(&view, chain, &ask, since)
         }
         Some(policy) => by_policy(policy, &view, prompt, || {
             live.turns[route.pool.0].fetch_add(1, Ordering::Relaxed)
@@ -139,18 +141,20 @@ pub fn plan(
 fn by_policy(policy: Plain, view: &View, Prompt { chain, ask, .. }: &Prompt, turn: impl FnOnce() -> u64) -> Plan {
     match policy {
         // A head's hash is affinity too.
-        Plain::HeadHash if !ask.is_cacheable => plain::plan(Plain::LeastBusy, view, chain, ask, 0),
+        Plain::HeadHash if !ask.is_cacheable => plain::plan(Plain::LeastBusy, view, chain, ask, turn()),
         policy => plain::plan(policy, view, chain, ask, turn()),
     }
 }
 
-/// The plan that a request would have now, without counting it.
+/// The plan that a request would have now, if it is the next, without counting it.
 pub fn explain(gateway: &Gateway, live: &Live, route: &Route, view: &View, prompt: &Prompt, now: Instant) -> Plan {
     let Prompt { chain, ask, .. } = prompt;
     match route.policy.plain() {
         None => {
             let since = gateway.memory.since_start(now);
-            gateway.memory.placement.explain(view, chain, ask, since)
+            let draw = live.draws[route.pool.0].load(Ordering::Relaxed);
+            let ask = Ask { draw, ..*ask };
+            gateway.memory.placement.explain(view, chain, &ask, since)
         }
         Some(policy) => by_policy(policy, view, prompt, || {
             live.turns[route.pool.0].load(Ordering::Relaxed)

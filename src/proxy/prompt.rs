@@ -143,6 +143,8 @@ pub fn read(
                 && !is_opted_out
                 && !(operation == WireOperation::Responses && request.response.previous_id.is_some()),
             session: session(scope, headers),
+            // Drawn anew for each plan.
+            draw: 0,
         },
     }
 }

@@ -73,7 +73,7 @@ pub fn place_of_another_credential(live: &Live, resource: &Resource, refused: &L
     let same =
         |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint && other.api == resource.api;
     let found = snapshot.resources.iter().position(same)?;
-    (live.resources[found].credential != refused.credential).then_some(found)
+    (!live.resources[found].login.is_same(&refused.login)).then_some(found)
 }
 
 #[cfg(test)]

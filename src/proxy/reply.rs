@@ -41,6 +41,8 @@ pub async fn refuse(
         | RefusalReason::UpstreamUnavailable
         | RefusalReason::UpstreamMisconfigured
         | RefusalReason::UpstreamCredentialRefused => RequestOutcome::UpstreamFailed,
+        // Azure said so itself; else the control plane had, and nobody was asked.
+        RefusalReason::DeploymentAbsent if !context.attempts.is_empty() => RequestOutcome::UpstreamFailed,
         _ => RequestOutcome::Refused,
     };
     GatewayRefused {
@@ -113,21 +115,30 @@ pub async fn pass_on(
     send(session, context, head, failure.body).await
 }
 
-/// Answers `GET …/models`: the names this client may ask for, in OpenAI's form.
+/// Answers `GET …/models`: the names this client may ask for, in OpenAI's form. Of `GET …/models/{name}` the one, which the caller has
+/// found to be one of them.
 ///
 /// # Errors
 /// When the client's connection fails.
-pub async fn models(session: &mut ServerSession, context: &mut RequestContext) -> pingora::Result<()> {
-    let names = context
-        .live
-        .as_deref()
-        .map_or_else(Vec::new, |live| headers::models_of(live, context));
-    let list = ModelList {
-        object: "list",
-        data: names.into_iter().map(Model::new).collect(),
+pub async fn models(
+    session: &mut ServerSession,
+    context: &mut RequestContext,
+    one: Option<String>,
+) -> pingora::Result<()> {
+    let list = || {
+        let live = context.live.as_deref();
+        let names = live.map_or_else(Vec::new, |live| headers::models_of(live, context));
+        ModelList {
+            object: "list",
+            data: names.into_iter().map(Model::new).collect(),
+        }
+    };
+    let body = match one {
+        Some(name) => serde_json::to_vec(&Model::new(name)),
+        None => serde_json::to_vec(&list()),
     };
     // Structs of strings always serialise.
-    let body = Bytes::from(serde_json::to_vec(&list).unwrap_or_default());
+    let body = Bytes::from(body.unwrap_or_default());
     let mut head = ResponseHeader::build_no_case(200, Some(8))?;
     head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
     context.outcome = RequestOutcome::Success;

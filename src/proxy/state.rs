@@ -37,6 +37,7 @@ use crate::openai::target::WireOperation;
 use crate::proxy::auth::KeyTable;
 use crate::proxy::client_limits::RouteTallies;
 use crate::proxy::connections::UpstreamPeer;
+use crate::proxy::login::Login;
 use crate::proxy::resolve::HostAddress;
 use crate::proxy::standing::ResourceState;
 use crate::proxy::waiting::Queue;
@@ -66,8 +67,10 @@ pub struct Live {
     pub outlines: Vec<View>,
     /// The keys of pools' chains, by `PoolIx`.
     pub chain_keys: Vec<ChainKey>,
-    /// Requests planned so far, by `PoolIx`.
+    /// Turns that the simpler policies have taken, by `PoolIx`.
     pub turns: Vec<AtomicU64>,
+    /// Requests that nested placement has planned, by `PoolIx`: they take no turns.
+    pub draws: Vec<AtomicU64>,
     /// What is known of clients, by `ClientIx`; shared with other configurations that hold the client.
     pub clients: Vec<Arc<ClientState>>,
     /// What is known of routes, by `RouteIx`; shared with other configurations that hold the route.
@@ -89,8 +92,8 @@ pub struct LiveDeployment {
 pub struct LiveResource {
     /// Its address.
     pub address: Arc<HostAddress>,
-    /// Its credential, as the header that carries it.
-    pub credential: (HeaderName, HeaderValue),
+    /// Its credential.
+    pub login: Login,
     /// Its `Host` header.
     pub authority: HeaderValue,
     /// What is known of it, shared with other configurations that hold it.
@@ -264,10 +267,8 @@ impl Live {
             rules,
             deployments,
             resources,
-            turns: outlines
-                .iter()
-                .map(|_| AtomicU64::new(rand::random::<u32>().into()))
-                .collect(),
+            turns: counters(&outlines),
+            draws: counters(&outlines),
             chain_keys: snapshot.pools.iter().map(|pool| ChainKey::new(&pool.id)).collect(),
             outlines,
             clients,
@@ -281,6 +282,12 @@ impl Live {
         let first_seen = |deployment: &LiveDeployment| deployment.state.first_seen_ms.load(Ordering::Relaxed);
         self.deployments.iter().any(|deployment| first_seen(deployment) == 0)
     }
+}
+
+/// A counter for each pool, from anywhere: gateways that start together do not count alike.
+fn counters(outlines: &[View]) -> Vec<AtomicU64> {
+    let counter = |_: &View| AtomicU64::new(rand::random::<u32>().into());
+    outlines.iter().map(counter).collect()
 }
 
 impl LiveDeployment {
@@ -424,33 +431,36 @@ fn live_resource(
     credential: &Credential,
     previous: Option<&Live>,
 ) -> Result<LiveResource, LiveError> {
-    let (name, text) = match credential {
-        Credential::ApiKey(key) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
-        Credential::Bearer(token) => (header::AUTHORIZATION, format!("Bearer {}", token.expose())),
-    };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| LiveError::Credential(resource.id.clone()))?;
-    value.set_sensitive(true);
     let authority =
         HeaderValue::from_str(&resource.endpoint.authority).map_err(|_| LiveError::Authority(resource.id.clone()))?;
     let same = |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint;
     let known = previous.and_then(|live| {
         let at = live.config.runtime.snapshot.resources.iter().position(same)?;
-        Some((&live.resources[at], &live.config.runtime.snapshot.resources[at]))
+        Some((at, live))
     });
-    let credential = (name, value);
+    let as_before = known.filter(|(at, live)| live.config.runtime.credentials[*at] == *credential);
+    let (name, text) = match credential {
+        Credential::ApiKey(key) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
+        Credential::Bearer(token) => (header::AUTHORIZATION, format!("Bearer {}", token.expose())),
+        Credential::Entra(_) => (header::AUTHORIZATION, "Bearer".to_owned()),
+    };
+    let value = HeaderValue::from_str(&text).map_err(|_| LiveError::Credential(resource.id.clone()))?;
+    let login = Login::new(name, value);
+    if let (Credential::Entra(_), Some((at, live))) = (credential, as_before) {
+        // What was got for it still holds.
+        login.renew((**live.resources[at].login.value()).clone());
+    }
     let address = known.map_or_else(
         || Arc::new(HostAddress::new(&resource.endpoint.host, resource.endpoint.port)),
-        |(live, _)| Arc::clone(&live.address),
+        |(at, live)| Arc::clone(&live.resources[at].address),
     );
     // Another credential or API may be what an operator mended: what was learned of the old one does not hold.
-    let is_as_before =
-        |(live, before): &(&LiveResource, &Resource)| live.credential == credential && before.api == resource.api;
-    let state = known
-        .filter(is_as_before)
-        .map_or_else(Arc::default, |(live, _)| Arc::clone(&live.state));
+    let state = as_before
+        .filter(|(at, live)| live.config.runtime.snapshot.resources[*at].api == resource.api)
+        .map_or_else(Arc::default, |(at, live)| Arc::clone(&live.resources[at].state));
     Ok(LiveResource {
         address,
-        credential,
+        login,
         authority,
         state,
         peer: ArcSwapOption::empty(),

@@ -56,7 +56,7 @@ pub enum OpenError {
     #[error("cannot connect: {0}")]
     Unreachable(String),
     /// The connection broke before the answer's head.
-    #[error("connection broke before an answer: {0}")]
+    #[error("connection broke before an answer: {}", innermost(.0))]
     Reset(Box<pingora::Error>),
     /// The answer's head did not come in time.
     #[error("no answer in time")]
@@ -132,7 +132,10 @@ impl Exchange<'_> {
         self.count(is_reused);
         match self.send(line, &peer).await {
             Err(OpenError::Reset(error)) if is_reused && is_stale(&error, began.elapsed()) => {
-                tracing::debug!(%error, "a pooled connection was stale; sending again on a new one");
+                tracing::debug!(
+                    error = innermost(&error),
+                    "a pooled connection was stale; sending again on a new one"
+                );
                 let (line, is_reused) = self.connect(&peer).await?;
                 self.count(is_reused);
                 // Boxed, since it is large and seldom needed: an answer's future would carry it along all the time.
@@ -156,7 +159,7 @@ impl Exchange<'_> {
         // Boxed, since it is large and seldom needed.
         match Box::pin(tokio::time::timeout(limit, self.connect_anew(peer))).await {
             Ok(Ok(connected)) => Ok(connected),
-            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Ok(Err(error)) => Err(self.unreachable(&innermost(&error))),
             // The address is not at fault where the request had no more time.
             Err(_) if limit < self.connect => Err(OpenError::Unreachable(OUT_OF_TIME.to_owned())),
             Err(_) => Err(self.unreachable(&"timed out")),
@@ -291,6 +294,22 @@ fn has_final_head(session: &mut HttpSession) -> bool {
             .is_some_and(|head| !head.status.is_informational())
 }
 
+/// What went wrong in the end. What pingora wraps around it says the same again, and over which address.
+fn innermost(error: &pingora::Error) -> String {
+    let mut error = error;
+    while let Some(cause) = &error.cause {
+        match cause.downcast_ref::<pingora::BError>() {
+            Some(inner) => error = inner,
+            None => return cause.to_string(),
+        }
+    }
+    let kind = error.etype.as_str();
+    match &error.context {
+        Some(context) => format!("{kind}, {}", context.as_str()),
+        None => kind.to_owned(),
+    }
+}
+
 /// Whether a pooled connection had most likely been closed before the request was sent on it: it broke at once, and what pingora
 /// met is what it meets then, a failed write, or an end or error of the connection in place of an answer's head.
 fn is_stale(error: &pingora::Error, after: Duration) -> bool {
@@ -415,5 +434,23 @@ mod tests {
         assert!(is_stale(&unsent, at_once));
         let no_http = pingora::Error::explain(ErrorType::InvalidHTTPHeader, "an answer, but no HTTP");
         assert!(!is_stale(&no_http, at_once));
+    }
+
+    #[test]
+    fn an_error_is_told_by_its_innermost_cause_alone() {
+        let refused = std::io::Error::other("connection refused");
+        let inner = pingora::Error::because(ErrorType::ConnectRefused, "Fail to connect to 127.0.0.1:9", refused);
+        let outer = pingora::Error::because(ErrorType::ConnectRefused, "while connecting", inner);
+        assert_eq!(innermost(&outer), "connection refused");
+        let alone = pingora::Error::explain(ErrorType::ConnectionClosed, "while reading response headers");
+        let reset = OpenError::Reset(pingora::Error::because(ErrorType::ReadError, "an exchange", alone));
+        assert_eq!(
+            reset.to_string(),
+            "connection broke before an answer: ConnectionClosed, while reading response headers"
+        );
+        assert_eq!(
+            innermost(&pingora::Error::new(ErrorType::ConnectTimedout)),
+            "ConnectTimedout"
+        );
     }
 }

@@ -59,10 +59,11 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
     }
 }
 
-/// A deployment's limit, and tokens a minute that all gateways send it, both as far as this one knows.
+/// A deployment's limit, tokens a minute that all gateways send it, and what they have sent in all, as far as this one knows.
 struct Load {
     limit: f64,
     sent: Option<f64>,
+    total: f64,
 }
 
 /// The load of each deployment, by `DeploymentIx`.
@@ -75,6 +76,7 @@ fn loads(gateway: &Gateway, live: &Live, now: Instant) -> Vec<Load> {
         Load {
             limit,
             sent: learned.rate.look(total, since).map(|rate| rate * replicas),
+            total: total * replicas,
         }
     };
     live.deployments.iter().map(of).collect()
@@ -86,12 +88,15 @@ fn pool_view(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> PoolView
         .members()
         .filter(|member| is_usable(live.availability(member.deployment, now)))
         .count();
+    let carriers = carriers(live, pool, loads, now);
     PoolView {
         pool: pool.id.clone(),
         deployments: pool.members().count() as u64,
         usable: usable as u64,
         regions: regions(live, pool),
-        headroom: pool_headroom(live, pool, loads, now),
+        sent_tokens: pool.members().map(|member| loads[member.deployment.0].total).sum(),
+        limit_without: headroom::survivors(&carriers),
+        headroom: headroom::headroom(&carriers),
     }
 }
 
@@ -107,7 +112,7 @@ fn regions(live: &Live, pool: &Pool) -> Vec<Region> {
     regions
 }
 
-fn pool_headroom(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<(Region, f64)> {
+fn carriers<'a>(live: &'a Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<Carrier<'a>> {
     let snapshot = &live.config.runtime.snapshot;
     let carrier = |member: &Member| {
         let (deployment, load) = (member.deployment, &loads[member.deployment.0]);
@@ -122,7 +127,7 @@ fn pool_headroom(live: &Live, pool: &Pool, loads: &[Load], now: Instant) -> Vec<
             load: load.sent,
         }
     };
-    headroom::headroom(&pool.members().map(carrier).collect::<Vec<_>>())
+    pool.members().map(carrier).collect()
 }
 
 fn resource_views(live: &Live, now: Instant) -> Vec<ResourceView> {

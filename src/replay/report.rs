@@ -266,6 +266,10 @@ fn dash_or_percent(part: Option<f64>) -> String {
     dash_or(part.map(percent))
 }
 
+/// What a positive error may be made of: what was cached less in life than in the model.
+const NOT_PLAYED: &str = "what outages and drains moved in life is part of the model's error, since they are not played; `emberway usage --misses` tells it as \
+                          `moved_by_failover`";
+
 /// How far the policy in use, played, is from what really happened: a sentence for each trace and world.
 pub fn model_errors(rows: &[Row]) -> Vec<String> {
     let mut errors: Vec<String> = Vec::new();
@@ -289,6 +293,9 @@ pub fn model_errors(rows: &[Row]) -> Vec<String> {
         if !errors.contains(&error) {
             errors.push(error);
         }
+    }
+    if rows.iter().any(|row| row.saving.model_error_tokens > Some(0)) {
+        errors.push(NOT_PLAYED.to_owned());
     }
     errors
 }

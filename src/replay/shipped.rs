@@ -77,6 +77,8 @@ fn ask(asked: &Asked<'_>) -> Ask {
         is_first_turn: asked.request.is_first_turn,
         is_cacheable: true,
         session: None,
+        // By the prompt alone: the same trace gives the same run.
+        draw: 0,
     }
 }
 

@@ -11,7 +11,7 @@ const PARAMETERS: [&str; 8] = [
     "replicas",
     "limit",
     "machines",
-    "a minute",
+    "each takes",
     "key",
 ];
 /// The parameter that stays in the table, as the rows' name.
@@ -56,7 +56,8 @@ impl RunTable {
             row.replicas.to_string(),
             row.limit(),
             number(row.machines),
-            number(row.requests_per_minute),
+            row.requests_per_minute
+                .map_or_else(|| NONE.to_owned(), |rate| format!("{rate} requests a minute")),
             row.cache_key.clone(),
         ];
         parameters.truncate(self.parameters.len());

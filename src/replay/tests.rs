@@ -20,7 +20,7 @@ fn written(text: &str) -> Trace {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("made.jsonl");
     std::fs::write(&path, text).unwrap();
-    trace::files::read(&path, None, None).unwrap()
+    trace::files::read(&path, None, trace::files::Pick::OneRoute).unwrap()
 }
 
 /// The rule for an engine, which caches prompts of any length.
@@ -46,7 +46,7 @@ fn real(name: &str) -> Option<Trace> {
         std::io::stderr().write_all(reason.as_bytes()).unwrap();
         return None;
     }
-    Some(trace::files::read(&path, None, None).unwrap())
+    Some(trace::files::read(&path, None, trace::files::Pick::OneRoute).unwrap())
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //!
 //! Formats, told apart by what is in the file, each also compressed (`.gz`):
 //!
-//! - one JSON object a request: `timestamp` (ms), `input_length`, `output_length`, `hash_ids` or `hash_runs` (`[[7,3]]` is 7, 8, 9), and
-//!   perhaps `session`, `head_blocks`, `block_size`, `is_first_turn`; where it was written by a gateway also `route`, the `share` of all
-//!   conversations that is in it, and what really happened: `policy`, `deployment`, `cached_tokens`, or `answered: false`;
+//! - one JSON object a request: `timestamp` (ms), `input_length`, `output_length`, `hash_ids` or `hash_runs` (`[[7,3]]` is 7, 8,
+//!   9), and perhaps `session`, `head_blocks`, `block_size`, `is_first_turn`; where it was written by a gateway also `route`, the
+//!   `share` of all conversations that is in it, the `key_id` of its hashes' key, and what really happened: `policy`, `deployment`,
+//!   `cached_tokens`, or `answered: false`;
 //! - one JSON object a conversation: `id`, `block_size`, `requests`, each with `t` (s), `in`, `out`, `runs`; conversations are laid
 //!   over one another in one hour, each beginning at a time of its own, and share no blocks;
 //! - CSV of `TIMESTAMP,ContextTokens,GeneratedTokens`: no prompt shares anything with another.
@@ -67,8 +68,10 @@ pub struct Trace {
     pub share: Option<f64>,
     /// By which policy its requests were really placed.
     pub in_use: InUse,
-    /// The gateway's route that all of its requests are of, where the trace tells it.
-    pub route: Option<String>,
+    /// The gateway's routes that its requests are of, where the trace tells them.
+    pub routes: Vec<String>,
+    /// Routes whose requests are in its files and were not taken.
+    pub left_out: Vec<String>,
     /// What was strange about its files, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -156,6 +159,7 @@ pub(super) struct Raw {
     limit_tokens: Option<u32>,
     policy: Option<String>,
     share: Option<f64>,
+    key_id: Option<String>,
     was_refused: bool,
 }
 

@@ -87,7 +87,7 @@ pub struct Report {
 }
 
 /// Figures of one group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Figures {
     /// The group's name; `all` for the total.
     pub key: String,
@@ -97,6 +97,8 @@ pub struct Figures {
     pub successes: i64,
     /// Those whose tokens the gateway counted itself.
     pub estimated: i64,
+    /// Requests that at least one deployment was asked for.
+    pub asked: i64,
     /// Attempts, the first ones included.
     pub attempts: i64,
     /// Prompt tokens, cached ones included.
@@ -146,15 +148,7 @@ impl Figures {
     fn nothing() -> Self {
         Self {
             key: "all".to_owned(),
-            requests: 0,
-            successes: 0,
-            estimated: 0,
-            attempts: 0,
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            completion_tokens: 0,
-            total_us: None,
-            first_token_us: None,
+            ..Self::default()
         }
     }
 
@@ -168,6 +162,7 @@ impl Figures {
             prompt_tokens: row.try_get(5)?,
             cached_tokens: row.try_get(6)?,
             completion_tokens: row.try_get(7)?,
+            asked: row.try_get(8)?,
             total_us: None,
             first_token_us: None,
         })
@@ -183,7 +178,7 @@ async fn figures(
 ) -> Result<Vec<Figures>, StoreError> {
     let sums = format!(
         "SELECT {key}, count(*), sum(outcome = 'success'), sum(source = 'estimated'), sum(attempts), \
-         sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens) \
+         sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens), sum(attempts > 0) \
          FROM usage WHERE started_at_ms >= ? AND started_at_ms < ? GROUP BY 1 ORDER BY {order} LIMIT ?"
     );
     // Safe: key and order are texts of this file.

@@ -14,7 +14,9 @@
 //!
 //! **Hashes.** Each id is SHA-256 over a key and the id of a block, cut to the 53 bits that a JSON number keeps; the block's id is
 //! itself a hash of the prompt up to its end. Without the key nobody can tell whether a known text was among the prompts. Ids stand
-//! for steps of 128 tokens: the first block that ends at or after the step.
+//! for steps of 128 tokens: the first block that ends at or after the step. Lines of different keys have nothing in common, so each
+//! tells its key's own id (32 bits of a hash), by which a reader tells them apart; a file that was written with another key, or
+//! another share, is put aside when the first line comes.
 //!
 //! Cost of a request that is in: a copy of its chain (at most 5 KiB); of any other, one hash.
 
@@ -24,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::core::ids::{DeploymentId, RouteId};
@@ -137,10 +139,16 @@ pub fn start(options: TraceOptions, observer: TraceObserver) -> std::io::Result<
         share: options.share,
         stats: Arc::default(),
     };
-    let file = Rotating::open(options.path, options.rotate_bytes, options.keep)?;
+    let key_id = queue.keyed.id();
+    let continues = |line: &[u8]| {
+        let told: Option<Told> = serde_json::from_slice(line).ok();
+        told.is_some_and(|told| told.key_id == key_id && told.share.to_bits() == queue.share.to_bits())
+    };
+    let file = Rotating::open(options.path, options.rotate_bytes, options.keep, continues)?;
     let writing = Writing {
         file,
         keyed: queue.keyed.clone(),
+        key_id,
         share: queue.share,
         stats: Arc::clone(&queue.stats),
         observer,
@@ -194,6 +202,11 @@ impl Keyed {
         Self(Sha256::new_with_prefix(key))
     }
 
+    /// What tells this key from others, and nothing else of it.
+    fn id(&self) -> String {
+        format!("{:08x}", self.draw(*b"keyid", BlockId::default()) as u32)
+    }
+
     /// 53 bits for an id, for one purpose.
     fn draw(&self, purpose: [u8; 5], id: BlockId) -> u64 {
         let digest = self
@@ -227,6 +240,7 @@ impl Keyed {
 struct Writing {
     file: Rotating,
     keyed: Keyed,
+    key_id: String,
     share: f64,
     stats: Arc<TraceStats>,
     observer: TraceObserver,
@@ -303,6 +317,7 @@ impl Writing {
             cached_tokens: used.map(|used| used.cached_tokens),
             limit_tokens: record.limit_tokens,
             answered: used.is_none().then_some(false),
+            key_id: &self.key_id,
             share: self.share,
         };
         let mut bytes = serde_json::to_vec(&line)?;
@@ -331,6 +346,15 @@ struct Line<'a> {
     /// False where nobody answered, else missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     answered: Option<bool>,
+    /// Which key the hashes are under.
+    key_id: &'a str,
+    share: f64,
+}
+
+/// What a line that is there tells of how it was written.
+#[derive(Deserialize)]
+struct Told {
+    key_id: String,
     share: f64,
 }
 

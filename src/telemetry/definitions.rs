@@ -167,8 +167,9 @@ pub const ATTEMPTS: Definition = counter(
 /// See its help.
 pub const MAYBE_BILLED_TWICE: Definition = counter(
     "emberway_attempts_maybe_billed_twice_total",
-    &["route", "deployment"],
-    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both.",
+    &["route", "deployment", "cause"],
+    "Attempts given up after the whole request had been sent, while another was made: Azure may bill both. By why there were two: one had failed \
+     (`given_up`), or the route asks for second attempts (`hedged`).",
 );
 /// See its help.
 pub const RESIDENCY_CONTRADICTED: Definition = counter(
@@ -275,8 +276,8 @@ pub const POOL_USABLE: Definition = gauge(
 pub const HEADROOM: Definition = gauge(
     "emberway_headroom_ratio",
     &["pool", "lost_region"],
-    "Tokens a minute that the pool's usable deployments outside the region take, by the pool's present tokens a minute: below 1 they would \
-     not carry the load if the region were lost. Absent for pools in one region, where no such limit is known, and until the load is measured.",
+    "Tokens a minute that the pool's usable deployments outside the region take, by the pool's tokens of the last minute \
+     (or a minute's since the last scrape, where that is longer ago): below 1 they would not carry the load if the region were lost. Absent for pools in one region, where no such limit is known, and until the load is measured.",
 );
 
 // === Placement ===

@@ -19,6 +19,7 @@ use crate::telemetry::series::FleetSeries;
 
 pub mod care;
 mod fleet;
+mod lines;
 pub mod process;
 
 pub use fleet::{
@@ -109,10 +110,20 @@ pub struct AttemptFinished<'a> {
     pub answer: Option<AnswerTimes>,
     /// How long the upstream asked to be left alone.
     pub retry_after: Option<Duration>,
-    /// Whether it was given up after the whole request had been sent, for another attempt.
-    pub maybe_billed_twice: bool,
+    /// Why it may be billed beside another attempt; none where it was not given up after the whole request had been sent.
+    pub maybe_billed_twice: Option<BilledTwice>,
     /// Whether the gateway sent a `prompt_cache_key` with it.
     pub keyed: bool,
+}
+
+/// Why two attempts of a request may both be billed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum BilledTwice {
+    /// The attempt failed, or took too long, and another was made.
+    GivenUp,
+    /// The route asks for second attempts beside late ones: it was the second, or the one that the second overtook.
+    Hedged,
 }
 
 /// Times of an attempt that gave the client its answer, from the attempt's start.
@@ -135,8 +146,8 @@ impl AttemptFinished<'_> {
                 counted.first_chunk.observe(first_chunk.as_secs_f64());
             }
         }
-        if self.maybe_billed_twice {
-            counted.maybe_billed_twice.inc();
+        if let Some(cause) = self.maybe_billed_twice {
+            counted.maybe_billed_twice.count([cause.into()]);
         }
         if self.keyed {
             counted.cache_keys_sent.inc();
@@ -151,7 +162,7 @@ impl AttemptFinished<'_> {
             status = self.status,
             duration_ms = to_microsecond(self.duration),
             retry_after_s = self.retry_after.map(|after| after.as_secs_f64()),
-            maybe_billed_twice = self.maybe_billed_twice,
+            maybe_billed_twice = self.maybe_billed_twice.is_some(),
             keyed = self.keyed,
             "attempt"
         );

@@ -57,7 +57,8 @@ pub(super) struct AttemptSeries {
     pub(super) expected_tokens: IntCounter,
     /// Tokens, by cause.
     pub(super) missed_tokens: ByWords<1>,
-    pub(super) maybe_billed_twice: IntCounter,
+    /// By cause.
+    pub(super) maybe_billed_twice: ByWords<1>,
     pub(super) residency_contradicted: IntCounter,
     pub(super) cache_keys_sent: IntCounter,
 }
@@ -170,7 +171,10 @@ impl FleetSeries {
                     [Arc::clone(route), Arc::clone(deployment)],
                 ),
                 residency_contradicted: self.metrics.residency_contradicted.with_label_values(labels),
-                maybe_billed_twice: self.metrics.maybe_billed_twice.with_label_values(labels),
+                maybe_billed_twice: ByWords::new(
+                    self.metrics.maybe_billed_twice.clone(),
+                    [Arc::clone(route), Arc::clone(deployment)],
+                ),
                 cache_keys_sent: self.metrics.cache_keys_sent.with_label_values(labels),
             }
         })

@@ -63,7 +63,11 @@ pub struct PoolView {
     pub usable: u64,
     /// Its regions, in the order in which its tiers name them.
     pub regions: Vec<Region>,
-    /// By each of its regions: what the others take, by the present load. Empty where that is not known.
+    /// Tokens that all gateways have sent its deployments since this one began, as limits count them and as far as this one knows.
+    pub sent_tokens: f64,
+    /// By each of its regions: tokens a minute that the others take. Empty where that is not known.
+    pub limit_without: Vec<(Region, f64)>,
+    /// The same by the load of the last minute, or since the last look where that is longer ago.
     pub headroom: Vec<(Region, f64)>,
 }
 

@@ -378,6 +378,14 @@ async fn when_all_fail_without_a_word_the_gateway_says_so() {
     let message = missing.json()["error"]["message"].to_string();
     assert!(message.contains("`a/ft`") && message.contains("region-a"), "{message}");
     assert!(message.contains("15 days"), "{message}");
+    for (name, says) in [
+        ("paused", "is paused"),
+        ("model_retired", "has a model that is retired"),
+    ] {
+        let absent = check_all(Some(preset(name)), 503, "deployment_absent", "false").await;
+        let message = absent.json()["error"]["message"].to_string();
+        assert!(message.contains(&format!("`a/ft` in region-a {says}")), "{message}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -408,6 +416,16 @@ async fn attempts_and_time_are_bounded() {
     );
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     assert_eq!(world.requests_to("b").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_in_one_region_and_failing_in_another_passes_the_failure_on() {
+    let world = World::start(Setup::default()).await;
+    world.fault("a", preset("server_error"));
+    world.fault("b", preset("paused"));
+    let answer = world.ask(WHOLE).await;
+    assert_eq!(answer.status, 500, "{answer:?}");
+    assert!(!answer.headers.contains_key("x-should-retry"), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

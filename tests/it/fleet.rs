@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use emberway::fleet::traffic::{Called, Seen, Standing, Traffic};
 use emberway::simulator::scenario::Scenario;
 use emberway::simulator::{self, Simulator};
 use emberway::storage::sqlite::SqliteStore;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -83,6 +84,8 @@ fn config(sim: &Simulator, directory: &Path, policy: &str) -> Arc<Checked> {
 struct Moved {
     gateway: OfGateway,
     ahead_ms: Arc<AtomicI64>,
+    /// How far the clock was ahead when this was asked before: what succeeded since did so then.
+    before_ms: AtomicI64,
     /// By deployment: when it last succeeded, by the wall's clock and by the moved one.
     successes: Mutex<HashMap<DeploymentId, (i64, i64)>>,
 }
@@ -94,14 +97,16 @@ impl Traffic for Moved {
     }
 
     fn seen(&self) -> Vec<Seen> {
-        let ahead_ms = self.ahead_ms.load(Ordering::Relaxed);
-        let mut successes = self.successes.lock().expect("nobody panicked");
+        let then_ms = self
+            .before_ms
+            .swap(self.ahead_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+        let mut successes = self.successes.lock();
         let mut seen = self.gateway.seen();
         for one in &mut seen {
             let Some(at) = one.last_success_at_ms else { continue };
             let known = successes.entry(one.deployment.clone()).or_insert((0, 0));
             if at > known.0 {
-                *known = (at, at + ahead_ms);
+                *known = (at, at + then_ms);
             }
             one.last_success_at_ms = Some(known.1);
         }
@@ -138,6 +143,7 @@ impl Fleet {
             traffic: Arc::new(Moved {
                 gateway: OfGateway::new(gateway.gateway()),
                 ahead_ms: Arc::clone(&ahead_ms),
+                before_ms: AtomicI64::new(0),
                 successes: Mutex::default(),
             }),
             notes: Arc::new(store),
@@ -175,12 +181,16 @@ impl Fleet {
         read(request.send().await.expect("an answer")).await
     }
 
-    async fn absence(&self, deployment: &str) -> Value {
+    async fn status(&self, deployment: &str) -> Value {
         let url = format!("http://{}/status", self.gateway.admin_address());
         let status = read(self.http.get(url).send().await.expect("an answer")).await.json();
         let all = status["deployments"].as_array().expect("deployments");
         let found = all.iter().find(|one| one["name"] == deployment);
-        found.expect("the deployment")["absent"].clone()
+        found.expect("the deployment").clone()
+    }
+
+    async fn absence(&self, deployment: &str) -> Value {
+        self.status(deployment).await["absent"].clone()
     }
 }
 
@@ -211,7 +221,13 @@ async fn what_was_deleted_behind_the_gateways_back_is_rebuilt_and_no_request_fai
         waited_ms += 20_000;
         assert_eq!(fleet.ask().await.status, 200);
     }
-    assert_eq!(fleet.ask().await.header("x-emberway-deployment"), "east/ft");
+    let answer = fleet.ask().await;
+    assert_eq!(
+        answer.header("x-emberway-deployment"),
+        "east/ft",
+        "what its predecessor had done is forgotten: {} after {waited_ms} ms",
+        fleet.status("east/ft").await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,4 +276,35 @@ async fn what_is_to_expire_goes_and_requests_go_elsewhere() {
     fleet.after(180_000).await;
     assert_eq!(fleet.absence("west/ft").await, "missing");
     assert_eq!(fleet.ask().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_carry_a_token_of_entra_id_where_a_resource_has_no_key() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = "engine: { time_scale: 0 }\nlimits: { enabled: false }\narm: {}\naccounts:\n\
+                \x20 - { name: a, region: swedencentral, key_auth: false,\n\
+                \x20     deployments: [{ name: ft, model: gpt-4.1-mini-2025-04-14.ft-1, sku: Standard, capacity: 50 }] }\n";
+    let sim = simulator::start(Scenario::parse(text).expect("a scenario"))
+        .await
+        .expect("a simulator");
+    let arm = sim.arm().expect("a control plane").url();
+    let config = format!(
+        "listeners: [{{ address: '127.0.0.1:0' }}]\nadmin: {{ address: '127.0.0.1:0' }}\nusage: {{ path: '{}' }}\n\
+         azure: {{ management: '{arm}', authority: '{arm}', credential: {{ client_secret: {{ \
+         tenant: 22222222-2222-4222-8222-222222222222, client_id: 33333333-3333-4333-8333-333333333333, \
+         secret: '${{env:CLIENT_SECRET}}' }} }} }}\n\
+         clients: [{{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}]\n\
+         resources: [{{ name: a, region: swedencentral, endpoint: '{}', credential: {{ entra: {{}} }}, \
+         deployments: [{{ name: ft, sku: Standard, capacity: 50 }}] }}]\n\
+         pools: [{{ name: ft, tiers: [[a/ft]] }}]\nroutes: [{{ name: bot, pool: ft }}]\n",
+        directory.path().join("usage.db").display(),
+        sim.account("a").expect("an account").url,
+    );
+    let checked = compile(&config, &directory.path().join("emberway.yaml"));
+    let gateway = app::start(checked, None, None).await.expect("a gateway");
+    let http = client(reqwest::ClientBuilder::http1_only);
+    let url = format!("http://{}/openai/v1/chat/completions", gateway.addresses()[0]);
+    let request = http.post(url).header("api-key", KEY).body(WHOLE);
+    let answer = read(request.send().await.expect("an answer")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
 }

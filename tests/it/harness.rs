@@ -97,6 +97,7 @@ pub(crate) fn variables(name: &str) -> Option<String> {
         "OTHER_KEY" => Some(OTHER_KEY.to_owned()),
         "ADMIN_TOKEN" => Some(ADMIN_TOKEN.to_owned()),
         "CONTROL" => Some("sim-arm-token".to_owned()),
+        "CLIENT_SECRET" => Some("sim-client-secret".to_owned()),
         _ => name.strip_prefix("KEY_").map(|account| format!("key-{account}")),
     }
 }

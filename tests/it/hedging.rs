@@ -72,6 +72,13 @@ async fn a_late_answer_is_overtaken_by_another_deployments() {
         })
         .await;
         assert_eq!(counted, (1.0, 1.0));
+        // It was asked for, and is not what the alert on bills is about.
+        let twice = async |cause: &str| {
+            let labels = format!(r#"cause="{cause}",deployment="a/ft",route="bot""#);
+            let series = format!("emberway_attempts_maybe_billed_twice_total{{{labels}}}");
+            world.metric(&series).await
+        };
+        assert_eq!((twice("hedged").await, twice("given_up").await), (Some(1.0), None));
         // The cancelled one is nobody's fault and runs no longer.
         let loser = world.deployment("a/ft").await;
         assert_eq!(

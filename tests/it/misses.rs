@@ -145,7 +145,7 @@ async fn a_trace_can_be_replayed_and_holds_no_text() {
     sim.shutdown().await;
     let text = tokio::fs::read_to_string(&path).await.unwrap();
     assert!(!text.contains("parcel") && !text.contains("kind"), "{text}");
-    let trace = files::read(&path, None, None).expect("a trace");
+    let trace = files::read(&path, None, files::Pick::OneRoute).expect("a trace");
     assert_eq!((trace.requests.len(), trace.block_tokens), (3, 128));
     assert_eq!((trace.actual.requests, trace.actual.refused), (2, 1));
     assert_eq!((trace.share, trace.in_use), (Some(1.0), InUse::One(PolicyName::Nested)));

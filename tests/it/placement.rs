@@ -65,8 +65,9 @@ async fn a_request_that_no_limit_takes_puts_no_deployment_to_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_the_service_lowers_for_a_while_is_noticed() {
     let world = World::start(tight()).await;
+    // Long enough to have a home, which is asked again.
     let limit = || async {
-        let answer = world.ask(WHOLE).await;
+        let answer = world.ask(question("Lowered.", 1_500)).await;
         let deployment = answer.header("x-emberway-deployment").to_owned();
         (
             deployment.clone(),
@@ -320,4 +321,21 @@ async fn an_answer_that_spilled_over_says_nothing_of_the_deployment_that_was_ask
     world.fault_times("a", 1, respond(200, body, &spilled[1..]));
     assert_eq!(world.ask(turn(0)).await.status, 200);
     assert_eq!(limit().await, 10, "the same without that header is its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_short_prompt_asked_again_and_again_reaches_every_deployment() {
+    let world = World::start(Setup {
+        one_tier: true,
+        ..Setup::default()
+    })
+    .await;
+    let mut used = std::collections::BTreeSet::new();
+    // All of 48 at one of two: once in 10¹⁴ runs.
+    for _ in 0..48 {
+        let answer = world.ask(WHOLE).await;
+        assert_eq!(answer.header("x-emberway-reason"), "short_prompt");
+        used.insert(answer.header("x-emberway-deployment").to_owned());
+    }
+    assert_eq!(used.len(), 2, "{used:?}");
 }

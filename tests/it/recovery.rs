@@ -255,7 +255,7 @@ async fn failover_never_leaves_the_regions_of_a_bound_route_and_says_so() {
     );
     let message = answer.json()["error"]["message"].to_string();
     assert!(
-        message.contains("bound to region-a") && message.contains("1 other"),
+        message.contains("bound to region-a, and the other deployment of its pool is not used"),
         "{message}"
     );
     assert_eq!(world.requests_to("b").len(), 0);

@@ -75,6 +75,12 @@ async fn every_refusal_is_json_with_a_code() {
     ] {
         check(&world, key, (Method::POST, V1, body), 400, "invalid_body").await;
     }
+    for body in [
+        r#"{"model":"bot","input":"x","background":true}"#,
+        r#"{"model":"bot","input":"x","background":true,"stream":true}"#,
+    ] {
+        check(&world, key, (Method::POST, "/v1/responses", body), 400, "invalid_body").await;
+    }
     for body in [r#"{"messages":[]}"#, r#"{"model":null,"messages":[]}"#] {
         check(&world, key, (Method::POST, V1, body), 400, "missing_model").await;
     }
@@ -88,9 +94,14 @@ async fn every_refusal_is_json_with_a_code() {
     for path in [V1, CLASSIC] {
         check(&world, other, (Method::POST, path, WHOLE), 404, "model_not_found").await;
     }
+    for (of, key, code) in [("gpt-9", key, "model_not_found"), ("bot", other, "model_not_found")] {
+        let path = format!("/v1/models/{of}");
+        check(&world, key, (Method::GET, &path, ""), 404, code).await;
+    }
     for (method, path) in [
         (Method::GET, V1),
         (Method::DELETE, "/v1/models"),
+        (Method::DELETE, "/v1/models/bot"),
         (Method::PUT, CLASSIC),
     ] {
         check(&world, key, (method, path, ""), 405, "method_not_allowed").await;
@@ -101,6 +112,7 @@ async fn every_refusal_is_json_with_a_code() {
         "/openai/v1/responses/resp_1",
         "/openai/v1/responses/resp_1/cancel",
         "/openai/deployments/bot/responses",
+        "/v1/models/%ff",
         "/metrics",
     ] {
         check(&world, key, (Method::POST, path, WHOLE), 404, "not_served").await;
@@ -108,7 +120,7 @@ async fn every_refusal_is_json_with_a_code() {
     assert_eq!(world.requests().len(), 0, "nothing of this goes upstream");
     assert_eq!(world.records().await, [], "and nobody is charged");
     let refusals = r#"emberway_gateway_refusals_total{reason="model_not_found"}"#;
-    assert_eq!(world.metric(refusals).await, Some(4.0));
+    assert_eq!(world.metric(refusals).await, Some(6.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,6 +141,20 @@ async fn refusals_tell_what_would_work() {
     );
     let long = format!(r#"{{"model":"{}"}}"#, "m".repeat(10_000));
     assert!(message(&world.ask(long).await).len() < 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_model_is_told_to_those_who_may_use_it() {
+    let world = World::start(two_clients()).await;
+    for path in ["/v1/models/bot", "/openai/v1/models/bot", "/openai/models/bot"] {
+        let answer = send(&world, Method::GET, path, Some(("api-key", KEY)), "").await;
+        let told = answer.json();
+        assert_eq!((answer.status.as_u16(), &told["id"]), (200, &"bot".into()), "{path}");
+        let listed = send(&world, Method::GET, "/v1/models", Some(("api-key", KEY)), "").await;
+        let listed = listed.json();
+        let same = listed["data"].as_array().unwrap().contains(&told);
+        assert!(same, "{told} of {listed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

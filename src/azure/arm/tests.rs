@@ -164,11 +164,11 @@ async fn a_creation_is_repeated_while_the_account_is_busy_and_followed_to_its_en
     );
     assert_eq!(states, ["RequestConflict", "InProgress"]);
     let put = format!("PUT {ID}?api-version=2024-10-01");
-    let status = "GET /operations/1?api-version=1".to_owned();
+    let poll = "GET /operations/1?api-version=1".to_owned();
     let looked = format!("GET {ID}?api-version=2024-10-01");
     assert_eq!(
         server.lines(),
-        [put.clone(), put, status.clone(), status.clone(), status, looked]
+        [put.clone(), put, poll.clone(), poll.clone(), poll, looked]
     );
     let seen = server.seen();
     assert_eq!(seen[1].header("authorization"), "Bearer own1");

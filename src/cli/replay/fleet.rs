@@ -3,6 +3,7 @@
 //! Limits that differ are taken as their mean, so that the sum is right; prices that differ cannot be averaged without knowing where
 //! requests went, so flags must tell them. Tiers are not played. Secrets do not matter here: a variable that is not set stands for itself.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,10 +13,10 @@ use crate::config;
 use crate::config::checked::Checked;
 use crate::config::errors::ConfigErrors;
 use crate::config::secrets::process_variables;
-use crate::core::topology::{Deployment, Price, Snapshot};
+use crate::core::topology::{Deployment, PoolIx, Price, Snapshot};
 use crate::replay::trace::Trace;
 
-/// What a route's pool has.
+/// What a pool has.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Fleet {
     /// Deployments of the pool, all tiers.
@@ -33,24 +34,17 @@ pub(super) fn load(file: &Path) -> Result<Checked, ConfigErrors> {
     config::load::load(file, &|name| process_variables(name).or_else(|| Some(name.to_owned())))
 }
 
-/// The fleet behind the route that all traces are of.
+/// The fleet behind the routes that the traces are of.
 ///
 /// # Errors
-/// When traces tell no route, or several, or one that is not configured.
+/// When a trace tells no route, or one that is not configured, or they are not all of one pool.
 pub(super) fn of(snapshot: &Snapshot, traces: &[Trace]) -> anyhow::Result<Fleet> {
-    let routes = || traces.iter().map(|trace| trace.route.as_deref());
-    let route = routes().next().flatten();
-    let route = route.context("`--config` needs a trace that tells its route, or `--route`")?;
-    anyhow::ensure!(
-        routes().all(|other| other == Some(route)),
-        "with `--config` all traces must be of one route; play them one after the other"
-    );
-    let ix = snapshot.route_by_model.get(route);
-    let ix = ix.with_context(|| format!("the configuration has no route `{route}`, which the trace is of"))?;
-    let pool = &snapshot.pools[snapshot.routes[ix.0].pool.0];
+    let pool_ix = pool_of(snapshot, traces)?;
+    let pool = &snapshot.pools[pool_ix.0];
     let members = pool.members().map(|member| &snapshot.deployments[member.deployment.0]);
     let members: Vec<&Deployment> = members.collect();
     let mut notes = Vec::new();
+    notes.extend(left_out(snapshot, pool_ix, traces));
     let tokens_per_minute = limit(&members, &mut notes);
     let price = price(&members, &mut notes);
     if pool.tiers.len() > 1 {
@@ -68,6 +62,61 @@ pub(super) fn of(snapshot: &Snapshot, traces: &[Trace]) -> anyhow::Result<Fleet>
         tokens_per_minute,
         price,
         notes,
+    })
+}
+
+/// The pool that all traces are of.
+fn pool_of(snapshot: &Snapshot, traces: &[Trace]) -> anyhow::Result<PoolIx> {
+    anyhow::ensure!(
+        traces.iter().all(|trace| !trace.routes.is_empty()),
+        "`--config` needs traces that tell their route"
+    );
+    let routes: BTreeSet<&str> = traces
+        .iter()
+        .flat_map(|trace| &trace.routes)
+        .map(String::as_str)
+        .collect();
+    let mut pools = Vec::with_capacity(routes.len());
+    for route in routes {
+        let ix = snapshot.route_by_model.get(route);
+        let ix = ix.with_context(|| format!("the configuration has no route `{route}`, which the trace has"))?;
+        pools.push((route, snapshot.routes[ix.0].pool));
+    }
+    let first = pools.first().map_or(PoolIx(0), |(_, pool)| *pool);
+    if pools.iter().any(|(_, pool)| *pool != first) {
+        let told = pools
+            .iter()
+            .map(|(route, pool)| format!("`{route}` (pool `{}`)", snapshot.pools[pool.0].id));
+        let told: Vec<String> = told.collect();
+        anyhow::bail!(
+            "with `--config` all that is played must be of one pool, and the routes are {}; choose those of one pool with `--route`",
+            told.join(", ")
+        );
+    }
+    Ok(first)
+}
+
+/// Routes whose requests are not played although they use some of the pool's deployments.
+fn left_out(snapshot: &Snapshot, pool: PoolIx, traces: &[Trace]) -> Option<String> {
+    let uses_the_same = |route: &&str| {
+        snapshot.route_by_model.get(*route).is_some_and(|ix| {
+            let mut theirs = snapshot.pools[snapshot.routes[ix.0].pool.0].members();
+            theirs.any(|member| {
+                snapshot.pools[pool.0]
+                    .members()
+                    .any(|own| own.deployment == member.deployment)
+            })
+        })
+    };
+    let routes = traces.iter().flat_map(|trace| &trace.left_out).map(String::as_str);
+    let routes: BTreeSet<&str> = routes.filter(uses_the_same).collect();
+    let routes: Vec<&str> = routes.into_iter().collect();
+    (!routes.is_empty()).then(|| {
+        format!(
+            "the requests of {} use the same deployments and are left out, so limits are tighter than they look here; without `--route` \
+             those of the pool are played too",
+            routes.join(", ")
+        )
     })
 }
 
@@ -144,16 +193,19 @@ resources:
     deployments:
       - { name: one, sku: Standard, capacity: 100, price: { input: 2, cached_input: 1, output: 8, hour: 3 } }
       - { name: two, sku: Standard, capacity: 200, price: { input: 2, cached_input: 1, output: 8, hour: HOUR } }
-pools: [{ name: bot, tiers: [[contoso/one, contoso/two]] }]
-routes: [{ name: bot, pool: bot }]
+pools:
+  - { name: bot, tiers: [[contoso/one, contoso/two]] }
+  - { name: one, tiers: [[contoso/one]] }
+routes: [{ name: bot, pool: bot }, { name: twin, pool: bot }, { name: one, pool: one }]
 ";
 
-    fn fleet(hour: &str, route: Option<&str>) -> anyhow::Result<(Fleet, Trace)> {
+    fn fleet(hour: &str, routes: &[&str]) -> anyhow::Result<(Fleet, Trace)> {
         let text = CONFIG.replace("HOUR", hour);
         let variables = |name: &str| Some(name.to_owned());
         let checked = config::load::compile_text(&text, Path::new("emberway.yaml"), &variables)?;
         let trace = Trace {
-            route: route.map(str::to_owned),
+            routes: routes.iter().map(|&route| route.to_owned()).collect(),
+            left_out: vec!["one".to_owned(), "elsewhere".to_owned()],
             ..Trace::default()
         };
         let fleet = of(&checked.runtime.snapshot, std::slice::from_ref(&trace))?;
@@ -161,7 +213,7 @@ routes: [{ name: bot, pool: bot }]
     }
 
     fn applied(flags: &[&str]) -> (ReplayArgs, Trace) {
-        let (fleet, mut trace) = fleet("3", Some("bot")).expect("a fleet");
+        let (fleet, mut trace) = fleet("3", &["bot", "twin"]).expect("a fleet");
         let flags = Flags::try_parse_from(["replay", "t.jsonl"].iter().chain(flags)).expect("flags");
         let (args, _) = fleet.apply(&flags.replay, std::slice::from_mut(&mut trace));
         (args, trace)
@@ -186,12 +238,13 @@ routes: [{ name: bot, pool: bot }]
 
     #[test]
     fn what_cannot_be_played_as_configured_is_said() {
-        let (told, _) = fleet("4", Some("bot")).expect("a fleet");
+        let (told, _) = fleet("4", &["bot"]).expect("a fleet");
         assert_eq!(told.price, None);
         for part in [
             "prices differ",
             "each deployment is played with their mean, 150000",
             "0 deployments answered",
+            "the requests of one use the same deployments and are left out",
         ] {
             assert!(
                 told.notes.iter().any(|note| note.contains(part)),
@@ -199,8 +252,15 @@ routes: [{ name: bot, pool: bot }]
                 told.notes
             );
         }
-        for (route, part) in [(None, "tells its route"), (Some("other"), "has no route `other`")] {
-            let message = fleet("3", route).expect_err("is refused").to_string();
+        for (routes, part) in [
+            (&[][..], "tell their route"),
+            (&["other"], "has no route `other`"),
+            (
+                &["bot", "one"],
+                "the routes are `bot` (pool `bot`), `one` (pool `one`); choose those of one pool with `--route`",
+            ),
+        ] {
+            let message = fleet("3", routes).expect_err("is refused").to_string();
             assert!(message.contains(part), "{message}");
         }
     }

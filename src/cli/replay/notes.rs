@@ -9,6 +9,7 @@ impl ReplayArgs {
     pub(super) fn notes(&self, traces: &[impl AsRef<Trace>]) -> Vec<String> {
         let mut notes = Vec::new();
         for trace in traces.iter().map(AsRef::as_ref) {
+            notes.extend(self.left_out_note(trace));
             notes.extend(self.provider_note(trace));
             notes.extend(self.share_note(trace));
             notes.extend(refused_note(trace));
@@ -16,6 +17,17 @@ impl ReplayArgs {
             notes.extend(in_use_note(trace));
         }
         notes
+    }
+
+    /// Whose requests are left out, where no configuration tells whether it matters.
+    fn left_out_note(&self, trace: &Trace) -> Option<String> {
+        (self.config.is_none() && !trace.left_out.is_empty()).then(|| {
+            format!(
+                "of {} the requests of {} are left out; where they use the same deployments, limits are tighter than they look here",
+                trace.name,
+                trace.left_out.join(", ")
+            )
+        })
     }
 
     /// Which provider was taken and why, where no flag says it.

@@ -34,7 +34,9 @@ pub(super) fn text(report: &MissReport) -> String {
     for group in unjudged {
         text.push('\n');
         text.push_str(&group.key);
-        text.push_str(": no causes, since nothing was missed or its routes are not judged, as none is whose policy is not `nested`");
+        text.push_str(
+            ": no causes, since nothing was missed or nothing judged: what continues another response is not, nor a route whose policy is not `nested`",
+        );
     }
     for found in &report.drifts {
         text.push('\n');
@@ -179,7 +181,7 @@ summary      cached                 0          0       0.0%         -
 summary      rest                   -      9,000     100.0%         -
 summary      all                    5      9,000     100.0%         -
 
-summary: no causes, since nothing was missed or its routes are not judged, as none is whose policy is not `nested`
+summary: no causes, since nothing was missed or nothing judged: what continues another response is not, nor a route whose policy is not `nested`
 support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \
 about 3.1 M tokens a day, 38 USD
 support-bot: 412 tokens in (system prompt), 97 % of requests differ, and then go on alike: a time, an id or a shuffled list? \

@@ -136,6 +136,7 @@ fn tables_are_aligned() {
         requests,
         successes: requests / 2,
         estimated: 0,
+        asked: requests,
         attempts: requests + 1,
         prompt_tokens: requests * 1_000,
         cached_tokens: requests * 875,
@@ -162,6 +163,44 @@ fn tables_are_aligned() {
     zeta           2    50.0%      2,000      1,750  87.5%          20  1.235  9.000            -            -      1.50       0.0%
     all        1,202    50.0%  1,202,000  1,051,750  87.5%      12,020  1.235  9.000            -            -      1.00       0.0%
     ");
+}
+
+#[test]
+fn requests_for_which_nobody_was_asked_are_no_attempts() {
+    let refused = Figures {
+        key: "-".to_owned(),
+        requests: 3,
+        ..Figures::default()
+    };
+    let total = Figures {
+        key: "all".to_owned(),
+        requests: 7,
+        asked: 4,
+        attempts: 5,
+        ..Figures::default()
+    };
+    let cells = |by| {
+        let table = report_table(&Report {
+            by,
+            since_ms: 0,
+            until_ms: NOW_MS,
+            groups: vec![refused.clone()],
+            truncated: false,
+            total: total.clone(),
+        });
+        let lines: Vec<String> = table.lines().skip(3).map(str::to_owned).collect();
+        lines
+    };
+    let [nobody, all] = &cells(GroupBy::Deployment)[..] else {
+        panic!("two lines")
+    };
+    assert!(nobody.starts_with("- (none asked)  "), "{nobody}");
+    let attempts = |line: &str| line.split_whitespace().rev().nth(1).map(str::to_owned);
+    assert_eq!(
+        [attempts(nobody), attempts(all)],
+        [Some("-".to_owned()), Some("1.25".to_owned())]
+    );
+    assert!(cells(GroupBy::Client)[0].starts_with("-  "), "a client's name");
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use std::collections::HashSet;
 
-use crate::config::checked::Credential;
+use crate::config::checked::{Credential, EntraLogin};
 use crate::config::compile::context::Context;
 use crate::config::compile::endpoint;
 use crate::config::compile::names::Names;
+use crate::config::compile::regions::Regions;
 use crate::config::errors::Pointer;
+use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{
-    DEFAULT_API_VERSION, RawApi, RawCacheKeys, RawCredential, RawDeployment, RawMember, RawPool, RawPrice, RawResource,
-    RawSku,
+    DEFAULT_API_VERSION, RawApi, RawCacheKeys, RawCredential, RawDeployment, RawEntra, RawMember, RawPool, RawPrice,
+    RawResource, RawSku,
 };
 use crate::config::secrets::Secret;
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
@@ -55,7 +57,12 @@ impl Scale {
 }
 
 /// Compiles resources and pools.
-pub(super) fn compile(context: &mut Context<'_>, resources: &[RawResource], pools: &[RawPool]) -> Fleet {
+pub(super) fn compile(
+    context: &mut Context<'_>,
+    resources: &[RawResource],
+    pools: &[RawPool],
+    azure: Option<&RawAzure>,
+) -> Fleet {
     let mut fleet = Fleet {
         resources: Vec::new(),
         credentials: Vec::new(),
@@ -67,12 +74,13 @@ pub(super) fn compile(context: &mut Context<'_>, resources: &[RawResource], pool
         places: Vec::new(),
         weights: Vec::new(),
     };
+    let regions = Regions::known();
     for (position, raw) in resources.iter().enumerate() {
         let at = Pointer::root().key("resources").index(position);
         fleet
             .resource_names
             .add(context, &at.key("name"), &raw.name.0, position);
-        add_resource(context, raw, &at, &mut fleet);
+        add_resource(context, raw, &at, (&regions, azure), &mut fleet);
         for (position, deployment) in raw.deployments.iter().enumerate() {
             let at = at.key("deployments").index(position);
             let id = format!("{}/{}", raw.name.0, deployment.name.0);
@@ -90,8 +98,15 @@ pub(super) fn compile(context: &mut Context<'_>, resources: &[RawResource], pool
     fleet
 }
 
-fn add_resource(context: &mut Context<'_>, raw: &RawResource, at: &Pointer, fleet: &mut Fleet) {
+fn add_resource(
+    context: &mut Context<'_>,
+    raw: &RawResource,
+    at: &Pointer,
+    (regions, azure): (&Regions, Option<&RawAzure>),
+    fleet: &mut Fleet,
+) {
     let region = context.text(&at.key("region"), &raw.region);
+    regions.warn_if_misspelt(context, &at.key("region"), &raw.region, &region);
     let endpoint = endpoint::compile(context, raw, at);
     let api = compile_api(context, raw, at);
     fleet.resources.push(Resource {
@@ -100,7 +115,7 @@ fn add_resource(context: &mut Context<'_>, raw: &RawResource, at: &Pointer, flee
         endpoint,
         api,
     });
-    let credential = compile_credential(context, &raw.credential, &at.key("credential"));
+    let credential = compile_credential(context, &raw.credential, &at.key("credential"), azure);
     fleet.credentials.push(credential);
 }
 
@@ -137,16 +152,48 @@ pub(super) fn is_api_version(text: &str) -> bool {
     date.len() == 10 && date.parse::<jiff::civil::Date>().is_ok()
 }
 
-fn compile_credential(context: &mut Context<'_>, raw: &RawCredential, at: &Pointer) -> Credential {
+fn compile_credential(
+    context: &mut Context<'_>,
+    raw: &RawCredential,
+    at: &Pointer,
+    azure: Option<&RawAzure>,
+) -> Credential {
     let nothing = || Secret::new(String::new());
-    match (&raw.api_key, &raw.token) {
-        (Some(key), None) => Credential::ApiKey(context.secret(&at.key("api_key"), &key.0).unwrap_or_else(nothing)),
-        (None, Some(token)) => Credential::Bearer(context.secret(&at.key("token"), &token.0).unwrap_or_else(nothing)),
+    match (&raw.api_key, &raw.token, &raw.entra) {
+        (Some(key), None, None) => {
+            Credential::ApiKey(context.secret(&at.key("api_key"), &key.0).unwrap_or_else(nothing))
+        }
+        (None, Some(token), None) => {
+            Credential::Bearer(context.secret(&at.key("token"), &token.0).unwrap_or_else(nothing))
+        }
+        (None, None, Some(entra)) => Credential::Entra(compile_entra(context, entra, &at.key("entra"), azure)),
         // The schema allows exactly one; this is for a schema that was changed.
-        (Some(_), Some(_)) | (None, None) => {
-            context.error(at, "give exactly one of `api_key`, `token`", None);
+        _ => {
+            context.error(at, "give exactly one of `api_key`, `token`, `entra`", None);
             Credential::ApiKey(nothing())
         }
+    }
+}
+
+fn compile_entra(context: &mut Context<'_>, raw: &RawEntra, at: &Pointer, azure: Option<&RawAzure>) -> EntraLogin {
+    match (azure, &raw.tenant) {
+        (None, _) => context.error(
+            at,
+            "there is no `azure.credential` to get a token by",
+            "add `azure: { credential: … }`, or use `api_key` or `token`".to_owned(),
+        ),
+        (Some(azure), Some(tenant)) if !azure.tenants.iter().any(|one| one.tenant.eq_ignore_ascii_case(tenant)) => {
+            context.error(
+                &at.key("tenant"),
+                format!("`{tenant}` is not among `azure.tenants`"),
+                "add it there with its credential, or leave `tenant` out".to_owned(),
+            );
+        }
+        _ => {}
+    }
+    EntraLogin {
+        audience: raw.audience.clone(),
+        tenant: raw.tenant.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ mod endpoint;
 mod fleet;
 mod install;
 mod names;
+mod regions;
 mod residency;
 mod routes;
 mod tls;
@@ -90,7 +91,7 @@ pub(super) fn compile(
     let install = install::compile(&mut context, raw);
     let limits = compile_limits(&mut context, &raw.limits);
     let health = compile_health(&mut context, &raw.health);
-    let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools);
+    let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools, raw.azure.as_ref());
     let care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), install.azure.as_ref());
     let (mut routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
     let access = clients::compile(&mut context, &raw.clients, &routes);

@@ -42,10 +42,7 @@ impl Names {
             context.error(
                 at,
                 format!("there is another {} `{name}`", self.noun),
-                format!(
-                    "the first is on line {line}; every {} needs a name of its own",
-                    self.noun
-                ),
+                format!("the first is on line {line}; choose another name for one of them"),
             );
             return;
         }

@@ -6,6 +6,7 @@ use crate::config::compile::fleet::Fleet;
 use crate::config::errors::Pointer;
 use crate::config::raw::fleet::RawRoute;
 use crate::config::raw::rules::{RawElsewhere, RawResidency};
+use crate::config::suggest;
 use crate::core::ids::{DeploymentId, PoolId, Region};
 use crate::core::topology::{Member, Pool, PoolIx, Reach, Residency, Route, Sku};
 
@@ -13,7 +14,9 @@ use crate::core::topology::{Member, Pool, PoolIx, Reach, Residency, Route, Sku};
 pub(super) fn compile(context: &mut Context<'_>, raw: &[RawRoute], routes: &mut [Route], fleet: &Fleet) -> Vec<Pool> {
     let mut pools = Vec::new();
     for (position, (raw, route)) in raw.iter().zip(routes).enumerate() {
-        let (Some(residency), Some(pool)) = (&raw.residency, fleet.pools.get(route.pool.0)) else {
+        // A pool that is not there has been reported; another stands in its place.
+        let pool = fleet.pools.get(route.pool.0).filter(|pool| **pool.id == *raw.pool.0);
+        let (Some(residency), Some(pool)) = (&raw.residency, pool) else {
             continue;
         };
         let at = Pointer::root().key("routes").index(position).key("residency");
@@ -32,8 +35,10 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawRoute], routes: &mut 
                     pool.id,
                     reasons(&excluded)
                 ),
-                "another region, another pool, or `allow` for deployment types that Azure may process elsewhere"
-                    .to_owned(),
+                misspelt(&regions, fleet).unwrap_or_else(|| {
+                    "another region, another pool, or `allow` for deployment types that Azure may process elsewhere"
+                        .to_owned()
+                }),
             );
         } else if !excluded.is_empty() {
             context.warn(
@@ -55,17 +60,33 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawRoute], routes: &mut 
 
 fn region(context: &mut Context<'_>, at: &Pointer, written: &str, fleet: &Fleet) -> Region {
     let region = Region::from(context.text(at, written));
-    if !fleet.resources.iter().any(|resource| resource.region == region) {
-        let mut known: Vec<&str> = fleet.resources.iter().map(|resource| &**resource.region).collect();
-        known.sort_unstable();
-        known.dedup();
+    let known = known(fleet);
+    if !known.contains(&&**region) {
         context.warn(
             at,
             format!("no resource is in `{region}`"),
-            format!("resources are in {}", known.join(", ")),
+            misspelt(std::slice::from_ref(&region), fleet)
+                .unwrap_or_else(|| format!("resources are in {}", known.join(", "))),
         );
     }
     region
+}
+
+/// The regions that resources are in, by name.
+fn known(fleet: &Fleet) -> Vec<&str> {
+    let mut known: Vec<&str> = fleet.resources.iter().map(|resource| &**resource.region).collect();
+    known.sort_unstable();
+    known.dedup();
+    known
+}
+
+/// What was probably meant by the first of the regions that is nearly one that resources are in.
+fn misspelt(regions: &[Region], fleet: &Fleet) -> Option<String> {
+    let known = known(fleet);
+    let mut others = regions.iter().filter(|region| !known.contains(&&****region));
+    others
+        .find_map(|region| suggest::nearest(region, &known))
+        .map(suggest::did_you_mean)
 }
 
 /// A deployment that is not used, and why.

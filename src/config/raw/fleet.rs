@@ -71,7 +71,7 @@ pub(in crate::config) struct RawResource {
     /// Allows an `http://` endpoint on another machine, where prompts and credentials travel readably.
     #[serde(default)]
     pub(in crate::config) allow_plaintext: bool,
-    /// How the gateway logs in: exactly one of the two.
+    /// How the gateway logs in: exactly one of the three.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 1, "examples" = [{"api_key": "${env:AZURE_OPENAI_KEY}"}]))]
     pub(in crate::config) credential: RawCredential,
     /// The account in Azure Resource Manager: its id, or its name alone in the subscription and resource group of `azure`. With it the
@@ -118,6 +118,28 @@ pub(in crate::config) struct RawCredential {
     pub(in crate::config) api_key: Option<SecretText>,
     /// Sent as `Authorization: Bearer`, such as a Microsoft Entra ID token that something else keeps fresh in a file.
     pub(in crate::config) token: Option<SecretText>,
+    /// A token of Microsoft Entra ID that the gateway gets and renews itself, by `azure.credential`; `{}` for the usual one.
+    pub(in crate::config) entra: Option<RawEntra>,
+}
+
+/// A token of Microsoft Entra ID for requests.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Entra")]
+pub(in crate::config) struct RawEntra {
+    /// What the token is for: its scope.
+    #[serde(default = "default_data_audience")]
+    #[schemars(length(min = 1, max = 256), extend("examples" = ["https://ai.azure.com/.default"]))]
+    pub(in crate::config) audience: String,
+    /// Which of `azure.tenants` the resource is in; without it that of `azure.credential`.
+    pub(in crate::config) tenant: Option<String>,
+}
+
+/// Scope of tokens for requests, as the service's own answers to refused ones name it.
+pub(in crate::config) const DEFAULT_DATA_AUDIENCE: &str = "https://cognitiveservices.azure.com/.default";
+
+fn default_data_audience() -> String {
+    DEFAULT_DATA_AUDIENCE.to_owned()
 }
 
 /// A deployment of the account.

@@ -333,7 +333,7 @@ fn secrets_are_referred_to_and_never_shown() {
             "{api_key: '${env:AZURE_KEY}'}",
             "{api_key: '${env:AZURE_KEY}', token: '${env:AZURE_KEY}'}",
         )],
-        &["10:5: resources[0].credential: give exactly one of `api_key`, `token`"],
+        &["10:5: resources[0].credential: give exactly one of `api_key`, `token`, `entra`"],
     );
     let checked = compile(SMALL).expect("compiles");
     assert!(!format!("{checked:?}").contains("azure-key"));

@@ -1,6 +1,6 @@
 //! Routes that are bound to regions: what is left of their pools, and what is said of the rest.
 
-use super::mistakes::check;
+use super::mistakes::{check, check_hint, check_warnings};
 use super::{SMALL, compile};
 
 /// Two more resources, and a bound on the route.
@@ -109,6 +109,37 @@ fn a_bound_that_leaves_nothing_is_a_mistake() {
             "22:5: routes[0].residency: none of the deployments of pool `support` keeps to it: `contoso/support` (in swedencentral), `contoso/spare` (in swedencentral)",
         ],
     );
+}
+
+#[test]
+fn a_pool_that_is_not_there_has_no_residency_of_another() {
+    check(
+        &[(
+            "    pool: support\n",
+            "    pool: suport\n    residency: {regions: [westus]}\n",
+        )],
+        &["21:5: routes[0].pool: unknown pool `suport`"],
+    );
+}
+
+#[test]
+fn a_misspelt_region_is_told_what_it_is_near_to() {
+    check_hint(
+        "    pool: support\n",
+        "    pool: support\n    residency: {regions: [swedencentrall]}\n",
+        "did you mean `swedencentral`?",
+    );
+    for (written, said) in [
+        ("sweden-central", true),
+        ("SwedenCentral", true),
+        ("swedencentral", false),
+        ("northeurope", false),
+    ] {
+        let told = ["8:5: resources[0].region: `sweden-central` is none of the regions in which fine-tuned models are known to be offered"
+            .replace("sweden-central", written)];
+        let told: Vec<&str> = told.iter().filter(|_| said).map(String::as_str).collect();
+        check_warnings(&[("region: swedencentral", &format!("region: {written}"))], &told);
+    }
 }
 
 #[test]

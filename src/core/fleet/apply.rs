@@ -1,8 +1,9 @@
 //! Which step of the plan next: a state machine without a state of its own, so that it can be killed at any moment.
 //!
 //! Whoever carries a plan out goes around this loop: look at Azure; [`observe`]; ask [`next`]; store the journal with the steps
-//! begun; do them; store what was answered. The plan is made anew each time, so a step that had its effect is not in it any more, however it
-//! came about. The [`Journal`] has the rest: what was begun and may or may not have reached Azure, which nothing but time can tell.
+//! begun; do them; store what was answered. The plan is made anew each time, so a step that had its effect is not in it any more,
+//! however it came about. The [`Journal`] has the rest: what was begun and may or may not have reached Azure, which nothing but
+//! time can tell.
 //!
 //! Rules: one write an account at a time, since Azure refuses a second with 409; a replaced deployment is out of routing before and
 //! until its model serves, one at a time; and nothing is deleted before all else is done and has reached the data plane.

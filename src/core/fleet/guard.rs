@@ -12,9 +12,9 @@
 //! | 14 | the same by every replica, lease or not: two tiny calls cost less than one lost deployment |
 //!
 //! **The clock.** Only successful calls count; whether refused ones do is not published. It is merged by the maximum: of
-//! replicas, of what was stored, of what ARM says of the creation (later, after a rebuild). So it never goes back, and a gateway that was off for days
-//! finds overdue what is overdue and acts at once. Where neither creation nor success is known, the true date may be any: such
-//! a deployment is seen to within the hour.
+//! replicas, of what was stored, of what ARM says of the creation (later, after a rebuild). So it never goes back, and a gateway
+//! that was off for days finds overdue what is overdue and acts at once. Where neither creation nor success is known, the true date
+//! may be any: such a deployment is seen to within the hour.
 //!
 //! What the call is, and who holds the lease, is not decided here.
 
@@ -22,21 +22,14 @@ use strum::{AsRefStr, IntoStaticStr};
 
 use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, shown_date, shown_span};
 use crate::core::fleet::backoff::{Backoff, seed_of, spread};
+use crate::core::fleet::guard::moments::{GuardDays, Moments, RULE_DAYS};
 use crate::core::fleet::policy::Policy;
 use crate::core::fleet::retirement::DEVELOPER_LIFE_MS;
 use crate::core::ids::DeploymentId;
 use crate::core::topology::{Price, Sku};
 
-/// Days of the rule that the parts below are of.
-const RULE_DAYS: i64 = 15;
-/// From when on people are warned, in parts of the rule's days.
-const WARN_DAY: i64 = 10;
-/// From when on a real request is steered.
-const STEER_DAY: i64 = 12;
-/// From when on one is made up.
-const CALL_DAY: i64 = 13;
-/// From when on every replica does.
-const ANYONE_DAY: i64 = 14;
+pub mod moments;
+
 /// Calls are spread over this long after they are due, for a rule of 15 days.
 const JITTER_MS: i64 = 6 * HOUR_MS;
 /// How long a deployment of which nothing is known waits for a call of its own.
@@ -98,6 +91,8 @@ pub struct Watched<'a> {
     pub sku: Sku,
     /// Days after which Azure deletes it; none if it never does.
     pub rule_days: Option<u32>,
+    /// When what is done, where the configuration says so; else by parts of the rule.
+    pub days: Option<GuardDays>,
     /// Its activity.
     pub clock: Clock,
     /// Whether it is there.
@@ -252,16 +247,16 @@ pub fn judge(watched: &Watched<'_>, efforts: Efforts, replica: Replica<'_>, now_
     let known = watched.clock.idle_since_ms();
     let since_ms = known.or(watched.clock.first_seen_ms).unwrap_or(now_ms);
     let idle_ms = now_ms.saturating_sub(since_ms).max(0);
-    let part_ms = |day: i64| rule_ms / RULE_DAYS * day;
-    let reason = if idle_ms < part_ms(1) {
+    let moments = Moments::of(watched, rule_ms);
+    let reason = if idle_ms < rule_ms / RULE_DAYS {
         GuardReason::Active
     } else {
         GuardReason::Idle
     };
     let alarm = match idle_ms {
         _ if idle_ms > rule_ms => Alarm::Overdue,
-        _ if idle_ms >= part_ms(ANYONE_DAY) => Alarm::Urgent,
-        _ if idle_ms >= part_ms(WARN_DAY) => Alarm::Soon,
+        _ if idle_ms >= moments.anyone => Alarm::Urgent,
+        _ if idle_ms >= moments.warn => Alarm::Soon,
         _ => Alarm::None,
     };
     let verdict = Verdict {
@@ -289,11 +284,11 @@ fn keep(
     verdict: Verdict,
 ) -> Verdict {
     let rule_ms = verdict.deletion_at_ms.unwrap_or(since_ms) - since_ms;
-    let part_ms = |day: i64| rule_ms / RULE_DAYS * day;
+    let moments = Moments::of(watched, rule_ms);
     let seed = seed_of(&[replica.name, watched.id]);
     let jitter_ms = (spread(seed) * JITTER_MS as f64 * (rule_ms as f64 / (RULE_DAYS * DAY_MS) as f64)) as i64;
     let (steer_at, call_at) = if verdict.is_exact {
-        (since_ms + part_ms(STEER_DAY), since_ms + part_ms(CALL_DAY) + jitter_ms)
+        (since_ms + moments.steer, since_ms + moments.call + jitter_ms)
     } else {
         (since_ms, since_ms + UNKNOWN_MS)
     };
@@ -326,7 +321,7 @@ fn keep(
             ..verdict
         };
     }
-    let anyone_at = since_ms + part_ms(ANYONE_DAY) + jitter_ms;
+    let anyone_at = since_ms + moments.anyone + jitter_ms;
     let waits = waits(efforts, replica, anyone_at, seed, now_ms);
     let (reason, at_ms) = match waits {
         Some(waits) => waits,

@@ -1,11 +1,12 @@
 //! Rebuilding what was lost: a state machine for each deployment, from its loss until it serves again.
 //!
 //! A 404 alone is no proof: what was made minutes ago answers 404 too. So the first step is a look at ARM, which is where a loss is
-//! also found without a request. Then it is made from its declared source, at most once per back-off, which grows; after [`TRIES_MAX`] failures it
-//! is given up, with an alarm, until an operator mends it. Requests go elsewhere meanwhile, and come back by slow start: that is routing's.
+//! also found without a request. Then it is made from its declared source, at most once per back-off, which grows; after
+//! [`TRIES_MAX`] failures it is given up, with an alarm, until an operator mends it. Requests go elsewhere meanwhile, and come back
+//! by slow start: that is routing's.
 //!
-//! By its policy a deployment is rebuilt at once (`keep`), when a request needs it (`recreate`), or never. Those that we deleted ourselves
-//! are not lost.
+//! By its policy a deployment is rebuilt at once (`keep`), when a request needs it (`recreate`), or never. Those that we deleted
+//! ourselves are not lost.
 
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, IntoStaticStr};

@@ -1,7 +1,7 @@
 //! Fleets for tests: a small Azure Resource Manager in virtual time, and what is declared of it.
 //!
-//! It takes one write an account at a time, shows everything late, takes its time over writes, fails by a list, and complains of what nobody
-//! should ask of it.
+//! It takes one write an account at a time, shows everything late, takes its time over writes, fails by a list, and complains of
+//! what nobody should ask of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,7 +10,8 @@ use crate::core::topology::Sku;
 /// Days that one tenure is spread over at most; of a longer one only the last are told.
 pub const DAYS_MAX: i64 = 3_660;
 
-/// A stretch of a deployment's life at one price: a change of SKU, capacity or price begins the next. Times in milliseconds since the Unix epoch.
+/// A stretch of a deployment's life at one price: a change of SKU, capacity or price begins the next. Times in milliseconds since
+/// the Unix epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tenure {
     /// Whose.

@@ -1,7 +1,8 @@
 //! What a deployment costs: its configured price, and where that is silent the rows of `config/prices.yaml`.
 //!
-//! A price that nobody gives stays unknown: a sum that lacks something says so. Provisioned deployments pay by the unit and hour, and nothing for
-//! tokens; all others by tokens, and fine-tuned ones by the hour besides (Microsoft Learn, Fine-tuning cost management, March 2026).
+//! A price that nobody gives stays unknown: a sum that lacks something says so. Provisioned deployments pay by the unit and hour,
+//! and nothing for tokens; all others by tokens, and fine-tuned ones by the hour besides (Microsoft Learn, Fine-tuning cost
+//! management, March 2026).
 
 use serde::Deserialize;
 use thiserror::Error;

@@ -49,6 +49,13 @@ pub(super) struct Terms {
     pub(super) reason: Reason,
 }
 
+impl Terms {
+    /// The part of its limit up to which a deployment is filled that is not warm for the request.
+    pub(super) fn full(&self) -> f64 {
+        if self.is_new { self.fill.new } else { self.fill.other }
+    }
+}
+
 /// A candidate with its place: lower comes first.
 type Ranked = (Place, Candidate);
 
@@ -132,9 +139,7 @@ fn rank_of(
         State::Ready if blocks > 0 && fits(fill.warm) => {
             (Some((HAS_ROOM, level, WARM, u16::MAX - blocks, rank)), Reason::Warm)
         }
-        State::Ready if fits(if terms.is_new { fill.new } else { fill.other }) => {
-            (Some((HAS_ROOM, level, ROOM_FOR_NEW, 0, rank)), usual)
-        }
+        State::Ready if fits(terms.full()) => (Some((HAS_ROOM, level, ROOM_FOR_NEW, 0, rank)), usual),
         State::Ready if fits(fill.other) => (Some((HAS_ROOM, level, FULL_FOR_NEW, 0, rank)), usual),
         State::Ready => (Some((IS_FULL, level, 0, 0, rank)), Reason::NoRoom),
     }

@@ -2,7 +2,8 @@
 //!
 //! A route may choose one in place of nested placement, and replay compares with them. Each only orders a tier's members;
 //! rests, room, tiers and last resorts are `candidates`' matter, alike for all. Where a policy needs chance it takes it from `turn`, a
-//! number that the caller counts up: the same turn gives the same plan.
+//! number that the caller counts up: the same turn gives the same plan. For prompts that no cache holds nested placement does so too,
+//! from `draw`.
 //!
 //! Cost: linear in the pool's members but for the sort of a tier; no allocation for up to 16 members a tier.
 
@@ -21,7 +22,7 @@ use crate::core::provider::CACHEABLE_TOKENS;
 pub enum Plain {
     /// Each in turn, by weight.
     RoundRobin,
-    /// The fewest requests in flight for its weight.
+    /// The fewest requests in flight for its weight; by weight among those that have none.
     LeastBusy,
     /// Of two that the turn draws, the one with the lower latency times requests in flight.
     Latency,
@@ -39,7 +40,10 @@ pub fn plan(policy: Plain, view: &View, chain: &Chain, ask: &Ask, turn: u64) -> 
     let order = |members: &[Member]| match policy {
         Plain::RoundRobin => by_turn(members, turn),
         Plain::LeastBusy => by_load(members, turn),
-        Plain::Latency => better_of_two(members, turn, ask, FILL, expected_wait(members)),
+        Plain::Latency => {
+            let wait = expected_wait(members);
+            better_of_two(members, turn, ask, FILL, |one, other| wait(one) < wait(other))
+        }
         Plain::HeadHash => hashed(members, head.map_or(0, |head| ids[head].low())),
     };
     let reason = match policy {
@@ -54,17 +58,31 @@ pub fn plan(policy: Plain, view: &View, chain: &Chain, ask: &Ask, turn: u64) -> 
     }
 }
 
-/// Prompts that no cache will hold: of the first two in the whole prompt's order that have room the less busy one, then the rest.
+/// Prompts that no cache will hold: of the first two that have room, in an order that the prompt and chance draw by weight, the less busy
+/// one, then the rest.
 pub(super) fn short(view: &View, chain: &Chain, ask: &Ask, reason: Reason, fill: f64) -> Plan {
-    let key = chain.ids().last().map_or(0, |id| id.low());
+    let key = chain.ids().last().map_or(0, |id| id.low()) ^ ask.draw;
     ordered(reason, view, chain, ask, fill, |members| {
         less_busy(members, key, ask, fill)
     })
 }
 
-/// A key's weighted rendezvous order, but for the less busy of its first two with room, for their weights.
+/// A key's weighted rendezvous order, but for the less busy of its first two with room, for their weights. Where neither is busy the order
+/// stays: it has each first as often as its weight says, so that the smaller one is used in quiet hours too.
 pub(super) fn less_busy(members: &[Member], key: u64, ask: &Ask, fill: f64) -> Order {
-    better_of_two(members, key, ask, fill, |member| (member.load + 1.0) / member.weight)
+    better_of_two(members, key, ask, fill, |one, other| {
+        (is_busy(one) || is_busy(other)) && share(one) < share(other)
+    })
+}
+
+/// Whether any request is in flight there.
+fn is_busy(member: &Member) -> bool {
+    member.load > 0.0
+}
+
+/// Requests in flight, with one more, for the weight.
+fn share(member: &Member) -> f64 {
+    (member.load + 1.0) / member.weight
 }
 
 /// The plan of an order for each tier.
@@ -97,6 +115,7 @@ fn ordered(
         homes: 1,
         warm_tokens: 0,
         sent_tokens: 0,
+        full: terms.full(),
         cache_key: None,
     }
 }
@@ -124,15 +143,17 @@ fn by_turn(members: &[Member], turn: u64) -> Order {
     order
 }
 
-/// By the requests that each would have in flight for its weight; ties by the turn.
+/// By the requests that each would have in flight for its weight. Ties go by the turn, and so do those that are not busy among
+/// themselves: each comes first of them as often as its weight says.
 fn by_load(members: &[Member], turn: u64) -> Order {
-    let mut order = nested::all(members);
-    nested::sort(turn, members, &mut order);
-    let load = |at: &u8| {
-        let member = &members[usize::from(*at)];
-        (member.load + 1.0) / member.weight
-    };
-    order.sort_by(|a, b| load(a).total_cmp(&load(b)));
+    let drawn = hashed(members, turn);
+    let member = |at: &u8| &members[usize::from(*at)];
+    let mut order = drawn.clone();
+    order.sort_by(|a, b| share(member(a)).total_cmp(&share(member(b))));
+    let places = order.iter_mut().filter(|at| !is_busy(member(at)));
+    for (place, &at) in places.zip(drawn.iter().filter(|at| !is_busy(member(at)))) {
+        *place = at;
+    }
     order
 }
 
@@ -147,8 +168,14 @@ fn expected_wait(members: &[Member]) -> impl Fn(&Member) -> f64 {
     move |member| member.latency.max(quickest) * (member.load + 1.0) / member.weight
 }
 
-/// A key's weighted rendezvous order, but for its first two with room: the one that costs less comes first.
-fn better_of_two(members: &[Member], key: u64, ask: &Ask, fill: f64, cost: impl Fn(&Member) -> f64) -> Order {
+/// A key's weighted rendezvous order, but for its first two with room: the second comes first if it is better.
+fn better_of_two(
+    members: &[Member],
+    key: u64,
+    ask: &Ask,
+    fill: f64,
+    is_better: impl Fn(&Member, &Member) -> bool,
+) -> Order {
     let mut order = hashed(members, key);
     let has_room = |at: u8| {
         let member = &members[usize::from(at)];
@@ -156,8 +183,8 @@ fn better_of_two(members: &[Member], key: u64, ask: &Ask, fill: f64, cost: impl 
     };
     let mut with_room = (0..order.len()).filter(|&rank| has_room(order[rank]));
     if let (Some(first), Some(second)) = (with_room.next(), with_room.next()) {
-        let cost = |rank: usize| cost(&members[usize::from(order[rank])]);
-        if cost(second) < cost(first) {
+        let member = |rank: usize| &members[usize::from(order[rank])];
+        if is_better(member(second), member(first)) {
             order.swap(first, second);
         }
     }

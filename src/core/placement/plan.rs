@@ -4,10 +4,10 @@
 //! then along the nested order ([`super::nested`]). A deployment without room is passed over for the *next in the same order*,
 //! never for a random one, so that spilled prefixes warm one second place. What has least to lose leaves first: a request
 //! that begins something new passes over a deployment earlier ([`super::rule::Fill::new`]) than one whose prefix may be cached.
-//! Prompts that are too short for the provider's cache go by load. Lower tiers follow in the same way.
+//! Prompts that are too short for the provider's cache go by load, and by chance where there is none. Lower tiers follow in the same way.
 //!
 //! [`Placement`] is what one replica remembers, behind one lock that is held for a pass over a prompt's blocks (a few
-//! microseconds); everything else is arithmetic on the arguments. The same view, memory, prompt and time give the same
+//! microseconds); everything else is arithmetic on the arguments. The same view, memory, prompt, draw and time give the same
 //! plan. Deployments are remembered by a hash of their names, so a reload loses nothing of those that stay.
 
 use std::time::Duration;
@@ -127,6 +127,8 @@ pub struct Plan {
     pub warm_tokens: u32,
     /// Prompt tokens that it sent to one of them in the last hour.
     pub sent_tokens: u32,
+    /// Part of its limit up to which the request fills a deployment that is not warm for it, as long as another has room.
+    pub full: f64,
     /// The `prompt_cache_key` that divides a hot head's requests among the machines of a deployment, if it needs dividing.
     pub cache_key: Option<CacheKey>,
 }
@@ -259,6 +261,7 @@ impl Placement {
             homes,
             warm_tokens: most(|past| past.warm_blocks),
             sent_tokens: most(|past| past.blocks),
+            full: terms.full(),
             cache_key,
         }
     }

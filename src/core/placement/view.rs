@@ -133,4 +133,6 @@ pub struct Ask {
     pub is_cacheable: bool,
     /// The client's own name for what belongs together, as a hash within its scope.
     pub session: Option<u64>,
+    /// What chance says, where no cache is at stake: another number for each request, or the same for all, whose prompts alone decide then.
+    pub draw: u64,
 }

@@ -337,6 +337,15 @@ impl Health {
         self.window = Window::default();
     }
 
+    /// It is another one than before, by what the control plane says: what was held against the one before is forgotten, and it starts
+    /// slowly.
+    pub fn begin_anew(&mut self, rules: &Rules, now: Instant) {
+        *self = Self {
+            recovering_since: (!rules.slow_start.is_zero()).then_some(now),
+            ..Self::default()
+        };
+    }
+
     /// A probe that began then and ended without teaching anything lets the next request probe, unless another one probes already.
     pub fn give_back_probe(&mut self, began: Instant, now: Instant) {
         if matches!(self.breaker, Breaker::HalfOpen { since, .. } if since == began) {

@@ -44,6 +44,7 @@ fn prompt(words: &str, tokens: usize) -> (Chain, Ask) {
         is_first_turn: true,
         is_cacheable: true,
         session: None,
+        draw: 0,
     };
     (chain.finish(), ask)
 }

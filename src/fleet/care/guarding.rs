@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::fleet::actual::ActualDeployment;
 use crate::core::fleet::guard::{self, Action, Clock, Replica, Watched};
 use crate::core::fleet::phoenix::{Event, State};
 use crate::core::ids::DeploymentId;
@@ -26,13 +27,14 @@ impl Care {
                 policy: declared.policy,
                 sku: declared.sku,
                 rule_days: terms.rule_days,
+                days: terms.days,
                 clock: Clock {
                     created_at_ms: shown.and_then(|shown| shown.created_at_ms).max(terms.created_at_ms),
                     last_success_at_ms: seen.and_then(|seen| seen.last_success_at_ms),
                     first_seen_ms: seen.and_then(|seen| seen.first_seen_ms),
                 },
                 is_there: matches!(self.state(&declared.id), State::There | State::Doubted)
-                    && shown.is_none_or(|shown| shown.is_serving()),
+                    && shown.is_none_or(ActualDeployment::is_serving),
                 price: terms.price,
             };
             // One process acts alone until replicas share a lease.

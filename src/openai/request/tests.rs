@@ -47,6 +47,19 @@ fn refusals_say_what_is_wrong_and_where() {
 }
 
 #[test]
+fn what_could_only_be_fetched_by_its_id_is_not_served() {
+    let check = |body: &str, operation| parse(body.as_bytes()).expect("valid").check_served(operation);
+    let refused = check(r#"{"background":true}"#, WireOperation::Responses).expect_err("refused");
+    assert_eq!(refused.member(), Some("background"));
+    assert!(refused.to_string().contains("ask for a stream"), "{refused}");
+    for body in [r#"{"background":false}"#, r#"{"background":null}"#, "{}"] {
+        assert!(check(body, WireOperation::Responses).is_ok(), "{body}");
+    }
+    // No other operation knows the member; what it is there is for Azure to say.
+    assert!(check(r#"{"background":true}"#, WireOperation::Chat).is_ok());
+}
+
+#[test]
 fn the_prompt_is_the_first_member_that_is_not_null() {
     let asked = |body: &str| {
         let request = parse(body.as_bytes()).expect("valid");

@@ -105,6 +105,7 @@ fn placed(deployment: usize, (here, lately, ever): Sent) -> Placed {
         is_first_turn: true,
         is_cacheable: true,
         session: None,
+        draw: 0,
     };
     Placed::of(
         &plan,

@@ -106,6 +106,7 @@ fn ask(request: &Request) -> Ask {
         is_first_turn: request.is_first_turn,
         is_cacheable: true,
         session: None,
+        draw: 0,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Files to traces: one file, or several that were written side by side or one after the other.
 //!
 //! A gateway that is killed leaves a line that ends too early; it is left out and told, not a reason to refuse the rest. What would make
-//! figures wrong in silence is refused: several routes at once, since their deployments are not one pool, and lines of different shares.
+//! figures wrong in silence is refused: several routes that nobody asked for, since their deployments may not be one pool, lines of
+//! different shares, and hashes under different keys.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
@@ -12,6 +13,28 @@ use flate2::read::MultiGzDecoder;
 
 use super::lines::{Reading, Refused};
 use super::{Raw, Trace, of};
+
+/// Which requests of a trace are taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Pick<'a> {
+    /// All, which must be of one route.
+    #[default]
+    OneRoute,
+    /// All, of whatever routes: the caller looks whether they go together.
+    All,
+    /// Those of these routes.
+    Routes(&'a [&'a str]),
+}
+
+impl Pick<'_> {
+    /// Whether it takes a request of this route, or one that tells none.
+    pub(super) fn takes(self, route: Option<&str>) -> bool {
+        match self {
+            Self::OneRoute | Self::All => true,
+            Self::Routes(wanted) => route.is_some_and(|route| wanted.contains(&route)),
+        }
+    }
+}
 
 /// Why a trace cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -52,19 +75,20 @@ pub enum TraceError {
         /// Which.
         path: PathBuf,
     },
-    /// The file holds no request of the route that was asked for.
-    #[error("`{path}` holds no request of the route `{route}`; {known}")]
+    /// The file holds no request of the routes that were asked for.
+    #[error("`{path}` holds no request of the route {routes}; {known}")]
     Route {
         /// Which file.
         path: PathBuf,
-        /// The route.
-        route: String,
+        /// The routes.
+        routes: String,
         /// Which routes it has.
         known: String,
     },
     /// The requests are of several routes, and none was asked for.
     #[error(
-        "`{path}` holds requests of several routes, {routes}, whose deployments are not one pool; choose one with `--route`"
+        "`{path}` holds requests of several routes, {routes}, which may not be of one pool; choose one with `--route`, or several that share \
+         their deployments (`--route a,b`), or name the gateway's configuration with `--config`"
     )]
     Routes {
         /// Which file.
@@ -85,6 +109,20 @@ pub enum TraceError {
         /// Another.
         other: f64,
     },
+    /// The lines were hashed with different keys.
+    #[error(
+        "`{path}` holds requests hashed with different keys, {one} and {other}, so that nobody can see what a prompt of one has in common with one \
+         of the other: the gateway began anew without a `trace.key`, or with another; play them apart, for example only the lines that \
+         `grep '\"key_id\":\"{other}\"'` finds"
+    )]
+    Keys {
+        /// Which file.
+        path: PathBuf,
+        /// The first key's id.
+        one: String,
+        /// Another's.
+        other: String,
+    },
     /// Files that are joined have blocks of different sizes.
     #[error(
         "`{path}` has blocks of {other} tokens, those before it of {one}; traces can only be joined where they are alike"
@@ -99,23 +137,24 @@ pub enum TraceError {
     },
 }
 
-/// Reads a trace: all of it, which must then be of one route, or one route's requests. `block_tokens` where the file does not say it and
+/// Reads a trace, or what is picked of it. `block_tokens` where the file does not say it and
 /// it should not be guessed.
 ///
 /// # Errors
-/// When the file cannot be read, holds no request (of the route) or several routes, or a line is of no known format.
-pub fn read(path: &Path, block_tokens: Option<u32>, route: Option<&str>) -> Result<Trace, TraceError> {
-    join(&[path], block_tokens, route)
+/// When the file cannot be read, holds no request (of the routes) or more routes than are picked, its lines are of different shares
+/// or keys, or a line is of no known format.
+pub fn read(path: &Path, block_tokens: Option<u32>, pick: Pick<'_>) -> Result<Trace, TraceError> {
+    join(&[path], block_tokens, pick)
 }
 
 /// Reads several files as one trace, by time: what gateways wrote side by side under one key, and files that were put aside.
 ///
 /// # Errors
 /// As [`read`]; also when files have blocks of different sizes.
-pub fn join(paths: &[impl AsRef<Path>], block_tokens: Option<u32>, route: Option<&str>) -> Result<Trace, TraceError> {
+pub fn join(paths: &[impl AsRef<Path>], block_tokens: Option<u32>, pick: Pick<'_>) -> Result<Trace, TraceError> {
     let mut all = Joined::default();
     for path in paths {
-        all.take(path.as_ref(), route)?;
+        all.take(path.as_ref(), pick)?;
     }
     let Joined {
         name,
@@ -126,14 +165,18 @@ pub fn join(paths: &[impl AsRef<Path>], block_tokens: Option<u32>, route: Option
         ..
     } = all;
     if requests.is_empty() {
-        return Err(nothing(first_of(paths), route, &routes));
+        return Err(nothing(first_of(paths), pick, &routes));
     }
     let share = share(paths, &requests, &mut warnings)?;
+    check_keys(paths, &requests, &mut warnings)?;
+    warnings.extend(missing(pick, &routes));
+    let (routes, left_out) = routes.into_iter().partition(|route| pick.takes(Some(route)));
     let block_tokens = block_tokens.or(told).unwrap_or_else(|| guessed(&requests));
     Ok(Trace {
         share,
+        routes,
+        left_out,
         warnings,
-        route: route.map(str::to_owned).or_else(|| routes.into_iter().next()),
         ..of(name, block_tokens, requests)
     })
 }
@@ -151,9 +194,9 @@ struct Joined {
 
 impl Joined {
     /// Reads one more.
-    fn take(&mut self, path: &Path, route: Option<&str>) -> Result<(), TraceError> {
+    fn take(&mut self, path: &Path, pick: Pick<'_>) -> Result<(), TraceError> {
         let mut reading = Reading {
-            route,
+            pick,
             ..Reading::default()
         };
         read_lines(path, &mut reading, &mut self.warnings)?;
@@ -164,10 +207,10 @@ impl Joined {
             ..
         } = reading;
         self.routes.extend(routes);
-        if route.is_none() && self.routes.len() > 1 {
+        if matches!(pick, Pick::OneRoute) && self.routes.len() > 1 {
             return Err(TraceError::Routes {
                 path: path.to_owned(),
-                routes: quoted(&self.routes),
+                routes: quoted(self.routes.iter()),
             });
         }
         match (self.block_tokens, block_tokens) {
@@ -190,10 +233,12 @@ impl Joined {
         Ok(())
     }
 
-    /// Files of one key have blocks in common; where they have none, the joined trace is no better than each alone.
+    /// Files of one key have blocks in common; where they have none and do not tell their keys, the joined trace may be no better than each
+    /// alone.
     fn take_ids(&mut self, path: &Path, requests: &[Raw]) {
         let ids = || requests.iter().flat_map(|request| &request.ids);
-        if !self.ids.is_empty() && !requests.is_empty() && !ids().any(|id| self.ids.contains(id)) {
+        let tells_key = requests.iter().any(|request| request.key_id.is_some());
+        if !tells_key && !self.ids.is_empty() && !requests.is_empty() && !ids().any(|id| self.ids.contains(id)) {
             self.warnings.push(format!(
                 "`{}` has no block in common with the traces before it; were they written with the same `key`?",
                 path.display()
@@ -306,28 +351,48 @@ fn wrong_line(path: &Path, line: usize, refused: Refused) -> TraceError {
     }
 }
 
-fn quoted(names: &BTreeSet<String>) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+/// Most names listed in a message.
+const NAMES_LISTED_MAX: usize = 8;
+
+fn quoted<T: AsRef<str>>(names: impl ExactSizeIterator<Item = T>) -> String {
+    let more = if names.len() > NAMES_LISTED_MAX { ", …" } else { "" };
+    let names: Vec<_> = names
+        .take(NAMES_LISTED_MAX)
+        .map(|name| format!("`{}`", name.as_ref()))
+        .collect();
+    names.join(", ") + more
 }
 
 fn first_of(paths: &[impl AsRef<Path>]) -> PathBuf {
     paths.first().map_or_else(PathBuf::new, |path| path.as_ref().to_owned())
 }
 
-fn nothing(path: PathBuf, route: Option<&str>, routes: &BTreeSet<String>) -> TraceError {
-    let Some(route) = route else {
+fn nothing(path: PathBuf, pick: Pick<'_>, routes: &BTreeSet<String>) -> TraceError {
+    let Pick::Routes(wanted) = pick else {
         return TraceError::Empty { path };
     };
     TraceError::Route {
         path,
-        route: route.to_owned(),
-        known: if routes.is_empty() {
-            "its requests tell no route".to_owned()
-        } else {
-            format!("it has {}", quoted(routes))
-        },
+        routes: quoted(wanted.iter()),
+        known: known(routes),
     }
+}
+
+/// Those of the routes that were asked for of which there is nothing, while there is of others.
+fn missing(pick: Pick<'_>, routes: &BTreeSet<String>) -> Option<String> {
+    let Pick::Routes(wanted) = pick else { return None };
+    let missing: Vec<_> = wanted.iter().filter(|wanted| !routes.contains(**wanted)).collect();
+    (!missing.is_empty()).then(|| {
+        let missing = quoted(missing.iter());
+        format!("there is no request of the route {missing}; {}", known(routes))
+    })
+}
+
+fn known(routes: &BTreeSet<String>) -> String {
+    if routes.is_empty() {
+        return "its requests tell no route".to_owned();
+    }
+    format!("it has {}", quoted(routes.iter()))
 }
 
 /// The share that the lines tell. Where older lines tell none, that of the others is taken, and said.
@@ -349,6 +414,27 @@ fn share(paths: &[impl AsRef<Path>], requests: &[Raw], warnings: &mut Vec<String
         ));
     }
     Ok(Some(one))
+}
+
+/// Ids under different keys cannot be compared. Where older lines tell no key, that of the others is taken, and said.
+fn check_keys(paths: &[impl AsRef<Path>], requests: &[Raw], warnings: &mut Vec<String>) -> Result<(), TraceError> {
+    let mut told = requests.iter().filter_map(|request| request.key_id.as_deref());
+    let Some(one) = told.next() else { return Ok(()) };
+    if let Some(other) = told.find(|other| *other != one) {
+        return Err(TraceError::Keys {
+            path: first_of(paths),
+            one: one.to_owned(),
+            other: other.to_owned(),
+        });
+    }
+    let without = requests.iter().filter(|request| request.key_id.is_none()).count();
+    if without > 0 {
+        warnings.push(format!(
+            "{without} of {} requests do not tell with which key they were hashed; {one} is taken, as for the others",
+            requests.len()
+        ));
+    }
+    Ok(())
 }
 
 /// The smallest power of two that holds a block's share of the prompts, since all blocks but a prompt's last are full.

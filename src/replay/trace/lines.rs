@@ -6,6 +6,7 @@ use jiff::civil::DateTime;
 use serde::Deserialize;
 
 use super::Raw;
+use super::files::Pick;
 use crate::core::placement::rendezvous;
 
 /// The hour over which conversations are laid.
@@ -31,6 +32,7 @@ struct RequestLine {
     policy: Option<String>,
     answered: Option<bool>,
     share: Option<f64>,
+    key_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -53,9 +55,9 @@ struct Turn {
 #[derive(Debug, Default)]
 pub(super) struct Reading<'a> {
     pub(super) requests: Vec<Raw>,
-    /// Only requests of this route are taken.
-    pub(super) route: Option<&'a str>,
-    /// Routes that were seen, the first [`ROUTES_MAX`].
+    /// Which requests are taken.
+    pub(super) pick: Pick<'a>,
+    /// Routes that were seen, the first [`ROUTES_MAX`], whether or not they are taken.
     pub(super) routes: BTreeSet<String>,
     pub(super) block_tokens: Option<u32>,
     /// Lines that were understood, also of other routes.
@@ -73,8 +75,8 @@ pub(super) enum Refused {
     Wrong(String),
 }
 
-/// Routes that are remembered for a message.
-const ROUTES_MAX: usize = 8;
+/// Routes that are remembered: as many as a gateway has.
+const ROUTES_MAX: usize = 1_024;
 
 impl Reading<'_> {
     /// Takes a line.
@@ -87,7 +89,7 @@ impl Reading<'_> {
             self.object(line)?
         } else {
             let request = plain(line, self.requests.len()).map_err(|_| Refused::Foreign)?;
-            if self.route.is_none() {
+            if self.pick.takes(None) {
                 self.requests.push(request);
             }
             PLAIN_BLOCK_TOKENS
@@ -120,14 +122,13 @@ impl Reading<'_> {
     }
 
     fn takes(&mut self, route: Option<&str>) -> bool {
-        let takes = self.route.is_none_or(|wanted| route == Some(wanted));
         if let Some(route) = route
             && self.routes.len() < ROUTES_MAX
             && !self.routes.contains(route)
         {
             self.routes.insert(route.to_owned());
         }
-        takes
+        self.pick.takes(route)
     }
 }
 
@@ -175,6 +176,7 @@ fn one(line: RequestLine) -> Result<Raw, String> {
         limit_tokens: line.limit_tokens,
         policy: line.policy,
         share: line.share,
+        key_id: line.key_id,
         was_refused: line.answered == Some(false),
     })
 }

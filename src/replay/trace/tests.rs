@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::files::{TraceError, join, read};
+use super::files::{Pick, TraceError, join, read};
 use super::*;
 
 fn read_text(name: &str, text: impl AsRef<[u8]>) -> Result<Trace, TraceError> {
@@ -18,7 +18,7 @@ fn read_text(name: &str, text: impl AsRef<[u8]>) -> Result<Trace, TraceError> {
     } else {
         file.write_all(text).unwrap();
     }
-    read(&path, None, None)
+    read(&path, None, Pick::OneRoute)
 }
 
 const REQUESTS: &str = r#"{"timestamp":0,"input_length":1000,"output_length":10,"hash_ids":[7,8]}
@@ -115,7 +115,7 @@ fn a_wrong_line_is_named() {
         database.contains("is not a trace: it is an SQLite database; the formats are"),
         "{database}"
     );
-    let missing = read(Path::new("/no/such/trace"), None, None).unwrap_err();
+    let missing = read(Path::new("/no/such/trace"), None, Pick::OneRoute).unwrap_err();
     assert_eq!(missing.to_string(), "cannot read the trace `/no/such/trace`");
 }
 
@@ -128,7 +128,7 @@ fn what_really_happened_is_read_and_a_route_can_be_picked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.jsonl");
     std::fs::write(&path, text).unwrap();
-    let actual = |route| read(&path, None, route).map(|trace| (trace.requests.len(), trace.actual));
+    let actual = |pick| read(&path, None, pick).map(|trace| (trace.requests.len(), trace.actual));
     let told = |deployments, requests, prompt_tokens, cached_tokens| Actual {
         deployments,
         requests,
@@ -137,32 +137,46 @@ fn what_really_happened_is_read_and_a_route_can_be_picked() {
         output_tokens: 10 * requests as u64,
         refused: 0,
     };
-    let several = actual(None).unwrap_err().to_string();
+    let several = actual(Pick::OneRoute).unwrap_err().to_string();
     assert!(
-        several.contains("holds requests of several routes, `a`, `b`, whose") && several.ends_with("with `--route`"),
+        several.contains(
+            "holds requests of several routes, `a`, `b`, which may not be of one pool; choose one with `--route`"
+        ),
         "{several}"
     );
-    assert_eq!(actual(Some("a")).unwrap(), (2, told(2, 1, 1_000, 512)));
-    assert_eq!(actual(Some("b")).unwrap(), (1, told(1, 1, 300, 512)));
-    let trace = read(&path, None, Some("a")).unwrap();
+    assert_eq!(actual(Pick::Routes(&["a"])).unwrap(), (2, told(2, 1, 1_000, 512)));
+    assert_eq!(actual(Pick::Routes(&["b"])).unwrap(), (1, told(1, 1, 300, 512)));
+    for pick in [Pick::All, Pick::Routes(&["b", "a"])] {
+        assert_eq!(actual(pick).unwrap(), (3, told(3, 2, 1_300, 1_024)), "{pick:?}");
+    }
+    let routes = |pick| read(&path, None, pick).map(|trace| (trace.routes.join("+"), trace.left_out.join("+")));
+    assert_eq!(routes(Pick::All).unwrap(), ("a+b".to_owned(), String::new()));
+    assert_eq!(routes(Pick::Routes(&["b"])).unwrap(), ("b".to_owned(), "a".to_owned()));
+    assert_eq!(actual(Pick::Routes(&["a", "c"])).unwrap().0, 2);
+    let misspelt = read(&path, None, Pick::Routes(&["a", "c"]))
+        .unwrap()
+        .warnings
+        .join("; ");
+    assert_eq!(misspelt, "there is no request of the route `c`; it has `a`, `b`");
+    let trace = read(&path, None, Pick::Routes(&["a"])).unwrap();
     let cached: Vec<_> = trace.requests.iter().map(|request| request.cached).collect();
     assert_eq!(cached, [Some(512), None]);
-    let other = read(&path, None, Some("b")).unwrap();
+    let other = read(&path, None, Pick::Routes(&["b"])).unwrap();
     assert_eq!(other.requests[0].cached, Some(512), "no more than its one block");
     let counted: Vec<_> = trace.requests.iter().map(|request| request.limit_tokens).collect();
     assert_eq!(counted, [4_000, 1_010]);
-    let message = actual(Some("c")).unwrap_err().to_string();
+    let message = actual(Pick::Routes(&["c"])).unwrap_err().to_string();
     assert!(
         message.ends_with("holds no request of the route `c`; it has `a`, `b`"),
         "{message}"
     );
     std::fs::write(&path, REQUESTS).unwrap();
-    let message = actual(Some("a")).unwrap_err().to_string();
+    let message = actual(Pick::Routes(&["a"])).unwrap_err().to_string();
     assert!(
         message.ends_with("of the route `a`; its requests tell no route"),
         "{message}"
     );
-    assert_eq!(actual(None).unwrap().1, Actual::default());
+    assert_eq!(actual(Pick::OneRoute).unwrap().1, Actual::default());
 }
 
 /// Lines as a gateway writes them: a prompt of two blocks with this opener, and whatever else is told of it.
@@ -271,6 +285,28 @@ fn a_line_that_ends_too_early_is_left_out_and_told() {
 }
 
 #[test]
+fn hashes_under_different_keys_are_not_played_as_one() {
+    let check = |of_first: &str, of_second: &str| {
+        let read = read_text("t.jsonl", own(0, 1, of_first) + &own(1_000, 2, of_second));
+        read.map(|trace| trace.warnings.join("; "))
+            .map_err(|error| error.to_string())
+    };
+    let [one, other] = [r#","key_id":"00ff00ff""#, r#","key_id":"12ab12ab""#];
+    assert_eq!(check(one, one).unwrap(), "");
+    let refused = check(one, other).unwrap_err();
+    assert!(
+        refused.contains("hashed with different keys, 00ff00ff and 12ab12ab, so")
+            && refused.contains(r#"that `grep '"key_id":"12ab12ab"'` finds"#),
+        "{refused}"
+    );
+    let older = check(one, "").unwrap();
+    assert!(
+        older.starts_with("1 of 2 requests do not tell with which key they were hashed; 00ff00ff"),
+        "{older}"
+    );
+}
+
+#[test]
 fn files_are_joined_by_time() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -286,7 +322,7 @@ fn files_are_joined_by_time() {
         file("other.jsonl", &own(since + 1_000, 3, "")),
         file("empty.jsonl", ""),
     ];
-    let joined = join(&paths, None, Some("a")).unwrap();
+    let joined = join(&paths, None, Pick::Routes(&["a"])).unwrap();
     assert_eq!(
         (joined.name.as_str(), at(&joined)),
         ("trace+other", vec![0.0, 1.0, 3.0])
@@ -294,18 +330,20 @@ fn files_are_joined_by_time() {
     assert_eq!(joined.distinct_blocks, 4, "the head is the same everywhere");
     assert!(joined.warnings.is_empty(), "{:?}", joined.warnings);
     let foreign = file("foreign.jsonl", &own(since, 4, "").replace("[7,", "[8,"));
-    let joined = join(&[&paths[0], &foreign], None, None).unwrap();
+    let joined = join(&[&paths[0], &foreign], None, Pick::OneRoute).unwrap();
     assert!(
         joined.warnings[0].contains("no block in common"),
         "{:?}",
         joined.warnings
     );
     let larger = file("larger.jsonl", &own(since, 4, "").replace("512", "1024"));
-    let message = join(&[&paths[0], &larger], None, None).unwrap_err().to_string();
+    let message = join(&[&paths[0], &larger], None, Pick::OneRoute)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.contains("has blocks of 1024 tokens, those before it of 512"),
         "{message}"
     );
-    let none = join(&paths, None, Some("b")).unwrap_err().to_string();
+    let none = join(&paths, None, Pick::Routes(&["b"])).unwrap_err().to_string();
     assert!(none.ends_with("of the route `b`; it has `a`"), "{none}");
 }

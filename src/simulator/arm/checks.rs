@@ -1,6 +1,7 @@
 //! May this deployment be? Source and rights on it, model, version, region, kind, capacity, retirement.
 //!
-//! The order is that of the errors a caller can mend: who may, what is there, what is offered. Quota comes last, since it depends on everything else.
+//! The order is that of the errors a caller can mend: who may, what is there, what is offered. Quota comes last, since it depends
+//! on everything else.
 
 use crate::simulator::arm::catalogue::{CHECKPOINT, Model, is_fine_tuned};
 use crate::simulator::arm::entry::Properties;

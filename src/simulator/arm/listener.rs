@@ -1,6 +1,7 @@
 //! The control plane's listener: plain HTTP and, with a certificate, TLS on the same port; can be shut like ARM in an outage.
 //!
-//! The first byte of a connection tells which of the two it is, so one address serves curl and those clients that send a token over TLS only.
+//! The first byte of a connection tells which of the two it is, so one address serves curl and those clients that send a token over
+//! TLS only.
 
 use std::convert::Infallible;
 use std::io;

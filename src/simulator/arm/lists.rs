@@ -94,7 +94,8 @@ impl Plane {
         Some(offered.map(shown).collect())
     }
 
-    /// The quota lines of a region: all that a fine-tuned model can draw on, all that deployments there do, and all that the scenario names.
+    /// The quota lines of a region: all that a fine-tuned model can draw on, all that deployments there do, and all that the
+    /// scenario names.
     pub(super) fn usages(&self, subscription: &str, location: &str) -> Vec<Value> {
         let state = self.state.lock();
         let mut names = Vec::new();

@@ -1,7 +1,7 @@
 //! WHAT would Azure Resource Manager do? Deployments made, changed and deleted, and what becomes of them by themselves.
 //!
-//! Also where tokens come from: Entra ID and managed identity. [`plane::Plane`] is the state, without sockets; what it decides shows on the data
-//! plane, whose deployments come and go with it.
+//! Also where tokens come from: Entra ID and managed identity. [`plane::Plane`] is the state, without sockets; what it decides
+//! shows on the data plane, whose deployments come and go with it.
 //!
 //! | question | file |
 //! | --- | --- |

@@ -1,8 +1,8 @@
 //! The control plane's state: deployments of all accounts, operations, quota, and what happens to them as the world's time goes on.
 //!
-//! Nothing runs by itself. [`Plane::settle`] brings everything up to a time, event by event in the order in which they are due, and is called
-//! before anything looks: so a clock that is moved by two months passes through the same states as one that was waited for. With
-//! nothing due it costs one atomic read.
+//! Nothing runs by itself. [`Plane::settle`] brings everything up to a time, event by event in the order in which they are due, and
+//! is called before anything looks: so a clock that is moved by two months passes through the same states as one that was waited
+//! for. With nothing due it costs one atomic read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

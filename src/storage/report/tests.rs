@@ -49,6 +49,7 @@ async fn figures_of_a_group() {
         requests: 3,
         successes: 2,
         estimated: 1,
+        asked: 3,
         attempts: 5,
         prompt_tokens: 3_000,
         cached_tokens: 2_400,

@@ -62,6 +62,7 @@ async fn a_line_has_all_that_replay_needs_and_the_end_flushes() {
     assert!(writer.finish(Duration::from_secs(20)).await);
     let mut lines = lines(&options);
     let ids = lines[0]["hash_ids"].take();
+    let key_id = Keyed::new(options.key).id();
     assert_eq!(ids.as_array().map(Vec::len), Some(3), "276 tokens in steps of 128");
     assert_eq!(lines[1]["hash_ids"].take(), ids);
     assert_eq!(
@@ -70,12 +71,12 @@ async fn a_line_has_all_that_replay_needs_and_the_end_flushes() {
             json!({
                 "timestamp": 1_764_000_000_123_u64, "input_length": 300, "output_length": 20, "block_size": 128, "hash_ids": null,
                 "is_first_turn": true, "route": "support", "policy": "least_busy", "deployment": "contoso/support", "cached_tokens": 128,
-                "limit_tokens": 400, "share": 0.25,
+                "limit_tokens": 400, "key_id": key_id, "share": 0.25,
             }),
             json!({
                 "timestamp": 1_764_000_000_123_u64, "input_length": 300, "output_length": 0, "block_size": 128, "hash_ids": null,
                 "is_first_turn": true, "route": "support", "policy": "least_busy", "deployment": null, "limit_tokens": 400,
-                "answered": false, "share": 0.25,
+                "answered": false, "key_id": key_id, "share": 0.25,
             })
         ]
     );
@@ -102,6 +103,38 @@ fn equal_beginnings_have_equal_ids_of_53_bits_under_one_key_only() {
     assert!(first.iter().all(|id| id >> ID_BITS == 0));
     let other: HashSet<u64> = Keyed::new([2; 32]).ids(&chain(&[&head, &long])).into_iter().collect();
     assert!(first.iter().all(|id| !other.contains(id)));
+}
+
+#[tokio::test]
+async fn a_start_with_another_key_or_share_begins_a_new_file_and_one_with_the_same_goes_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let first = options(&directory);
+    let other_key = TraceOptions {
+        key: [8; 32],
+        ..first.clone()
+    };
+    let other_share = TraceOptions {
+        share: 0.5,
+        ..first.clone()
+    };
+    for options in [&first, &first, &other_key, &other_share] {
+        let (queue, writer) = start(options.clone(), Box::new(|_| {})).expect("started");
+        queue.record(record(chain(&["prompt"])));
+        assert!(writer.finish(Duration::from_secs(20)).await);
+    }
+    let key_ids = |name: &str| {
+        let path = directory.path().join(name);
+        let lines = lines(&TraceOptions { path, ..first.clone() });
+        let told = lines
+            .iter()
+            .map(|line| line["key_id"].as_str().expect("an id").to_owned());
+        told.collect::<Vec<_>>()
+    };
+    let [of_first, of_other] = [[7; 32], [8; 32]].map(|key| Keyed::new(key).id());
+    assert_eq!(key_ids("trace.jsonl.2"), [of_first.clone(), of_first.clone()]);
+    assert_eq!(key_ids("trace.jsonl.1"), [of_other]);
+    assert_eq!(of_first.len(), 8);
+    assert_eq!(key_ids("trace.jsonl"), [of_first], "of another share");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::error::Error;
 use tracing::{error, info, warn};
 
 use crate::core::fleet::guard::Alarm;
-use crate::core::ids::DeploymentId;
+use crate::core::ids::{DeploymentId, ResourceId};
 use crate::core::recovery::absence::Absence;
 use crate::telemetry::metrics::Metrics;
 
@@ -45,14 +45,12 @@ pub struct StandingChanged<'a> {
 impl StandingChanged<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        match self.absence {
-            Some(absence) => warn!(
-                deployment = %self.deployment,
-                absence = absence.as_ref(),
-                "gets no requests: it {}",
-                absence.sentence()
-            ),
-            None => info!(deployment = %self.deployment, "gets requests: Azure shows it in order"),
+        let deployment = self.deployment;
+        if let Some(absence) = self.absence {
+            let why = absence.sentence();
+            warn!(%deployment, absence = absence.as_ref(), "gets no requests: it {why}");
+        } else {
+            info!(%deployment, "gets requests: Azure shows it in order");
         }
     }
 }
@@ -90,9 +88,10 @@ impl Rebuilt<'_> {
         let result = if self.error.is_some() { "failed" } else { "begun" };
         let labels = &[&**self.deployment, result];
         metrics.rebuilds.with_label_values(labels).inc();
-        match self.error {
-            Some(error) => warn!(deployment = %self.deployment, error = %error, "cannot be made again"),
-            None => info!(deployment = %self.deployment, "is being made again"),
+        if let Some(error) = self.error {
+            warn!(deployment = %self.deployment, error = %error, "cannot be made again");
+        } else {
+            info!(deployment = %self.deployment, "is being made again");
         }
     }
 }
@@ -192,9 +191,10 @@ impl DeletedByPolicy<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let deployment = self.deployment;
-        match self.error {
-            Some(error) => warn!(%deployment, error = %error, "cannot be deleted, as its policy says"),
-            None => info!(%deployment, "was idle for as long as its policy says, and is deleted"),
+        if let Some(error) = self.error {
+            warn!(%deployment, error = %error, "cannot be deleted, as its policy says");
+        } else {
+            info!(%deployment, "was idle for as long as its policy says, and is deleted");
         }
     }
 }
@@ -226,5 +226,25 @@ impl DeclarationUnusable<'_> {
     /// Logs it.
     pub fn emit(&self) {
         error!(error = %self.error, "the declared fleet cannot be looked after; what was declared before still is");
+    }
+}
+
+/// A resource's requests carry another token of Microsoft Entra ID, or there is none.
+#[derive(Debug)]
+pub struct LoginChanged<'a> {
+    /// Whose requests.
+    pub resource: &'a ResourceId,
+    /// Why there is none.
+    pub error: Option<&'a dyn Error>,
+}
+
+impl LoginChanged<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        if let Some(error) = self.error {
+            error!(resource = %self.resource, error = %error, "no token for the resource's requests");
+        } else {
+            info!(resource = %self.resource, "the resource's requests carry a new token");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use strum::{AsRefStr, IntoStaticStr, VariantArray};
 use tracing::{debug, error, info, warn};
 
+use crate::telemetry::events::lines::{Causes, OneLine};
 use crate::telemetry::metrics::Metrics;
 
 // === Configuration ===
@@ -34,7 +35,7 @@ impl ConfigReloaded<'_> {
 pub struct ConfigRefused<'a> {
     /// The file.
     pub path: &'a Path,
-    /// Why, mistakes joined by line breaks.
+    /// Why, each mistake on a line of its own.
     pub error: &'a str,
 }
 
@@ -42,7 +43,7 @@ impl ConfigRefused<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.config_reloads.with_label_values(&["refused"]).inc();
-        error!(path = %self.path.display(), error = self.error, "configuration refused, the older one stays in use");
+        error!(path = %self.path.display(), error = %OneLine(&self.error), "configuration refused, the older one stays in use");
     }
 }
 
@@ -71,7 +72,7 @@ pub struct ConfigDoubtful<'a> {
 impl ConfigDoubtful<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        warn!(generation = self.generation, "{}", self.warning);
+        warn!(generation = self.generation, "{}", OneLine(self.warning));
     }
 }
 
@@ -427,39 +428,5 @@ impl DrainChanged<'_> {
             for_s = self.lasting.map(|lasting| lasting.as_secs_f64()),
             "drain"
         );
-    }
-}
-
-/// An error and what caused it, on one line.
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot write")]
-    struct Outer {
-        source: std::io::Error,
-    }
-
-    #[test]
-    fn causes_are_on_one_line() {
-        let outer = Outer {
-            source: std::io::Error::other("disk full"),
-        };
-        assert_eq!(Causes(&outer).to_string(), "cannot write: disk full");
     }
 }

@@ -120,7 +120,7 @@ fn attempt() -> AttemptFinished<'static> {
         duration: Duration::from_millis(5),
         answer: None,
         retry_after: None,
-        maybe_billed_twice: true,
+        maybe_billed_twice: Some(BilledTwice::GivenUp),
         keyed: true,
     }
 }
@@ -171,16 +171,26 @@ fn attempts_count_by_outcome_and_time_only_answers() {
     let answered = AttemptFinished {
         outcome: "success",
         answer: Some(answer),
-        maybe_billed_twice: false,
+        maybe_billed_twice: None,
         keyed: false,
         ..attempt()
     };
     answered.emit(&series);
+    let overtaken = AttemptFinished {
+        outcome: "overtaken",
+        maybe_billed_twice: Some(BilledTwice::Hedged),
+        keyed: false,
+        ..attempt()
+    };
+    overtaken.emit(&series);
     let label = r#"deployment="res/one",route="legal""#;
     assert_eq!(
         counted(&series),
         [
-            format!("emberway_attempts_maybe_billed_twice_total{{{label}}} 2"),
+            format!(r#"emberway_attempts_maybe_billed_twice_total{{cause="given_up",{label}}} 2"#),
+            format!(r#"emberway_attempts_maybe_billed_twice_total{{cause="hedged",{label}}} 1"#),
+            r#"emberway_attempts_total{deployment="res/one",outcome="overtaken",reason="home",route="legal"} 1"#
+                .to_owned(),
             r#"emberway_attempts_total{deployment="res/one",outcome="success",reason="home",route="legal"} 1"#
                 .to_owned(),
             r#"emberway_attempts_total{deployment="res/one",outcome="throttled",reason="home",route="legal"} 2"#

@@ -36,11 +36,10 @@ fn touch_every_family(metrics: &Metrics) {
     for family in [&metrics.requests, &metrics.attempts] {
         family.with_label_values(&["1", "2", "3", "4"]);
     }
-    for family in [&metrics.tokens, &metrics.cache_missed] {
+    for family in [&metrics.tokens, &metrics.cache_missed, &metrics.maybe_billed_twice] {
         family.with_label_values(&["1", "2", "3"]);
     }
     for family in [
-        &metrics.maybe_billed_twice,
         &metrics.residency_contradicted,
         &metrics.cache_expected,
         &metrics.cache_keys_sent,
@@ -87,6 +86,8 @@ fn every_definition_is_registered_with_its_labels() {
             deployments: 2,
             usable: 1,
             regions: vec!["east".into()],
+            sent_tokens: 7.0,
+            limit_without: vec![("east".into(), 3.0)],
             headroom: vec![("east".into(), 1.5)],
         }],
         deployments: vec![shown],

@@ -29,6 +29,7 @@ def models_are_listed():
     for client in (support.classic(), support.v1(), support.v1("/v1")):
         models = {model.id for model in client.models.list()}
         assert {MODEL, EMBEDDER} <= models, models
+        assert client.models.retrieve(MODEL).id == MODEL
 
 
 support.run(embeddings_come_as_numbers_and_as_base64, legacy_completions_answer, models_are_listed)

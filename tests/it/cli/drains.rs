@@ -11,6 +11,26 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use super::program::{Place, signal};
 use crate::harness::{Setup, WHOLE, World, eventually, within};
 
+#[tokio::test]
+async fn usage_names_what_is_missing_and_not_what_the_environment_tells() {
+    let place = Place::new();
+    for (command, usage) in [
+        (
+            "drain",
+            "emberway drain [OPTIONS] <KIND> <NAME>\n       emberway drain [OPTIONS] --list\n",
+        ),
+        ("drill", "emberway drill [OPTIONS] <WHAT> <NAME>\n"),
+        ("explain", "emberway explain [OPTIONS] <FILE>\n"),
+    ] {
+        let command = place
+            .command(&[command])
+            .env("EMBERWAY_ADMIN_URL", "http://127.0.0.1:9")
+            .output();
+        let said = String::from_utf8(command.await.expect("runs").stderr).expect("text");
+        assert!(said.contains(&format!("Usage: {usage}")), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn drain_takes_out_lists_and_puts_back() {
     let world = World::start(Setup::default()).await;

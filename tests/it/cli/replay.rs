@@ -118,24 +118,25 @@ async fn ones_own_traffic_tells_what_a_run_would_have_saved() {
         str![[r#"
 exit 0
 --- stdout
-trace own, replicas 1, limit none, machines 32, a minute 15, key auto
+trace own, replicas 1, limit none, machines 32, each takes 15 requests a minute, key auto
 policy     deployments     hit  of bound  imbalance  w50  w95  refused  failed
 as it was  3            10.0 %         -          -    -    -        -  0.00 %
 nested     3            20.0 %    50.0 %          -    -    -   0.00 %  0.00 %
 nested     1            20.0 %    50.0 %          -    -    -   0.00 %  0.00 %
+of own the requests of other are left out; where they use the same deployments, limits are tighter than they look here
 own is played with `--provider hosted`, since it tells the cached tokens of a real fleet
 own does not tell which share of all conversations it has: share unknown, taken as 1
 own does not tell by which policy it was placed, so savings are told against what really happened, and the model's error is in them
 
 What it costs, in USD; not extrapolated from the 60 seconds of own, less than an hour: it begins with empty caches, and is no sample of a day:
-trace own, replicas 1, limit none, machines 32, a minute 15, key auto
+trace own, replicas 1, limit none, machines 32, each takes 15 requests a minute, key auto
 policy     deployments  prompts  answers  hosting  total
 as it was  3              12.16   0.0400     3.00  15.20
 nested     3              11.52   0.0400     3.00  14.56
 nested     1              11.52   0.0400     1.00  12.56
 
 Against what really happened:
-trace own, replicas 1, limit none, machines 32, a minute 15, key auto
+trace own, replicas 1, limit none, machines 32, each takes 15 requests a minute, key auto
 policy  deployments     was  would be  tokens saved  USD saved
 nested  3            10.0 %    20.0 %          +512     +0.640
 nested  1            10.0 %    20.0 %          +512      +2.64
@@ -242,7 +243,7 @@ async fn a_saving_is_told_against_the_policy_in_use_as_played() {
         str![[r#"
 exit 0
 --- stdout
-trace own, deployments 3, replicas 1, limit none, machines 32, a minute 15
+trace own, deployments 3, replicas 1, limit none, machines 32, each takes 15 requests a minute
 policy       key      hit  of bound  imbalance  w50  w95  refused  failed
 as it was    -     10.0 %         -          -    -    -        -  0.00 %
 nested       auto  20.0 %    50.0 %          -    -    -   0.00 %  0.00 %
@@ -250,20 +251,28 @@ round_robin  off    0.0 %     0.0 %          -    -    -   0.00 %  0.00 %
 own is played with `--provider hosted`, since it tells the cached tokens of a real fleet
 
 What it costs, in USD; not extrapolated from the 60 seconds of own, less than an hour: it begins with empty caches, and is no sample of a day:
-trace own, deployments 3, replicas 1, limit none, machines 32, a minute 15
+trace own, deployments 3, replicas 1, limit none, machines 32, each takes 15 requests a minute
 policy       key   prompts  answers  hosting  total
 as it was    -       12.16     0.00     0.00  12.16
 nested       auto    11.52     0.00     0.00  11.52
 round_robin  off     12.80     0.00     0.00  12.80
 
 Against the policy in use, as played:
-trace own, deployments 3, replicas 1, limit none, machines 32, a minute 15
+trace own, deployments 3, replicas 1, limit none, machines 32, each takes 15 requests a minute
 policy       key      was  in use  would be  tokens saved  USD saved    note
 nested       auto  10.0 %   0.0 %    20.0 %         +1024      +1.28
 round_robin  off   10.0 %   0.0 %     0.0 %            +0      +0.00  in use
 model error: own was placed by `round_robin`; played, it finds 0.0 % cached where 10.0 % really was (-512 tokens, -0.640 USD)
 
 "#]]
+    );
+    place.write("moved.jsonl", &own_with(r#""share":1,"policy":"nested""#));
+    let moved = place.run(&["replay", "moved.jsonl", "--limit-factor", "none"]).await;
+    assert!(
+        moved.contains(
+            "\nwhat outages and drains moved in life is part of the model's error, since they are not played"
+        ),
+        "{moved}"
     );
     let rows = json(&place, &["own.jsonl", "--limit-factor", "none"]).await;
     assert_eq!(rows.len(), 1, "what is only compared with has no row");
@@ -299,7 +308,8 @@ async fn what_would_mislead_in_silence_is_refused() {
     place.write("own.jsonl", OWN);
     let several = place.run(&["replay", "own.jsonl"]).await;
     assert!(
-        several.starts_with("exit 1\n") && several.contains("several routes, `chat`, `other`"),
+        several.starts_with("exit 1\n")
+            && several.contains("several routes, `chat`, `other`, which may not be of one pool"),
         "{several}"
     );
     for flags in [["--outage", "5:1:9"], ["--machines", "0"]] {
@@ -335,7 +345,7 @@ resources:
       - { name: a, sku: Standard, capacity: 4, price: { input: 2500, cached_input: 1250, output: 0, hour: 60 } }
       - { name: b, sku: Standard, capacity: 4, price: { input: 2500, cached_input: 1250, output: 0, hour: 60 } }
 pools: [{ name: chat, tiers: [[contoso/a, contoso/b]] }]
-routes: [{ name: chat, pool: chat }]
+routes: [{ name: chat, pool: chat }, { name: other, pool: chat }]
 ";
 
 #[tokio::test]
@@ -355,6 +365,18 @@ async fn a_configuration_tells_the_fleet() {
         "{row}"
     );
     let said = place.run(&[&["replay"], arguments.as_slice()].concat()).await;
+    assert!(
+        said.contains("the requests of other use the same deployments and are left out"),
+        "{said}"
+    );
+    let all = json(&place, &["own.jsonl", "--config", "emberway.yaml"])
+        .await
+        .remove(0);
+    assert_eq!(
+        (&row["requests"], &all["requests"]),
+        (&4.into(), &5.into()),
+        "all of the pool"
+    );
     assert!(
         said.contains("3 deployments answered in the trace; `actual` is the 2 of the configuration"),
         "{said}"

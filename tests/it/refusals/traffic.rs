@@ -150,6 +150,7 @@ fn coming(blocks: &[u64], is_first_turn: bool, output: u32, names_limit: bool, n
             is_first_turn,
             is_cacheable: true,
             session: None,
+            draw: 0,
         },
         chain: Chain::of(links.iter().zip(1..).map(|(link, at)| (BlockId(*link), at * BLOCK))),
         demand: Demand {

@@ -226,6 +226,7 @@ impl World {
                 policy: Policy::Keep,
                 sku: Sku::Standard,
                 rule_days: Some(15),
+                days: None,
                 clock: *clock,
                 is_there: true,
                 price: None,

@@ -10,6 +10,7 @@ fn watched(id: &DeploymentId, policy: Policy, clock: Clock) -> Watched<'_> {
         policy,
         sku: Sku::Standard,
         rule_days: Some(15),
+        days: None,
         clock,
         is_there: true,
         price: Some(Price {
@@ -203,6 +204,7 @@ fn a_rule_of_another_length_is_kept_in_proportion() {
     let at = |hours: i64| {
         let watched = Watched {
             rule_days: Some(3),
+            days: None,
             ..watched(&id, Policy::Keep, created())
         };
         shown(&judge(&watched, Efforts::default(), MINE, START + hours * HOUR_MS))

@@ -156,7 +156,8 @@ fn is_developer_only(picture: &Picture<'_>, pool: &DeclaredPool) -> bool {
     !pool.members.is_empty() && members.all(|member| member.key.as_ref().is_some_and(is_developer))
 }
 
-/// A pool in which nobody but this deployment serves now; none if there is no such pool. Members that are not managed are believed to serve.
+/// A pool in which nobody but this deployment serves now; none if there is no such pool. Members that are not managed are believed
+/// to serve.
 pub(super) fn pool_without_other<'a>(picture: &Picture<'a>, key: &DeploymentKey) -> Option<&'a PoolId> {
     let serves = |other: &DeploymentKey| {
         let is_drained = picture.routing.get(other).is_some_and(|routed| routed.is_drained);

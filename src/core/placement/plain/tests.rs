@@ -43,6 +43,7 @@ const ASK: Ask = Ask {
     is_first_turn: true,
     is_cacheable: true,
     session: None,
+    draw: 0,
 };
 
 fn first(policy: Plain, view: &View, turn: u64) -> usize {
@@ -91,6 +92,29 @@ fn the_least_busy_for_its_weight_comes_first() {
     }
     let ties = shares(Plain::LeastBusy, &view, 300);
     assert!(ties.iter().all(|&share| share > 60), "ties go by turn: {ties:?}");
+}
+
+#[test]
+fn what_is_not_busy_is_used_by_weight_and_not_the_largest_alone() {
+    let mut view = view(&[3]);
+    for (member, weight) in view.tiers[0].members.iter_mut().zip([1.0, 2.0, 1.0]) {
+        member.weight = weight * LIMIT;
+    }
+    let by_weight = |shares: &[u64]| {
+        shares
+            .iter()
+            .zip([100, 200, 100])
+            .all(|(share, due)| share.abs_diff(due) < 40)
+    };
+    let quiet = shares(Plain::LeastBusy, &view, 400);
+    assert!(by_weight(&quiet), "{quiet:?}");
+    // Of two that have requests in flight and one that has none, the one: for its weight it has the fewest.
+    (view.tiers[0].members[0].load, view.tiers[0].members[1].load) = (1.0, 2.0);
+    assert_eq!(shares(Plain::LeastBusy, &view, 100), [0, 0, 100]);
+    // One that is busy stays behind those that are not, or before them by its load, whatever chance says of them.
+    (view.tiers[0].members[0].load, view.tiers[0].members[1].load) = (9.0, 0.0);
+    let two = shares(Plain::LeastBusy, &view, 300);
+    assert!(two[0] == 0 && two[1].abs_diff(200) < 40, "{two:?}");
 }
 
 #[test]

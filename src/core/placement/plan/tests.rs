@@ -40,6 +40,7 @@ fn ask() -> Ask {
         is_first_turn: false,
         is_cacheable: true,
         session: None,
+        draw: 0,
     }
 }
 
@@ -330,6 +331,42 @@ fn short_prompts_go_to_the_less_busy_of_two_and_leave_no_trace() {
 }
 
 #[test]
+fn short_prompts_reach_the_smaller_deployment_too_when_nobody_is_busy() {
+    let placement = Placement::new(Rule::default());
+    let mut view = view(&[2]);
+    member(&mut view, 0).weight = 2.0 * LIMIT;
+    let to_smaller = |view: &View, is_cacheable: bool, prompt: fn(u64) -> Chain| {
+        let first_of = |draw: u64| {
+            let ask = Ask {
+                prompt_tokens: if is_cacheable { 900 } else { 4_096 },
+                is_cacheable,
+                draw,
+                ..ask()
+            };
+            first(&placement.plan(view, &prompt(draw), &ask, minutes(1))).0
+        };
+        (0..300).filter(|&draw| first_of(draw) == 1).count()
+    };
+    // A third, by weight: of one prompt as of many, and where a client wants no affinity.
+    for (is_cacheable, prompt) in [
+        (true, (|_| chain(1, 1)) as fn(u64) -> Chain),
+        (true, |number| chain(number, 1)),
+        (false, |_| chain(1, 1)),
+    ] {
+        let smaller = to_smaller(&view, is_cacheable, prompt);
+        assert!((70..130).contains(&smaller), "{smaller} of 300");
+    }
+    // By load as soon as there is some: the larger one has room for another.
+    (member(&mut view, 0).load, member(&mut view, 1).load) = (1.0, 1.0);
+    assert_eq!(to_smaller(&view, true, |_| chain(1, 1)), 0);
+    // What can be cached is placed by its beginning alone.
+    let homes: std::collections::BTreeSet<_> = (0..50)
+        .map(|draw| first(&placement.plan(&view, &chain(1, 1), &Ask { draw, ..ask() }, minutes(1))).0)
+        .collect();
+    assert_eq!(homes.len(), 1, "{homes:?}");
+}
+
+#[test]
 fn one_deployment_is_the_only_choice() {
     let placement = Placement::new(Rule::default());
     let plan = placement.plan(&view(&[1]), &chain(1, 1), &ask(), minutes(1));
@@ -417,14 +454,10 @@ fn who_is_to_be_kept_alive_comes_first_unless_it_has_no_room() {
         room,
         ..Candidate::new(DeploymentIx(at), Reason::Home)
     };
-    let plan = || Plan {
-        candidates: [candidate(0, 9.0), candidate(1, -1.0), candidate(2, 9.0)]
-            .into_iter()
-            .collect(),
-        ..Plan::default()
-    };
     let order = |wanted: usize| {
-        let mut plan = plan();
+        let mut plan = Plan::default();
+        plan.candidates
+            .extend([candidate(0, 9.0), candidate(1, -1.0), candidate(2, 9.0)]);
         plan.keep_alive(|deployment| deployment.0 == wanted);
         let first = &plan.candidates[0];
         (first.deployment.0, first.reason, plan.candidates.len())
@@ -432,4 +465,34 @@ fn who_is_to_be_kept_alive_comes_first_unless_it_has_no_room() {
     assert_eq!(order(2), (2, Reason::Keepalive, 3));
     assert_eq!(order(1), (0, Reason::Home, 3), "it has no room");
     assert_eq!(order(7), (0, Reason::Home, 3));
+}
+
+#[test]
+fn a_plan_tells_how_full_it_fills_deployments() {
+    let placement = Placement::new(Rule::default());
+    let (view, prompt) = (view(&[2]), chain(1, 1));
+    let full = |ask: Ask| placement.explain(&view, &prompt, &ask, minutes(1)).full.to_bits();
+    assert_eq!(full(ask()), 0.7_f64.to_bits(), "not known yet");
+    send(&placement, &view, &prompt, minutes(1));
+    assert_eq!(full(ask()), 0.95_f64.to_bits(), "it goes on");
+    let short = Ask {
+        prompt_tokens: 10,
+        is_first_turn: true,
+        ..ask()
+    };
+    assert_eq!(full(short), 0.95_f64.to_bits(), "placed by load");
+}
+
+#[test]
+fn every_reason_is_told_in_the_manual() {
+    let manual = include_str!("../../../../docs/placement.md");
+    let (_, reasons) = manual.split_once("### Reasons\n").expect("a heading");
+    let (reasons, _) = reasons.split_once("\n## ").expect("a next one");
+    for reason in Reason::VARIANTS {
+        let word = format!("`{}`", reason.as_ref());
+        let is_told = reasons
+            .lines()
+            .any(|line| line.starts_with("| `") && line.contains(&word));
+        assert!(is_told, "docs/placement.md does not tell {word}");
+    }
 }

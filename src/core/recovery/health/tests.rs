@@ -322,3 +322,21 @@ fn what_began_before_the_breaker_opened_is_known_as_older() {
     health.end(Effect::Works, &RULES, at(start, 6));
     assert!(!health.has_opened_since(start), "it is closed");
 }
+
+#[test]
+fn one_that_was_made_anew_is_not_judged_by_the_one_before() {
+    let start = Instant::now();
+    let mut health = opened(start);
+    health.raise(Alarm::DeploymentMissing);
+    let rules = Rules {
+        slow_start: Duration::from_secs(20),
+        ..RULES
+    };
+    health.begin_anew(&rules, at(start, 1));
+    assert_eq!(
+        (health.availability(at(start, 1)), health.alarm()),
+        (Availability::Ready, None)
+    );
+    let admitted = (0..10).filter(|_| health.admits(&rules, at(start, 1))).count();
+    assert!(admitted < 5, "it starts slowly: {admitted}");
+}

@@ -1,0 +1,48 @@
+//! A resource's credential as requests carry it: a header whose value may be renewed while requests run.
+//!
+//! Keys and configured tokens stay as they are; a token of Microsoft Entra ID lives for an hour or so, and whoever renews it puts the
+//! new one here. A request reads it without a lock, once for each attempt.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use http::header::{HeaderName, HeaderValue};
+
+/// A resource's credential, as the header that carries it. Its value may be renewed while requests run.
+#[derive(Debug)]
+pub struct Login {
+    name: HeaderName,
+    value: ArcSwap<HeaderValue>,
+}
+
+impl Login {
+    /// By a header of this name; the value is never shown.
+    pub fn new(name: HeaderName, mut value: HeaderValue) -> Self {
+        value.set_sensitive(true);
+        Self {
+            name,
+            value: ArcSwap::from_pointee(value),
+        }
+    }
+
+    /// The header's name.
+    pub fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// Its value now.
+    pub fn value(&self) -> Guard<Arc<HeaderValue>> {
+        self.value.load()
+    }
+
+    /// Gives it another value. Requests that are sent from now on have that one.
+    pub fn renew(&self, mut value: HeaderValue) {
+        value.set_sensitive(true);
+        self.value.store(Arc::new(value));
+    }
+
+    /// Whether it says the same as another.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && *self.value() == *other.value()
+    }
+}
