@@ -35,6 +35,7 @@ enum Verb {
 }
 
 /// What both take.
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 #[derive(Debug, clap::Args)]
 struct FleetFlags {
     /// Delete deployments of managed accounts that the configuration does not declare. Their models stay.

@@ -58,10 +58,7 @@ fn patch(declared: &DeclaredDeployment, shown: Option<&ActualDeployment>) -> Dep
 
 /// What the journal remembers of what came of a write.
 pub fn answer(step: &Step, outcome: &Result<u16, AzureError>, now_ms: i64) -> Answer {
-    let error = match outcome {
-        Ok(_) => return Answer::Taken,
-        Err(error) => error,
-    };
+    let Err(error) = outcome else { return Answer::Taken };
     let refused = |code: &str| Answer::Refused { code: code.to_owned() };
     match error {
         // What was to go is gone.

@@ -107,26 +107,26 @@ impl AdminRoutes {
     }
 }
 
-fn failed(error: anyhow::Error) -> RoutesError {
+fn failed(error: &anyhow::Error) -> RoutesError {
     RoutesError(format!("{error:#}"))
 }
 
 #[async_trait]
 impl Routes for AdminRoutes {
     async fn routing(&self) -> Result<Routing, RoutesError> {
-        self.read().await.map_err(failed)
+        self.read().await.map_err(|error| failed(&error))
     }
 
     async fn take_out(&self, key: &DeploymentKey) -> Result<(), RoutesError> {
         for name in self.names(key) {
             drain::begin(&self.operator, "deployment", &name, None, self.force)
                 .await
-                .map_err(failed)?;
+                .map_err(|error| failed(&error))?;
         }
         Ok(())
     }
 
     async fn put_back(&self, key: &DeploymentKey) -> Result<(), RoutesError> {
-        self.undo(key).await.map_err(failed)
+        self.undo(key).await.map_err(|error| failed(&error))
     }
 }

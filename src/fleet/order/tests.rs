@@ -37,6 +37,7 @@ fn declaration(capacity: Option<u32>) -> Declaration {
         arm_id: account.deployment("ft").expect("an id"),
         price: None,
         rule_days: None,
+        days: None,
         created_at_ms: None,
     };
     Declaration {
