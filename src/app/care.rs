@@ -24,7 +24,6 @@ const LOOK_EVERY_MS: i64 = 2 * 60_000;
 pub(super) struct RunningCare {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    audit: JoinHandle<()>,
 }
 
 /// Starts it where there is a control plane. Nothing is sent to Azure before this returns.
@@ -37,7 +36,9 @@ pub(super) async fn start(
     azure: Option<&AzureSettings>,
 ) -> anyhow::Result<Option<RunningCare>> {
     let Some(azure) = azure else { return Ok(None) };
-    let (audit, audit_task) = Audit::start(Arc::clone(store) as _, "emberway run".to_owned());
+    let audit = Audit::new(Arc::clone(store) as _, "emberway run".to_owned(), |failing| {
+        failing.emit();
+    });
     let arm = connect::arm(azure, Some(Arc::new(audit))).context("cannot reach Azure's control plane")?;
     let settings = Settings {
         look_every_ms: LOOK_EVERY_MS,
@@ -57,7 +58,6 @@ pub(super) async fn start(
     Ok(Some(RunningCare {
         stop,
         task: tokio::spawn(care.run(stopped)),
-        audit: audit_task,
     }))
 }
 
@@ -72,8 +72,6 @@ impl RunningCare {
     pub(super) async fn end(self, most: Duration) {
         self.stop.send_replace(true);
         // Beyond its time the task is dropped with the runtime; what was begun is in the store.
-        if tokio::time::timeout(most, self.task).await.is_ok() {
-            let _ = tokio::time::timeout(most, self.audit).await;
-        }
+        let _in_time = tokio::time::timeout(most, self.task).await;
     }
 }

@@ -22,6 +22,7 @@ use crate::azure::gate::Gate;
 use crate::azure::resources::Page;
 use crate::azure::token::AccessToken;
 use crate::azure::transport::{Answer, Http, TransportError};
+use crate::azure::witness::{Ended, Witness, Write};
 use crate::core::arm_id::DeploymentArmId;
 
 pub mod operations;
@@ -54,25 +55,6 @@ pub struct Tokens {
     pub own: Arc<TokenCache>,
     /// Of other tenants.
     pub tenants: Vec<(String, Arc<TokenCache>)>,
-}
-
-/// Told of every write that was sent, whatever came of it.
-pub trait Witness: Send + Sync {
-    /// A write has had an answer, or none.
-    fn written(&self, write: &Write<'_>);
-}
-
-/// A write that was sent.
-#[derive(Debug)]
-pub struct Write<'a> {
-    /// What was asked: method and path.
-    pub request: &'a ArmRequest,
-    /// The id that was sent along.
-    pub client_request_id: &'a str,
-    /// ARM's id of it, if it answered.
-    pub request_id: Option<&'a str>,
-    /// What came of it: the answer's status, or the error.
-    pub outcome: Result<u16, &'a AzureError>,
 }
 
 /// How an operation goes on, for whoever waits.
@@ -248,15 +230,30 @@ impl Arm {
         } else if request.method == Method::POST {
             sending = sending.header(header::CONTENT_LENGTH, "0");
         }
-        let sent = self.http.send(sending).await.map_err(AzureError::from);
-        if is_write && let Some(witness) = &self.witness {
-            witness.written(&Write {
-                request,
-                client_request_id: &id,
-                request_id: sent.as_ref().ok().and_then(|answer| answer.header("x-ms-request-id")),
-                outcome: sent.as_ref().map(|answer| answer.status),
-            });
+        match &self.witness {
+            Some(witness) if is_write => self.send_witnessed(sending, request, &id, &**witness).await,
+            _ => Ok(self.http.send(sending).await?),
         }
+    }
+
+    async fn send_witnessed(
+        &self,
+        sending: reqwest::RequestBuilder,
+        request: &ArmRequest,
+        client_request_id: &str,
+        witness: &dyn Witness,
+    ) -> Result<Answer, AzureError> {
+        let write = Write {
+            request,
+            client_request_id,
+        };
+        witness.sending(write).await.map_err(AzureError::Unwitnessed)?;
+        let sent = self.http.send(sending).await.map_err(AzureError::from);
+        let ended = Ended {
+            request_id: sent.as_ref().ok().and_then(|answer| answer.header("x-ms-request-id")),
+            outcome: sent.as_ref().map(|answer| answer.status),
+        };
+        witness.ended(write, ended).await;
         sent
     }
 

@@ -37,6 +37,9 @@ pub enum AzureError {
     /// Writes are switched off.
     #[error("writes to Azure are switched off; set `azure.writes: true` to allow them")]
     WritesOff,
+    /// The write could not be written down, so it was not sent.
+    #[error("the write is not sent, since it cannot be entered in the audit")]
+    Unwitnessed(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It took too long.
     #[error("{what} had not ended after {waited_s} s; it may still: look at it with `emberway deployment show`")]
     OutOfTime {

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod resources;
 pub mod token;
 pub mod transport;
+pub mod witness;
 
 #[cfg(test)]
 mod testing;

@@ -213,6 +213,30 @@ pub struct UsageName {
     pub localized_value: Option<String>,
 }
 
+/// A model of an account's list, as far as quota is concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ListedModel {
+    /// Its name, or a fine-tuned one's id.
+    pub name: String,
+    /// Its version.
+    #[serde(default)]
+    pub version: String,
+    /// By which SKUs it can be deployed.
+    #[serde(default)]
+    pub skus: Vec<ListedSku>,
+}
+
+/// A SKU of a listed model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedSku {
+    /// Azure's word, such as `Standard`.
+    pub name: String,
+    /// The quota that deployments of it draw on, such as `OpenAI.Standard.gpt-4.1-mini-finetune`.
+    #[serde(default)]
+    pub usage_name: Option<String>,
+}
+
 /// One page of a list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,11 +1,14 @@
 //! What the commands for Azure's control plane share: whom to ask and as whom, from the configuration or from flags and environment.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use reqwest::Url;
 
 use crate::azure::arm::Arm;
+use crate::azure::follow::Patience;
+use crate::azure::witness::Witness;
 use crate::cli::output;
 use crate::config;
 use crate::config::checked::azure::{AzureCredential, AzureSettings, ControlPlane, Tenant};
@@ -92,6 +95,11 @@ impl AzureArgs {
         })
     }
 
+    /// The configuration file, by flag or by default.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
     fn configured(&self) -> anyhow::Result<ControlPlane> {
         // Nobody named it: then it need not be there.
         if self.config == Path::new(config::DEFAULT_FILE) && !self.config.exists() {
@@ -161,11 +169,17 @@ impl Plane {
         });
     }
 
+    /// A client for reading.
     pub(super) fn arm(&self) -> anyhow::Result<Arm> {
+        self.arm_with(None, Patience::default())
+    }
+
+    /// A client whose writes are witnessed.
+    pub(super) fn arm_with(&self, witness: Option<Arc<dyn Witness>>, patience: Patience) -> anyhow::Result<Arm> {
         if matches!(&self.settings.credential, AzureCredential::Token(token) if token.expose().is_empty()) {
             output::warn("the access token is empty");
         }
-        Ok(connect::arm(&self.settings, None)?)
+        Ok(connect::arm_with(&self.settings, witness, patience)?)
     }
 }
 

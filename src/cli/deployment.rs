@@ -9,9 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::azure::address::ArmRequest;
 use crate::azure::arm::operations::Deleted;
 use crate::azure::arm::{Arm, Progress};
+use crate::azure::follow::Patience;
 use crate::azure::resources::{Deployment, DeploymentPatch, Sku as SkuBody};
+use crate::cli::audited::{self, AuditFlags};
 use crate::cli::azure::shown::Shown;
-use crate::cli::azure::{AccountArgs, AzureArgs};
+use crate::cli::azure::{AccountArgs, AzureArgs, Plane};
 use crate::cli::output;
 use crate::columns::columns;
 use crate::core::arm_id::DeploymentArmId;
@@ -75,7 +77,7 @@ struct WriteArgs {
 }
 
 /// How to write.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct WriteFlags {
     /// Wait until Azure is done, and show how it goes on; the default.
     #[arg(long, overrides_with = "no_wait")]
@@ -86,6 +88,8 @@ struct WriteFlags {
     /// Send nothing; print the request, and the same for curl and for the Azure CLI.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    audit: AuditFlags,
 }
 
 /// What is changed.
@@ -148,8 +152,8 @@ async fn act(verb: Verb) -> anyhow::Result<Outcome> {
             Ok(Outcome::Many(plane.arm()?.deployments(&account).await?))
         }
         Verb::Show(one) => {
-            let (arm, id) = one.find()?;
-            Ok(Outcome::One(Box::new(arm.deployment(&id).await?)))
+            let (plane, id) = one.find()?;
+            Ok(Outcome::One(Box::new(plane.arm()?.deployment(&id).await?)))
         }
         Verb::Delete(args) => delete(&args).await,
         Verb::Update(args) => update(&args).await,
@@ -159,15 +163,16 @@ async fn act(verb: Verb) -> anyhow::Result<Outcome> {
 }
 
 impl OneArgs {
-    fn find(&self) -> anyhow::Result<(Arm, DeploymentArmId)> {
+    fn find(&self) -> anyhow::Result<(Plane, DeploymentArmId)> {
         let plane = self.azure.plane()?;
         let id = plane.account(&self.account)?.deployment(&self.deployment_name)?;
-        Ok((plane.arm()?, id))
+        Ok((plane, id))
     }
 }
 
 async fn delete(args: &WriteArgs) -> anyhow::Result<Outcome> {
-    let (arm, id) = args.one.find()?;
+    let (plane, id) = args.one.find()?;
+    let arm = args.write.arm(&args.one.azure, &plane, "delete").await?;
     if args.write.dry_run {
         return Ok(dry(&arm.address().delete(&id), Some(&named("delete", &id))));
     }
@@ -184,7 +189,8 @@ async fn delete(args: &WriteArgs) -> anyhow::Result<Outcome> {
 }
 
 async fn update(args: &UpdateArgs) -> anyhow::Result<Outcome> {
-    let (arm, id) = args.one.find()?;
+    let (plane, id) = args.one.find()?;
+    let arm = args.write.arm(&args.one.azure, &plane, "update").await?;
     let name = match &args.sku_name {
         Some(written) => create::sku(written)?,
         None if args.write.dry_run => bail!("a dry run asks nobody for the SKU; give it with `--sku-name`"),
@@ -209,7 +215,8 @@ async fn update(args: &UpdateArgs) -> anyhow::Result<Outcome> {
 }
 
 async fn switch(args: &WriteArgs, verb: &str) -> anyhow::Result<Outcome> {
-    let (arm, id) = args.one.find()?;
+    let (plane, id) = args.one.find()?;
+    let arm = args.write.arm(&args.one.azure, &plane, verb).await?;
     if args.write.dry_run {
         return Ok(dry(&arm.address().switch(&id, verb), None));
     }
@@ -240,9 +247,19 @@ fn named(verb: &str, id: &DeploymentArmId) -> Vec<String> {
 }
 
 impl WriteFlags {
+    /// A client whose writes are entered in the audit; in a dry run there are none.
+    async fn arm(&self, azure: &AzureArgs, plane: &Plane, verb: &str) -> anyhow::Result<Arm> {
+        if self.dry_run {
+            return plane.arm();
+        }
+        let store = self.audit.open(azure.config()).await?;
+        let audit = audited::audit(&store, &format!("deployment {verb}"));
+        plane.arm_with(Some(audit), Patience::default())
+    }
+
     /// Runs a write with a line on stderr that tells how it goes on, or without if nobody waits.
     async fn watched<T>(
-        self,
+        &self,
         id: &DeploymentArmId,
         write: impl AsyncFnOnce(Option<&(dyn Fn(Progress<'_>) + Send + Sync)>) -> Result<T, crate::azure::error::AzureError>,
     ) -> anyhow::Result<T> {

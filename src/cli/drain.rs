@@ -66,7 +66,7 @@ impl Kind {
 }
 
 /// Where drains are asked for.
-const PATH: &str = "/admin/drains";
+pub(super) const PATH: &str = "/admin/drains";
 
 /// Does what is asked, and prints what is out then.
 ///
@@ -117,7 +117,8 @@ pub(super) async fn undo(operator: &Operator, kind: &str, name: &str) -> anyhow:
     read(&operator.ask(Method::DELETE, PATH, &query, Vec::new()).await?)
 }
 
-fn read(text: &str) -> anyhow::Result<DrainList> {
+/// Reads an answer.
+pub(super) fn read(text: &str) -> anyhow::Result<DrainList> {
     serde_json::from_str(text).context("the gateway's answer is not understood")
 }
 

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub mod audit;
+pub mod audited;
 pub mod azure;
 pub mod check;
 pub mod demo;
@@ -12,6 +14,7 @@ pub mod drain;
 pub mod drill;
 pub mod explain;
 pub mod finetune;
+pub mod fleet;
 pub mod healthcheck;
 pub mod load;
 pub mod model;
@@ -59,6 +62,10 @@ enum Command {
     Drill(drill::DrillArgs),
     /// Make, show, change and delete deployments by Azure's control plane.
     Deployment(Box<deployment::DeploymentArgs>),
+    /// Show how the declared fleet and Azure differ, and make them alike.
+    Fleet(Box<fleet::FleetArgs>),
+    /// Print what was written to Azure's control plane, by whom, and what came of it.
+    Audit(audit::AuditArgs),
     /// Show how much of a region's quota is used.
     Quota(Box<quota::QuotaArgs>),
     /// Show which models can be deployed, and until when.
@@ -93,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Deployment(args) => deployment::run(*args),
+        Command::Fleet(args) => fleet::run(*args),
+        Command::Audit(args) => audit::run(args),
         Command::Quota(args) => quota::run(*args),
         Command::Model(args) => model::run(*args),
         Command::Finetune(args) => finetune::run(*args),

@@ -18,6 +18,13 @@ pub struct OperatorArgs {
     token: Option<String>,
 }
 
+impl OperatorArgs {
+    /// As flags would say it.
+    pub fn new(url: reqwest::Url, token: Option<String>) -> Self {
+        Self { url, token }
+    }
+}
+
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -28,6 +28,12 @@ pub fn warn(text: &str) {
     eprintln!("warning: {text}");
 }
 
+/// Prints how something goes on, on stderr.
+#[expect(clippy::print_stderr, reason = "progress must not be mixed with data")]
+pub fn say(text: &str) {
+    eprintln!("{text}");
+}
+
 /// An error with its causes in one line. Some libraries' errors hold their cause's text already; it is said once.
 fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();

@@ -149,7 +149,7 @@ fn miss_by(by: Option<GroupBy>) -> anyhow::Result<MissBy> {
 }
 
 /// The store to read: as flagged, else as configured, else as a configuration that does not say has it.
-fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, ConfigErrors> {
+pub(super) fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, ConfigErrors> {
     match (flag, file) {
         (Some(store), _) => Ok(store),
         (None, Some(file)) => config::load::usage_path(file, &config::secrets::process_variables),
@@ -158,7 +158,7 @@ fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, Con
 }
 
 /// An error of the store; where a configuration named it, advice other than to name that.
-fn unreadable(error: StoreError, named_by: Option<&Path>) -> anyhow::Error {
+pub(super) fn unreadable(error: StoreError, named_by: Option<&Path>) -> anyhow::Error {
     match (error, named_by) {
         // The store's own advice is for the gateway, which would make a new one.
         (StoreError::Damaged { path, source }, _) => {
@@ -203,7 +203,7 @@ fn range(since: &str, until: Option<&str>, now_ms: i64) -> anyhow::Result<Range>
 }
 
 /// A moment in milliseconds since the Unix epoch, from a time, a date (its start in UTC) or how long ago.
-fn moment(text: &str, now_ms: i64) -> anyhow::Result<i64> {
+pub(super) fn moment(text: &str, now_ms: i64) -> anyhow::Result<i64> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.as_millisecond());
     }
@@ -218,7 +218,7 @@ fn moment(text: &str, now_ms: i64) -> anyhow::Result<i64> {
 }
 
 /// A moment as people read it, to the minute in UTC; `-` for none.
-fn shown(at_ms: Option<i64>) -> String {
+pub(super) fn shown(at_ms: Option<i64>) -> String {
     at_ms
         .and_then(|at| Timestamp::from_millisecond(at).ok())
         .map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%MZ").to_string())

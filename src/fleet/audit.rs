@@ -1,65 +1,66 @@
-//! Writes down every write to Azure's control plane, whoever makes it.
+//! Writes down every write to Azure's control plane, whoever makes it: a row before it is sent, a row with what came of it.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use async_trait::async_trait;
 
-use crate::azure::arm::{Witness, Write};
+use crate::azure::witness::{Ended, Witness, Write};
 use crate::storage::audit::{AuditEntry, AuditPhase, AuditStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::care::AuditFailing;
 
-/// Entries that wait to be written. Writes to Azure are some in a minute at most, so a store that falls behind this far has failed.
-const WAITING_MAX: usize = 1_024;
-
-/// Hears of writes and hands them on to the store.
+/// Hears of writes and enters them in the store.
 pub struct Audit {
+    store: Arc<dyn AuditStore>,
     actor: String,
-    entries: mpsc::Sender<AuditEntry>,
+    failing: fn(&AuditFailing<'_>),
 }
 
 impl Audit {
-    /// An audit of what this actor does, and the task that writes it; the task ends when the audit is dropped and all is written.
-    pub fn start(store: Arc<dyn AuditStore>, actor: String) -> (Self, JoinHandle<()>) {
-        let (entries, mut waiting) = mpsc::channel(WAITING_MAX);
-        let task = tokio::spawn(async move {
-            while let Some(entry) = waiting.recv().await {
-                if let Err(error) = store.add_audit(&entry).await {
-                    AuditFailing {
-                        target: &entry.target,
-                        error: &error,
-                    }
-                    .emit();
-                }
-            }
-        });
-        (Self { actor, entries }, task)
+    /// An audit of what this actor does. `failing` is told of writes that were sent and whose end could not be entered; one whose
+    /// beginning cannot be is not sent.
+    pub fn new(store: Arc<dyn AuditStore>, actor: String, failing: fn(&AuditFailing<'_>)) -> Self {
+        Self { store, actor, failing }
     }
-}
 
-impl Witness for Audit {
-    fn written(&self, write: &Write<'_>) {
+    fn entry(&self, write: Write<'_>, phase: AuditPhase) -> AuditEntry {
         let url = &write.request.url;
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-        let entry = AuditEntry {
+        AuditEntry {
             at_ms: clock::now_ms(),
             actor: self.actor.clone(),
-            phase: AuditPhase::Answered,
+            phase,
             method: write.request.method.to_string(),
             target: format!("{}{query}", url.path()),
             client_request_id: write.client_request_id.to_owned(),
-            request_id: write.request_id.map(str::to_owned),
-            outcome: Some(match write.outcome {
+            request_id: None,
+            outcome: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Witness for Audit {
+    async fn sending(&self, write: Write<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let entry = self.entry(write, AuditPhase::Sent);
+        Ok(self.store.add_audit(&entry).await?)
+    }
+
+    async fn ended(&self, write: Write<'_>, ended: Ended<'_>) {
+        let entry = AuditEntry {
+            request_id: ended.request_id.map(str::to_owned),
+            outcome: Some(match ended.outcome {
                 Ok(status) => status.to_string(),
                 Err(error) => error.code().map_or_else(|| error.to_string(), str::to_owned),
             }),
+            ..self.entry(write, AuditPhase::Answered)
         };
-        if let Err(error) = self.entries.try_send(entry) {
-            let target = match &error {
-                mpsc::error::TrySendError::Full(entry) | mpsc::error::TrySendError::Closed(entry) => &entry.target,
-            };
-            AuditFailing { target, error: &error }.emit();
+        if let Err(error) = self.store.add_audit(&entry).await {
+            (self.failing)(&AuditFailing {
+                target: &entry.target,
+                error: &error,
+            });
         }
     }
 }

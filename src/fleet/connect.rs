@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::azure::address::ArmAddress;
-use crate::azure::arm::{Arm, ArmSettings, Tokens, Witness};
+use crate::azure::arm::{Arm, ArmSettings, Tokens};
 use crate::azure::cache::TokenCache;
 use crate::azure::error::CredentialError;
 use crate::azure::follow::Patience;
 use crate::azure::identity::{self, Authorities, Identity, Login};
 use crate::azure::transport::{Http, TransportError};
+use crate::azure::witness::Witness;
 use crate::config::checked::azure::{AzureCredential, AzureSettings, ManagedIdentity};
 
 /// Why there is no client.
@@ -27,6 +28,18 @@ pub enum ConnectError {
 /// # Errors
 /// When files that it needs cannot be read.
 pub fn arm(settings: &AzureSettings, witness: Option<Arc<dyn Witness>>) -> Result<Arm, ConnectError> {
+    arm_with(settings, witness, Patience::default())
+}
+
+/// The same, which waits for what it is told.
+///
+/// # Errors
+/// As [`arm`].
+pub fn arm_with(
+    settings: &AzureSettings,
+    witness: Option<Arc<dyn Witness>>,
+    patience: Patience,
+) -> Result<Arm, ConnectError> {
     let http = Http::new(settings.ca.as_deref())?;
     let tokens = Tokens {
         own: tokens(settings, &settings.credential, &http)?,
@@ -44,7 +57,7 @@ pub fn arm(settings: &AzureSettings, witness: Option<Arc<dyn Witness>>) -> Resul
         audience: settings.audience.clone(),
         writes: settings.writes,
         writes_per_minute: settings.writes_per_minute,
-        patience: Patience::default(),
+        patience,
     };
     Ok(Arm::new(settings, http, tokens, witness))
 }

@@ -2,6 +2,8 @@
 //!
 //! The table only grows; SQLite itself refuses to change or delete a row. It holds methods, paths and ids, never a token or a body.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, Row as _};
@@ -80,31 +82,47 @@ impl AuditStore for SqliteStore {
     }
 
     async fn audit(&self, since_ms: i64, most: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut connection = connect_reader(self.path()).await?;
-        let select = format!("SELECT {COLUMNS} FROM audit WHERE at_ms >= ? ORDER BY id DESC LIMIT ?");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(select))
-            .bind(since_ms)
-            .bind(i64::from(most))
-            .fetch_all(&mut connection)
-            .await?;
-        connection.close().await?;
-        let entry = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(AuditEntry {
-                at_ms: row.try_get(0)?,
-                actor: row.try_get(1)?,
-                phase: row
-                    .try_get::<String, _>(2)?
-                    .parse()
-                    .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-                method: row.try_get(3)?,
-                target: row.try_get(4)?,
-                client_request_id: row.try_get(5)?,
-                request_id: row.try_get(6)?,
-                outcome: row.try_get(7)?,
-            })
-        };
-        Ok(rows.iter().map(entry).collect::<Result<_, sqlx::Error>>()?)
+        read_audit(self.path(), since_ms, most).await
     }
+}
+
+/// Reads a store's audit without opening it for writing: the newest entries, newest first, at most so many, none older than this time.
+///
+/// # Errors
+/// When there is no store, it cannot be read, or it is of a version that kept no audit.
+pub async fn read_audit(path: &Path, since_ms: i64, most: u32) -> Result<Vec<AuditEntry>, StoreError> {
+    let mut connection = connect_reader(path).await?;
+    let has_table: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'audit')")
+            .fetch_one(&mut connection)
+            .await?;
+    if !has_table {
+        return Err(StoreError::Older);
+    }
+    let select = format!("SELECT {COLUMNS} FROM audit WHERE at_ms >= ? ORDER BY id DESC LIMIT ?");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(select))
+        .bind(since_ms)
+        .bind(i64::from(most))
+        .fetch_all(&mut connection)
+        .await?;
+    connection.close().await?;
+    Ok(rows.iter().map(entry).collect::<Result<_, sqlx::Error>>()?)
+}
+
+fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<AuditEntry, sqlx::Error> {
+    Ok(AuditEntry {
+        at_ms: row.try_get(0)?,
+        actor: row.try_get(1)?,
+        phase: row
+            .try_get::<String, _>(2)?
+            .parse()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        method: row.try_get(3)?,
+        target: row.try_get(4)?,
+        client_request_id: row.try_get(5)?,
+        request_id: row.try_get(6)?,
+        outcome: row.try_get(7)?,
+    })
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ pub enum StoreError {
     },
     /// The file was written by a version without the table that is asked for, and reading does not change it.
     #[error(
-        "the usage store is of an older emberway, which kept no misses; a gateway of this version adds the table when it starts"
+        "the usage store is of an older emberway, which did not keep this; a gateway of this version adds the table when it starts"
     )]
     Older,
     /// A statement failed.

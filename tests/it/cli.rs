@@ -11,6 +11,7 @@ mod clock;
 mod control_plane;
 mod drains;
 mod ends;
+mod fleet;
 mod manager;
 mod program;
 mod replay;
@@ -53,6 +54,8 @@ Commands:
   drain        Take deployments of a running gateway out of use, and put them back
   drill        Take a region out for real, watch what becomes of the traffic, and put it back
   deployment   Make, show, change and delete deployments by Azure's control plane
+  fleet        Show how the declared fleet and Azure differ, and make them alike
+  audit        Print what was written to Azure's control plane, by whom, and what came of it
   quota        Show how much of a region's quota is used
   model        Show which models can be deployed, and until when
   finetune     Find the fine-tuned models and checkpoints of an account

@@ -26,6 +26,7 @@ mod drains;
 mod explain;
 mod failover;
 mod fleet;
+mod fleet_apply;
 mod harness;
 mod hedging;
 mod limits;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::azure::address::ArmRequest;
 use crate::azure::error::AzureError;
-use crate::azure::resources::{Account, Deployment, DeploymentPatch, Keys, NewDeployment, Usage};
+use crate::azure::resources::{Account, Deployment, DeploymentPatch, Keys, ListedModel, NewDeployment, Usage};
 use crate::azure::transport::Answer;
 use crate::core::arm_id::{AccountId, DeploymentArmId};
 
@@ -74,6 +74,14 @@ impl Arm {
         })
     }
 
+    /// Sends a write that [`Self::address`] made, and returns the status of ARM's first answer; nothing is followed.
+    ///
+    /// # Errors
+    /// When ARM refuses.
+    pub async fn submit(&self, id: &DeploymentArmId, request: &ArmRequest) -> Result<u16, AzureError> {
+        Ok(self.write(id, request, None).await?.status)
+    }
+
     /// Reads a deployment.
     ///
     /// # Errors
@@ -112,6 +120,14 @@ impl Arm {
     /// When ARM refuses.
     pub async fn usages(&self, subscription: &str, location: &str) -> Result<Vec<Usage>, AzureError> {
         self.list(&self.address().usages(subscription, location)).await
+    }
+
+    /// Models that can be deployed in an account, as ARM writes them: its fine-tuned ones too.
+    ///
+    /// # Errors
+    /// When ARM refuses.
+    pub async fn account_models(&self, account: &AccountId) -> Result<Vec<ListedModel>, AzureError> {
+        self.list(&self.address().account_models(account)).await
     }
 
     async fn write_deployment(

@@ -33,16 +33,30 @@ impl TokenSource for Numbered {
     }
 }
 
-#[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+/// What was heard, and how many writes may yet be written down.
+struct Heard(Mutex<Vec<String>>, Mutex<u32>);
 
+impl Default for Heard {
+    fn default() -> Self {
+        Self(Mutex::default(), Mutex::new(u32::MAX))
+    }
+}
+
+#[async_trait]
 impl Witness for Heard {
-    fn written(&self, write: &Write<'_>) {
-        let outcome = match write.outcome {
+    async fn sending(&self, write: Write<'_>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut left = self.1.lock();
+        *left = left.checked_sub(1).ok_or("the disk is full")?;
+        self.0.lock().push(format!("{} sent", write.request.method));
+        Ok(())
+    }
+
+    async fn ended(&self, write: Write<'_>, ended: Ended<'_>) {
+        let outcome = match ended.outcome {
             Ok(status) => status.to_string(),
             Err(error) => error.to_string(),
         };
-        let id = write.request_id.unwrap_or("-");
+        let id = ended.request_id.unwrap_or("-");
         self.0.lock().push(format!("{} {outcome} {id}", write.request.method));
     }
 }
@@ -169,7 +183,21 @@ async fn a_creation_is_repeated_while_the_account_is_busy_and_followed_to_its_en
         "{}",
         seen[1].body
     );
-    assert_eq!(*heard.0.lock(), ["PUT 409 -", "PUT 201 r-1"]);
+    assert_eq!(*heard.0.lock(), ["PUT sent", "PUT 409 -", "PUT sent", "PUT 201 r-1"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_sent() {
+    let (server, arm, heard) = start().await;
+    *heard.1.lock() = 1;
+    // The second try of the same write needs an entry of its own.
+    server.then(409, &[], refusal("RequestConflict"));
+    let error = create(&arm).await.1.expect_err("not written down");
+    assert!(matches!(error, AzureError::Unwitnessed(_)), "{error}");
+    assert_eq!(server.lines().len(), 1);
+    assert_eq!(*heard.0.lock(), ["PUT sent", "PUT 409 -"]);
+    server.then(200, &[], deployment("Succeeded"));
+    arm.deployment(&id()).await.expect("reading goes on");
 }
 
 #[tokio::test]
@@ -381,6 +409,11 @@ async fn where_nobody_is_there_that_is_said_soon() {
     assert_eq!(error, expected);
     assert_eq!(
         *heard.0.lock(),
-        [format!("DELETE {expected} -"), format!("DELETE {expected} -")]
+        [
+            "DELETE sent".to_owned(),
+            format!("DELETE {expected} -"),
+            "DELETE sent".to_owned(),
+            format!("DELETE {expected} -")
+        ]
     );
 }

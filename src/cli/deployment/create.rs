@@ -84,7 +84,7 @@ pub(super) async fn create(args: &CreateArgs) -> anyhow::Result<Outcome> {
         .map(|source| source.parse().context("`--source-account`"))
         .transpose()?;
     let new = new_deployment(args, source.as_ref(), other.as_ref())?;
-    let arm = plane.arm()?;
+    let arm = args.write.arm(&args.azure, &plane, "create").await?;
     let request = arm.address().create(&id, &new, args.auxiliary_tenant.as_deref());
     check(args, &arm, &account).await?;
     if args.write.dry_run {

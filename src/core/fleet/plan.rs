@@ -30,6 +30,8 @@ pub struct Picture<'a> {
     pub catalogue: &'a Catalogue,
     /// What may be done.
     pub allowed: Allowed,
+    /// What may be deleted, where that is not everything that nobody declares.
+    pub deletable: Option<&'a Deletable>,
     /// What requests are sent to.
     pub routing: &'a Routing,
     /// In milliseconds since the Unix epoch.
@@ -46,6 +48,9 @@ pub struct Allowed {
     /// Refusing what the catalogue does not know to be offered, instead of letting Azure decide.
     pub strict: bool,
 }
+
+/// Deployments that somebody has agreed to delete, by when each was created: one that was made since is another one.
+pub type Deletable = BTreeMap<DeploymentKey, Option<i64>>;
 
 /// What requests are sent to, by the gateway whose fleet it is. What is not in it gets none.
 pub type Routing = BTreeMap<DeploymentKey, Routed>;
@@ -260,7 +265,11 @@ fn unknown_ones(picture: &Picture<'_>, findings: &mut Vec<Finding>, deletions: &
                 actual.sku_name,
                 actual.capacity.unwrap_or_default()
             );
-            let remedy = if picture.allowed.deleting {
+            let is_agreed = picture
+                .deletable
+                .is_none_or(|deletable| deletable.get(key) == Some(&actual.created_at_ms));
+            let is_deletable = picture.allowed.deleting && is_agreed;
+            let remedy = if is_deletable {
                 "it will be deleted"
             } else {
                 "declare it, or allow deleting"
@@ -270,7 +279,7 @@ fn unknown_ones(picture: &Picture<'_>, findings: &mut Vec<Finding>, deletions: &
                 key,
                 format!("nobody declares it ({what}): {remedy}"),
             ));
-            if picture.allowed.deleting && !actual.state.is_passing() {
+            if is_deletable && !actual.state.is_passing() {
                 deletions.push(Step::deletion(key, actual, format!("delete it: {what}")));
             }
         }

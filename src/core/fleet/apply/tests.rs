@@ -45,6 +45,7 @@ impl Run<'_> {
                 actual: &actual,
                 catalogue: &catalogue,
                 allowed: self.allowed,
+                deletable: None,
                 routing: &routing,
                 now_ms: self.toy.now_ms,
             };
@@ -224,6 +225,7 @@ fn a_refusal_is_final_until_it_is_forgiven() {
         actual: &actual,
         catalogue: &catalogue,
         allowed: Allowed::default(),
+        deletable: None,
         routing: &routing,
         now_ms: toy.now_ms,
     };

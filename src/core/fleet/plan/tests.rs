@@ -15,6 +15,7 @@ struct Scene {
     declared: Declared,
     actual: Actual,
     allowed: Allowed,
+    deletable: Option<Deletable>,
     routing: Routing,
     now_ms: i64,
 }
@@ -34,6 +35,7 @@ fn scene(wanted: &[(&str, &str, u32)], live: &[(&str, ActualDeployment)]) -> Sce
         declared,
         actual,
         allowed: Allowed::default(),
+        deletable: None,
         routing: Routing::new(),
         now_ms: date_ms("2026-11-26").expect("a date"),
     }
@@ -47,6 +49,7 @@ impl Scene {
             actual: &self.actual,
             catalogue: &catalogue,
             allowed: self.allowed,
+            deletable: self.deletable.as_ref(),
             routing: &self.routing,
             now_ms: self.now_ms,
         })
@@ -111,6 +114,16 @@ fn what_serves_goes_last() {
     scene.check(steps, found);
     scene.allowed.deleting = true;
     scene.check(&format!("{steps}, drain a/junk, delete a/junk"), found);
+    // Of what was agreed upon only that is deleted which was there then.
+    let agreed = |created_at_ms| Some([(key("a/junk"), created_at_ms)].into());
+    for (deletable, is_deleted) in [
+        (Some(Deletable::new()), false),
+        (agreed(Some(5)), false),
+        (agreed(Some(0)), true),
+    ] {
+        scene.deletable = deletable;
+        assert_eq!(scene.steps().contains("delete a/junk"), is_deleted);
+    }
 }
 
 #[test]
