@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::admin::{self, Stop};
 use crate::app::handover::{HandoverError, Inherited, Offer};
 use crate::app::logins::Logins;
+use crate::app::money::{CountedStore, Prices};
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::secrets::{Secret, Variables};
 use crate::config::watch::{ConfigWatch, ReloadStatus};
@@ -40,7 +41,9 @@ use crate::telemetry::metrics::Metrics;
 
 mod care;
 pub mod handover;
+mod lives;
 mod logins;
+mod money;
 mod reload;
 mod sources;
 pub mod systemd;
@@ -98,6 +101,7 @@ pub struct Running {
     trace_writer: Option<TraceWriter>,
     /// Who looks after the fleet, where that is wanted.
     care: Option<care::RunningCare>,
+    lives: JoinHandle<()>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
@@ -170,7 +174,12 @@ pub async fn start_from(
     let (stop_misses, misses_stopped) = watch::channel(false);
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
     let care = care::start(&gateway, &store, install.azure.as_ref()).await?;
-    let sources = Arc::new(sources::admin_sources(&gateway, &state, install.admin.token));
+    let sources = Arc::new(sources::admin_sources(
+        &gateway,
+        &state,
+        writers.prices,
+        install.admin.token,
+    ));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
@@ -179,6 +188,7 @@ pub async fn start_from(
         probe: tokio::spawn(overload::probe(Arc::clone(&gateway))),
         trace_writer: writers.trace,
         care,
+        lives: lives::start(&gateway, &store),
         gateway,
         addresses,
         admin_address,
@@ -324,6 +334,7 @@ impl Running {
         }
         self.writer.abort();
         self.probe.abort();
+        self.lives.abort();
         self.admin.abort();
         self.store.close().await?;
         tracing::info!("drained");
@@ -343,8 +354,9 @@ fn copies(
         .collect()
 }
 
-/// What empties the queues of a gateway, not running yet.
+/// What empties the queues of a gateway, not running yet, and the prices that it counts by.
 struct Writers {
+    prices: Arc<Prices>,
     usage: UsageWriter,
     misses: MissWriter,
     trace: Option<TraceWriter>,
@@ -354,13 +366,18 @@ struct Writers {
 async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Result<(Arc<Gateway>, Writers)> {
     let install = &checked.install;
     let (capacity, keep_days) = (install.usage.queue, install.usage.keep_days);
+    let (metrics, prices) = (Arc::new(Metrics::new()?), Arc::new(Prices::default()));
+    let counted = CountedStore {
+        store: Arc::clone(store),
+        prices: Arc::clone(&prices),
+        metrics: Arc::clone(&metrics),
+    };
     let (usage, writer) = usage_queue(
         QueueSettings { capacity, keep_days },
-        Arc::clone(store) as Arc<dyn UsageStore>,
+        Arc::new(counted),
         clock::now_ms,
         Box::new(tell),
     );
-    let metrics = Arc::new(Metrics::new()?);
     let live = Live::build(Arc::clone(checked), &metrics, None)?;
     let known = store.deployments().await?;
     seed(&live, &known, clock::now_ms());
@@ -369,7 +386,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
     store.note_deployments(&seen(&live)).await?;
     let pins = Pins::load(Arc::clone(store) as Arc<dyn ResponseStore>).await?;
     let (trace, trace_writer) = start_trace(install.trace.as_ref())?.unzip();
-    let gateway = Gateway {
+    let gateway = Arc::new(Gateway {
         live: ArcSwap::from_pointee(live),
         clients: Arc::new(ClientConnections::default()),
         refresh: CredentialRefresh::default(),
@@ -385,13 +402,15 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         overload: Overload::default(),
         drains: parking_lot::Mutex::default(),
         memory: crate::proxy::placing::Memory::default(),
-    };
+    });
+    prices.are_of(&gateway);
     let writers = Writers {
+        prices,
         usage: writer,
         misses: miss_writer,
         trace: trace_writer,
     };
-    Ok((Arc::new(gateway), writers))
+    Ok((gateway, writers))
 }
 
 /// Begins the trace, if one is to be kept.

@@ -49,6 +49,7 @@ pub(super) async fn start(
         arm: Arc::new(arm),
         traffic: Arc::new(OfGateway::new(gateway)),
         notes: Arc::clone(store) as _,
+        lives: Arc::clone(store) as _,
         metrics: Arc::clone(&gateway.metrics),
         catalogue: Catalogue::parse(catalogue::EMBEDDED)?,
         now_ms: Box::new(clock::now_ms),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
 use crate::app::ProcessState;
+use crate::app::money::Prices;
 use crate::config::secrets::Secret;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
@@ -20,13 +21,19 @@ use crate::telemetry::clock;
 use crate::telemetry::view::FleetView;
 
 /// What the admin listener reads.
-pub(super) fn admin_sources(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, token: Option<Secret>) -> Sources {
+pub(super) fn admin_sources(
+    gateway: &Arc<Gateway>,
+    state: &Arc<ProcessState>,
+    prices: Arc<Prices>,
+    token: Option<Secret>,
+) -> Sources {
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
     Sources {
         metrics: Box::new(move || {
             let now_ms = clock::now_ms();
-            let view = full_view(&for_metrics, &metrics_state, now_ms);
+            let mut view = full_view(&for_metrics, &metrics_state, now_ms);
+            view.hosting = prices.hosting(&view);
             for_metrics
                 .metrics
                 .render(now_ms, &view)

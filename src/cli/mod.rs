@@ -8,6 +8,7 @@ pub mod audit;
 pub mod audited;
 pub mod azure;
 pub mod check;
+pub mod cost;
 pub mod demo;
 pub mod deployment;
 pub mod drain;
@@ -80,6 +81,8 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     /// Print recorded usage.
     Usage(usage::UsageArgs),
+    /// Print what the fleet costs: hosting, provisioned units, tokens and keepalives, with a forecast and what could be had cheaper.
+    Cost(cost::CostArgs),
 }
 
 /// The command line's own description: what `--help` and `docs/cli.md` are written from.
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::run(*args),
         Command::Replay(args) => replay::run(&args),
         Command::Usage(args) => usage::run(args),
+        Command::Cost(args) => cost::run(args),
     };
     result.unwrap_or_else(|error| output::report(&error))
 }

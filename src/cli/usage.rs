@@ -182,7 +182,7 @@ pub(super) fn unreadable(error: StoreError, named_by: Option<&Path>) -> anyhow::
     }
 }
 
-fn json(value: &impl Serialize) -> anyhow::Result<String> {
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<String> {
     serde_json::to_string_pretty(value).context("cannot write JSON")
 }
 
@@ -362,7 +362,7 @@ fn deployment_table(lines: &[DeploymentLine]) -> String {
 // === Tables ===
 
 /// A count with its thousands apart.
-fn thousands(count: i64) -> String {
+pub(super) fn thousands(count: i64) -> String {
     let digits = count.to_string();
     let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

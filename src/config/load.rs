@@ -11,6 +11,7 @@ use crate::config::errors::{ConfigErrors, Pointer, Problem};
 use crate::config::raw::RawConfig;
 use crate::config::secrets::Variables;
 use crate::config::structure;
+use crate::core::ledger::book::Billed;
 
 /// Largest configuration file. A fleet of a thousand deployments needs about a fifth of it.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
@@ -45,6 +46,16 @@ pub fn usage_path(path: &Path, variables: &Variables) -> Result<PathBuf, ConfigE
 pub fn control_plane(path: &Path, variables: &Variables) -> Result<ControlPlane, ConfigErrors> {
     a_part(path, |raw, document| {
         compile::control_plane(raw, document, directory_of(path), variables)
+    })
+}
+
+/// Reads only what the price of deployments depends on, so that a report needs no secrets.
+///
+/// # Errors
+/// When the file cannot be read, its shape is wrong, or that part of it has a mistake.
+pub fn billed(path: &Path, variables: &Variables) -> Result<Vec<Billed>, ConfigErrors> {
+    a_part(path, |raw, document| {
+        compile::billed(raw, document, directory_of(path), variables)
     })
 }
 

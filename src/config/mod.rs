@@ -5,6 +5,7 @@
 //! reports all it finds, and a file with a mistake in its shape still has its meaning checked, so one run of
 //! `emberway check` shows everything.
 
+pub mod billed;
 pub mod checked;
 mod compile;
 pub mod diff;

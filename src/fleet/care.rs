@@ -22,11 +22,13 @@ use crate::fleet::declaration::Declaration;
 use crate::fleet::look;
 use crate::fleet::standing::{self, Picture};
 use crate::fleet::traffic::{Seen, Standing, Traffic};
+use crate::storage::lives::LifeStore;
 use crate::storage::notes::NoteStore;
 use crate::telemetry::events::care as events;
 use crate::telemetry::metrics::Metrics;
 
 mod guarding;
+mod lives;
 pub mod rebuilding;
 
 /// How often the gateway is asked what it knows, and the clocks are looked at.
@@ -52,6 +54,8 @@ pub struct Partners {
     pub traffic: Arc<dyn Traffic>,
     /// What outlives the process.
     pub notes: Arc<dyn NoteStore>,
+    /// When deployments were there, for what they cost.
+    pub lives: Arc<dyn LifeStore>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// What Azure offers.
@@ -162,6 +166,7 @@ impl Care {
             }
             .emit(&self.partners.metrics);
         }
+        self.note_lives(now_ms).await;
     }
 
     /// Says how each deployment stands, and logs what changed.

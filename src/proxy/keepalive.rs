@@ -10,7 +10,9 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::core::ids::{ClientId, RouteId};
-use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSource};
+use crate::core::ledger::usage::{
+    KEEPALIVE_CLIENT, KEEPALIVE_ROUTE, Operation, RequestOutcome, UsageRecord, UsageSource,
+};
 use crate::core::topology::{DeploymentIx, Timeouts};
 use crate::openai::error as wire_error;
 use crate::openai::target::WireOperation;
@@ -130,8 +132,8 @@ fn record(
     UsageRecord {
         request_id: format!("keepalive-{started_at_ms}"),
         started_at_ms,
-        client: ClientId::from("emberway"),
-        route: RouteId::from("keepalive"),
+        client: ClientId::from(KEEPALIVE_CLIENT),
+        route: RouteId::from(KEEPALIVE_ROUTE),
         operation: Operation::Chat,
         deployment: Some(configured.id.clone()),
         region: Some(snapshot.resources[configured.resource.0].region.clone()),

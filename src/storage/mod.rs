@@ -2,8 +2,9 @@
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
 //! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response,
-//! [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the
-//! one there is, because a gateway that needs a database server before it can start is a gateway that does not start.
+//! [`lives`] when deployments were there, [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases;
+//! SQLite ([`sqlite::SqliteStore`]) is the one there is, because a gateway that needs a database server before it can start is a
+//! gateway that does not start.
 //!
 //! This module deliberately knows neither metrics nor configuration: counters are plain atomics and changes of
 //! state go to a callback, so that whoever wires the program decides what they mean.
@@ -17,7 +18,9 @@ use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
 pub mod audit;
+pub mod cost_report;
 pub mod kept;
+pub mod lives;
 pub mod miss_report;
 pub mod misses;
 pub mod notes;
@@ -150,7 +153,7 @@ pub enum StoreError {
     },
     /// The file was written by a version without the table that is asked for, and reading does not change it.
     #[error(
-        "the usage store is of an older emberway, which did not keep this; a gateway of this version adds the table when it starts"
+        "the usage store is of an older emberway, which did not keep what is asked for; a gateway of this version adds the table when it starts"
     )]
     Older,
     /// A statement failed.

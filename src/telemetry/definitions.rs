@@ -346,6 +346,24 @@ pub const KEEPALIVES: Definition = counter(
     "Calls of the gateway's own so that Azure does not delete an idle deployment, by result: `answered`, `failed`.",
 );
 /// See its help.
+pub const HOSTING_USD: Definition = gauge(
+    "emberway_deployment_hosting_usd_per_hour",
+    &["deployment"],
+    "US dollars an hour for the deployment being there, provisioned units included; absent while it is missing or its price is not known.",
+);
+/// See its help.
+pub const TOKEN_USD: Definition = counter(
+    "emberway_token_cost_usd_total",
+    &["deployment", "kind"],
+    "US dollars for tokens, as far as their prices are known: `tokens` of clients' requests, `keepalive` of the gateway's own.",
+);
+/// See its help.
+pub const CACHE_SAVED_USD: Definition = counter(
+    "emberway_cache_saved_usd_total",
+    &["deployment"],
+    "US dollars that cached tokens cost less than others would have, as far as their prices are known.",
+);
+/// See its help.
 pub const USAGE_ACCEPTED: Definition = counter(
     "emberway_usage_records_accepted_total",
     &[],

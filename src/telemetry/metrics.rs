@@ -6,8 +6,8 @@
 
 use parking_lot::Mutex;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::telemetry::definitions as define;
@@ -47,6 +47,8 @@ pub struct Metrics {
     pub(super) fleet_looks: IntCounterVec,
     pub(super) rebuilds: IntCounterVec,
     pub(super) keepalives: IntCounterVec,
+    pub(super) token_usd: CounterVec,
+    pub(super) cache_saved_usd: CounterVec,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
     scraped: Mutex<Scraped>,
 }
@@ -75,6 +77,7 @@ struct Scraped {
     placement_head_homes: IntGaugeVec,
     last_success_age: GaugeVec,
     inactivity_deletion: GaugeVec,
+    hosting_usd: GaugeVec,
     pool_deployments: IntGaugeVec,
     pool_usable: IntGaugeVec,
     headroom: GaugeVec,
@@ -128,6 +131,8 @@ impl Metrics {
             fleet_looks: counter_vec(&registry, &define::FLEET_LOOKS)?,
             rebuilds: counter_vec(&registry, &define::REBUILDS)?,
             keepalives: counter_vec(&registry, &define::KEEPALIVES)?,
+            token_usd: float_counter_vec(&registry, &define::TOKEN_USD)?,
+            cache_saved_usd: float_counter_vec(&registry, &define::CACHE_SAVED_USD)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
             registry,
         })
@@ -168,6 +173,7 @@ impl Scraped {
             placement_head_homes: int_gauge_vec(registry, &define::PLACEMENT_HEAD_HOMES)?,
             last_success_age: gauge_vec(registry, &define::LAST_SUCCESS_AGE)?,
             inactivity_deletion: gauge_vec(registry, &define::INACTIVITY_DELETION)?,
+            hosting_usd: gauge_vec(registry, &define::HOSTING_USD)?,
             pool_deployments: int_gauge_vec(registry, &define::POOL_DEPLOYMENTS)?,
             pool_usable: int_gauge_vec(registry, &define::POOL_USABLE)?,
             headroom: gauge_vec(registry, &define::HEADROOM)?,
@@ -208,6 +214,9 @@ impl Scraped {
         }
         for deployment in &view.deployments {
             self.show_deployment(now_ms, deployment);
+        }
+        for (deployment, hour_usd) in &view.hosting {
+            self.hosting_usd.with_label_values(&[&***deployment]).set(*hour_usd);
         }
         for resource in &view.resources {
             self.resource_breaker_state
@@ -256,6 +265,7 @@ impl Scraped {
         self.placement_head_homes.reset();
         self.last_success_age.reset();
         self.inactivity_deletion.reset();
+        self.hosting_usd.reset();
     }
 
     fn show_deployment(&self, now_ms: i64, view: &DeploymentView) {
@@ -320,6 +330,12 @@ fn counter(registry: &Registry, definition: &Definition) -> prometheus::Result<I
 
 fn counter_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<IntCounterVec> {
     let metric = IntCounterVec::new(opts(definition), definition.labels)?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn float_counter_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<CounterVec> {
+    let metric = CounterVec::new(opts(definition), definition.labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

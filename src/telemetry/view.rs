@@ -17,6 +17,8 @@ pub struct FleetView {
     pub pools: Vec<PoolView>,
     /// Each deployment of the configuration in use.
     pub deployments: Vec<DeploymentView>,
+    /// US dollars that an hour of each deployment costs that is there and has a price.
+    pub hosting: Vec<(DeploymentId, f64)>,
     /// Each resource of the configuration in use.
     pub resources: Vec<ResourceView>,
     /// What is remembered of prompts.

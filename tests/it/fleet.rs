@@ -135,7 +135,7 @@ impl Fleet {
         let azure = checked.install.azure.take().expect("a control plane");
         let checked = Arc::new(checked);
         let gateway = app::start(Arc::clone(&checked), None, None).await.expect("a gateway");
-        let store = SqliteStore::open(&checked.install.usage.path).await.expect("a store");
+        let store = Arc::new(SqliteStore::open(&checked.install.usage.path).await.expect("a store"));
         let ahead_ms = Arc::new(AtomicI64::new(0));
         let ahead = Arc::clone(&ahead_ms);
         let partners = Partners {
@@ -146,7 +146,8 @@ impl Fleet {
                 before_ms: AtomicI64::new(0),
                 successes: Mutex::default(),
             }),
-            notes: Arc::new(store),
+            notes: Arc::clone(&store) as _,
+            lives: store,
             metrics: Arc::clone(&gateway.gateway().metrics),
             catalogue: Catalogue::parse(catalogue::EMBEDDED).expect("a catalogue"),
             now_ms: Box::new(move || emberway::telemetry::clock::now_ms() + ahead.load(Ordering::Relaxed)),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::config::billed;
 use crate::config::checked::{Credential, EntraLogin};
 use crate::config::compile::context::Context;
 use crate::config::compile::endpoint;
@@ -14,7 +15,9 @@ use crate::config::raw::fleet::{
     RawResource, RawSku,
 };
 use crate::config::secrets::Secret;
+use crate::core::fleet::catalogue::Catalogue;
 use crate::core::ids::{DeploymentId, PoolId, Region, ResourceId};
+use crate::core::ledger::book::Billed;
 use crate::core::throughput;
 use crate::core::topology::{
     ApiForm, CacheKeys, Deployment, DeploymentIx, Member, Pool, PoolIx, Price, Resource, ResourceIx, Route, Sku,
@@ -56,6 +59,47 @@ impl Scale {
     }
 }
 
+impl Fleet {
+    fn empty() -> Self {
+        Self {
+            resources: Vec::new(),
+            credentials: Vec::new(),
+            deployments: Vec::new(),
+            pools: Vec::new(),
+            pool_names: Names::new("pool"),
+            resource_names: Names::new("resource"),
+            deployment_names: Names::new("deployment"),
+            places: Vec::new(),
+            weights: Vec::new(),
+        }
+    }
+}
+
+/// Compiles only what the price of deployments depends on, which needs no secret.
+pub(super) fn compile_billed(
+    context: &mut Context<'_>,
+    resources: &[RawResource],
+    catalogue: Option<&Catalogue>,
+) -> Vec<Billed> {
+    let mut billed = Vec::new();
+    for (position, resource) in resources.iter().enumerate() {
+        let at = Pointer::root().key("resources").index(position).key("deployments");
+        for (position, raw) in resource.deployments.iter().enumerate() {
+            let id = format!("{}/{}", resource.name.0, raw.name.0);
+            let mut fleet = Fleet::empty();
+            add_deployment(context, raw, &at.index(position), &id, &mut fleet);
+            let declared = raw.fine_tuned_model.as_deref();
+            billed.extend(
+                fleet
+                    .deployments
+                    .iter()
+                    .map(|deployment| billed::of(deployment, declared, catalogue)),
+            );
+        }
+    }
+    billed
+}
+
 /// Compiles resources and pools.
 pub(super) fn compile(
     context: &mut Context<'_>,
@@ -63,17 +107,7 @@ pub(super) fn compile(
     pools: &[RawPool],
     azure: Option<&RawAzure>,
 ) -> Fleet {
-    let mut fleet = Fleet {
-        resources: Vec::new(),
-        credentials: Vec::new(),
-        deployments: Vec::new(),
-        pools: Vec::new(),
-        pool_names: Names::new("pool"),
-        resource_names: Names::new("resource"),
-        deployment_names: Names::new("deployment"),
-        places: Vec::new(),
-        weights: Vec::new(),
-    };
+    let mut fleet = Fleet::empty();
     let regions = Regions::known();
     for (position, raw) in resources.iter().enumerate() {
         let at = Pointer::root().key("resources").index(position);

@@ -19,6 +19,7 @@ mod use_limits;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config::billed;
 use crate::config::checked::azure::ControlPlane;
 use crate::config::checked::{Checked, Limits, Runtime};
 use crate::config::compile::context::Context;
@@ -26,6 +27,7 @@ use crate::config::document::Document;
 use crate::config::errors::{Pointer, Problem};
 use crate::config::raw::{RawConfig, RawHealth, RawLimits};
 use crate::config::secrets::Variables;
+use crate::core::ledger::book::Billed;
 use crate::core::recovery::health::Rules;
 use crate::core::topology::Snapshot;
 
@@ -74,6 +76,26 @@ pub(super) fn control_plane(
         azure,
         accounts: accounts.collect(),
     })
+}
+
+/// What the price of deployments depends on, without a look at anything else.
+///
+/// # Errors
+/// Every mistake in that part.
+pub(super) fn billed(
+    raw: &RawConfig,
+    document: &Document,
+    directory: &Path,
+    variables: &Variables,
+) -> Result<Vec<Billed>, Vec<Problem>> {
+    let mut context = Context::new(document, directory, variables, &[]);
+    let catalogue = billed::catalogue();
+    let billed = fleet::compile_billed(&mut context, &raw.resources, catalogue.as_ref());
+    if context.problems.is_empty() {
+        Ok(billed)
+    } else {
+        Err(context.problems)
+    }
 }
 
 /// Compiles a file whose shape is right. Relative paths start at `directory`; what `repaired` holds is not judged.

@@ -191,8 +191,8 @@ pub(in crate::config) struct RawDeployment {
     pub(in crate::config) inactivity_days: u32,
     /// What is done before that happens. Without it there is a warning and nothing else.
     pub(in crate::config) inactivity: Option<RawInactivity>,
-    /// What it costs, in US dollars, so that `emberway usage --misses` can tell what uncached tokens cost; nothing is chosen by it. What is
-    /// not known is left out.
+    /// What it costs, in US dollars, so that `emberway cost` and `emberway usage --misses` can tell what was spent and lost;
+    /// nothing is chosen by it. What is not known is left out.
     #[schemars(extend("minProperties" = 1, "examples" = [{"input": 0.40, "cached_input": 0.10, "output": 1.60, "hour": 1.70}]))]
     pub(in crate::config) price: Option<RawPrice>,
 }

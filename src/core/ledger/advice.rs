@@ -4,6 +4,7 @@
 //! says what it knows, and by which figure: what spilling cost is what one more home could save *at most*, since nobody knows
 //! what requests would have met there.
 
+use serde::Serialize;
 use strum::{AsRefStr, IntoStaticStr};
 
 use crate::core::calendar::{DAY_MS, HOUR_MS, day_start_ms, month_ms};
@@ -13,7 +14,7 @@ use crate::core::ledger::hosting::Tenure;
 use crate::core::topology::Sku;
 
 /// Whole days that the mean of tokens is of.
-const MEAN_DAYS: i64 = 7;
+pub const MEAN_DAYS: i64 = 7;
 /// Whole days that say whether a deployment lies idle.
 pub const IDLE_DAYS: i64 = 10;
 /// Part of them that must be idle.
@@ -24,7 +25,7 @@ const MONTH_HOURS: f64 = 720.0;
 const WORTH_MICRO_USD: u64 = 1_000_000;
 
 /// A month's bill, in millionths of a US dollar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Forecast {
     /// The month's end, in milliseconds since the Unix epoch.
     pub ends_ms: i64,
@@ -84,7 +85,8 @@ pub fn forecast(lines: &[Line], tenures: &[Tenure], now_ms: i64) -> Option<Forec
 }
 
 /// What an advice is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, AsRefStr, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum AdviceKind {
     /// A deployment costs by the hour and is hardly called.
@@ -105,7 +107,7 @@ impl AdviceKind {
 }
 
 /// One piece of advice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Advice {
     /// What about.
     pub kind: AdviceKind,

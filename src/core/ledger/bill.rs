@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
 use crate::core::calendar::{day_start_ms, shown_date};
@@ -76,7 +77,7 @@ pub struct Line {
 }
 
 /// Amounts that add up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Sum {
     /// Millionths of a US dollar, without what has no price.
     pub micro_usd: u64,
@@ -113,7 +114,8 @@ impl Sum {
 }
 
 /// What sums are by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, AsRefStr, EnumString, VariantArray)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, AsRefStr, EnumString, VariantArray)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CostGroup {
     /// Each deployment.
@@ -178,18 +180,22 @@ pub fn lines(
     lines
 }
 
-/// What tokens cost. Cached ones cost as much as others where their discount is not known, so that the sum is not too low.
 fn of_tokens(used: &Used, price: &Price) -> Sum {
-    let cached = used.cached_tokens.min(used.prompt_tokens);
-    let fresh = used.prompt_tokens - cached;
+    let counts = (used.prompt_tokens, used.cached_tokens, used.completion_tokens);
+    of_counts(used.requests, counts, price)
+}
+
+/// What tokens cost. Cached ones cost as much as others where their discount is not known, so that the sum is not too low.
+fn of_counts(requests: u64, (prompt, cached, completion): (u64, u64, u64), price: &Price) -> Sum {
+    let cached = cached.min(prompt);
+    let fresh = prompt - cached;
     // A price is only needed of what was used.
     let part = |tokens: u64, price: Option<f64>| match (tokens, price) {
         (0, _) => Some(0.0),
         (tokens, price) => price.map(|price| tokens as f64 * price),
     };
     let cached_price = price.cached_input.or(price.input);
-    let amount =
-        || Some(part(fresh, price.input)? + part(cached, cached_price)? + part(used.completion_tokens, price.output)?);
+    let amount = || Some(part(fresh, price.input)? + part(cached, cached_price)? + part(completion, price.output)?);
     let amount = amount();
     let saved = price.input.zip(cached_price).map_or(0.0, |(input, cached_price)| {
         cached as f64 * (input - cached_price).max(0.0)
@@ -199,15 +205,20 @@ fn of_tokens(used: &Used, price: &Price) -> Sum {
         saved_micro_usd: saved.round() as u64,
         unpriced: u64::from(amount.is_none()),
         there_ms: 0,
-        requests: used.requests,
-        prompt_tokens: used.prompt_tokens,
+        requests,
+        prompt_tokens: prompt,
         cached_tokens: cached,
-        completion_tokens: used.completion_tokens,
+        completion_tokens: completion,
     }
 }
 
+/// What one request cost in tokens; the same arithmetic as the bill's.
+pub fn request_sum(prompt_tokens: u64, cached_tokens: u64, completion_tokens: u64, price: &Price) -> Sum {
+    of_counts(1, (prompt_tokens, cached_tokens, completion_tokens), price)
+}
+
 /// Sums by one property, in the order of its text; `-` for lines that have none.
-pub fn sums(lines: &[Line], by: CostGroup) -> BTreeMap<String, Sum> {
+pub fn sums<'a>(lines: impl IntoIterator<Item = &'a Line>, by: CostGroup) -> BTreeMap<String, Sum> {
     let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
     for line in lines {
         let none = || "-".to_owned();

@@ -2,11 +2,13 @@
 
 pub mod advice;
 pub mod bill;
+pub mod book;
 pub mod cost;
 pub mod drift;
 pub mod hosting;
 pub mod idle;
 pub mod kept;
+pub mod life;
 pub mod misses;
 pub mod prices;
 pub mod usage;

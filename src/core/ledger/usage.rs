@@ -9,6 +9,11 @@ use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 use crate::core::ids::{ClientId, DeploymentId, Region, RouteId};
 use crate::core::ledger::kept::ResponseKey;
 
+/// Client of the gateway's own calls against the inactivity rule.
+pub const KEEPALIVE_CLIENT: &str = "emberway";
+/// Route of the same.
+pub const KEEPALIVE_ROUTE: &str = "keepalive";
+
 /// One finished request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageRecord {
@@ -56,6 +61,13 @@ pub struct UsageRecord {
     pub upstream_us: u64,
     /// The response that the deployment keeps to be continued, if it made one.
     pub kept: Option<ResponseKey>,
+}
+
+impl UsageRecord {
+    /// Whether the gateway itself asked, so that Azure does not delete an idle deployment.
+    pub fn is_keepalive(&self) -> bool {
+        &**self.client == KEEPALIVE_CLIENT && &**self.route == KEEPALIVE_ROUTE
+    }
 }
 
 /// What was asked for.

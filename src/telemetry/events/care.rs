@@ -6,6 +6,7 @@ use tracing::{error, info, warn};
 
 use crate::core::fleet::guard::Alarm;
 use crate::core::ids::{DeploymentId, ResourceId};
+use crate::core::ledger::bill::{CostKind, Sum};
 use crate::core::recovery::absence::Absence;
 use crate::telemetry::metrics::Metrics;
 
@@ -178,6 +179,35 @@ impl KeptAlive<'_> {
     }
 }
 
+/// A record of a request's tokens was written.
+#[derive(Debug)]
+pub struct Charged<'a> {
+    /// Who answered.
+    pub deployment: &'a DeploymentId,
+    /// Whether a client asked or the gateway itself.
+    pub kind: CostKind,
+    /// What it costs.
+    pub sum: Sum,
+}
+
+impl Charged<'_> {
+    /// Counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let (cost, saved) = (self.sum.micro_usd as f64 / 1e6, self.sum.saved_micro_usd as f64 / 1e6);
+        // What costs nothing, or has no price, makes no series.
+        if cost > 0.0 {
+            let labels = &[&**self.deployment, self.kind.as_str()];
+            metrics.token_usd.with_label_values(labels).inc_by(cost);
+        }
+        if saved > 0.0 {
+            metrics
+                .cache_saved_usd
+                .with_label_values(&[&**self.deployment])
+                .inc_by(saved);
+        }
+    }
+}
+
 /// A deployment was deleted since its policy says so.
 #[derive(Debug)]
 pub struct DeletedByPolicy<'a> {
@@ -212,6 +242,20 @@ impl AuditFailing<'_> {
     /// Logs it.
     pub fn emit(&self) {
         error!(target = self.target, error = %self.error, "a write to Azure is missing in the audit");
+    }
+}
+
+/// When deployments were there could not be stored.
+#[derive(Debug)]
+pub struct LivesFailing<'a> {
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl LivesFailing<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(error = %self.error, "cannot store which deployments are there; what they cost is dated by the next time that works");
     }
 }
 

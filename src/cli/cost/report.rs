@@ -1,0 +1,142 @@
+//! From what is stored and the prices to a report: sums by group and kind, a forecast, findings.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::core::calendar::DAY_MS;
+use crate::core::ids::DeploymentId;
+use crate::core::ledger::advice::{self, Advice, Forecast};
+use crate::core::ledger::bill::{self, CostGroup, CostKind, Line, Sum};
+use crate::core::ledger::book::PriceBook;
+use crate::core::ledger::life::{self, Life};
+use crate::storage::cost_report::Paid;
+
+/// Whole days, the second not included, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Period {
+    pub(super) since_ms: i64,
+    pub(super) until_ms: i64,
+}
+
+/// What the fleet costs. Amounts in millionths of a US dollar, times in milliseconds since the Unix epoch.
+#[derive(Debug, Serialize)]
+pub(super) struct CostReport {
+    pub(super) by: CostGroup,
+    pub(super) since_ms: i64,
+    /// Not included; what is not over yet counts to now.
+    pub(super) until_ms: i64,
+    pub(super) groups: Vec<CostRow>,
+    pub(super) total: CostRow,
+    /// Of the month that now is in, whatever the range; none beyond the year 9999.
+    pub(super) forecast: Option<Forecast>,
+    /// Of the month or the last ten days, whichever is longer, whatever the range.
+    pub(super) findings: Vec<Advice>,
+    /// Configured deployments of which no gateway has noted that they are there.
+    pub(super) unseen: Vec<String>,
+    /// Deployments that were not seen for a day although they are configured: they are reckoned as if they were there.
+    pub(super) stale: Vec<String>,
+}
+
+/// One group.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub(super) struct CostRow {
+    pub(super) key: String,
+    /// Being there, by the hour.
+    pub(super) hosting_micro_usd: u64,
+    /// Provisioned units, by the hour.
+    pub(super) provisioned_micro_usd: u64,
+    /// Tokens of clients' requests.
+    pub(super) tokens_micro_usd: u64,
+    /// Tokens of the gateway's own calls.
+    pub(super) keepalive_micro_usd: u64,
+    /// All of it, and how much was used.
+    #[serde(flatten)]
+    pub(super) sum: Sum,
+}
+
+impl CostReport {
+    pub(super) fn new(paid: &Paid, book: &PriceBook, by: CostGroup, period: Period, now_ms: i64) -> Self {
+        let tenures = life::tenures(
+            &paid.lives,
+            |deployment| book.is_configured(deployment),
+            |life| book.hour_usd(&life.deployment, life.sku, life.capacity),
+            now_ms,
+        );
+        let price_of = |deployment: &DeploymentId| book.price(deployment);
+        // What is used in this very millisecond counts.
+        let until_ms = period.until_ms.min(now_ms + 1);
+        let lines = bill::lines(&tenures, &paid.used, price_of, period.since_ms, until_ms);
+        let of_late = bill::lines(&tenures, &paid.used, price_of, super::reads_from(now_ms), now_ms + 1);
+        let mut total = rows(&lines, by).into_iter().fold(CostRow::default(), CostRow::plus);
+        "all".clone_into(&mut total.key);
+        Self {
+            by,
+            since_ms: period.since_ms,
+            until_ms: period.until_ms,
+            groups: rows(&lines, by),
+            total,
+            forecast: advice::forecast(&of_late, &tenures, now_ms),
+            findings: advice::advise(&of_late, &tenures, &paid.spilled, now_ms),
+            unseen: unseen(&paid.lives, book),
+            stale: stale(&paid.lives, book, now_ms),
+        }
+    }
+}
+
+impl CostRow {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            key: self.key,
+            hosting_micro_usd: self.hosting_micro_usd + other.hosting_micro_usd,
+            provisioned_micro_usd: self.provisioned_micro_usd + other.provisioned_micro_usd,
+            tokens_micro_usd: self.tokens_micro_usd + other.tokens_micro_usd,
+            keepalive_micro_usd: self.keepalive_micro_usd + other.keepalive_micro_usd,
+            sum: self.sum.plus(other.sum),
+        }
+    }
+}
+
+/// Days in order, everything else by what costs most.
+fn rows(lines: &[Line], by: CostGroup) -> Vec<CostRow> {
+    let of_kind = |kind: CostKind| bill::sums(lines.iter().filter(|line| line.kind == kind), by);
+    let kinds: BTreeMap<CostKind, _> = [
+        CostKind::Hosting,
+        CostKind::Provisioned,
+        CostKind::Tokens,
+        CostKind::Keepalive,
+    ]
+    .into_iter()
+    .map(|kind| (kind, of_kind(kind)))
+    .collect();
+    let amount = |kind: CostKind, key: &str| kinds[&kind].get(key).map_or(0, |sum| sum.micro_usd);
+    let mut rows: Vec<CostRow> = bill::sums(lines, by)
+        .into_iter()
+        .map(|(key, sum)| CostRow {
+            hosting_micro_usd: amount(CostKind::Hosting, &key),
+            provisioned_micro_usd: amount(CostKind::Provisioned, &key),
+            tokens_micro_usd: amount(CostKind::Tokens, &key),
+            keepalive_micro_usd: amount(CostKind::Keepalive, &key),
+            sum,
+            key,
+        })
+        .collect();
+    if by != CostGroup::Day {
+        rows.sort_by_key(|row| std::cmp::Reverse(row.sum.micro_usd));
+    }
+    rows
+}
+
+fn unseen(lives: &[Life], book: &PriceBook) -> Vec<String> {
+    let is_seen = |deployment: &DeploymentId| lives.iter().any(|life| life.deployment == *deployment);
+    let configured = book.configured().filter(|billed| !is_seen(&billed.id));
+    configured.map(|billed| billed.id.to_string()).collect()
+}
+
+fn stale(lives: &[Life], book: &PriceBook, now_ms: i64) -> Vec<String> {
+    let is_stale = |life: &&Life| {
+        life.ended_at_ms.is_none() && now_ms - life.seen_at_ms > DAY_MS && book.is_configured(&life.deployment)
+    };
+    let lives = lives.iter().filter(is_stale);
+    lives.map(|life| life.deployment.to_string()).collect()
+}

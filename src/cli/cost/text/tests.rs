@@ -1,0 +1,104 @@
+//! Reports as they are printed.
+
+use super::*;
+use crate::cli::cost::report::Period;
+use crate::core::calendar::date_ms;
+use crate::core::ids::DeploymentId;
+use crate::core::ledger::bill::{CostGroup, Used};
+use crate::core::ledger::book::{Billed, PriceBook};
+use crate::core::ledger::life::Life;
+use crate::core::ledger::prices::{EMBEDDED, PriceList};
+use crate::core::topology::{Price, Sku};
+use crate::storage::cost_report::Paid;
+
+fn at(date: &str) -> i64 {
+    date_ms(date).expect("a date")
+}
+
+fn life(deployment: &str, from: &str, seen: &str, ended: Option<&str>) -> Life {
+    Life {
+        deployment: DeploymentId::from(deployment),
+        from_ms: at(from),
+        created_at_ms: Some(at(from)),
+        sku: Sku::Standard,
+        capacity: Some(50),
+        seen_at_ms: at(seen),
+        ended_at_ms: ended.map(at),
+    }
+}
+
+fn used(deployment: &str, date: &str, route: Option<&str>) -> Used {
+    Used {
+        at_ms: at(date) + 5,
+        deployment: DeploymentId::from(deployment),
+        route: route.map(Into::into),
+        client: route.map(|_| "desk".into()),
+        is_keepalive: route.is_none(),
+        requests: 10,
+        prompt_tokens: 1_000_000,
+        cached_tokens: 400_000,
+        completion_tokens: 100_000,
+    }
+}
+
+fn report(by: CostGroup) -> CostReport {
+    let price = Price {
+        input: Some(1.0),
+        cached_input: Some(0.25),
+        output: Some(2.0),
+        hour: Some(1.0),
+    };
+    let billed = |id: &str, price: Option<Price>| Billed {
+        id: DeploymentId::from(id),
+        model: None,
+        sku: Sku::Standard,
+        capacity: Some(50),
+        price,
+        is_fine_tuned: true,
+    };
+    let book = PriceBook::new(
+        PriceList::parse(EMBEDDED).expect("the list"),
+        vec![billed("x/a", Some(price)), billed("x/new", Some(price))],
+    );
+    let paid = Paid {
+        lives: vec![
+            life("x/a", "2026-11-01", "2026-11-20", None),
+            life("x/old", "2026-11-01", "2026-11-02", Some("2026-11-03")),
+        ],
+        used: vec![
+            used("x/a", "2026-11-19", Some("bot")),
+            used("x/a", "2026-11-20", None),
+            used("x/old", "2026-11-02", Some("bot")),
+        ],
+        spilled: Vec::new(),
+        truncated: false,
+    };
+    let period = Period {
+        since_ms: at("2026-11-01"),
+        until_ms: at("2026-11-22"),
+    };
+    CostReport::new(&paid, &book, by, period, at("2026-11-21") + HOUR_MS)
+}
+
+#[test]
+fn a_table_says_what_it_costs_will_cost_and_need_not_cost() {
+    insta::assert_snapshot!(table(&report(CostGroup::Deployment)), @"");
+}
+
+#[test]
+fn csv_has_plain_numbers() {
+    insta::assert_snapshot!(csv(&report(CostGroup::Kind)).expect("written"), @"");
+}
+
+#[test]
+fn hosting_is_of_no_client_and_days_are_in_order() {
+    let keys = |by| -> Vec<String> { report(by).groups.into_iter().map(|row| row.key).collect() };
+    assert_eq!(keys(CostGroup::Client), ["-", "desk"]);
+    let days = keys(CostGroup::Day);
+    assert_eq!((days.len(), &*days[0], &*days[20]), (21, "2026-11-01", "2026-11-21"));
+    let row = |by| {
+        let total = report(by).total;
+        (total.sum.micro_usd, total.hosting_micro_usd, total.keepalive_micro_usd)
+    };
+    assert_eq!(row(CostGroup::Client), row(CostGroup::Day));
+}
