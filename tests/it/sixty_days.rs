@@ -4,7 +4,9 @@
 //! Who looks after the fleet, its client of Azure, the usage store and the command are the real ones. Gateways are played
 //! (`replica.rs`), since the real one dates its records by the wall's clock. What happens:
 //!
-//! - two gateways on one usage file; `a` restarts every five days and is lost for good on day 40; both are off from day 30 to 33;
+//! - two gateways on one usage file; `a` restarts every five days and is lost for good on day 40; both are off for a day and a half
+//!   from day 30 on (what is idle for 13 days and a quarter when the last one goes off is deleted 42 hours later, and nobody is
+//!   there to help it);
 //! - Azure's control plane is down from day 12 to 15;
 //! - traffic in bursts with gaps of up to 9, 20 and 25 days, once a week, every three hours, none of its own but a pool's, and none.
 
@@ -23,7 +25,9 @@ use emberway::fleet::care::{Care, Partners, Settings};
 use emberway::fleet::connect;
 use emberway::simulator::scenario::Scenario;
 use emberway::simulator::{self, Simulator};
-use emberway::storage::sqlite::SqliteStore;
+use emberway::storage::cost_report::read_paid;
+use emberway::storage::report::Range;
+use emberway::storage::sqlite::{SqliteStore, connect_reader};
 use emberway::telemetry::metrics::Metrics;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -187,7 +191,7 @@ impl World {
     /// Which gateways there are on this day, anew after each restart.
     async fn gateways_come_and_go(&mut self, since_ms: i64) {
         let day = since_ms / DAY_MS;
-        let are_off = (30..33).contains(&day);
+        let are_off = (30 * DAY_MS..31 * DAY_MS + DAY_MS / 2).contains(&since_ms);
         let up = [!are_off && day < 40, !are_off];
         for (at, name) in ["a", "b"].into_iter().enumerate() {
             let is_restart = at == 0 && since_ms % (5 * DAY_MS) == 0;
@@ -254,6 +258,29 @@ impl World {
         }
     }
 
+    /// Keepalives by deployment, as the store has them, against the least possible.
+    async fn print_keepalives(&self) {
+        let mut connection = connect_reader(self.store.path()).await.expect("a store");
+        let end_ms = self.began_ms + DAYS * DAY_MS;
+        let range = Range {
+            since_ms: self.began_ms,
+            until_ms: end_ms,
+        };
+        let paid = read_paid(&mut connection, range).await.expect("read");
+        for (at, subject) in self.subjects.iter().enumerate() {
+            let own = paid
+                .used
+                .iter()
+                .filter(|used| used.is_keepalive && **used.deployment == *traffic::id_of(at));
+            let days: Vec<i64> = own.map(|used| (used.at_ms - self.began_ms) / DAY_MS).collect();
+            println!(
+                "{}: keepalives on days {days:?}, least possible {}",
+                traffic::id_of(at),
+                subject.least(end_ms)
+            );
+        }
+    }
+
     /// What the command says, and what the simulator charges, in US dollars.
     async fn ledger_and_bill(&self) -> (Value, f64, f64) {
         let bill = self.sim.control().bill().expect("a bill").total;
@@ -274,6 +301,7 @@ impl World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_guarded_days_lose_nothing_and_the_ledger_has_what_is_billed() {
     let outcome = World::run("keep").await;
+    outcome.world.print_keepalives().await;
     let (report, ledger, bill) = outcome.world.ledger_and_bill().await;
     let ratio = outcome.calls as f64 / outcome.least as f64;
     println!(

@@ -191,14 +191,17 @@ mod tests {
 
     /// Applies changes as a store does.
     fn apply(lives: &mut Vec<Life>, changes: Vec<LifeChange>) {
+        fn found(lives: &mut [Life], from_ms: i64) -> &mut Life {
+            let mut lives = lives.iter_mut();
+            lives.find(|life| life.from_ms == from_ms).expect("a life")
+        }
         for change in changes {
-            let mut found = |from: i64| lives.iter_mut().find(|life| life.from_ms == from).expect("a life");
             match change {
                 LifeChange::Begins(life) => lives.push(life),
-                LifeChange::GoesOn { from_ms, seen_at_ms } => found(from_ms).seen_at_ms = seen_at_ms,
-                LifeChange::Ends { from_ms, ended_at_ms } => found(from_ms).ended_at_ms = Some(ended_at_ms),
+                LifeChange::GoesOn { from_ms, seen_at_ms } => found(lives, from_ms).seen_at_ms = seen_at_ms,
+                LifeChange::Ends { from_ms, ended_at_ms } => found(lives, from_ms).ended_at_ms = Some(ended_at_ms),
                 LifeChange::Dated { from_ms, created_at_ms } => {
-                    let life = found(from_ms);
+                    let life = found(lives, from_ms);
                     (life.from_ms, life.created_at_ms) = (created_at_ms, Some(created_at_ms));
                 }
             }

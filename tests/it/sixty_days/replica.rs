@@ -1,5 +1,5 @@
-//! A gateway as whoever looks after the fleet sees it: it asks the simulator, writes usage records by the world's own time, and
-//! knows what it has seen itself and what the store remembers.
+//! A gateway as whoever looks after the fleet sees it: it asks the simulator, writes usage records by the world's own time, and knows
+//! what it has seen itself and what the store remembers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -82,12 +82,34 @@ fn report(by: CostGroup) -> CostReport {
 
 #[test]
 fn a_table_says_what_it_costs_will_cost_and_need_not_cost() {
-    insta::assert_snapshot!(table(&report(CostGroup::Deployment)), @"");
+    insta::assert_snapshot!(table(&report(CostGroup::Deployment)), @r"
+    cost in US dollars from 2026-11-01 to 2026-11-21, both included (UTC)
+
+    deployment  hours  requests  hosting  provisioned  tokens  keepalive      USD  saved
+    x/a           481        20   481.00            -   0.900      0.900   482.80  0.600
+    x/old          48        10    81.60            -       -          -   81.60+   0.00
+    all           529        30   562.60            -   0.900      0.900  564.40+  0.600
+
+    + a price is not known: at least so much
+
+    forecast to 2026-11-30: at least 805.96 = 564.40 spent this month + 239.00 hosting of what is there + 2.56 tokens at the last days' rate
+
+    x/a: idle 9 of 10 days, 720 USD a month; delete it, or move it to the Developer tier if it is for trials only
+    the cache saved 0.60 USD
+    sums are too low: a price is not known of x/old; set their `price`
+    x/new: no gateway has noted yet that it is there, so its hosting is not counted
+    x/a: no gateway has seen it for a day; it is counted as if it were there
+    ");
 }
 
 #[test]
 fn csv_has_plain_numbers() {
-    insta::assert_snapshot!(csv(&report(CostGroup::Kind)).expect("written"), @"");
+    insta::assert_snapshot!(csv(&report(CostGroup::Kind)).expect("written"), @r"
+    kind,hours,requests,prompt_tokens,cached_tokens,completion_tokens,hosting_usd,provisioned_usd,tokens_usd,keepalive_usd,usd,saved_usd,unpriced
+    hosting,529.0000,0,0,0,0,562.600000,0.000000,0.000000,0.000000,562.600000,0.000000,0
+    keepalive,0.0000,10,1000000,400000,100000,0.000000,0.000000,0.000000,0.900000,0.900000,0.300000,0
+    tokens,0.0000,20,2000000,800000,200000,0.000000,0.000000,0.900000,0.000000,0.900000,0.300000,1
+    ");
 }
 
 #[test]
