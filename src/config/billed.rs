@@ -26,7 +26,7 @@ pub(super) fn catalogue() -> Option<Catalogue> {
 /// the model's id. What Azure never deletes for inactivity is of a base model.
 pub(super) fn of(deployment: &Deployment, declared: Option<&str>, catalogue: Option<&Catalogue>) -> Billed {
     let family = || match catalogue?.family(declared?) {
-        Family::Known(model, _) => Some(model.name.to_string()),
+        Family::Known(model, _) => Some(model.name.clone()),
         Family::Checkpoint | Family::Unknown => None,
     };
     let is_tuned_id = declared.is_some_and(catalogue::is_fine_tuned);

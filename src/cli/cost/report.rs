@@ -68,7 +68,9 @@ impl CostReport {
         let until_ms = period.until_ms.min(now_ms + 1);
         let lines = bill::lines(&tenures, &paid.used, price_of, period.since_ms, until_ms);
         let of_late = bill::lines(&tenures, &paid.used, price_of, super::reads_from(now_ms), now_ms + 1);
-        let mut total = rows(&lines, by).into_iter().fold(CostRow::default(), CostRow::plus);
+        let mut total = rows(&lines, by)
+            .into_iter()
+            .fold(CostRow::default(), |total, row| total.plus(&row));
         "all".clone_into(&mut total.key);
         Self {
             by,
@@ -85,7 +87,7 @@ impl CostReport {
 }
 
 impl CostRow {
-    fn plus(self, other: Self) -> Self {
+    fn plus(self, other: &Self) -> Self {
         Self {
             key: self.key,
             hosting_micro_usd: self.hosting_micro_usd + other.hosting_micro_usd,

@@ -181,6 +181,7 @@ mod tests {
 
     const DAY: i64 = DAY_MS;
 
+    #[expect(clippy::unnecessary_wraps, reason = "what is there and what is not are told alike")]
     fn there(created_days: Option<i64>, capacity: u32) -> Option<There> {
         Some(There {
             created_at_ms: created_days.map(|days| days * DAY),

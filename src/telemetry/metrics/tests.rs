@@ -1,6 +1,7 @@
 //! The scrape: every definition is there, and state is as of the moment.
 
 use super::*;
+use crate::core::recovery::absence::Absence;
 use crate::core::recovery::health::BreakerState;
 use crate::core::recovery::outcome::Alarm;
 use crate::telemetry::view::{PlacementView, PoolView, ResourceView, RouteView, UsageView};
@@ -43,6 +44,8 @@ fn touch_every_family(metrics: &Metrics) {
         &metrics.residency_contradicted,
         &metrics.cache_expected,
         &metrics.cache_keys_sent,
+        &metrics.rebuilds,
+        &metrics.keepalives,
     ] {
         family.with_label_values(&["1", "2"]);
     }
@@ -55,6 +58,7 @@ fn touch_every_family(metrics: &Metrics) {
         &metrics.shed,
         &metrics.auth_failures,
         &metrics.config_reloads,
+        &metrics.fleet_looks,
         &metrics.retry_budget_spent,
     ] {
         family.with_label_values(&["1"]);
@@ -73,6 +77,7 @@ fn every_definition_is_registered_with_its_labels() {
     let shown = DeploymentView {
         last_success_at_ms: Some(0),
         alarm: Some(Alarm::Paused),
+        absent: Some(Absence::Paused),
         ..deployment("a/b")
     };
     let view = FleetView {
@@ -95,6 +100,7 @@ fn every_definition_is_registered_with_its_labels() {
             resource: "a".into(),
             breaker: BreakerState::Closed,
         }],
+        hosting: vec![("a/b".into(), 1.7)],
         placement: PlacementView {
             heads: vec![("0a1b2c3d".to_owned(), 4)],
             ..PlacementView::default()
