@@ -63,6 +63,8 @@ Commands:
   load         Send load to an endpoint and print what came back
   replay       Play recorded traces through placement and print what a policy would have saved
   usage        Print recorded usage
+  cost         Print what the fleet costs: hosting, provisioned units, tokens and keepalives, with a
+               forecast and what could be had cheaper
   help         Print this message or the help of the given subcommand(s)
 
 Options:

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +29,7 @@ use emberway::storage::StoreError;
 use emberway::storage::audit::{AuditPhase, AuditStore as _};
 use emberway::storage::notes::NoteStore;
 use emberway::storage::sqlite::SqliteStore;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::harness::compile;
@@ -149,7 +150,7 @@ impl Plane for Hands<'_> {
     async fn write(&self, step: &Step, actual: &Actual) -> Answered {
         self.life.moment().await;
         if matches!(step.kind, StepKind::Replace | StepKind::Delete) {
-            let routed = self.world.routed.lock().expect("nobody panicked");
+            let routed = self.world.routed.lock();
             assert!(
                 routed.get(&step.key).is_none_or(|routed| routed.is_drained),
                 "{} is routed to while it is touched",
@@ -157,7 +158,7 @@ impl Plane for Hands<'_> {
             );
         }
         let answered = self.over.write(step, actual).await;
-        let mut writes = self.world.writes.lock().expect("nobody panicked");
+        let mut writes = self.world.writes.lock();
         writes.push((step.kind, step.key.to_string(), answered.answer.clone()));
         answered
     }
@@ -166,7 +167,7 @@ impl Plane for Hands<'_> {
 #[async_trait]
 impl Routes for Hands<'_> {
     async fn routing(&self) -> Result<Routing, RoutesError> {
-        Ok(self.world.routed.lock().expect("nobody panicked").clone())
+        Ok(self.world.routed.lock().clone())
     }
 
     async fn take_out(&self, key: &DeploymentKey) -> Result<(), RoutesError> {
@@ -215,7 +216,7 @@ impl World {
         let key =
             |(account, name): (usize, &str)| DeploymentKey::new(declaration.declared.accounts[account].clone(), name);
         // A gateway with an older configuration routes to one that is to be deleted.
-        *world.routed.lock().expect("nobody panicked") = routed.map(|of| (key(of), Routed::default())).collect();
+        *world.routed.lock() = routed.map(|of| (key(of), Routed::default())).collect();
         world
     }
 
@@ -231,7 +232,7 @@ impl World {
     }
 
     fn set_drained(&self, key: &DeploymentKey, is_drained: bool) {
-        let mut routed = self.routed.lock().expect("nobody panicked");
+        let mut routed = self.routed.lock();
         if let Some(routed) = routed.get_mut(key) {
             routed.is_drained = is_drained;
         }
@@ -316,7 +317,7 @@ impl World {
     /// The writes that Azure took, by what they were of; the same one twice is a mistake.
     fn taken(&self) -> BTreeMap<String, usize> {
         let mut taken = BTreeMap::new();
-        for (kind, key, answer) in self.writes.lock().expect("nobody panicked").iter() {
+        for (kind, key, answer) in self.writes.lock().iter() {
             assert_eq!(*answer, Answer::Taken, "{} {key}", kind.as_str());
             *taken.entry(format!("{} {key}", kind.as_str())).or_default() += 1;
         }
@@ -340,7 +341,7 @@ async fn assert_converged(world: &World, more: &[&str], moment: i64) {
     let taken = world.taken();
     assert!(taken.values().all(|times| *times == 1), "killed at {moment}: {taken:?}");
     assert_eq!(taken.len(), 4 + 2 - more.len(), "{taken:?}");
-    let routed = world.routed.lock().expect("nobody panicked").clone();
+    let routed = world.routed.lock().clone();
     for (key, routed) in routed {
         let is_gone = !world.fleet().iter().any(|shown| shown.starts_with(&format!("{key} ")));
         assert!(is_gone || !routed.is_drained, "killed at {moment}: {key} is still out");
@@ -366,7 +367,7 @@ async fn killed_at_each_moment_in_turn_it_converges_and_does_nothing_twice() {
         assert_eq!(passed, moment);
         // Every other time the gateway is restarted too: what was out is in again.
         if moment % 2 == 0 {
-            let mut routed = world.routed.lock().expect("nobody panicked");
+            let mut routed = world.routed.lock();
             routed.values_mut().for_each(|routed| routed.is_drained = false);
         }
         world.advance(7_000);

@@ -49,6 +49,8 @@ fn touch_every_family(metrics: &Metrics) {
     ] {
         family.with_label_values(&["1", "2"]);
     }
+    metrics.token_usd.with_label_values(&["1", "2"]);
+    metrics.cache_saved_usd.with_label_values(&["1"]);
     metrics.upstream_connections.with_label_values(&["1", "2"]);
     metrics.requests_cut_off.with_label_values(&["1"]);
     metrics.waits.with_label_values(&["1", "2"]);
