@@ -71,7 +71,7 @@ impl Certificate {
         })
     }
 
-    /// An assertion for now.
+    /// An assertion that is valid from this time on, in seconds since the Unix epoch.
     fn sign(&self, now_s: i64) -> Result<String, jsonwebtoken::errors::Error> {
         let header = Header {
             x5t_s256: Some(self.thumbprint.clone()),

@@ -180,6 +180,7 @@ fn facts(runtime: &Runtime) -> Facts {
     let Care {
         accounts,
         deployments: declared,
+        equivalents,
     } = care;
     let Snapshot {
         clients,
@@ -206,8 +207,8 @@ fn facts(runtime: &Runtime) -> Facts {
     for route in routes {
         facts.insert(format!("route `{}`", route.id), route_facts(snapshot, route));
     }
-    for pool in pools {
-        facts.insert(format!("pool `{}`", pool.id), pool_facts(snapshot, pool));
+    for (pool, equivalents) in pools.iter().zip(equivalents) {
+        facts.insert(format!("pool `{}`", pool.id), pool_facts(snapshot, pool, equivalents));
     }
     for (deployment, declared) in deployments.iter().zip(declared) {
         let mut fields = deployment_facts(deployment);
@@ -338,14 +339,17 @@ fn use_limits_text(rule: &LimitRule) -> String {
     format!("{{{known}}}")
 }
 
-fn pool_facts(snapshot: &Snapshot, pool: &Pool) -> Vec<Fact> {
+fn pool_facts(snapshot: &Snapshot, pool: &Pool, equivalents: &[Vec<String>]) -> Vec<Fact> {
     let Pool { id: _, tiers } = pool;
     let named = |member: &Member| format!("{}:{}", snapshot.deployments[member.deployment.0].id, member.weight);
     let tiers: Vec<String> = tiers
         .iter()
         .map(|tier| format!("[{}]", tier.iter().map(named).collect::<Vec<_>>().join(", ")))
         .collect();
-    vec![plain_fact("tiers", tiers.join(", then "))]
+    vec![
+        plain_fact("tiers", tiers.join(", then ")),
+        fact("equivalent_models", equivalents),
+    ]
 }
 
 fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {

@@ -190,6 +190,12 @@ impl Care {
                 .emit();
             }
         }
+        // What is not looked after any more, after a reload, stands as it is configured.
+        for deployment in self.standings.keys() {
+            if !self.declaration.terms.contains_key(deployment) {
+                self.partners.traffic.mark(deployment, Standing::default());
+            }
+        }
         self.standings = standings;
     }
 }

@@ -91,7 +91,8 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
     declaration.declared.pools = snapshot
         .pools
         .iter()
-        .map(|pool| DeclaredPool {
+        .zip(&care.equivalents)
+        .map(|(pool, equivalents)| DeclaredPool {
             id: pool.id.clone(),
             members: pool
                 .members()
@@ -100,7 +101,7 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
                     key: keys[member.deployment.0].clone(),
                 })
                 .collect(),
-            equivalents: Vec::new(),
+            equivalents: equivalents.clone(),
         })
         .collect();
     Ok(declaration)

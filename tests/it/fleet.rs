@@ -43,7 +43,7 @@ struct Fleet {
     _directory: TempDir,
 }
 
-fn scenario() -> Scenario {
+fn scenario(of_west: &str) -> Scenario {
     let text = format!(
         "engine: {{ time_scale: 0 }}\nlimits: {{ enabled: false }}\n\
          arm:\n  durations: {{ create_s: 60, create_provisioned_s: 60, update_s: 1, delete_s: 1, propagation_s: 120 }}\n\
@@ -51,18 +51,18 @@ fn scenario() -> Scenario {
          \x20 - {{ name: east, region: northcentralus, api_keys: [key-east], fine_tuned_models: [{{ model: {MODEL} }}],\n\
          \x20     deployments: [{{ name: ft, model: {MODEL}, sku: Standard, capacity: 50 }}] }}\n\
          \x20 - {{ name: west, region: swedencentral, api_keys: [key-west], fine_tuned_models: [{{ model: {MODEL} }}],\n\
-         \x20     deployments: [{{ name: ft, model: {MODEL}, sku: Standard, capacity: 50 }}] }}\n"
+         \x20     deployments: [{{ name: ft, model: {of_west}, sku: Standard, capacity: 50 }}] }}\n"
     );
     Scenario::parse(&text).expect("a scenario")
 }
 
-fn config(sim: &Simulator, directory: &Path, policy: &str) -> Arc<Checked> {
+fn config(sim: &Simulator, directory: &Path, policy: &str, of_west: &str, of_pool: &str) -> Arc<Checked> {
     let arm = sim.arm().expect("a control plane");
-    let resource = |name: &str, region: &str| {
+    let resource = |name: &str, region: &str, model: &str| {
         let url = &sim.account(name).expect("an account").url;
         format!(
             "  - {{ name: {name}, region: {region}, account: {name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\n\
-             \x20     deployments: [{{ name: ft, sku: Standard, capacity: 50, fine_tuned_model: {MODEL}, inactivity: {{ policy: {policy} }} }}] }}\n"
+             \x20     deployments: [{{ name: ft, sku: Standard, capacity: 50, fine_tuned_model: {model}, inactivity: {{ policy: {policy} }} }}] }}\n"
         )
     };
     let text = format!(
@@ -71,11 +71,11 @@ fn config(sim: &Simulator, directory: &Path, policy: &str) -> Arc<Checked> {
          azure: {{ subscription: 11111111-1111-4111-8111-111111111111, resource_group: emberway-sim, management: '{}',\n\
          \x20 credential: {{ token: '${{env:CONTROL}}' }} }}\n\
          clients: [{{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}]\nresources:\n{}{}\
-         pools: [{{ name: ft, tiers: [[east/ft], [west/ft]] }}]\nroutes: [{{ name: bot, pool: ft }}]\n",
+         pools: [{{ name: ft, tiers: [[east/ft], [west/ft]]{of_pool} }}]\nroutes: [{{ name: bot, pool: ft }}]\n",
         directory.join("usage.db").display(),
         arm.url(),
-        resource("east", "northcentralus"),
-        resource("west", "swedencentral"),
+        resource("east", "northcentralus", MODEL),
+        resource("west", "swedencentral", of_west),
     );
     compile(&text, &directory.join("emberway.yaml"))
 }
@@ -128,9 +128,15 @@ impl Traffic for Moved {
 
 impl Fleet {
     async fn start(policy: &str) -> Self {
+        Self::start_with(policy, MODEL, "").await
+    }
+
+    /// The same with another model in the west, and more of the pool.
+    async fn start_with(policy: &str, of_west: &str, of_pool: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let sim = simulator::start(scenario()).await.expect("a simulator");
-        let mut checked = Arc::into_inner(config(&sim, directory.path(), policy)).expect("nobody else's");
+        let sim = simulator::start(scenario(of_west)).await.expect("a simulator");
+        let mut checked =
+            Arc::into_inner(config(&sim, directory.path(), policy, of_west, of_pool)).expect("nobody else's");
         // The gateway's own looking after is done by hand instead.
         let azure = checked.install.azure.take().expect("a control plane");
         let checked = Arc::new(checked);
@@ -308,4 +314,50 @@ async fn requests_carry_a_token_of_entra_id_where_a_resource_has_no_key() {
     let request = http.post(url).header("api-key", KEY).body(WHOLE);
     let answer = read(request.send().await.expect("an answer")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_to_be_deleted_gets_no_requests_first_and_stays_if_one_that_ran_there_succeeds() {
+    let mut fleet = Fleet::start("delete_after, days: 3").await;
+    fleet.after(6 * 60_000).await;
+    for day in 1..=3 {
+        assert_eq!(fleet.absence("west/ft").await, Value::Null, "day {day}");
+        fleet.after(DAY_MS).await;
+        assert_eq!(fleet.ask().await.header("x-emberway-deployment"), "east/ft");
+    }
+    assert_eq!(fleet.absence("west/ft").await, "deleting");
+    let live = fleet.gateway.gateway().live.load_full();
+    let west = live
+        .config
+        .runtime
+        .snapshot
+        .deployments
+        .iter()
+        .position(|one| &**one.id == "west/ft");
+    let state = &live.deployments[west.expect("the deployment")].state;
+    state
+        .last_success_at_ms
+        .store(emberway::telemetry::clock::now_ms(), Ordering::Relaxed);
+    fleet.after(60_000).await;
+    assert_eq!(fleet.absence("west/ft").await, Value::Null, "it was used");
+    for _ in 0..3 {
+        fleet.after(DAY_MS).await;
+        assert_eq!(fleet.ask().await.header("x-emberway-deployment"), "east/ft");
+    }
+    assert_eq!(fleet.absence("west/ft").await, "deleting");
+    for _ in 0..3 {
+        fleet.after(60_000).await;
+    }
+    assert_eq!(fleet.absence("west/ft").await, "missing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_runs_another_model_than_its_pool_gets_no_requests_unless_it_is_declared_equivalent() {
+    let declared = format!(", equivalent_models: [[{MODEL}, ftchkpt-1]]");
+    for (of_pool, absence) in [("", Value::from("unlike")), (&*declared, Value::Null)] {
+        let mut fleet = Fleet::start_with("expire", "ftchkpt-1", of_pool).await;
+        fleet.after(6 * 60_000).await;
+        let odd = [fleet.absence("east/ft").await, fleet.absence("west/ft").await];
+        assert_eq!(odd, [Value::Null, absence], "{of_pool}");
+    }
 }

@@ -263,7 +263,7 @@ impl World {
             catalogue: &catalogue,
             places: &places,
             time: self,
-            quota: parking_lot::Mutex::default(),
+            quota: Mutex::default(),
             problem: &|problem| panic!("{problem}"),
         };
         let hands = Hands {

@@ -50,10 +50,26 @@ async fn hedges(world: &World, deployment: &str, outcome: &str, reason: &str) ->
         .unwrap_or(0.0)
 }
 
+async fn billed_twice(world: &World, cause: &str) -> f64 {
+    let labels = format!(r#"cause="{cause}",deployment="a/ft",route="bot""#);
+    let series = format!("emberway_attempts_maybe_billed_twice_total{{{labels}}}");
+    world.metric(&series).await.unwrap_or(0.0)
+}
+
+/// Attempts at the first deployment that were overtaken, those at the second that overtook them, and what may so be billed twice.
+async fn counted(world: &World) -> [u64; 3] {
+    let overtaken = hedges(world, "a/ft", "overtaken", "only_choice").await
+        + hedges(world, "a/ft", "overtaken", "short_prompt").await;
+    let won = hedges(world, "b/ft", "success", "hedge").await;
+    [overtaken, won, billed_twice(world, "hedged").await].map(|count| count as u64)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_answer_is_overtaken_by_another_deployments() {
     for body in [WHOLE, STREAM] {
         let world = that_knows("1", body).await;
+        // On a busy machine one of the first may have been late, too.
+        let before = counted(&world).await;
         world.fault_times("a", 1, LATE);
         let began = Instant::now();
         let answer = world.ask(body).await;
@@ -64,21 +80,12 @@ async fn a_late_answer_is_overtaken_by_another_deployments() {
         );
         let record = world.record(&answer.headers).await;
         assert_eq!((record.deployment.as_deref(), record.attempts), (Some("b/ft"), 2));
-        let counted = eventually("the attempts are counted", async || {
-            let overtaken = hedges(&world, "a/ft", "overtaken", "only_choice").await
-                + hedges(&world, "a/ft", "overtaken", "short_prompt").await;
-            let won = hedges(&world, "b/ft", "success", "hedge").await;
-            (overtaken > 0.0 && won > 0.0).then_some((overtaken, won))
+        eventually("the attempts are counted, once each", async || {
+            (counted(&world).await == before.map(|count| count + 1)).then_some(())
         })
         .await;
-        assert_eq!(counted, (1.0, 1.0));
         // It was asked for, and is not what the alert on bills is about.
-        let twice = async |cause: &str| {
-            let labels = format!(r#"cause="{cause}",deployment="a/ft",route="bot""#);
-            let series = format!("emberway_attempts_maybe_billed_twice_total{{{labels}}}");
-            world.metric(&series).await
-        };
-        assert_eq!((twice("hedged").await, twice("given_up").await), (Some(1.0), None));
+        assert!(billed_twice(&world, "given_up").await < 1.0);
         // The cancelled one is nobody's fault and runs no longer.
         let loser = world.deployment("a/ft").await;
         assert_eq!(

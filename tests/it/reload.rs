@@ -1,5 +1,6 @@
 //! A configuration is replaced while requests run: the new one holds for new requests, nobody notices the change itself.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,6 +13,17 @@ impl World {
         let new = self.config_path().with_extension("new");
         tokio::fs::write(&new, text).await.unwrap();
         tokio::fs::rename(&new, self.config_path()).await.unwrap();
+    }
+
+    /// Keeps the key of account `a` in a file from now on, with this in it: the second configuration. Returns the file.
+    pub(crate) async fn key_in_a_file(&self, key: &str) -> PathBuf {
+        let file = self.config_path().with_file_name("token");
+        tokio::fs::write(&file, key).await.unwrap();
+        let config = tokio::fs::read_to_string(self.config_path()).await.unwrap();
+        self.replace_config(&config.replace("${env:KEY_a}", "${file:token}"))
+            .await;
+        self.generation(2).await;
+        file
     }
 
     /// Waits for this many configurations to have been put to use.
@@ -160,13 +172,7 @@ async fn a_bad_file_changes_nothing_and_readiness_tells() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_is_read_anew_and_the_request_sent_again() {
     let world = World::start(Setup::default()).await;
-    let token = world.config_path().with_file_name("token");
-    let config = tokio::fs::read_to_string(world.config_path()).await.unwrap();
-    tokio::fs::write(&token, "an-older-key-of-this-resource").await.unwrap();
-    world
-        .replace_config(&config.replace("${env:KEY_a}", "${file:token}"))
-        .await;
-    world.generation(2).await;
+    let token = world.key_in_a_file("an-older-key-of-this-resource").await;
     // Whoever renews it writes the file, and tells nobody.
     tokio::fs::write(&token, "key-a").await.unwrap();
     let answer = world.ask(WHOLE).await;

@@ -75,7 +75,7 @@ struct Outcome {
 
 fn accounts(line: impl Fn(&str, usize) -> String) -> [String; 2] {
     ["east", "west"].map(|account| {
-        let own = |at: &usize| (at % 2 == 0) == (account == "east");
+        let own = |at: &usize| at.is_multiple_of(2) == (account == "east");
         let lines: Vec<String> = (0..FLEET.len()).filter(own).map(|at| line(account, at)).collect();
         lines.join(", ")
     })
@@ -259,7 +259,7 @@ impl World {
     }
 
     /// Keepalives by deployment, as the store has them, against the least possible.
-    async fn print_keepalives(&self) {
+    async fn keepalives(&self) -> String {
         let mut connection = connect_reader(self.store.path()).await.expect("a store");
         let end_ms = self.began_ms + DAYS * DAY_MS;
         let range = Range {
@@ -267,22 +267,20 @@ impl World {
             until_ms: end_ms,
         };
         let paid = read_paid(&mut connection, range).await.expect("read");
-        for (at, subject) in self.subjects.iter().enumerate() {
+        let shown = self.subjects.iter().enumerate().map(|(at, subject)| {
             let own = paid
                 .used
                 .iter()
                 .filter(|used| used.is_keepalive && **used.deployment == *traffic::id_of(at));
             let days: Vec<i64> = own.map(|used| (used.at_ms - self.began_ms) / DAY_MS).collect();
-            println!(
-                "{}: keepalives on days {days:?}, least possible {}",
-                traffic::id_of(at),
-                subject.least(end_ms)
-            );
-        }
+            let (name, least) = (traffic::id_of(at), subject.least(end_ms));
+            format!("{name}: keepalives on days {days:?}, least possible {least}")
+        });
+        shown.collect::<Vec<_>>().join("\n")
     }
 
     /// What the command says, and what the simulator charges, in US dollars.
-    async fn ledger_and_bill(&self) -> (Value, f64, f64) {
+    fn ledger_and_bill(&self) -> (Value, f64, f64) {
         let bill = self.sim.control().bill().expect("a bill").total;
         let since = jiff::Timestamp::from_millisecond(self.began_ms - 30 * DAY_MS).expect("a time");
         let asked = Command::new(env!("CARGO_BIN_EXE_emberway"))
@@ -301,8 +299,8 @@ impl World {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_guarded_days_lose_nothing_and_the_ledger_has_what_is_billed() {
     let outcome = World::run("keep").await;
-    outcome.world.print_keepalives().await;
-    let (report, ledger, bill) = outcome.world.ledger_and_bill().await;
+    println!("{}", outcome.world.keepalives().await);
+    let (report, ledger, bill) = outcome.world.ledger_and_bill();
     let ratio = outcome.calls as f64 / outcome.least as f64;
     println!(
         "guarded: lost {}, keepalives {} ({} requests steered besides), least possible {}, ratio {ratio:.3}",
@@ -317,7 +315,7 @@ async fn sixty_guarded_days_lose_nothing_and_the_ledger_has_what_is_billed() {
     assert!(outcome.least >= 10, "there was something to do: {}", outcome.least);
     assert!(outcome.steered > 0, "steering was tried");
     // Calls are made from day 13 of 15 on: 15/13 as many as would do, and at most one more for each of the ten, since sixty days are no
-    // multiple of 13. The goal of 1.2 times is missed by that one more.
+    // multiple of 13 and a gap of 14 days needs none. The goal of 1.2 times depends on how gaps fall; these miss it.
     let most = outcome.least as f64 * 15.0 / 13.0 + 10.0;
     assert!(
         outcome.calls as f64 <= most,
@@ -336,7 +334,7 @@ async fn sixty_guarded_days_lose_nothing_and_the_ledger_has_what_is_billed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_sixty_days_without_the_guard_lose_deployments() {
     let outcome = World::run("expire").await;
-    let (report, ledger, bill) = outcome.world.ledger_and_bill().await;
+    let (report, ledger, bill) = outcome.world.ledger_and_bill();
     println!(
         "without the guard: lost {}; ledger {ledger:.2} USD, simulator's bill {bill:.2} USD, off by {:.4} %",
         outcome.lost,

@@ -136,13 +136,7 @@ async fn an_error_that_a_stream_tells_of_itself_is_held_against_its_deployment_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewed_credential_is_used_for_what_is_asked_again_after_it() {
     let world = World::start(Setup::default()).await;
-    let token = world.config_path().with_file_name("token");
-    let config = tokio::fs::read_to_string(world.config_path()).await.unwrap();
-    tokio::fs::write(&token, "an-older-key-of-this-resource").await.unwrap();
-    world
-        .replace_config(&config.replace("${env:KEY_a}", "${file:token}"))
-        .await;
-    world.generation(2).await;
+    let token = world.key_in_a_file("an-older-key-of-this-resource").await;
     tokio::fs::write(&token, "key-a").await.unwrap();
     let error = json!({ "error": { "message": "Unrecognized request argument supplied: stream_options",
         "type": "invalid_request_error", "param": null, "code": null } });

@@ -1,4 +1,5 @@
-//! A request to ARM for people: as it goes over the wire, as a curl line, and as the Azure CLI would send it. Tokens are placeholders.
+//! A request to ARM for people: as it goes over the wire, as a curl line, and as the Azure CLI would send it. Variables stand for
+//! tokens, which are never shown.
 
 use serde::Serialize;
 use serde_json::Value;

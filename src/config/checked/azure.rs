@@ -156,6 +156,8 @@ pub struct Care {
     pub accounts: Vec<Option<AccountId>>,
     /// By `DeploymentIx`.
     pub deployments: Vec<DeclaredDeployment>,
+    /// By `PoolIx`: models that may stand in for each other, as sets of ids.
+    pub equivalents: Vec<Vec<Vec<String>>>,
 }
 
 /// What is declared of a deployment beside its SKU and capacity.

@@ -114,7 +114,8 @@ pub(super) fn compile(
     let limits = compile_limits(&mut context, &raw.limits);
     let health = compile_health(&mut context, &raw.health);
     let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools, raw.azure.as_ref());
-    let care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), install.azure.as_ref());
+    let mut care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), install.azure.as_ref());
+    care.equivalents = raw.pools.iter().map(|pool| pool.equivalent_models.clone()).collect();
     let (mut routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
     let access = clients::compile(&mut context, &raw.clients, &routes);
     fleet::warn_of_idle(&mut context, &fleet, &routes);

@@ -260,6 +260,12 @@ pub(in crate::config) struct RawPool {
     /// Priority tiers, best first: a tier is used when no earlier one has a usable member.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 255)))]
     pub(in crate::config) tiers: Vec<Vec<RawMember>>,
+    /// Models that may stand in for each other in it although their ids differ, such as a checkpoint and the model that was made of it:
+    /// sets of ids as Azure reports them. Members that run something else than most, and are in no such set with it, get no requests
+    /// while the gateway looks after their accounts (`azure`).
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 2, max = 64)))]
+    pub(in crate::config) equivalent_models: Vec<Vec<String>>,
 }
 
 /// A deployment's place in a tier.

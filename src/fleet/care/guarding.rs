@@ -59,6 +59,10 @@ impl Care {
                 self.partners.traffic.steer(&declared.id);
                 self.efforts.entry(declared.id.clone()).or_default().steered_at_ms = Some(now_ms);
             }
+            if verdict.due != Some(Action::Delete) {
+                // A request that still ran there has succeeded meanwhile.
+                self.leaving.remove(&declared.id);
+            }
             match verdict.due {
                 Some(Action::Call) => self.call(&declared.id, now_ms).await,
                 Some(Action::Delete) => self.delete(&declared.id, seen).await,

@@ -2,8 +2,8 @@
 //! what it has seen itself and what the store remembers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use emberway::config::checked::Checked;
@@ -17,6 +17,7 @@ use emberway::simulator::Simulator;
 use emberway::simulator::control::Control;
 use emberway::storage::sqlite::SqliteStore;
 use emberway::storage::{DeploymentSeen, UsageStore as _};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::harness::client;
@@ -69,7 +70,7 @@ impl Replica {
     /// As a gateway does at its start, and each hour.
     pub(super) async fn learn_from_store(&self) {
         let stored = self.store.deployments().await.expect("deployments");
-        let mut known = self.known.lock().expect("nobody panicked");
+        let mut known = self.known.lock();
         for stored in stored {
             let (success, seen) = known.entry(stored.deployment).or_insert((None, stored.first_seen_ms));
             *success = (*success).max(stored.last_success_at_ms);
@@ -87,11 +88,7 @@ impl Replica {
 
     /// Whether a request is wanted for this deployment; then the wish is granted.
     pub(super) fn takes_wish(&self, deployment: &str) -> bool {
-        let is_wanted = self
-            .wanted
-            .lock()
-            .expect("nobody panicked")
-            .remove(&DeploymentId::from(deployment));
+        let is_wanted = self.wanted.lock().remove(&DeploymentId::from(deployment));
         self.steered.fetch_add(is_wanted.into(), Ordering::Relaxed);
         is_wanted
     }
@@ -152,7 +149,7 @@ impl Replica {
             kept: None,
         };
         self.store.append(std::slice::from_ref(&record)).await.expect("written");
-        let mut known = self.known.lock().expect("nobody panicked");
+        let mut known = self.known.lock();
         known.entry(deployment.clone()).or_insert((None, now_ms)).0 = Some(now_ms);
         Ok(Called {
             prompt_tokens: record.prompt_tokens,
@@ -164,11 +161,11 @@ impl Replica {
 #[async_trait]
 impl Traffic for Replica {
     fn new_declaration(&self) -> Option<Declaration> {
-        self.declaration.lock().expect("nobody panicked").take()
+        self.declaration.lock().take()
     }
 
     fn seen(&self) -> Vec<Seen> {
-        let known = self.known.lock().expect("nobody panicked");
+        let known = self.known.lock();
         let seen = known.iter().map(|(deployment, (success, first_seen))| Seen {
             deployment: deployment.clone(),
             in_flight: 0,
@@ -184,7 +181,7 @@ impl Traffic for Replica {
     fn mark(&self, _deployment: &DeploymentId, _standing: Standing) {}
 
     fn steer(&self, deployment: &DeploymentId) {
-        self.wanted.lock().expect("nobody panicked").insert(deployment.clone());
+        self.wanted.lock().insert(deployment.clone());
     }
 
     async fn call(&self, deployment: &DeploymentId) -> Result<Called, String> {
