@@ -111,9 +111,10 @@ async fn people_are_told_of_an_idle_deployment_day_by_day() {
     ] {
         assert!(text.contains(part), "no `{part}` in {text}");
     }
-    assert_eq!(
-        first["at"].as_str().map(str::len),
-        Some("2026-01-01T00:00:00Z".len()),
+    assert!(
+        first["at"]
+            .as_str()
+            .is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok()),
         "{first}"
     );
 }
