@@ -119,6 +119,10 @@ bench-placement: build-release $(SETUP)/python3 ## what two gateways find cached
 bench-outage: build-release $(SETUP)/outage-tools ## what clients see while a region swallows packets, and how traffic comes back
 	python3 benches/outage/blackhole.py --emberway $(TARGET)/release/emberway
 
+.PHONY: bench-phoenix
+bench-phoenix: build-release $(SETUP)/python3 ## what clients notice when a deployment is deleted behind the gateway's back, and when it serves again
+	python3 benches/phoenix/run.py --emberway $(TARGET)/release/emberway
+
 .PHONY: bench-overload
 bench-overload: build-release $(SETUP)/python3 ## what the gateway answers, and how quickly it refuses, at up to five times what it can (SHARE=part of a core)
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --places 200

@@ -3,7 +3,7 @@
 //! A deployment whose account could not be read keeps standing as the last good view has it. One that Azure does not show is
 //! missing. One that is being changed in place goes on answering; one that has never answered since it was made is not there yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::fleet::actual::{Actual, ActualDeployment, Provisioning};
 use crate::core::fleet::apply::PROPAGATION_MS;
@@ -34,6 +34,7 @@ pub struct Picture<'a> {
 /// How every managed deployment stands whose account has been read at least once. Linear in the fleet and its pools.
 pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
     let mut standings = BTreeMap::new();
+    let mut young = BTreeSet::new();
     for declared in &picture.declared.deployments {
         let Some(account) = picture.actual.accounts.get(&declared.key.account) else {
             continue;
@@ -43,6 +44,9 @@ pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
             None => Some(missing(picture, &declared.id)),
             Some(shown) => absence(picture, declared, shown),
         };
+        if absence == Some(Absence::Provisioning) && shown.is_some_and(|shown| shown.state == Provisioning::Succeeded) {
+            young.insert(&declared.id);
+        }
         let standing = Standing {
             absence,
             created_at_ms: shown.and_then(|shown| shown.created_at_ms),
@@ -52,7 +56,32 @@ pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
     }
     fade(picture, &mut standings);
     part_unlike(picture, &mut standings);
+    try_young(picture, &young, &mut standings);
     standings
+}
+
+/// What is only so new that the data plane may not know it yet is tried where a pool has nobody else: it answers, or 404 as it
+/// would anyway.
+fn try_young(picture: &Picture<'_>, young: &BTreeSet<&DeploymentId>, standings: &mut BTreeMap<DeploymentId, Standing>) {
+    let serves = |standings: &BTreeMap<DeploymentId, Standing>, id: &DeploymentId| {
+        let is_there = standings.get(id).is_none_or(|standing| standing.absence.is_none());
+        is_there && !picture.seen.get(id).is_some_and(|seen| seen.is_drained)
+    };
+    let alone: Vec<&DeploymentId> = picture
+        .declared
+        .pools
+        .iter()
+        .filter(|pool| !pool.members.iter().any(|member| serves(standings, &member.id)))
+        .flat_map(|pool| pool.members.iter().map(|member| &member.id))
+        .filter(|id| young.contains(id))
+        .collect();
+    for id in alone {
+        if let Some(standing) = standings.get_mut(id)
+            && standing.absence == Some(Absence::Provisioning)
+        {
+            standing.absence = None;
+        }
+    }
 }
 
 fn missing(picture: &Picture<'_>, id: &DeploymentId) -> Absence {

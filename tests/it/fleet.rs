@@ -191,3 +191,19 @@ async fn who_runs_another_model_than_its_pool_gets_no_requests_unless_it_is_decl
         assert_eq!(odd, [Value::Null, absence], "{of_pool}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_new_is_tried_where_there_is_nobody_else_and_left_alone_where_there_is() {
+    let mut fleet = Fleet::start(Terms::default()).await;
+    // Both are a minute old, and nobody has called them since they were made.
+    fleet.after(60_000).await;
+    let absent = [fleet.absence("east/ft").await, fleet.absence("west/ft").await];
+    assert_eq!(absent, [Value::Null, Value::Null]);
+    assert_eq!(fleet.ask().await.header("x-emberway-deployment"), "east/ft");
+    fleet.after(5_000).await;
+    // One has answered since, so the other is waited for.
+    let absent = [fleet.absence("east/ft").await, fleet.absence("west/ft").await];
+    assert_eq!(absent, [Value::Null, Value::from("provisioning")]);
+    fleet.after(300_000).await;
+    assert_eq!(fleet.absence("west/ft").await, Value::Null);
+}
