@@ -15,6 +15,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SETUP := $(TARGET)/.setup
 CLIENTS := tests/clients
 VENV := $(CLIENTS)/.venv
+AZ_VENV := $(CLIENTS)/.venv-azure-cli
 FUZZ_SECONDS ?= 15
 TRACES ?= $(or $(EMBERWAY_TRACES),../shared/traces)
 IMAGE ?= emberway
@@ -44,11 +45,13 @@ docker: ## a container image (IMAGE=name)
 # === Test and check ===
 
 .PHONY: test
-test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/python $(SETUP)/node ## every test, the clients' too; ends with the counts
+test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node ## every test, the clients' too; ends with the counts
 	@export EMBERWAY_TEST_NODE="$$(cat $(SETUP)/node)"
 	export EMBERWAY_TEST_PYTHON="$$(cat $(SETUP)/python)"
+	export EMBERWAY_TEST_AZ="$$(cat $(SETUP)/azure-cli 2> /dev/null || true)"
 	[ -n "$$EMBERWAY_TEST_NODE" ] || unset EMBERWAY_TEST_NODE
 	[ -n "$$EMBERWAY_TEST_PYTHON" ] || unset EMBERWAY_TEST_PYTHON
+	[ -n "$$EMBERWAY_TEST_AZ" ] || unset EMBERWAY_TEST_AZ
 	scripts/test.sh
 
 # Each seed is a scenario; CHAOS_SEED=n CHAOS_SCENARIOS=1 repeats one.
@@ -135,8 +138,9 @@ figures: build-release ## what placement finds cached on recorded traces, into d
 
 # === Set-up, each step once ===
 
-.PHONY: setup-python setup-node
+.PHONY: setup-python setup-azure-cli setup-node
 setup-python: $(SETUP)/python ## the Python client libraries that tests use
+setup-azure-cli: $(SETUP)/azure-cli ## the Azure CLI that a test uses
 setup-node: $(SETUP)/node ## the Node client library that tests use
 
 $(SETUP):
@@ -177,6 +181,19 @@ $(SETUP)/python: $(wildcard $(CLIENTS)/python/requirements.txt) $(SETUP)/venv-to
 		echo "$(CURDIR)/$(VENV)/bin/python" > $@
 	else
 		: > $@
+	fi
+
+# The path of `az`. It is large, so it may take four minutes and is done without where it cannot be had: then there is no stamp, the
+# next run tries again, and the counts say that it was not tested.
+$(SETUP)/azure-cli: $(CLIENTS)/azure-cli/requirements.txt $(SETUP)/venv-tools
+	@rm -f $@
+	echo "setup: installing the Azure CLI into $(AZ_VENV)"
+	python3 -m venv --clear $(AZ_VENV)
+	if timeout 240 $(AZ_VENV)/bin/pip install --quiet --disable-pip-version-check --retries 2 -r $<; then
+		echo "$(CURDIR)/$(AZ_VENV)/bin/az" > $@
+	else
+		rm -rf $(AZ_VENV)
+		echo "setup: the Azure CLI could not be installed within 240 s, as pip says above; its test is skipped"
 	fi
 
 # The same; empty also where there is no fitting Node.

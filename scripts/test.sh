@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test and ends with which clients were tested, what was skipped and why, and the counts of each suite that has tests
 # and of all: `total: N passed, N failed, N skipped` is the last line.
-# The clients' tests are part of `cargo test`; EMBERWAY_TEST_PYTHON and EMBERWAY_TEST_NODE name their interpreters.
+# The clients' tests are part of `cargo test`; EMBERWAY_TEST_PYTHON, EMBERWAY_TEST_AZ and EMBERWAY_TEST_NODE name their programs.
 set -euo pipefail
 
 output=${CARGO_TARGET_DIR:-target}/test-output.txt
@@ -21,6 +21,12 @@ else
     python_versions='import platform; from importlib.metadata import version
 print(", ".join(f"{name} {version(name)}" for name in ("openai", "langchain-openai", "azure-mgmt-cognitiveservices")), "on Python", platform.python_version())'
     echo "Python clients that were tested: $("$EMBERWAY_TEST_PYTHON" -c "$python_versions" || echo "of unknown versions")"
+fi
+if [ -z "${EMBERWAY_TEST_AZ:-}" ]; then
+    echo "The Azure CLI was not tested: EMBERWAY_TEST_AZ is not set, or it could not be installed (make setup-azure-cli says why)."
+else
+    az_version=$(AZURE_CONFIG_DIR="$(dirname "$output")/azure-cli" "$EMBERWAY_TEST_AZ" version --query '"azure-cli"' --output tsv || echo "of unknown version")
+    echo "Azure CLI that was tested: $az_version"
 fi
 if [ -z "${EMBERWAY_TEST_NODE:-}" ]; then
     echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20 or newer)."

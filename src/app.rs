@@ -391,6 +391,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         live: ArcSwap::from_pointee(live),
         clients: Arc::new(ClientConnections::default()),
         refresh: CredentialRefresh::default(),
+        tokens: CredentialRefresh::default(),
         connections: Connections::start(IDLE_CONNECTIONS_MAX),
         budget: ByteBudget::new(checked.runtime.limits.held_bytes),
         metrics,

@@ -1,13 +1,15 @@
 //! Gets tokens of Microsoft Entra ID for resources whose requests carry one, and renews them in time.
 //!
 //! One task looks once a second whether a token that is at hand is another than the one in use; the cache behind it asks for a new one
-//! five minutes before the old one ends, and keeps the old one while that fails. Requests never wait for it.
+//! five minutes before the old one ends, and keeps the old one while that fails. Requests wait for it only when a resource has refused
+//! the one in use: then another is asked for at once, for each resource at most once a minute.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header::HeaderValue;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::azure::cache::TokenCache;
@@ -18,6 +20,7 @@ use crate::config::checked::azure::AzureSettings;
 use crate::config::checked::{Credential, EntraLogin};
 use crate::fleet::connect::{self, ConnectError};
 use crate::proxy::Gateway;
+use crate::proxy::refresh::How;
 use crate::proxy::state::Live;
 use crate::telemetry::events::care::LoginChanged;
 
@@ -32,6 +35,10 @@ const FIRST_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Logins {
     own: Arc<TokenCache>,
     tenants: HashMap<String, Arc<TokenCache>>,
+    /// Told when a token was refused.
+    refused: Arc<Notify>,
+    /// How often all tokens were looked at.
+    looks: watch::Sender<u64>,
 }
 
 impl Logins {
@@ -46,6 +53,11 @@ impl Logins {
         let Some(azure) = azure else { return Ok(None) };
         let logins = Arc::new(Self::new(azure)?);
         logins.fill(&gateway.live.load()).await;
+        let refused = Arc::clone(&logins.refused);
+        gateway.tokens.by(How {
+            ask: Box::new(move || refused.notify_one()),
+            loaded: logins.looks.subscribe(),
+        });
         Arc::clone(&logins).keep(Arc::downgrade(gateway));
         Ok(Some(logins))
     }
@@ -59,6 +71,8 @@ impl Logins {
         Ok(Self {
             own: connect::tokens(azure, &azure.credential, &http)?,
             tenants: tenants.collect::<Result<_, CredentialError>>()?,
+            refused: Arc::default(),
+            looks: watch::Sender::default(),
         })
     }
 
@@ -82,11 +96,13 @@ impl Logins {
         tokio::spawn(async move {
             let mut pause = LOOK_EVERY;
             loop {
-                tokio::time::sleep(pause).await;
+                // Either is a reason to look.
+                let _ = tokio::time::timeout(pause, self.refused.notified()).await;
                 pause = LOOK_EVERY;
                 let Some(gateway) = gateway.upgrade() else { return };
                 let live = gateway.live.load_full();
                 for (at, login) in entra(&live) {
+                    self.forget_refused(&live, at, login);
                     if let Some(token) = self.of(login).at_hand(&login.audience) {
                         tell(&live, at, Ok(token.expose()));
                     } else {
@@ -98,8 +114,24 @@ impl Logins {
                         tell(&live, at, got.as_ref().map(AccessToken::expose));
                     }
                 }
+                self.looks.send_modify(|looks| *looks += 1);
             }
         })
+    }
+
+    /// Forgets the token at hand where it is the one that a resource has refused.
+    fn forget_refused(&self, live: &Live, at: usize, login: &EntraLogin) {
+        let in_use = &live.resources[at].login;
+        if !in_use.take_refused() {
+            return;
+        }
+        let tokens = self.of(login);
+        let Some(token) = tokens.at_hand(&login.audience) else {
+            return;
+        };
+        if in_use.value().as_bytes().strip_prefix(b"Bearer ") == Some(token.expose().as_bytes()) {
+            tokens.refused(&login.audience, &token);
+        }
     }
 }
 

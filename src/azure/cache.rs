@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use crate::azure::error::CredentialError;
 use crate::azure::token::{AccessToken, TokenSource};
 
-/// How long before its end a token is renewed: `azure_identity`'s own rule, without which it would answer with the old one.
+/// How long before its end a token is renewed: `azure_identity`'s own rule.
 pub const RENEW_BEFORE: Duration = Duration::from_mins(5);
 /// How long a failed renewal is not repeated while the old token is valid.
 const TRY_AGAIN: Duration = Duration::from_secs(30);

@@ -1,8 +1,8 @@
 //! Ways of logging in to Microsoft Entra ID, over `azure_identity`, which knows the protocols.
 //!
 //! That library sends through our own connections: they trust the configured certificates, and lead to the configured authority and
-//! metadata service where the library knows only Azure's own. What it keeps and renews is kept again in `cache`, which adds that an old
-//! token serves while a renewal fails.
+//! metadata service where the library knows only Azure's own. Its credentials keep their token until five minutes before its end, also
+//! one that was refused; so each is asked once and then made anew, and what is kept is in `cache` alone. Files are read anew, too.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -105,65 +105,17 @@ pub struct Authorities {
 /// # Errors
 /// When files that it needs cannot be read, or what it was given cannot be right.
 pub fn source(login: Login, authorities: &Authorities, http: &Http) -> Result<Arc<dyn TokenSource>, CredentialError> {
-    let options = client_options(authorities, http);
-    let (way, credential): (_, azure_core::Result<Arc<dyn TokenCredential>>) = match login {
+    let login = match login {
         Login::Token(token) => return Ok(Arc::new(Fixed::new(token))),
-        Login::ManagedIdentity(identity) => ("managed_identity", managed_identity(identity, options)),
-        Login::WorkloadIdentity {
-            tenant,
-            client_id,
-            token_file,
-        } => (
-            "workload_identity",
-            workload_identity(tenant, client_id, token_file, options),
-        ),
-        Login::ClientSecret {
-            tenant,
-            client_id,
-            secret,
-        } => {
-            let options = ClientSecretCredentialOptions {
-                client_options: options,
-            };
-            let made = ClientSecretCredential::new(&tenant, client_id, Secret::new(secret), Some(options));
-            ("client_secret", made.map(|made| made as _))
-        }
-        Login::ClientCertificate {
-            tenant,
-            client_id,
-            path,
-        } => {
-            let audience = format!("{}{tenant}/oauth2/v2.0/token", authorities.authority);
-            let certificate = Certificate::read(&path, &client_id, &audience)?;
-            let options = ClientAssertionCredentialOptions {
-                client_options: options,
-            };
-            let made = ClientAssertionCredential::new(tenant, client_id, certificate, Some(options));
-            ("client_certificate", made.map(|made| made as _))
-        }
-        Login::AzureCli { tenant } => {
-            let options = AzureCliCredentialOptions {
-                tenant_id: tenant,
-                ..AzureCliCredentialOptions::default()
-            };
-            (
-                "azure_cli",
-                AzureCliCredential::new(Some(options)).map(|made| made as _),
-            )
-        }
-        Login::DeveloperCli { tenant } => {
-            let options = AzureDeveloperCliCredentialOptions {
-                tenant_id: tenant,
-                ..AzureDeveloperCliCredentialOptions::default()
-            };
-            (
-                "developer_cli",
-                AzureDeveloperCliCredential::new(Some(options)).map(|made| made as _),
-            )
-        }
+        login => login,
     };
-    let credential = credential.map_err(|error| CredentialError::new(way, &said(&error)))?;
-    Ok(Arc::new(LoggedIn { way, credential }))
+    let source = LoggedIn {
+        login,
+        authority: authorities.authority.clone(),
+        options: client_options(authorities, http),
+    };
+    source.credential()?;
+    Ok(Arc::new(source))
 }
 
 fn managed_identity(identity: Identity, options: ClientOptions) -> azure_core::Result<Arc<dyn TokenCredential>> {
@@ -197,6 +149,56 @@ fn workload_identity(
     Ok(WorkloadIdentityCredential::new(Some(options))?)
 }
 
+fn client_secret(
+    tenant: &str,
+    client_id: String,
+    secret: String,
+    options: ClientOptions,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = ClientSecretCredentialOptions {
+        client_options: options,
+    };
+    Ok(ClientSecretCredential::new(
+        tenant,
+        client_id,
+        Secret::new(secret),
+        Some(options),
+    )?)
+}
+
+fn client_certificate(
+    tenant: String,
+    client_id: String,
+    certificate: Certificate,
+    options: ClientOptions,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = ClientAssertionCredentialOptions {
+        client_options: options,
+    };
+    Ok(ClientAssertionCredential::new(
+        tenant,
+        client_id,
+        certificate,
+        Some(options),
+    )?)
+}
+
+fn azure_cli(tenant_id: Option<String>) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = AzureCliCredentialOptions {
+        tenant_id,
+        ..AzureCliCredentialOptions::default()
+    };
+    Ok(AzureCliCredential::new(Some(options))?)
+}
+
+fn developer_cli(tenant_id: Option<String>) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = AzureDeveloperCliCredentialOptions {
+        tenant_id,
+        ..AzureDeveloperCliCredentialOptions::default()
+    };
+    Ok(AzureDeveloperCliCredential::new(Some(options))?)
+}
+
 /// The library's own settings: our connections, few tries, and an authority that stands for the configured one.
 fn client_options(authorities: &Authorities, http: &Http) -> ClientOptions {
     let mut cloud = CustomConfiguration::default();
@@ -212,15 +214,63 @@ fn client_options(authorities: &Authorities, http: &Http) -> ClientOptions {
     }
 }
 
-/// A credential of the library.
+/// A way of logging in by a credential of the library.
 struct LoggedIn {
-    way: &'static str,
-    credential: Arc<dyn TokenCredential>,
+    login: Login,
+    authority: Url,
+    options: ClientOptions,
+}
+
+impl LoggedIn {
+    /// The name of the way, as the configuration has it.
+    fn way(&self) -> &'static str {
+        match self.login {
+            Login::ManagedIdentity(_) => "managed_identity",
+            Login::WorkloadIdentity { .. } => "workload_identity",
+            Login::ClientSecret { .. } => "client_secret",
+            Login::ClientCertificate { .. } => "client_certificate",
+            Login::AzureCli { .. } => "azure_cli",
+            Login::DeveloperCli { .. } => "developer_cli",
+            Login::Token(_) => "token",
+        }
+    }
+
+    /// A credential that keeps no token yet.
+    fn credential(&self) -> Result<Arc<dyn TokenCredential>, CredentialError> {
+        let options = self.options.clone();
+        let made: azure_core::Result<Arc<dyn TokenCredential>> = match &self.login {
+            Login::ManagedIdentity(identity) => managed_identity(identity.clone(), options),
+            Login::WorkloadIdentity {
+                tenant,
+                client_id,
+                token_file,
+            } => workload_identity(tenant.clone(), client_id.clone(), token_file.clone(), options),
+            Login::ClientSecret {
+                tenant,
+                client_id,
+                secret,
+            } => client_secret(tenant, client_id.clone(), secret.clone(), options),
+            Login::ClientCertificate {
+                tenant,
+                client_id,
+                path,
+            } => {
+                let audience = format!("{}{tenant}/oauth2/v2.0/token", self.authority);
+                let certificate = Certificate::read(path, client_id, &audience)?;
+                client_certificate(tenant.clone(), client_id.clone(), certificate, options)
+            }
+            Login::AzureCli { tenant } => azure_cli(tenant.clone()),
+            Login::DeveloperCli { tenant } => developer_cli(tenant.clone()),
+            // `source` has another one for it.
+            Login::Token(_) => return Err(CredentialError::new(self.way(), "a given token is not asked for")),
+        };
+        made.map_err(|error| CredentialError::new(self.way(), &said(&error)))
+    }
 }
 
 impl fmt::Debug for LoggedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LoggedIn({})", self.way)
+        write!(f, "LoggedIn({})", self.way())
     }
 }
 
@@ -228,8 +278,9 @@ impl fmt::Debug for LoggedIn {
 impl TokenSource for LoggedIn {
     async fn token(&self, scope: &str) -> Result<AccessToken, CredentialError> {
         let scopes = [scope];
-        let asked = tokio::time::timeout(LOGIN_TIMEOUT, self.credential.get_token(&scopes, None)).await;
-        let failed = |message: String| CredentialError::new(self.way, &message);
+        let credential = self.credential()?;
+        let asked = tokio::time::timeout(LOGIN_TIMEOUT, credential.get_token(&scopes, None)).await;
+        let failed = |message: String| CredentialError::new(self.way(), &message);
         let token = asked
             .map_err(|_elapsed| failed(format!("the answer took longer than {} s", LOGIN_TIMEOUT.as_secs())))?
             .map_err(|error| failed(said(&error)))?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use http::header::HeaderValue;
 use smallvec::SmallVec;
 
+use crate::config::checked::Credential;
 use crate::core::topology::{ApiForm, Resource};
 use crate::openai::body::{self, Edits};
 use crate::openai::target::WireOperation;
@@ -16,7 +17,7 @@ use crate::proxy::attempt::Attempt;
 use crate::proxy::commit::{self, Begun, Failed, Patience};
 use crate::proxy::headers::UpstreamHead;
 use crate::proxy::options::{Options, Refusable};
-use crate::proxy::refresh::place_of_another_credential;
+use crate::proxy::refresh::{place_of, place_of_another_credential};
 use crate::proxy::state::{Live, LiveResource};
 use crate::proxy::tap::StreamTap;
 use crate::proxy::upstream::Exchange;
@@ -41,7 +42,7 @@ pub struct Asked {
     pub keyed: bool,
 }
 
-/// A credential of a newer configuration than the request's.
+/// A credential that is newer than the one that was sent; perhaps of a newer configuration than the request's.
 struct Fresh {
     live: Arc<Live>,
     resource: usize,
@@ -51,11 +52,12 @@ impl Attempt<'_> {
     /// Asks the deployment; again where it refuses an option that the gateway had added, without that. Only an answer to the
     /// later request tells that the option was at fault: a client can word its own options so that any deployment refuses them.
     pub async fn ask(&self, mut adds: Adds) -> Asked {
+        let sent = Arc::clone(&self.live_resource().login.value());
         let mut result = self.exchange(adds, self.live_resource()).await;
         let mut fresh = None;
         if is_credential_refused(&result) {
             // Boxed, since it is large and seldom needed.
-            fresh = Box::pin(self.fresh_credential(adds.until)).await;
+            fresh = Box::pin(self.fresh_credential(&sent, adds.until)).await;
             if let Some(fresh) = &fresh {
                 result = Box::pin(self.exchange(adds, &fresh.live.resources[fresh.resource])).await;
             }
@@ -86,13 +88,31 @@ impl Attempt<'_> {
     }
 
     /// Another credential than the one that was refused, if there is one by now.
-    async fn fresh_credential(&self, until: Instant) -> Option<Fresh> {
+    async fn fresh_credential(&self, sent: &HeaderValue, until: Instant) -> Option<Fresh> {
         let now = Instant::now();
         let (resource, left) = (self.resource(), until.saturating_duration_since(now));
+        if self.is_by_token() {
+            // That of the running picture, since only there tokens are renewed.
+            let live = self.gateway.live.load_full();
+            let at = place_of(&live, resource)?;
+            let login = &live.resources[at].login;
+            if login.refuse(sent) {
+                self.gateway.tokens.refresh(&resource.id, now, left).await;
+            }
+            let is_another = **login.value() != *sent;
+            return is_another.then_some(Fresh { live, resource: at });
+        }
         self.gateway.refresh.refresh(&resource.id, now, left).await;
         let live = self.gateway.live.load_full();
         let resource = place_of_another_credential(&live, resource, self.live_resource())?;
         Some(Fresh { live, resource })
+    }
+
+    /// Whether the gateway gets the credential itself, as a token.
+    fn is_by_token(&self) -> bool {
+        let runtime = &self.call.live.config.runtime;
+        let resource = runtime.snapshot.deployments[self.deployment.0].resource;
+        matches!(runtime.credentials[resource.0], Credential::Entra(_))
     }
 
     fn resource(&self) -> &Resource {

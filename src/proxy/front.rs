@@ -192,6 +192,7 @@ routes: [{name: bot, pool: ft}]
             live: ArcSwap::from_pointee(live),
             clients: Arc::default(),
             refresh: crate::proxy::refresh::CredentialRefresh::default(),
+            tokens: crate::proxy::refresh::CredentialRefresh::default(),
             connections: Connections::start(1),
             budget: ByteBudget::new(1),
             metrics,

@@ -4,6 +4,7 @@
 //! new one here. A request reads it without a lock, once for each attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use http::header::{HeaderName, HeaderValue};
@@ -13,6 +14,7 @@ use http::header::{HeaderName, HeaderValue};
 pub struct Login {
     name: HeaderName,
     value: ArcSwap<HeaderValue>,
+    is_refused: AtomicBool,
 }
 
 impl Login {
@@ -22,6 +24,7 @@ impl Login {
         Self {
             name,
             value: ArcSwap::from_pointee(value),
+            is_refused: AtomicBool::new(false),
         }
     }
 
@@ -39,6 +42,21 @@ impl Login {
     pub fn renew(&self, mut value: HeaderValue) {
         value.set_sensitive(true);
         self.value.store(Arc::new(value));
+        self.is_refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that a value which was sent has been refused. False where it has another one by now.
+    pub fn refuse(&self, sent: &HeaderValue) -> bool {
+        let is_in_use = **self.value() == *sent;
+        if is_in_use {
+            self.is_refused.store(true, Ordering::Relaxed);
+        }
+        is_in_use
+    }
+
+    /// Whether its value has been refused since this was last asked.
+    pub fn take_refused(&self) -> bool {
+        self.is_refused.swap(false, Ordering::Relaxed)
     }
 
     /// Whether it says the same as another.

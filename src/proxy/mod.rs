@@ -79,6 +79,8 @@ pub struct Gateway {
     pub clients: Arc<ClientConnections>,
     /// Reads a refused credential anew.
     pub refresh: CredentialRefresh,
+    /// Asks for refused tokens anew.
+    pub tokens: CredentialRefresh,
     /// Upstream connections.
     pub connections: Arc<Connections>,
     /// Request bodies held.

@@ -2,7 +2,8 @@
 //!
 //! Tokens live for an hour or so, and whoever renews them writes a file that nobody watches. When a resource answers 401, the
 //! configuration is read anew, at most once a minute for each resource, and put to use if it says anything else; a request whose
-//! resource then has another credential is sent there again with it, once.
+//! resource then has another credential is sent there again with it, once. Tokens of Microsoft Entra ID go the same way; for them a new
+//! token is asked for instead of reading the configuration.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -21,7 +22,7 @@ const ASK_EVERY: Duration = Duration::from_mins(1);
 /// Longest wait for a reading; it takes milliseconds.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Reads the configuration's secrets anew. Does nothing where there is no file to load it from.
+/// Gets credentials anew: secrets by reading the configuration, tokens by asking for them. Does nothing where nobody has said how.
 #[derive(Default)]
 pub struct CredentialRefresh {
     how: OnceLock<How>,
@@ -29,7 +30,7 @@ pub struct CredentialRefresh {
     asked: Mutex<HashMap<ResourceId, (Instant, u64)>>,
 }
 
-/// How the configuration is loaded anew.
+/// How credentials are loaded anew.
 pub struct How {
     /// Asks for it, without waiting.
     pub ask: Box<dyn Fn() + Send + Sync>,
@@ -67,12 +68,17 @@ impl CredentialRefresh {
     }
 }
 
-/// Where the same resource is in another configuration, if it has another credential there.
-pub fn place_of_another_credential(live: &Live, resource: &Resource, refused: &LiveResource) -> Option<usize> {
+/// Where the same resource is in another configuration.
+pub fn place_of(live: &Live, resource: &Resource) -> Option<usize> {
     let snapshot = &live.config.runtime.snapshot;
     let same =
         |other: &Resource| other.id == resource.id && other.endpoint == resource.endpoint && other.api == resource.api;
-    let found = snapshot.resources.iter().position(same)?;
+    snapshot.resources.iter().position(same)
+}
+
+/// Where the same resource is in another configuration, if it has another credential there.
+pub fn place_of_another_credential(live: &Live, resource: &Resource, refused: &LiveResource) -> Option<usize> {
+    let found = place_of(live, resource)?;
     (!live.resources[found].login.is_same(&refused.login)).then_some(found)
 }
 

@@ -12,6 +12,7 @@ mod control_plane;
 mod drains;
 mod ends;
 mod fleet;
+mod logins;
 mod manager;
 mod program;
 mod replay;

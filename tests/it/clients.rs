@@ -1,13 +1,15 @@
-//! Clients as people use them: the official libraries, `LangChain`, curl, against the gateway in front of the simulator.
+//! Clients as people use them: the official libraries, `LangChain`, curl, against the gateway in front of the simulator; Azure's own
+//! for its control plane against the simulator alone.
 //!
 //! The programs are in `tests/clients`. They need packages, so a test whose packages are missing says so and is skipped;
-//! `EMBERWAY_TEST_PYTHON` or `EMBERWAY_TEST_NODE` names an interpreter and makes a skip a failure. See
+//! `EMBERWAY_TEST_PYTHON`, `EMBERWAY_TEST_AZ` or `EMBERWAY_TEST_NODE` names a program and makes a skip a failure. See
 //! `tests/clients/README.md`.
 
 use std::path::Path;
 
 use crate::harness::{KEY, Setup};
 
+mod azure_cli;
 mod control_plane;
 mod fleet;
 mod same_prompt;

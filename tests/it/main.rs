@@ -45,6 +45,7 @@ mod shedding;
 mod sixty_days;
 mod streaming;
 mod tls;
+mod tokens;
 mod usage;
 mod verdicts;
 mod wire;

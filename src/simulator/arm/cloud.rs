@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
+/// The version from which on ARM describes the one cloud that was asked; before, it lists all.
+const ONE_CLOUD_SINCE: &str = "2022-09-01";
+
 /// `GET /metadata/endpoints`. Hosts of services that are not here are of no domain.
-pub fn endpoints(base: &str, tenant: &str) -> Value {
-    json!([{
+pub fn endpoints(base: &str, tenant: &str, api_version: Option<&str>) -> Value {
+    let cloud = json!({
         "name": "EmberwaySimulator", "portal": base, "resourceManager": format!("{base}/"),
         "authentication": {
             "loginEndpoint": base, "audiences": ["https://management.core.windows.net/", "https://management.azure.com/"],
@@ -14,7 +17,13 @@ pub fn endpoints(base: &str, tenant: &str) -> Value {
         "batch": "https://batch.core.windows.net/", "media": "https://rest.media.azure.net", "gallery": base,
         "sqlManagement": base, "vmImageAliasDoc": base,
         "suffixes": { "storage": "core.invalid", "keyVaultDns": "vault.invalid", "sqlServerHostname": "database.invalid" },
-    }])
+    });
+    // Versions are dates, so they compare as they are written.
+    if api_version.is_some_and(|version| version >= ONE_CLOUD_SINCE) {
+        cloud
+    } else {
+        json!([cloud])
+    }
 }
 
 /// `GET /common/discovery/instance`.

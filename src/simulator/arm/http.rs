@@ -121,7 +121,13 @@ fn beside(plane: &Plane, asked: &Asked, times: Times) -> Option<(StatusCode, Val
     let Asked { head, body, base, .. } = asked;
     let segments: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
     match (&head.method, segments.as_slice()) {
-        (&Method::GET, ["metadata", "endpoints"]) => Some((StatusCode::OK, cloud::endpoints(base, &settings.tenant))),
+        (&Method::GET, ["metadata", "endpoints"]) => {
+            let version = path::parameter(head, "api-version");
+            Some((
+                StatusCode::OK,
+                cloud::endpoints(base, &settings.tenant, version.as_deref()),
+            ))
+        }
         (&Method::GET, ["metadata", "identity", "oauth2", "token"]) => {
             Some(identity::managed(settings, Machine::Imds, head, times))
         }

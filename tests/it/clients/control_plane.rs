@@ -1,4 +1,5 @@
-//! The official management library for Python, and `azure-identity`, against the simulated control plane over TLS.
+//! The official management library for Python, and `azure-identity`, against the simulated control plane over TLS. It prints a table of
+//! what was done, to be seen with `cargo test --test it -- --nocapture python_management`.
 
 use std::path::Path;
 
@@ -56,5 +57,8 @@ async fn python_management_library_works_as_against_azure() {
         ("IDENTITY_HEADER", "sim-identity-header"),
     ];
     let program = folder().join("python/control_plane.py");
-    run(&python, &[program.to_str().expect("UTF-8")], &environment).await;
+    println!(
+        "{}",
+        run(&python, &[program.to_str().expect("UTF-8")], &environment).await
+    );
 }

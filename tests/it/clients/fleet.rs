@@ -78,6 +78,18 @@ impl Fleet {
 
 /// Runs a program that speaks to this machine only, and fails with what it said when it fails.
 pub(super) async fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = ended(program, arguments, environment).await;
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?} failed: {}\n{out}\n{err}",
+        output.status
+    );
+    out
+}
+
+/// Runs a program that speaks to this machine only, however it ends.
+pub(super) async fn ended(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).envs(environment.iter().copied());
     for proxy in [
@@ -90,14 +102,7 @@ pub(super) async fn run(program: &Path, arguments: &[&str], environment: &[(&str
     ] {
         command.env_remove(proxy);
     }
-    let output = output_of(command).await;
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(
-        output.status.success(),
-        "{arguments:?} failed: {}\n{out}\n{err}",
-        output.status
-    );
-    out
+    output_of(command).await
 }
 
 /// Runs a program to its end, within a bound.
@@ -107,7 +112,7 @@ async fn output_of(mut command: Command) -> Output {
     ended.expect("it ends in time").expect("it starts")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -124,6 +129,8 @@ pub(super) async fn interpreter(variable: &str, usual: &Path, probe: &[&str]) ->
     command
         .args(probe)
         .current_dir(folder().join("node"))
+        // Else the Azure CLI writes into the home directory.
+        .env("AZURE_CONFIG_DIR", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let problem = match tokio::time::timeout(PATIENCE, command.output()).await {

@@ -93,8 +93,11 @@ async fn accounts_take_tokens_for_inference_of_those_who_may() {
 #[tokio::test(start_paused = true)]
 async fn the_cloud_describes_itself_at_the_address_that_was_used() {
     let bench = Bench::new();
-    let endpoints = bench.get("/metadata/endpoints?api-version=2022-09-01").await.body;
-    assert_eq!(endpoints[0]["resourceManager"], "http://arm/");
+    // azure-cli reads one cloud, older clients a list.
+    let one = bench.get("/metadata/endpoints?api-version=2022-09-01").await.body;
+    assert_eq!(one["resourceManager"], "http://arm/");
+    let all = bench.get("/metadata/endpoints?api-version=2019-05-01").await.body;
+    assert_eq!(all[0]["resourceManager"], "http://arm/");
     let openid = bench
         .get(&format!("/{TENANT}/v2.0/.well-known/openid-configuration"))
         .await
