@@ -11,7 +11,7 @@ use http::header::HeaderValue;
 use tokio::task::JoinHandle;
 
 use crate::azure::cache::TokenCache;
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 use crate::azure::token::AccessToken;
 use crate::azure::transport::Http;
 use crate::config::checked::azure::AzureSettings;

@@ -29,12 +29,12 @@ use tempfile::TempDir;
 use crate::harness::{Answer, KEY, WHOLE, client, compile, read};
 
 /// A model that was fine-tuned in both accounts' subscription.
-const MODEL: &str = "gpt-4.1-mini-2025-04-14.ft-0123456789abcdef0123456789abcdef";
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(crate) const MODEL: &str = "gpt-4.1-mini-2025-04-14.ft-0123456789abcdef0123456789abcdef";
+pub(crate) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// A simulated fleet of two deployments in two regions, a gateway, and whoever looks after them.
-struct Fleet {
-    sim: Simulator,
+pub(crate) struct Fleet {
+    pub(crate) sim: Simulator,
     gateway: Running,
     care: Care,
     /// How far the clock is ahead of the wall's, in milliseconds.
@@ -43,7 +43,7 @@ struct Fleet {
     _directory: TempDir,
 }
 
-fn scenario(of_west: &str) -> Scenario {
+pub(crate) fn scenario(of_west: &str) -> Scenario {
     let text = format!(
         "engine: {{ time_scale: 0 }}\nlimits: {{ enabled: false }}\n\
          arm:\n  durations: {{ create_s: 60, create_provisioned_s: 60, update_s: 1, delete_s: 1, propagation_s: 120 }}\n\
@@ -57,6 +57,12 @@ fn scenario(of_west: &str) -> Scenario {
 }
 
 fn config(sim: &Simulator, directory: &Path, policy: &str, of_west: &str, of_pool: &str) -> Arc<Checked> {
+    let text = config_text(sim, directory, policy, of_west, of_pool);
+    compile(&text, &directory.join("emberway.yaml"))
+}
+
+/// The gateway's configuration in front of both accounts and their control plane.
+pub(crate) fn config_text(sim: &Simulator, directory: &Path, policy: &str, of_west: &str, of_pool: &str) -> String {
     let arm = sim.arm().expect("a control plane");
     let resource = |name: &str, region: &str, model: &str| {
         let url = &sim.account(name).expect("an account").url;
@@ -65,7 +71,7 @@ fn config(sim: &Simulator, directory: &Path, policy: &str, of_west: &str, of_poo
              \x20     deployments: [{{ name: ft, sku: Standard, capacity: 50, fine_tuned_model: {model}, inactivity: {{ policy: {policy} }} }}] }}\n"
         )
     };
-    let text = format!(
+    format!(
         "listeners: [{{ address: '127.0.0.1:0' }}]\nadmin: {{ address: '127.0.0.1:0' }}\nusage: {{ path: '{}' }}\n\
          limits: {{ max_delay: 0s }}\nhealth: {{ slow_start: 0s }}\n\
          azure: {{ subscription: 11111111-1111-4111-8111-111111111111, resource_group: emberway-sim, management: '{}',\n\
@@ -76,8 +82,7 @@ fn config(sim: &Simulator, directory: &Path, policy: &str, of_west: &str, of_poo
         arm.url(),
         resource("east", "northcentralus", MODEL),
         resource("west", "swedencentral", of_west),
-    );
-    compile(&text, &directory.join("emberway.yaml"))
+    )
 }
 
 /// The gateway, whose successes are as of the moved clock: it dates them by the wall's.
@@ -127,7 +132,7 @@ impl Traffic for Moved {
 }
 
 impl Fleet {
-    async fn start(policy: &str) -> Self {
+    pub(crate) async fn start(policy: &str) -> Self {
         Self::start_with(policy, MODEL, "").await
     }
 
@@ -174,7 +179,7 @@ impl Fleet {
     }
 
     /// Lets time pass, at Azure and here, and has the fleet looked after once.
-    async fn after(&mut self, ms: i64) {
+    pub(crate) async fn after(&mut self, ms: i64) {
         self.ahead_ms.fetch_add(ms, Ordering::Relaxed);
         self.sim
             .control()
@@ -182,21 +187,26 @@ impl Fleet {
         self.care.turn().await;
     }
 
-    async fn ask(&self) -> Answer {
+    pub(crate) async fn ask(&self) -> Answer {
         let url = format!("http://{}/openai/v1/chat/completions", self.gateway.addresses()[0]);
         let request = self.http.post(url).header("api-key", KEY).body(WHOLE);
         read(request.send().await.expect("an answer")).await
     }
 
-    async fn status(&self, deployment: &str) -> Value {
-        let url = format!("http://{}/status", self.gateway.admin_address());
-        let status = read(self.http.get(url).send().await.expect("an answer")).await.json();
+    /// What the admin listener answers.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.gateway.admin_address());
+        read(self.http.get(url).send().await.expect("an answer")).await
+    }
+
+    pub(crate) async fn status(&self, deployment: &str) -> Value {
+        let status = self.admin("/status").await.json();
         let all = status["deployments"].as_array().expect("deployments");
         let found = all.iter().find(|one| one["name"] == deployment);
         found.expect("the deployment").clone()
     }
 
-    async fn absence(&self, deployment: &str) -> Value {
+    pub(crate) async fn absence(&self, deployment: &str) -> Value {
         self.status(deployment).await["absent"].clone()
     }
 }
