@@ -18,6 +18,7 @@ use crate::app::money::{CountedStore, Prices};
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::secrets::{Secret, Variables};
 use crate::config::watch::{ConfigWatch, ReloadStatus};
+use crate::fleet::care::Board;
 use crate::proxy::activity::{Activity, Phase};
 use crate::proxy::body::ByteBudget;
 use crate::proxy::connections::Connections;
@@ -173,13 +174,13 @@ pub async fn start_from(
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
     let (stop_misses, misses_stopped) = watch::channel(false);
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
-    let care = care::start(&gateway, &store, install.azure.as_ref()).await?;
-    let sources = Arc::new(sources::admin_sources(
-        &gateway,
-        &state,
-        writers.prices,
-        install.admin.token,
-    ));
+    let board = Arc::new(Board::empty());
+    let care = care::start(&gateway, &store, &install, &board).await?;
+    let known = sources::Known {
+        prices: writers.prices,
+        board,
+    };
+    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, install.admin.token));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),

@@ -21,12 +21,14 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
 
+use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::config::secrets::Secret;
 use crate::core::recovery::outcome::Alarm;
 use crate::openai::{bearer, error};
 use crate::telemetry::events::process::AdminAcceptFailed;
 use crate::telemetry::metrics;
 
+pub mod care;
 pub mod drains;
 
 /// Longest time for a request's head to arrive, the idle time before it included: otherwise whoever reaches the port could hold
@@ -80,6 +82,8 @@ pub struct Status {
     pub requests_running: usize,
     /// The configuration in use.
     pub config: ConfigStatus,
+    /// How the fleet is looked after; none without a control plane.
+    pub fleet: Option<FleetStatus>,
     /// Each pool.
     pub pools: Vec<PoolStatus>,
     /// Each deployment.
@@ -156,6 +160,8 @@ pub struct DeploymentStatus {
     pub deletion_at: Option<String>,
     /// The same in milliseconds since the Unix epoch.
     pub deletion_at_ms: Option<i64>,
+    /// What looking after the fleet knows of it, where it is looked after.
+    pub care: Option<CaredStatus>,
     /// The last attempt that was held against it, by this process.
     pub last_failure: Option<FailureStatus>,
 }

@@ -8,14 +8,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::traffic::OfGateway;
+use crate::azure::transport::Http;
 use crate::config::checked::azure::AzureSettings;
+use crate::config::checked::{AlertSettings, Install};
 use crate::core::fleet::catalogue::{self, Catalogue};
+use crate::fleet::alerts::Alerts;
 use crate::fleet::audit::Audit;
-use crate::fleet::care::{Care, Partners, Settings};
+use crate::fleet::care::{Board, Care, Partners, Settings};
 use crate::fleet::connect;
 use crate::proxy::Gateway;
 use crate::storage::sqlite::SqliteStore;
 use crate::telemetry::clock;
+use crate::telemetry::metrics::Metrics;
 
 /// How often Azure is looked at: a new or lost deployment is known within this, and ARM allows a subscription far more.
 const LOOK_EVERY_MS: i64 = 2 * 60_000;
@@ -33,9 +37,11 @@ pub(super) struct RunningCare {
 pub(super) async fn start(
     gateway: &Arc<Gateway>,
     store: &Arc<SqliteStore>,
-    azure: Option<&AzureSettings>,
+    install: &Install,
+    board: &Arc<Board>,
 ) -> anyhow::Result<Option<RunningCare>> {
-    let Some(azure) = azure else { return Ok(None) };
+    let Some(azure) = &install.azure else { return Ok(None) };
+    let alerts = start_alerts(install.alerts.as_ref(), azure, &gateway.metrics)?;
     let audit = Audit::new(Arc::clone(store) as _, "emberway run".to_owned(), |failing| {
         failing.emit();
     });
@@ -43,6 +49,7 @@ pub(super) async fn start(
     let settings = Settings {
         look_every_ms: LOOK_EVERY_MS,
         writes: azure.writes,
+        process: format!("{} {}", replica(), std::process::id()),
         replica: replica(),
     };
     let partners = Partners {
@@ -50,9 +57,12 @@ pub(super) async fn start(
         traffic: Arc::new(OfGateway::new(gateway)),
         notes: Arc::clone(store) as _,
         lives: Arc::clone(store) as _,
+        leases: Arc::clone(store) as _,
         metrics: Arc::clone(&gateway.metrics),
+        board: Arc::clone(board),
+        alerts,
         catalogue: Catalogue::parse(catalogue::EMBEDDED)?,
-        now_ms: Box::new(clock::now_ms),
+        now_ms: Arc::new(clock::now_ms),
     };
     let care = Care::new(settings, partners).await?;
     let (stop, stopped) = watch::channel(false);
@@ -60,6 +70,19 @@ pub(super) async fn start(
         stop,
         task: tokio::spawn(care.run(stopped)),
     }))
+}
+
+/// Begins to tell people, where the configuration says whom.
+fn start_alerts(
+    settings: Option<&AlertSettings>,
+    azure: &AzureSettings,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Option<Alerts>> {
+    let Some(settings) = settings else { return Ok(None) };
+    let http = Http::new(azure.ca.as_deref()).context("cannot send alerts")?;
+    // Its task ends with the last that puts alerts in.
+    let (alerts, _task) = Alerts::start(settings, http, replica(), Arc::clone(metrics));
+    Ok(Some(alerts))
 }
 
 /// The machine's name: what tells replicas apart.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
 use crate::app::ProcessState;
@@ -14,19 +15,30 @@ use crate::app::money::Prices;
 use crate::config::secrets::Secret;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
+use crate::fleet::care::Board;
 use crate::openai::error;
 use crate::proxy::drains::{self, DrainRefused};
 use crate::proxy::{Gateway, explain, view};
 use crate::telemetry::clock;
-use crate::telemetry::view::FleetView;
+use crate::telemetry::view::{CareView, FleetView};
+
+/// What is known beside the gateway itself.
+pub(super) struct Known {
+    /// What deployments cost.
+    pub(super) prices: Arc<Prices>,
+    /// What looking after the fleet knows.
+    pub(super) board: Arc<Board>,
+}
 
 /// What the admin listener reads.
 pub(super) fn admin_sources(
     gateway: &Arc<Gateway>,
     state: &Arc<ProcessState>,
-    prices: Arc<Prices>,
+    known: Known,
     token: Option<Secret>,
 ) -> Sources {
+    let Known { prices, board } = known;
+    let for_metrics_too = Arc::clone(&board);
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
     Sources {
@@ -34,12 +46,13 @@ pub(super) fn admin_sources(
             let now_ms = clock::now_ms();
             let mut view = full_view(&for_metrics, &metrics_state, now_ms);
             view.hosting = prices.hosting(&view);
+            view.care = for_metrics_too.load_full();
             for_metrics
                 .metrics
                 .render(now_ms, &view)
                 .map_err(|error| error.to_string())
         }),
-        status: Box::new(move || status(&for_status, &status_state)),
+        status: Box::new(move || status(&for_status, &status_state, board.load_full().as_deref())),
         explain: Box::new(move |client, body, headers| {
             let moment = explain::Moment {
                 now: Instant::now(),
@@ -116,7 +129,7 @@ fn by_name(by_region: Vec<(Region, f64)>) -> BTreeMap<String, f64> {
     by_region.into_iter().map(named).collect()
 }
 
-fn status(gateway: &Gateway, state: &ProcessState) -> Status {
+fn status(gateway: &Gateway, state: &ProcessState, care: Option<&CareView>) -> Status {
     let view = view::fleet_view(gateway, Instant::now(), clock::now_ms());
     let is_draining = state.is_draining.load(Ordering::Acquire);
     Status {
@@ -126,6 +139,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         requests_running: gateway.activity.running(),
         config: state.config_status(),
+        fleet: care.map(FleetStatus::from),
         pools: view
             .pools
             .into_iter()
@@ -160,6 +174,7 @@ fn status(gateway: &Gateway, state: &ProcessState) -> Status {
                 last_success_at_ms: deployment.last_success_at_ms,
                 deletion_at: deployment.deletion_at_ms.map(clock::rfc3339),
                 deletion_at_ms: deployment.deletion_at_ms,
+                care: care.and_then(|care| CaredStatus::of(care, &deployment.deployment)),
                 last_failure: deployment.last_failure.map(|failure| FailureStatus {
                     at: clock::rfc3339(failure.at_ms),
                     outcome: failure.outcome.into(),

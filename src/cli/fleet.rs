@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use tokio::runtime::Runtime;
 
 use crate::cli::azure::AzureArgs;
 use crate::cli::fleet::setup::Fleet;
@@ -17,6 +18,7 @@ mod plan;
 pub mod routes;
 mod setup;
 mod shown;
+mod status;
 
 /// Flags of `emberway fleet`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Do it, in a safe order, after a question. Killed at any moment, it goes on when it is started again.
     Apply(apply::ApplyArgs),
+    /// Show what a running gateway knows of each deployment: how idle, when it is deleted, what will be done about it and at what cost.
+    Status(status::StatusArgs),
 }
 
 /// What both take.
@@ -66,21 +70,25 @@ impl FleetFlags {
     }
 }
 
-impl Verb {
-    fn flags(&self) -> &FleetFlags {
-        match self {
-            Self::Plan(args) => &args.fleet,
-            Self::Apply(args) => &args.fleet,
-        }
-    }
-}
-
 /// Does what is asked, and prints what came of it.
 ///
 /// # Errors
 /// When the configuration manages nothing, or Azure, the gateway or the store cannot be asked.
-pub fn run(args: FleetArgs) -> anyhow::Result<ExitCode> {
-    let flags = args.verb.flags();
+pub fn run(args: &FleetArgs) -> anyhow::Result<ExitCode> {
+    match &args.verb {
+        Verb::Plan(args) => over(&args.fleet, |runtime, fleet| runtime.block_on(plan::plan(args, fleet))),
+        Verb::Apply(args) => over(&args.fleet, |runtime, fleet| {
+            runtime.block_on(apply::apply(args, fleet))
+        }),
+        Verb::Status(args) => status::run(args),
+    }
+}
+
+/// Reads the configuration, and works on the fleet that it declares.
+fn over(
+    flags: &FleetFlags,
+    work: impl FnOnce(&Runtime, Fleet) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
     // Keys of clients and accounts are not needed here; what Azure is asked with is resolved apart, and must be there.
     let variables = |name: &str| {
         let stand_in = || format!("in-place-of-the-variable-{name}");
@@ -95,8 +103,5 @@ pub fn run(args: FleetArgs) -> anyhow::Result<ExitCode> {
     };
     let fleet = Fleet::new(flags.azure.plane()?, &checked)?;
     let runtime = output::runtime()?;
-    match args.verb {
-        Verb::Plan(args) => runtime.block_on(plan::plan(&args, fleet)),
-        Verb::Apply(args) => runtime.block_on(apply::apply(&args, fleet)),
-    }
+    work(&runtime, fleet)
 }

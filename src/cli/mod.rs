@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
         Command::Drain(args) => drain::run(&args),
         Command::Drill(args) => drill::run(&args),
         Command::Deployment(args) => deployment::run(*args),
-        Command::Fleet(args) => fleet::run(*args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Audit(args) => audit::run(args),
         Command::Quota(args) => quota::run(*args),
         Command::Model(args) => model::run(*args),

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::config::checked::azure::{AzureSettings, Care};
 use crate::config::errors::Problem;
 use crate::config::secrets::Secret;
@@ -40,10 +42,27 @@ pub struct Install {
     pub trace: Option<TraceSettings>,
     /// Azure's control plane, if it may be called.
     pub azure: Option<AzureSettings>,
+    /// Who is told what people should look at, if anybody is.
+    pub alerts: Option<AlertSettings>,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// What is logged, and how.
     pub log: LogSettings,
+}
+
+/// A webhook.
+#[derive(Clone, PartialEq)]
+pub struct AlertSettings {
+    /// Where alerts are sent. It may be a secret: only its host is shown.
+    pub url: Url,
+    /// Value of the header `Authorization`.
+    pub authorization: Option<Secret>,
+}
+
+impl std::fmt::Debug for AlertSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AlertSettings").finish_non_exhaustive()
+    }
 }
 
 /// One address that clients connect to.

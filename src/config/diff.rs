@@ -94,6 +94,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
             },
         trace,
         azure,
+        alerts,
         shutdown: Shutdown { delay, drain },
         log: LogSettings { filter, format },
     } = old;
@@ -107,6 +108,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("usage.keep_days", *keep_days != new.usage.keep_days),
         ("trace", *trace != new.trace),
         ("azure", *azure != new.azure),
+        ("alerts", *alerts != new.alerts),
         ("shutdown.delay", *delay != new.shutdown.delay),
         ("shutdown.drain", *drain != new.shutdown.drain),
         ("log.filter", *filter != new.log.filter),

@@ -7,11 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::DEFAULT_USAGE_FILE;
+use crate::config::raw::alerts::RawAlerts;
 use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
 use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
+pub(in crate::config) mod alerts;
 pub(in crate::config) mod azure;
 pub(in crate::config) mod fleet;
 pub(in crate::config) mod rules;
@@ -41,6 +43,8 @@ pub(in crate::config) struct RawConfig {
     /// Azure's control plane, through which deployments are made and looked after. Without it the gateway never calls it. Changing it
     /// needs a restart.
     pub(in crate::config) azure: Option<RawAzure>,
+    /// Who is told what people should look at: deployments that end soon, are lost, or are not made again. Changing it needs a restart.
+    pub(in crate::config) alerts: Option<RawAlerts>,
     /// Bounds on what clients may send.
     #[serde(default)]
     pub(in crate::config) limits: RawLimits,

@@ -1,5 +1,6 @@
 //! Whole files through [`super::load`]: what is accepted, what is refused, and how it is said.
 
+mod alerts;
 mod azure;
 mod care;
 mod mistakes;
@@ -48,6 +49,7 @@ pub(super) fn variables(name: &str) -> Option<String> {
         "ARM_TOKEN" => Some("a-token".to_owned()),
         "AZURE_TENANT_ID" => Some("contoso.onmicrosoft.com".to_owned()),
         "AZURE_CLIENT_ID" => Some("client".to_owned()),
+        "HOOK" => Some("https://hooks.example.com/T0/secret".to_owned()),
         "SHORT_KEY" => Some("short".to_owned()),
         "EMPTY" => Some(String::new()),
         "TWO_LINES" => Some("one\ntwo".to_owned()),

@@ -5,10 +5,11 @@
 //! It writes to Azure only what policies name: rebuilding (`keep`, `recreate`) and deleting (`delete_after`). What must outlive the
 //! process, how far rebuilding is, is stored before it is acted upon.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use crate::azure::arm::Arm;
@@ -17,24 +18,41 @@ use crate::core::fleet::catalogue::Catalogue;
 use crate::core::fleet::guard::{Efforts, Verdict};
 use crate::core::fleet::phoenix;
 use crate::core::ids::DeploymentId;
+use crate::core::recovery::absence::Absence;
+use crate::fleet::alerts::{Alert, Alerts, Severity, Topic};
 use crate::fleet::care::rebuilding::MemoryError;
 use crate::fleet::declaration::Declaration;
+use crate::fleet::lease::{self, Lease};
 use crate::fleet::look;
 use crate::fleet::standing::{self, Picture};
 use crate::fleet::traffic::{Seen, Standing, Traffic};
+use crate::storage::leases::LeaseStore;
 use crate::storage::lives::LifeStore;
 use crate::storage::notes::NoteStore;
 use crate::telemetry::events::care as events;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::view::CareView;
 
+mod ending;
 mod guarding;
 mod lives;
+mod needs;
 pub mod rebuilding;
+mod shown;
+
+/// What is known after each turn, for metrics and the admin listener.
+pub type Board = ArcSwapOption<CareView>;
 
 /// How often the gateway is asked what it knows, and the clocks are looked at.
 const TICK: Duration = Duration::from_secs(5);
 /// Shortest time between two looks at Azure, whatever asks for one.
 const LOOK_AGAIN_MS: i64 = 15_000;
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
 
 /// How the fleet is looked after.
 pub struct Settings {
@@ -44,6 +62,8 @@ pub struct Settings {
     pub writes: bool,
     /// This gateway's name among its replicas.
     pub replica: String,
+    /// This process: two of the same replica, of which one takes over, are two.
+    pub process: String,
 }
 
 /// Whom it works with.
@@ -56,12 +76,18 @@ pub struct Partners {
     pub notes: Arc<dyn NoteStore>,
     /// When deployments were there, for what they cost.
     pub lives: Arc<dyn LifeStore>,
+    /// Which of the gateways on one store acts.
+    pub leases: Arc<dyn LeaseStore>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
+    /// Where it is shown.
+    pub board: Arc<Board>,
+    /// Who is told of what people should look at, if anybody is.
+    pub alerts: Option<Alerts>,
     /// What Azure offers.
     pub catalogue: Catalogue,
     /// Reads the wall clock, in milliseconds since the Unix epoch.
-    pub now_ms: Box<dyn Fn() -> i64 + Send + Sync>,
+    pub now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 /// The task.
@@ -74,8 +100,13 @@ pub struct Care {
     efforts: BTreeMap<DeploymentId, Efforts>,
     verdicts: BTreeMap<DeploymentId, Verdict>,
     standings: BTreeMap<DeploymentId, Standing>,
-    /// Those that their policies want deleted: first they get no new requests.
-    leaving: BTreeSet<DeploymentId>,
+    /// Those that their policies want deleted, since when: first they get no new requests.
+    leaving: BTreeMap<DeploymentId, i64>,
+    /// How near the ends by date are that have been told.
+    ends: BTreeMap<DeploymentId, ending::Nearness>,
+    lease: Arc<Lease>,
+    /// Whether this gateway calls, rebuilds and deletes.
+    acts: bool,
     looked_at_ms: Option<i64>,
     wants_look: bool,
 }
@@ -87,6 +118,7 @@ impl Care {
     /// When the store cannot be read, or holds what is not understood.
     pub async fn new(settings: Settings, partners: Partners) -> Result<Self, MemoryError> {
         let rebuilding = rebuilding::recall(&*partners.notes).await?;
+        let lease = Lease::new(Arc::clone(&partners.leases), settings.process.clone());
         Ok(Self {
             settings,
             partners,
@@ -96,7 +128,10 @@ impl Care {
             efforts: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standings: BTreeMap::new(),
-            leaving: BTreeSet::new(),
+            leaving: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            lease: Arc::new(lease),
+            acts: false,
             looked_at_ms: None,
             wants_look: true,
         })
@@ -104,14 +139,28 @@ impl Care {
 
     /// Looks after the fleet until told to stop.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = async { _ = stop.wait_for(|stop| *stop).await } => return,
-                _ = ticks.tick() => self.turn().await,
+        let (lease, now_ms) = (Arc::clone(&self.lease), Arc::clone(&self.partners.now_ms));
+        // Beside the turns: one that waits for Azure must not lose the lease.
+        let keeping = async {
+            let mut ticks = every(lease::RENEWED);
+            loop {
+                ticks.tick().await;
+                lease.keep(now_ms()).await;
             }
+        };
+        let caring = async {
+            let mut ticks = every(TICK);
+            loop {
+                ticks.tick().await;
+                self.turn().await;
+            }
+        };
+        tokio::select! {
+            () = async { _ = stop.wait_for(|stop| *stop).await } => {}
+            () = keeping => {}
+            () = caring => {}
         }
+        lease.give_back().await;
     }
 
     /// One turn: look if it is time, rebuild what is lost, guard what is idle, tell routing.
@@ -120,6 +169,7 @@ impl Care {
             self.declaration = declaration;
             self.wants_look = true;
         }
+        self.find_out_who_acts().await;
         let seen: BTreeMap<DeploymentId, Seen> = self
             .partners
             .traffic
@@ -135,6 +185,41 @@ impl Care {
         self.rebuild_what_is_due().await;
         self.guard(&seen).await;
         self.tell_routing(&seen);
+    }
+
+    /// Takes the lease or keeps it. Whoever has just got it goes on where its predecessor was; whoever has not follows its progress.
+    async fn find_out_who_acts(&mut self) {
+        let now_ms = (self.partners.now_ms)();
+        self.lease.keep(now_ms).await;
+        let mut acts = self.lease.is_held(now_ms);
+        if acts != self.acts || (!acts && self.is_time_to_look()) {
+            match rebuilding::recall(&*self.partners.notes).await {
+                Ok(rebuilding) => self.rebuilding = rebuilding,
+                Err(error) => {
+                    events::MemoryFailing { error: &error }.emit();
+                    acts = false;
+                }
+            }
+        }
+        if acts != self.acts {
+            events::LeaseMoved { is_ours: acts }.emit();
+        }
+        self.acts = acts;
+    }
+
+    fn alert_absence(&self, deployment: &DeploymentId, absence: Option<Absence>) {
+        let (severity, text) = match absence {
+            None => (Severity::Info, "gets requests again".to_owned()),
+            // By its policy, or told apart.
+            Some(absence @ (Absence::Deleting | Absence::Provisioning | Absence::Ending)) => {
+                (Severity::Info, format!("gets no requests: it {}", absence.sentence()))
+            }
+            Some(absence) => (
+                Severity::Critical,
+                format!("gets no requests: it {}", absence.sentence()),
+            ),
+        };
+        self.alert(severity, Topic::Absence, deployment, text);
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -167,6 +252,19 @@ impl Care {
             .emit(&self.partners.metrics);
         }
         self.note_lives(now_ms).await;
+        self.count_down(now_ms);
+    }
+
+    /// Tells people, if a webhook is configured; of the gateways on one usage file, whichever acts does.
+    fn alert(&self, severity: Severity, topic: Topic, deployment: &DeploymentId, text: String) {
+        if let Some(alerts) = self.partners.alerts.as_ref().filter(|_| self.acts) {
+            alerts.send(Alert {
+                severity,
+                topic,
+                deployment: deployment.to_string(),
+                text,
+            });
+        }
     }
 
     /// Says how each deployment stands, and logs what changed.
@@ -188,6 +286,7 @@ impl Care {
                     absence: standing.absence,
                 }
                 .emit();
+                self.alert_absence(deployment, standing.absence);
             }
         }
         // What is not looked after any more, after a reload, stands as it is configured.
@@ -197,5 +296,6 @@ impl Care {
             }
         }
         self.standings = standings;
+        self.show(seen);
     }
 }

@@ -124,7 +124,7 @@ fn source(model: &DeclaredModel) -> Option<ModelSource> {
 fn policy(configured: InactivityPolicy) -> Policy {
     match configured {
         InactivityPolicy::Keep { .. } => Policy::Keep,
-        InactivityPolicy::Recreate => Policy::Recreate,
+        InactivityPolicy::Recreate { at_once } => Policy::Recreate { at_once },
         InactivityPolicy::Expire => Policy::Expire,
         InactivityPolicy::DeleteAfter { days } => Policy::DeleteAfter { days },
     }
@@ -137,7 +137,7 @@ fn guard_days(configured: Inactivity) -> GuardDays {
             organic_after_days,
             keepalive_after_days,
         } => (organic_after_days, keepalive_after_days),
-        InactivityPolicy::Recreate | InactivityPolicy::Expire | InactivityPolicy::DeleteAfter { .. } => {
+        InactivityPolicy::Recreate { .. } | InactivityPolicy::Expire | InactivityPolicy::DeleteAfter { .. } => {
             (u32::MAX, u32::MAX)
         }
     };

@@ -3,7 +3,7 @@
 //! A deployment whose account could not be read keeps standing as the last good view has it. One that Azure does not show is
 //! missing. One that is being changed in place goes on answering; one that has never answered since it was made is not there yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::core::fleet::actual::{Actual, ActualDeployment, Provisioning};
 use crate::core::fleet::apply::PROPAGATION_MS;
@@ -25,8 +25,8 @@ pub struct Picture<'a> {
     pub seen: &'a BTreeMap<DeploymentId, Seen>,
     /// How far the rebuilding of lost ones is.
     pub rebuilding: &'a BTreeMap<DeploymentId, phoenix::State>,
-    /// Those that are to be deleted.
-    pub leaving: &'a BTreeSet<DeploymentId>,
+    /// Those that are to be deleted, since when.
+    pub leaving: &'a BTreeMap<DeploymentId, i64>,
     /// In milliseconds since the Unix epoch.
     pub now_ms: i64,
 }
@@ -66,7 +66,7 @@ fn absence(picture: &Picture<'_>, declared: &DeclaredDeployment, shown: &ActualD
     let seen = picture.seen.get(&declared.id);
     let answered_at = seen.and_then(|seen| seen.last_success_at_ms);
     let has_answered = answered_at.is_some_and(|at| shown.created_at_ms.is_none_or(|created| at >= created));
-    if picture.leaving.contains(&declared.id) {
+    if picture.leaving.contains_key(&declared.id) {
         return Some(Absence::Deleting);
     }
     match shown.state {

@@ -2,9 +2,9 @@
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
 //! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response,
-//! [`lives`] when deployments were there, [`trace`] writes lines for `emberway replay`. The trait is the seam for other databases;
-//! SQLite ([`sqlite::SqliteStore`]) is the one there is, because a gateway that needs a database server before it can start is a
-//! gateway that does not start.
+//! [`lives`] when deployments were there, [`leases`] which of several gateways acts, [`trace`] writes lines for `emberway replay`.
+//! The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one there is, because a gateway that needs a
+//! database server before it can start is a gateway that does not start.
 //!
 //! This module deliberately knows neither metrics nor configuration: counters are plain atomics and changes of
 //! state go to a callback, so that whoever wires the program decides what they mean.
@@ -20,6 +20,7 @@ use crate::core::ledger::usage::UsageRecord;
 pub mod audit;
 pub mod cost_report;
 pub mod kept;
+pub mod leases;
 pub mod lives;
 pub mod miss_report;
 pub mod misses;

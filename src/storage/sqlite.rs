@@ -274,6 +274,7 @@ fn migrator() -> Migrator {
         migration(4, "responses", include_str!("../../migrations/0004_responses.sql")),
         migration(5, "fleet", include_str!("../../migrations/0005_fleet.sql")),
         migration(6, "lives", include_str!("../../migrations/0006_lives.sql")),
+        migration(7, "leases", include_str!("../../migrations/0007_leases.sql")),
     ])
 }
 

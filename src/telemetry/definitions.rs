@@ -265,6 +265,42 @@ pub const INACTIVITY_DELETION: Definition = gauge(
     "Time until Azure may delete the deployment for inactivity, negative once it may; absent where it never does.",
 );
 /// See its help.
+pub const GUARD_NEXT: Definition = gauge(
+    "emberway_deployment_guard_next_seconds",
+    &["deployment", "action"],
+    "Time until the inactivity guard does something about the deployment if nobody calls it, by what: `steer`, `call`, `delete`, `rebuild`, `let_go`; negative while that is tried.",
+);
+/// See its help.
+pub const GUARD_URGENCY: Definition = gauge(
+    "emberway_deployment_inactivity_urgency",
+    &["deployment"],
+    "How near the deployment's deletion for inactivity is: 0 not near, 1 soon, 2 its last day, 3 overdue.",
+);
+/// See its help.
+pub const END: Definition = gauge(
+    "emberway_deployment_end_seconds",
+    &["deployment", "cause"],
+    "Time until the deployment ends whatever the traffic, by cause: `retirement` of its model, `developer_tier`.",
+);
+/// See its help.
+pub const REBUILDING: Definition = gauge(
+    "emberway_deployment_rebuilding",
+    &["deployment", "state"],
+    "1 while a lost deployment is in this state: `doubted`, `lost`, `waiting`, `creating`, `propagating`, `given_up`.",
+);
+/// See its help.
+pub const FLEET_ACTS: Definition = gauge(
+    "emberway_fleet_acts",
+    &[],
+    "1 where this gateway calls, rebuilds and deletes, of those on its usage file; 0 where another does, or nobody looks after the fleet.",
+);
+/// See its help.
+pub const ALERTS: Definition = counter(
+    "emberway_alerts_total",
+    &["result"],
+    "Alerts for the webhook, by result: `sent`, `failed` after all tries, `dropped` because too many waited.",
+);
+/// See its help.
 pub const POOL_DEPLOYMENTS: Definition = gauge("emberway_pool_deployments", &["pool"], "Deployments of a pool.");
 /// See its help.
 pub const POOL_USABLE: Definition = gauge(

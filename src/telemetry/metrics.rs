@@ -12,7 +12,10 @@ use prometheus::{
 
 use crate::telemetry::definitions as define;
 use crate::telemetry::definitions::kind::{Definition, Kind};
+use crate::telemetry::metrics::care::CareGauges;
 use crate::telemetry::view::{DeploymentView, FleetView};
+
+mod care;
 
 /// Content type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -47,6 +50,7 @@ pub struct Metrics {
     pub(super) fleet_looks: IntCounterVec,
     pub(super) rebuilds: IntCounterVec,
     pub(super) keepalives: IntCounterVec,
+    pub(super) alerts: IntCounterVec,
     pub(super) token_usd: CounterVec,
     pub(super) cache_saved_usd: CounterVec,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
@@ -78,6 +82,7 @@ struct Scraped {
     last_success_age: GaugeVec,
     inactivity_deletion: GaugeVec,
     hosting_usd: GaugeVec,
+    care: CareGauges,
     pool_deployments: IntGaugeVec,
     pool_usable: IntGaugeVec,
     headroom: GaugeVec,
@@ -131,6 +136,7 @@ impl Metrics {
             fleet_looks: counter_vec(&registry, &define::FLEET_LOOKS)?,
             rebuilds: counter_vec(&registry, &define::REBUILDS)?,
             keepalives: counter_vec(&registry, &define::KEEPALIVES)?,
+            alerts: counter_vec(&registry, &define::ALERTS)?,
             token_usd: float_counter_vec(&registry, &define::TOKEN_USD)?,
             cache_saved_usd: float_counter_vec(&registry, &define::CACHE_SAVED_USD)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
@@ -174,6 +180,7 @@ impl Scraped {
             last_success_age: gauge_vec(registry, &define::LAST_SUCCESS_AGE)?,
             inactivity_deletion: gauge_vec(registry, &define::INACTIVITY_DELETION)?,
             hosting_usd: gauge_vec(registry, &define::HOSTING_USD)?,
+            care: CareGauges::new(registry)?,
             pool_deployments: int_gauge_vec(registry, &define::POOL_DEPLOYMENTS)?,
             pool_usable: int_gauge_vec(registry, &define::POOL_USABLE)?,
             headroom: gauge_vec(registry, &define::HEADROOM)?,
@@ -218,6 +225,7 @@ impl Scraped {
         for (deployment, hour_usd) in &view.hosting {
             self.hosting_usd.with_label_values(&[&***deployment]).set(*hour_usd);
         }
+        self.care.show(now_ms, view.care.as_deref());
         for resource in &view.resources {
             self.resource_breaker_state
                 .with_label_values(&[&**resource.resource])

@@ -19,6 +19,8 @@ pub struct FleetView {
     pub deployments: Vec<DeploymentView>,
     /// US dollars that an hour of each deployment costs that is there and has a price.
     pub hosting: Vec<(DeploymentId, f64)>,
+    /// What looking after the fleet knows; none where there is no control plane, or nothing is known yet.
+    pub care: Option<std::sync::Arc<CareView>>,
     /// Each resource of the configuration in use.
     pub resources: Vec<ResourceView>,
     /// What is remembered of prompts.
@@ -122,6 +124,64 @@ pub struct FailureView {
 pub struct DrainedView {
     /// Until when, in milliseconds since the Unix epoch; none until it is put back.
     pub until_ms: Option<i64>,
+}
+
+/// What looking after the fleet knows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CareView {
+    /// Whether this gateway calls, rebuilds and deletes, of those on its usage file.
+    pub acts: bool,
+    /// When Azure was looked at last, in milliseconds since the Unix epoch.
+    pub looked_at_ms: Option<i64>,
+    /// Each deployment that is looked after.
+    pub deployments: Vec<CaredView>,
+}
+
+/// A deployment that is looked after. Times are in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaredView {
+    /// Which.
+    pub deployment: DeploymentId,
+    /// What becomes of it when nobody calls it.
+    pub policy: &'static str,
+    /// Whether it is there, or how far its rebuilding is.
+    pub state: &'static str,
+    /// When it last answered with success.
+    pub last_success_at_ms: Option<i64>,
+    /// For how long it has been idle, in milliseconds; at least so long where `deletion_is_exact` is not.
+    pub idle_ms: Option<i64>,
+    /// When it is or may be deleted, by Azure or by its policy.
+    pub deletion_at_ms: Option<i64>,
+    /// Whether that is the date; else it may be earlier.
+    pub deletion_is_exact: bool,
+    /// How urgent that is: `none`, `soon`, `urgent`, `overdue`.
+    pub urgency: &'static str,
+    /// What will be done if nobody calls it meanwhile.
+    pub next: Option<NextView>,
+    /// What ends it by date, if anything does.
+    pub end: Option<EndView>,
+    /// All that in words, with the rule.
+    pub sentence: Option<String>,
+}
+
+/// What will be done about an idle deployment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NextView {
+    /// What: `steer`, `call`, `delete`, `rebuild`, `let_go`.
+    pub action: &'static str,
+    /// When.
+    pub at_ms: i64,
+    /// What it costs beyond hosting, in US dollars; none where prices are not known.
+    pub usd: Option<f64>,
+}
+
+/// An end by date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndView {
+    /// `retirement` or `developer_tier`.
+    pub cause: &'static str,
+    /// When.
+    pub at_ms: i64,
 }
 
 /// A resource.

@@ -4,9 +4,9 @@
 //! Who looks after the fleet, its client of Azure, the usage store and the command are the real ones. Gateways are played
 //! (`replica.rs`), since the real one dates its records by the wall's clock. What happens:
 //!
-//! - two gateways on one usage file; `a` restarts every five days and is lost for good on day 40; both are off for a day and a half
-//!   from day 30 on (what is idle for 13 days and a quarter when the last one goes off is deleted 42 hours later, and nobody is
-//!   there to help it);
+//! - two gateways on one usage file; `a` restarts every five days and is lost for good on day 40; both are off for a day
+//!   from day 30 on (what is idle for 13 days and three quarters when the last one goes off is deleted 30 hours later, and nobody
+//!   is there to help it);
 //! - Azure's control plane is down from day 12 to 15;
 //! - traffic in bursts with gaps of up to 9, 20 and 25 days, once a week, every three hours, none of its own but a pool's, and none.
 
@@ -173,14 +173,18 @@ impl World {
             traffic: Arc::clone(&replica) as _,
             notes: Arc::clone(&self.store) as _,
             lives: Arc::clone(&self.store) as _,
+            leases: Arc::clone(&self.store) as _,
+            board: Arc::default(),
+            alerts: None,
             metrics: Arc::new(Metrics::new().expect("metrics")),
             catalogue: Catalogue::parse(catalogue::EMBEDDED).expect("a catalogue"),
-            now_ms: Box::new(move || control.unix_ms().cast_signed()),
+            now_ms: Arc::new(move || control.unix_ms().cast_signed()),
         };
         let settings = Settings {
             look_every_ms: 60 * MINUTE_MS,
             writes: true,
             replica: name.to_owned(),
+            process: name.to_owned(),
         };
         Gateway {
             care: Care::new(settings, partners).await.expect("a memory"),
@@ -191,7 +195,7 @@ impl World {
     /// Which gateways there are on this day, anew after each restart.
     async fn gateways_come_and_go(&mut self, since_ms: i64) {
         let day = since_ms / DAY_MS;
-        let are_off = (30 * DAY_MS..31 * DAY_MS + DAY_MS / 2).contains(&since_ms);
+        let are_off = (30 * DAY_MS..31 * DAY_MS).contains(&since_ms);
         let up = [!are_off && day < 40, !are_off];
         for (at, name) in ["a", "b"].into_iter().enumerate() {
             let is_restart = at == 0 && since_ms % (5 * DAY_MS) == 0;
@@ -314,11 +318,10 @@ async fn sixty_guarded_days_lose_nothing_and_the_ledger_has_what_is_billed() {
     assert_eq!(outcome.lost, 0);
     assert!(outcome.least >= 10, "there was something to do: {}", outcome.least);
     assert!(outcome.steered > 0, "steering was tried");
-    // Calls are made from day 13 of 15 on: 15/13 as many as would do, and at most one more for each of the ten, since sixty days are no
-    // multiple of 13 and a gap of 14 days needs none. The goal of 1.2 times depends on how gaps fall; these miss it.
-    let most = outcome.least as f64 * 15.0 / 13.0 + 10.0;
+    // Calls are made from day 13½ of 15 on, a tenth more than would do where nobody else ever calls. A gap of 14 days needs none, and
+    // sixty days are no multiple of 13½, so that it depends on how gaps fall: of random ones some 88 in 100 stay within this.
     assert!(
-        outcome.calls as f64 <= most,
+        outcome.calls as f64 <= 1.2 * outcome.least as f64,
         "{} keepalives, {} would have done",
         outcome.calls,
         outcome.least

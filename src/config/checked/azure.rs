@@ -208,8 +208,11 @@ pub enum InactivityPolicy {
         /// Days after which a request of the gateway's own is; less than the deployment's `inactivity_days`.
         keepalive_after_days: u32,
     },
-    /// Azure may delete it; it is made again when it is needed.
-    Recreate,
+    /// Azure may delete it; it is made again.
+    Recreate {
+        /// As soon as it is gone; else when it is needed.
+        at_once: bool,
+    },
     /// Azure may delete it.
     Expire,
     /// The gateway deletes it.
@@ -222,6 +225,6 @@ pub enum InactivityPolicy {
 impl InactivityPolicy {
     /// Whether a deployment that was lost is made again.
     pub fn rebuilds(self) -> bool {
-        matches!(self, Self::Keep { .. } | Self::Recreate)
+        matches!(self, Self::Keep { .. } | Self::Recreate { .. })
     }
 }

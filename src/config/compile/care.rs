@@ -231,17 +231,19 @@ fn compile_inactivity(
         );
     }
     if raw.policy == RawInactivityPolicy::Keep && matches!(deployment.sku, RawSku::DeveloperTier) {
-        let hint = "`recreate` makes it again when it is needed".to_owned();
+        let hint = "`recreate` makes it again when it is needed, with `at_once: true` each day".to_owned();
         context.warn(
             &at.key("policy"),
             "no request keeps a `DeveloperTier` deployment beyond 24 hours",
             hint,
         );
     }
-    unused_days(context, raw, &at);
+    unused(context, raw, &at);
     let policy = match raw.policy {
         RawInactivityPolicy::Keep => keep(context, raw, days, &at),
-        RawInactivityPolicy::Recreate => InactivityPolicy::Recreate,
+        RawInactivityPolicy::Recreate => InactivityPolicy::Recreate {
+            at_once: raw.at_once.unwrap_or(false),
+        },
         RawInactivityPolicy::Expire => InactivityPolicy::Expire,
         RawInactivityPolicy::DeleteAfter => InactivityPolicy::DeleteAfter {
             days: delete_days(context, raw, days, &at),
@@ -257,21 +259,28 @@ fn names_model(deployment: &RawDeployment) -> bool {
     deployment.fine_tuned_model.is_some() || (deployment.model.is_some() && deployment.model_version.is_some())
 }
 
-/// Remarks on days that the policy does not use.
-fn unused_days(context: &mut Context<'_>, raw: RawInactivity, at: &Pointer) {
+/// Remarks on what the policy does not use.
+fn unused(context: &mut Context<'_>, raw: RawInactivity, at: &Pointer) {
     let is_keep = raw.policy == RawInactivityPolicy::Keep;
+    let is_recreate = raw.policy == RawInactivityPolicy::Recreate;
     let members = [
-        ("organic_after_days", raw.organic_after_days, is_keep, "keep"),
-        ("keepalive_after_days", raw.keepalive_after_days, is_keep, "keep"),
+        ("organic_after_days", raw.organic_after_days.is_some(), is_keep, "keep"),
+        (
+            "keepalive_after_days",
+            raw.keepalive_after_days.is_some(),
+            is_keep,
+            "keep",
+        ),
+        ("at_once", raw.at_once.is_some(), is_recreate, "recreate"),
         (
             "days",
-            raw.days,
+            raw.days.is_some(),
             raw.policy == RawInactivityPolicy::DeleteAfter,
             "delete_after",
         ),
     ];
-    for (name, value, is_used, policy) in members {
-        if value.is_some() && !is_used {
+    for (name, is_written, is_used, policy) in members {
+        if is_written && !is_used {
             let message = format!("`{name}` has no effect without `policy: {policy}`");
             context.warn(&at.key(name), message, "leave it out".to_owned());
         }

@@ -12,6 +12,7 @@ use crate::config::scalars::ClientKeyText;
 use crate::config::secrets;
 use crate::core::admission::queue::Priority;
 use crate::core::ids::ClientId;
+use crate::core::ledger::usage::KEEPALIVE_CLIENT;
 use crate::core::topology::{Client, ClientIx, Route, RouteAccess, RouteIx};
 
 /// Shortest secret that is not remarked upon, in characters. Shorter ones can be guessed.
@@ -35,6 +36,12 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawClient], routes: &[Ro
     for (position, raw) in raw.iter().enumerate() {
         let at = Pointer::root().key("clients").index(position);
         names.add(context, &at.key("name"), &raw.name.0, position);
+        if raw.name.0 == KEEPALIVE_CLIENT {
+            let message = format!(
+                "`{KEEPALIVE_CLIENT}` is the gateway's own name in usage records, for its calls against inactivity"
+            );
+            context.error(&at.key("name"), message, "take another name".to_owned());
+        }
         for (index, key) in raw.keys.iter().enumerate() {
             keys.add(
                 context,

@@ -1,4 +1,4 @@
-//! The half of the configuration that is fixed at start: listeners, admin, usage store, control plane, log, shutdown.
+//! The half of the configuration that is fixed at start: listeners, admin, usage store, control plane, alerts, log, shutdown.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use tracing_subscriber::EnvFilter;
 use crate::config::checked::{
     AdminListener, Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings, WhenFull,
 };
-use crate::config::compile::azure;
 use crate::config::compile::clients::warn_if_weak;
 use crate::config::compile::context::Context;
 use crate::config::compile::tls;
+use crate::config::compile::{alerts, azure};
 use crate::config::errors::Pointer;
 use crate::config::raw::{
     RawAdmin, RawConfig, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull,
@@ -38,6 +38,10 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawConfig) -> Install {
             .azure
             .as_ref()
             .and_then(|azure| azure::compile(context, azure, &root.key("azure"))),
+        alerts: raw
+            .alerts
+            .as_ref()
+            .and_then(|alerts| alerts::compile(context, alerts, raw.azure.is_some(), &root.key("alerts"))),
         shutdown: compile_shutdown(context, &raw.shutdown, &root.key("shutdown")),
         log: compile_log(context, &raw.log, &root.key("log")),
     }

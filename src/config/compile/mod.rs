@@ -2,6 +2,7 @@
 //!
 //! Every mistake is reported, not only the first. What leaves this module is not validated again anywhere.
 
+mod alerts;
 mod azure;
 mod care;
 mod clients;

@@ -98,7 +98,7 @@ pub(super) fn inactivity(inactivity: Inactivity) -> String {
             organic_after_days,
             keepalive_after_days,
         } => format!("keep, organic_after_days: {organic_after_days}, keepalive_after_days: {keepalive_after_days}"),
-        InactivityPolicy::Recreate => "recreate".to_owned(),
+        InactivityPolicy::Recreate { at_once } => format!("recreate, at_once: {at_once}"),
         InactivityPolicy::Expire => "expire".to_owned(),
         InactivityPolicy::DeleteAfter { days } => format!("delete_after, days: {days}"),
     };

@@ -199,9 +199,13 @@ pub(in crate::config) struct RawInactivity {
     /// `inactivity_days`.
     #[schemars(range(min = 1, max = 3_650))]
     pub(in crate::config) organic_after_days: Option<u32>,
-    /// For `keep`: idle days after which a tiny request of the gateway's own is sent; without it two less than `inactivity_days`.
+    /// For `keep`: idle days after which a tiny request of the gateway's own is sent, half a day later at the earliest; without it
+    /// two less than `inactivity_days`.
     #[schemars(range(min = 1, max = 3_650))]
     pub(in crate::config) keepalive_after_days: Option<u32>,
+    /// For `recreate`: `true` makes it again as soon as it is gone, and so one of the Developer tier each day; without it the first request
+    /// that needs it has it made.
+    pub(in crate::config) at_once: Option<bool>,
     /// For `delete_after`, which needs it: idle days after which the gateway deletes it.
     #[schemars(range(min = 1, max = 3_650))]
     pub(in crate::config) days: Option<u32>,
@@ -214,7 +218,7 @@ pub(in crate::config) struct RawInactivity {
 pub(in crate::config) enum RawInactivityPolicy {
     /// It is used often enough that Azure does not delete it, and made again if it is lost.
     Keep,
-    /// Azure may delete it; it is made again when it is needed.
+    /// Azure may delete it; it is made again when it is needed, or at once.
     Recreate,
     /// Azure may delete it; its pool's others take over.
     Expire,

@@ -242,7 +242,14 @@ fn what_a_declaration_does_in_vain_is_remarked_upon() {
         "DeveloperTier",
         "inactivity: {policy: keep}",
         &[
-            "14: resources[0].deployments[0].inactivity.policy: no request keeps a `DeveloperTier` deployment beyond 24 hours; `recreate` makes it again when it is needed",
+            "14: resources[0].deployments[0].inactivity.policy: no request keeps a `DeveloperTier` deployment beyond 24 hours; `recreate` makes it again when it is needed, with `at_once: true` each day",
+        ],
+    );
+    check(
+        "Standard",
+        "inactivity: {policy: expire, at_once: true}",
+        &[
+            "14: resources[0].deployments[0].inactivity.at_once: `at_once` has no effect without `policy: recreate`; leave it out",
         ],
     );
     check(
@@ -258,6 +265,16 @@ fn what_a_declaration_does_in_vain_is_remarked_upon() {
         "inactivity: {policy: delete_after, days: 16}",
         &[
             "14: resources[0].deployments[0].inactivity.days: `16` is never reached: Azure deletes it after `inactivity_days` (15); `policy: expire` leaves it to Azure",
+        ],
+    );
+}
+
+#[test]
+fn a_client_does_not_have_the_gateways_own_name() {
+    check(
+        &[("name: team", "name: emberway")],
+        &[
+            "4: clients[0].name: `emberway` is the gateway's own name in usage records, for its calls against inactivity; take another name",
         ],
     );
 }

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | 10 | people are warned, whatever the policy |
 //! | 12 | *organic*: the router steers a request there that loses nothing: a real one, at no cost |
-//! | 13 | one tiny completion of our own, by the replica that holds the lease, some hours later by chance; tried again after failures |
+//! | 13½ | one tiny completion of our own, by the replica that holds the lease, some hours later by chance; tried again after failures |
 //! | 14 | the same by every replica, lease or not: two tiny calls cost less than one lost deployment |
 //!
 //! **The clock.** Only successful calls count; whether refused ones do is not published. It is merged by the maximum: of
@@ -24,13 +24,15 @@ use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, shown_date, shown_span};
 use crate::core::fleet::backoff::{Backoff, seed_of, spread};
 use crate::core::fleet::guard::moments::{GuardDays, Moments, RULE_DAYS};
 use crate::core::fleet::policy::Policy;
-use crate::core::fleet::retirement::DEVELOPER_LIFE_MS;
+use crate::core::fleet::retirement::{DEVELOPER_LIFE_MS, DEVELOPER_SOON_MS};
 use crate::core::ids::DeploymentId;
 use crate::core::topology::{Price, Sku};
 
 pub mod moments;
 
-/// Calls are spread over this long after they are due, for a rule of 15 days.
+/// How long after the day of a call it is really made, for a rule of 15 days: half a day more for a real request to come.
+const PATIENCE_MS: i64 = 12 * HOUR_MS;
+/// Calls are spread over this long after that, for a rule of 15 days.
 const JITTER_MS: i64 = 6 * HOUR_MS;
 /// How long a deployment of which nothing is known waits for a call of its own.
 const UNKNOWN_MS: i64 = HOUR_MS;
@@ -41,8 +43,6 @@ const BACKOFF: Backoff = Backoff {
     first_ms: MINUTE_MS,
     most_ms: HOUR_MS,
 };
-/// How long before its end people are warned of one of the Developer tier.
-const DEVELOPER_WARN_MS: i64 = 8 * HOUR_MS;
 
 /// Prompt tokens of a call of our own: one word, with what the chat format adds.
 pub const CALL_PROMPT_TOKENS: u64 = 8;
@@ -269,7 +269,7 @@ pub fn judge(watched: &Watched<'_>, efforts: Efforts, replica: Replica<'_>, now_
     };
     match watched.policy {
         Policy::Keep => keep(watched, efforts, replica, now_ms, since_ms, verdict),
-        Policy::Recreate => let_go(Action::Rebuild, verdict),
+        Policy::Recreate { .. } => let_go(Action::Rebuild, verdict),
         Policy::Expire => let_go(Action::LetGo, verdict),
         Policy::DeleteAfter { days } => delete(days, replica, now_ms, since_ms, verdict),
     }
@@ -286,9 +286,14 @@ fn keep(
     let rule_ms = verdict.deletion_at_ms.unwrap_or(since_ms) - since_ms;
     let moments = Moments::of(watched, rule_ms);
     let seed = seed_of(&[replica.name, watched.id]);
-    let jitter_ms = (spread(seed) * JITTER_MS as f64 * (rule_ms as f64 / (RULE_DAYS * DAY_MS) as f64)) as i64;
+    let scale = rule_ms as f64 / (RULE_DAYS * DAY_MS) as f64;
+    let jitter_ms = (spread(seed) * JITTER_MS as f64 * scale) as i64;
     let (steer_at, call_at) = if verdict.is_exact {
-        (since_ms + moments.steer, since_ms + moments.call + jitter_ms)
+        let patience_ms = (PATIENCE_MS as f64 * scale) as i64;
+        (
+            since_ms + moments.steer,
+            since_ms + moments.call + patience_ms + jitter_ms,
+        )
     } else {
         (since_ms, since_ms + UNKNOWN_MS)
     };
@@ -394,7 +399,7 @@ fn developer(watched: &Watched<'_>, now_ms: i64) -> Verdict {
     let from = created.or(watched.clock.first_seen_ms);
     let end = from.map(|from| from.saturating_add(DEVELOPER_LIFE_MS));
     let left = end.map(|end| end - now_ms);
-    let action = if watched.policy == Policy::Recreate {
+    let action = if watched.policy.rebuilds() {
         Action::Rebuild
     } else {
         Action::LetGo
@@ -405,7 +410,7 @@ fn developer(watched: &Watched<'_>, now_ms: i64) -> Verdict {
         is_exact: created.is_some(),
         alarm: match left {
             Some(left) if left <= 0 => Alarm::Overdue,
-            Some(left) if left <= DEVELOPER_WARN_MS => Alarm::Soon,
+            Some(left) if left <= DEVELOPER_SOON_MS => Alarm::Soon,
             _ => Alarm::None,
         },
         next: end.map(|at_ms| Planned {
@@ -438,6 +443,12 @@ fn call_micro_usd(price: Option<Price>) -> Option<f64> {
 }
 
 impl Verdict {
+    /// Whether its policy deletes it at this time, whichever replica does.
+    pub fn deletes_now(&self, now_ms: i64) -> bool {
+        self.next
+            .is_some_and(|next| next.action == Action::Delete && next.at_ms <= now_ms)
+    }
+
     /// For people, with the rule's name, since they meet it only as a 404 otherwise.
     pub fn sentence(&self, rule_days: u32) -> String {
         let idle = self.idle_ms.map_or_else(

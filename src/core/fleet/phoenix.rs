@@ -5,8 +5,8 @@
 //! [`TRIES_MAX`] failures it is given up, with an alarm, until an operator mends it. Requests go elsewhere meanwhile, and come back
 //! by slow start: that is routing's.
 //!
-//! By its policy a deployment is rebuilt at once (`keep`), when a request needs it (`recreate`), or never. Those that we deleted
-//! ourselves are not lost.
+//! By its policy a deployment is rebuilt at once (`keep`, `recreate` with `at_once`), when a request needs it (`recreate`), or
+//! never. Those that we deleted ourselves are not lost.
 
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, IntoStaticStr};
@@ -193,7 +193,7 @@ fn lost(rule: Rule, now_ms: i64) -> (State, Option<Command>) {
     if !rule.may_write {
         return (State::GivenUp, Some(Command::Alarm));
     }
-    if rule.policy == Policy::Recreate {
+    if rule.policy == (Policy::Recreate { at_once: false }) {
         return (State::Lost, None);
     }
     create(0, now_ms)
@@ -341,7 +341,13 @@ mod tests {
     fn by_policy_it_waits_for_need_or_stays_away() {
         let rule = |policy| Rule { policy, ..KEEP };
         let events = [(0, Event::Missing), (1, Event::Tick), (1, Event::Needed)];
-        check(rule(Policy::Recreate), &events, "lost lost creating!create");
+        check(
+            rule(Policy::Recreate { at_once: false }),
+            &events,
+            "lost lost creating!create",
+        );
+        let at_once = rule(Policy::Recreate { at_once: true });
+        check(at_once, &[(0, Event::Missing)], "creating!create");
         check(rule(Policy::Expire), &events, "lost lost lost");
         check(rule(Policy::DeleteAfter { days: 3 }), &events, "lost lost lost");
         let read_only = Rule {
@@ -429,7 +435,7 @@ mod tests {
         #[test]
         fn after_a_failed_creation_the_next_waits(
             events in prop::collection::vec((0..5 * MINUTE_MS, event()), 0..200),
-            policy in prop::sample::select(vec![Policy::Keep, Policy::Recreate, Policy::Expire, Policy::DeleteAfter { days: 1 }]),
+            policy in prop::sample::select(vec![Policy::Keep, Policy::Recreate { at_once: false }, Policy::Recreate { at_once: true }, Policy::Expire, Policy::DeleteAfter { days: 1 }]),
         ) {
             let rule = Rule { policy, ..KEEP };
             let (mut state, mut now_ms, mut failed_at) = (State::There, 0, None);

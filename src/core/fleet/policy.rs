@@ -12,8 +12,11 @@ use strum::{AsRefStr, IntoStaticStr};
 pub enum Policy {
     /// It is called before Azure deletes it; and rebuilt if it is lost all the same.
     Keep,
-    /// Azure deletes it; the first request that needs it has it rebuilt. One of the Developer tier is rebuilt each day.
-    Recreate,
+    /// Azure deletes it, and it is rebuilt.
+    Recreate {
+        /// As soon as it is gone, which has one of the Developer tier rebuilt each day; else by the first request that needs it.
+        at_once: bool,
+    },
     /// Azure deletes it, and that was that. What the gateway does where nothing is configured: it warns and writes nothing.
     #[default]
     Expire,
@@ -32,6 +35,6 @@ impl Policy {
 
     /// Whether the gateway may rebuild what was lost.
     pub fn rebuilds(self) -> bool {
-        matches!(self, Self::Keep | Self::Recreate)
+        matches!(self, Self::Keep | Self::Recreate { .. })
     }
 }

@@ -14,6 +14,8 @@ use crate::core::topology::Sku;
 pub const DEVELOPER_LIFE_MS: i64 = 24 * HOUR_MS;
 /// How long before its retirement a deployment is reported.
 pub const RETIRING_SOON_MS: i64 = 90 * DAY_MS;
+/// How long before its end one of the Developer tier is.
+pub const DEVELOPER_SOON_MS: i64 = 8 * HOUR_MS;
 
 /// What ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr)]
@@ -29,6 +31,14 @@ impl EndCause {
     /// The word for log, metric, table and test.
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// How long before the end people are told.
+    pub fn reported_ms(self) -> i64 {
+        match self {
+            Self::Retirement => RETIRING_SOON_MS,
+            Self::DeveloperTier => DEVELOPER_SOON_MS,
+        }
     }
 
     /// How long before the end its weight begins to fall, and how long before it is nothing.
@@ -71,6 +81,11 @@ impl End {
     /// How long it is until then; below nothing once it has come.
     pub fn left_ms(&self, now_ms: i64) -> i64 {
         self.at_ms.saturating_sub(now_ms)
+    }
+
+    /// Whether its weight has begun to fall.
+    pub fn is_fading(&self, now_ms: i64) -> bool {
+        self.share(now_ms) < 1.0
     }
 
     /// For people.

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::calendar::MINUTE_MS;
 use crate::core::fleet::actual::ActualDeployment;
-use crate::core::fleet::guard::{self, Action, Clock, Replica, Watched};
+use crate::core::fleet::guard::{self, Action, Alarm, Clock, GuardReason, Replica, Verdict, Watched};
 use crate::core::fleet::phoenix::{Event, State};
 use crate::core::ids::DeploymentId;
+use crate::fleet::alerts::{Severity, Topic};
 use crate::fleet::care::Care;
 use crate::fleet::traffic::Seen;
 use crate::telemetry::events::care as events;
+
+/// How long one that is to be deleted gets no requests before it is: the other gateways' clocks may be a little behind.
+const LEAVING_MS: i64 = MINUTE_MS;
 
 impl Care {
     /// Judges every deployment, and does what is due.
@@ -37,38 +42,59 @@ impl Care {
                     && shown.is_none_or(ActualDeployment::is_serving),
                 price: terms.price,
             };
-            // One process acts alone until replicas share a lease.
             let replica = Replica {
                 name: &self.settings.replica,
-                holds_lease: true,
+                holds_lease: self.acts,
             };
             let verdict = guard::judge(&watched, efforts, replica, now_ms);
             let before = self.verdicts.insert(declared.id.clone(), verdict);
             if before.map(|before| before.alarm) != Some(verdict.alarm) {
-                events::InactivityWarning {
-                    deployment: &declared.id,
-                    alarm: verdict.alarm,
-                    sentence: &verdict.sentence(terms.rule_days.unwrap_or_default()),
-                }
-                .emit();
+                self.warn(
+                    &declared.id,
+                    before,
+                    &verdict,
+                    &verdict.sentence(terms.rule_days.unwrap_or_default()),
+                );
             }
-            if verdict.reason == guard::GuardReason::Active {
+            if verdict.reason == GuardReason::Active {
                 self.efforts.remove(&declared.id);
             }
             if verdict.steers {
                 self.partners.traffic.steer(&declared.id);
                 self.efforts.entry(declared.id.clone()).or_default().steered_at_ms = Some(now_ms);
             }
-            if verdict.due != Some(Action::Delete) {
+            if verdict.deletes_now(now_ms) && self.settings.writes {
+                // Whoever acts: all gateways send it no new requests.
+                self.leaving.entry(declared.id.clone()).or_insert(now_ms);
+            } else {
                 // A request that still ran there has succeeded meanwhile.
                 self.leaving.remove(&declared.id);
             }
             match verdict.due {
                 Some(Action::Call) => self.call(&declared.id, now_ms).await,
-                Some(Action::Delete) => self.delete(&declared.id, seen).await,
+                Some(Action::Delete) => self.delete(&declared.id, seen, now_ms).await,
                 Some(Action::Steer | Action::Rebuild | Action::LetGo) | None => {}
             }
         }
+    }
+
+    /// Tells that a deletion is nearer than before, or no longer near.
+    fn warn(&self, deployment: &DeploymentId, before: Option<Verdict>, verdict: &Verdict, sentence: &str) {
+        events::InactivityWarning {
+            deployment,
+            alarm: verdict.alarm,
+            sentence,
+        }
+        .emit();
+        let severity = match verdict.alarm {
+            Alarm::None if before.is_none_or(|before| before.alarm == Alarm::None) => return,
+            // Its absence is told.
+            Alarm::None if verdict.reason == GuardReason::Gone => return,
+            Alarm::None => Severity::Info,
+            Alarm::Soon => Severity::Warning,
+            Alarm::Urgent | Alarm::Overdue => Severity::Critical,
+        };
+        self.alert(severity, Topic::Inactivity, deployment, sentence.to_owned());
     }
 
     async fn call(&mut self, deployment: &DeploymentId, now_ms: i64) {
@@ -78,6 +104,11 @@ impl Care {
         match &called {
             Ok(_) => efforts.failures = 0,
             Err(_) => efforts.failures = efforts.failures.saturating_add(1),
+        }
+        let failures = efforts.failures;
+        if let (Err(error), 1) = (&called, failures) {
+            let text = format!("a call to keep it alive failed, and is tried again: {error}");
+            self.alert(Severity::Warning, Topic::Keepalive, deployment, text);
         }
         events::KeptAlive {
             deployment,
@@ -91,12 +122,11 @@ impl Care {
     }
 
     /// Deletes what its policy wants deleted, once nothing runs there.
-    async fn delete(&mut self, deployment: &DeploymentId, seen: Option<&Seen>) {
-        if !self.settings.writes {
-            return;
-        }
-        // First it gets no new requests; then those that run end.
-        if self.leaving.insert(deployment.clone()) || seen.is_some_and(|seen| seen.in_flight > 0) {
+    async fn delete(&mut self, deployment: &DeploymentId, seen: Option<&Seen>, now_ms: i64) {
+        // First it gets no new requests, from the other gateways either; then those that run end.
+        let since_ms = self.leaving.get(deployment).copied();
+        let has_left = since_ms.is_some_and(|since| now_ms - since >= LEAVING_MS);
+        if !has_left || seen.is_some_and(|seen| seen.in_flight > 0) {
             return;
         }
         let Some(terms) = self.declaration.terms.get(deployment) else {
@@ -110,8 +140,16 @@ impl Care {
             error: deleted.as_ref().err().map(|error| error as &dyn std::error::Error),
         }
         .emit();
-        if deleted.is_ok() {
-            self.leaving.remove(deployment);
+        match &deleted {
+            Ok(_) => {
+                self.leaving.remove(deployment);
+                let text = "was idle for as long as its policy says, and is deleted".to_owned();
+                self.alert(Severity::Info, Topic::Deletion, deployment, text);
+            }
+            Err(error) => {
+                let text = format!("cannot be deleted, as its policy says: {error}");
+                self.alert(Severity::Warning, Topic::Deletion, deployment, text);
+            }
         }
         self.wants_look = true;
     }

@@ -7,6 +7,7 @@ use crate::core::fleet::backoff::seed_of;
 use crate::core::fleet::declared::DeclaredDeployment;
 use crate::core::fleet::phoenix::{self, Command, Event, Rule, State};
 use crate::core::ids::DeploymentId;
+use crate::fleet::alerts::{Severity, Topic};
 use crate::fleet::care::Care;
 use crate::fleet::declaration;
 use crate::fleet::traffic::Seen;
@@ -43,6 +44,7 @@ pub(super) async fn recall(notes: &dyn NoteStore) -> Result<BTreeMap<DeploymentI
 impl Care {
     /// What requests have met since the last turn.
     pub(super) async fn hear_of_losses(&mut self, seen: &BTreeMap<DeploymentId, Seen>) {
+        self.share_needs(seen).await;
         for seen in seen.values() {
             if seen.was_missed {
                 self.happened(&seen.deployment, Event::NotFound).await;
@@ -103,6 +105,11 @@ impl Care {
 
     /// Takes a step, stores it, and does what it asks for.
     pub(super) async fn happened(&mut self, deployment: &DeploymentId, event: Event) {
+        if !self.acts {
+            // Whoever acts takes the step; a look of our own tells routing the sooner.
+            self.wants_look |= event == Event::NotFound;
+            return;
+        }
         let declared = &self.declaration.declared.deployments;
         let Some(declared) = declared.iter().find(|declared| declared.id == *deployment).cloned() else {
             return;
@@ -135,7 +142,11 @@ impl Care {
         match command {
             Some(Command::Look) => self.wants_look = true,
             Some(Command::Create) => Box::pin(self.create(&declared)).await,
-            Some(Command::Alarm) => events::RebuildingGivenUp { deployment }.emit(),
+            Some(Command::Alarm) => {
+                events::RebuildingGivenUp { deployment }.emit();
+                let text = "is lost and not made again: an operator must look at it (`emberway fleet plan`)".to_owned();
+                self.alert(Severity::Critical, Topic::Rebuilding, deployment, text);
+            }
             // Routing takes it back by its standing; its breaker gives it a slow start.
             Some(Command::Rejoin) | None => {}
         }
@@ -164,6 +175,11 @@ impl Care {
             error: made.as_ref().err().map(|error| error as &dyn std::error::Error),
         }
         .emit(&self.partners.metrics);
+        let (severity, text) = match &made {
+            Ok(_) => (Severity::Info, "is being made again".to_owned()),
+            Err(error) => (Severity::Warning, format!("cannot be made again: {error}")),
+        };
+        self.alert(severity, Topic::Rebuilding, &declared.id, text);
         self.wants_look = true;
         if let Err(error) = made {
             let is_final = is_final(&error);

@@ -97,6 +97,20 @@ impl Rebuilt<'_> {
     }
 }
 
+/// Requests need a lost deployment, and whoever rebuilds could not be told or asked.
+#[derive(Debug)]
+pub struct NeedUntold<'a> {
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl NeedUntold<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(error = %self.error, "gateways on the usage file cannot tell each other which lost deployments are needed");
+    }
+}
+
 /// A deployment will not be made again without an operator.
 #[derive(Debug)]
 pub struct RebuildingGivenUp<'a> {
@@ -125,6 +139,64 @@ impl MemoryFailing<'_> {
     /// Logs it.
     pub fn emit(&self) {
         error!(error = %self.error, "cannot store how far rebuilding is; nothing is made until that works");
+    }
+}
+
+/// It could not be found out which of the gateways on the usage file acts.
+#[derive(Debug)]
+pub struct LeaseFailing<'a> {
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl LeaseFailing<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        error!(
+            error = %self.error,
+            "cannot take or renew the fleet's lease; without it nothing is called, made or deleted until a deployment's last day"
+        );
+    }
+}
+
+/// This gateway acts on the fleet from now on, or another on the same usage file does.
+#[derive(Debug)]
+pub struct LeaseMoved {
+    /// Whether it is this one.
+    pub is_ours: bool,
+}
+
+impl LeaseMoved {
+    /// Logs it.
+    pub fn emit(&self) {
+        if self.is_ours {
+            info!("looks after the fleet: calls, rebuilds and deletes by policy");
+        } else {
+            info!("another gateway on the same usage file calls, rebuilds and deletes by policy");
+        }
+    }
+}
+
+/// A deployment's end by date is nearer than before.
+#[derive(Debug)]
+pub struct EndNear<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// In words, with the date.
+    pub sentence: &'a str,
+    /// Whether its weight has begun to fall.
+    pub is_fading: bool,
+}
+
+impl EndNear<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (deployment, sentence) = (self.deployment, self.sentence);
+        if self.is_fading {
+            error!(%deployment, "{sentence}");
+        } else {
+            warn!(%deployment, "{sentence}");
+        }
     }
 }
 
@@ -226,6 +298,40 @@ impl DeletedByPolicy<'_> {
         } else {
             info!(%deployment, "was idle for as long as its policy says, and is deleted");
         }
+    }
+}
+
+/// An alert for people was sent, or was not.
+#[derive(Debug)]
+pub struct Alerted {
+    /// `sent`, `failed` or `dropped`.
+    pub result: &'static str,
+}
+
+impl Alerted {
+    /// Counts it.
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.alerts.with_label_values(&[self.result]).inc();
+    }
+}
+
+/// An alert could not be sent, tries included.
+#[derive(Debug)]
+pub struct AlertUnsent<'a> {
+    /// The webhook's host; its path may be a secret.
+    pub host: &'a str,
+    /// Why.
+    pub cause: &'a str,
+}
+
+impl AlertUnsent<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            host = self.host,
+            cause = self.cause,
+            "an alert could not be sent by the webhook"
+        );
     }
 }
 

@@ -1,10 +1,14 @@
 //! The scrape: every definition is there, and state is as of the moment.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::core::recovery::absence::Absence;
 use crate::core::recovery::health::BreakerState;
 use crate::core::recovery::outcome::Alarm;
-use crate::telemetry::view::{PlacementView, PoolView, ResourceView, RouteView, UsageView};
+use crate::telemetry::view::{
+    CareView, CaredView, EndView, NextView, PlacementView, PoolView, ResourceView, RouteView, UsageView,
+};
 
 fn deployment(name: &str) -> DeploymentView {
     DeploymentView {
@@ -23,6 +27,59 @@ fn deployment(name: &str) -> DeploymentView {
         deletion_at_ms: Some(9_000),
         last_failure: None,
     }
+}
+
+fn cared(name: &str) -> CareView {
+    CareView {
+        acts: true,
+        looked_at_ms: Some(9_000),
+        deployments: vec![CaredView {
+            deployment: name.into(),
+            policy: "keep",
+            state: "creating",
+            last_success_at_ms: None,
+            idle_ms: Some(1_000),
+            deletion_at_ms: Some(20_000),
+            deletion_is_exact: true,
+            urgency: "urgent",
+            next: Some(NextView {
+                action: "call",
+                at_ms: 12_000,
+                usd: Some(0.1),
+            }),
+            end: Some(EndView {
+                cause: "retirement",
+                at_ms: 70_000,
+            }),
+            sentence: None,
+        }],
+    }
+}
+
+#[test]
+fn what_the_guard_will_do_is_a_time_from_now() {
+    let metrics = Metrics::new().expect("the definitions hold together");
+    let view = FleetView {
+        care: Some(Arc::new(cared("a/b"))),
+        ..FleetView::default()
+    };
+    let text = metrics.render(10_000, &view).expect("rendered");
+    let shown = [
+        "emberway_deployment_guard_next_seconds{action=\"call\",deployment=\"a/b\"} 2",
+        "emberway_deployment_inactivity_urgency{deployment=\"a/b\"} 2",
+        "emberway_deployment_end_seconds{cause=\"retirement\",deployment=\"a/b\"} 60",
+        "emberway_deployment_rebuilding{deployment=\"a/b\",state=\"creating\"} 1",
+        "emberway_fleet_acts 1",
+    ];
+    for line in shown {
+        assert!(text.lines().any(|one| one == line), "no `{line}` in {text}");
+    }
+    let text = metrics.render(10_000, &FleetView::default()).expect("rendered");
+    assert!(
+        !text.contains("deployment=\"a/b\""),
+        "what is not looked after is not shown"
+    );
+    assert!(text.contains("emberway_fleet_acts 0"));
 }
 
 fn lines(text: &str, prefix: &str) -> Vec<String> {
@@ -61,6 +118,7 @@ fn touch_every_family(metrics: &Metrics) {
         &metrics.auth_failures,
         &metrics.config_reloads,
         &metrics.fleet_looks,
+        &metrics.alerts,
         &metrics.retry_budget_spent,
     ] {
         family.with_label_values(&["1"]);
@@ -103,6 +161,7 @@ fn every_definition_is_registered_with_its_labels() {
             breaker: BreakerState::Closed,
         }],
         hosting: vec![("a/b".into(), 1.7)],
+        care: Some(Arc::new(cared("a/b"))),
         placement: PlacementView {
             heads: vec![("0a1b2c3d".to_owned(), 4)],
             ..PlacementView::default()

@@ -2,7 +2,7 @@
 
 use super::Row;
 use super::creation::desk;
-use crate::fleet::{DAY_MS, Fleet};
+use crate::fleet::setup::{DAY_MS, Fleet, Terms};
 use crate::harness::desk::{MODEL, create};
 
 pub(super) async fn deletion(row: Row) {
@@ -24,7 +24,11 @@ pub(super) async fn deletion(row: Row) {
     );
     row.said(&made, &desk.run(&made).await, 0, &["Succeeded"]);
 
-    let mut fleet = Fleet::start("delete_after, days: 3").await;
+    let mut fleet = Fleet::start(Terms {
+        policy: "policy: delete_after, days: 3",
+        ..Terms::default()
+    })
+    .await;
     fleet.after(6 * 60_000).await;
     for _ in 0..3 {
         fleet.after(DAY_MS).await;

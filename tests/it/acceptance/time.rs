@@ -5,10 +5,18 @@ use serde_json::Value;
 
 use super::Row;
 use crate::cli::program::{Gateway, Place};
-use crate::fleet::{DAY_MS, Fleet, MODEL, config_text, scenario};
+use crate::fleet::setup::{DAY_MS, Fleet, MODEL, Terms, config_text, scenario};
+
+const EXPIRE: Terms = Terms {
+    policy: "policy: expire",
+    of_west: MODEL,
+    west_sku: "Standard",
+    of_pool: "",
+    of_file: "",
+};
 
 pub(super) async fn inactivity(row: Row) {
-    let mut fleet = Fleet::start("keep").await;
+    let mut fleet = Fleet::start(Terms::default()).await;
     fleet.after(6 * 60_000).await;
     let first = fleet.status("west/ft").await;
     assert!(first["last_success_at"].is_null(), "{first}");
@@ -38,15 +46,12 @@ pub(super) async fn inactivity(row: Row) {
         fleet.after(DAY_MS / 2).await;
     }
     assert_eq!(fleet.absence("west/ft").await, Value::Null);
-    let metrics = fleet.admin("/metrics").await.text();
-    let counted = metrics
-        .lines()
-        .filter(|line| line.starts_with("emberway_keepalives_total{"));
-    let counted: Vec<&str> = counted.collect();
-    assert!(!counted.is_empty(), "{metrics}");
+    let series = "emberway_keepalives_total{deployment=\"west/ft\",result=\"answered\"}";
+    let counted = fleet.gateway.metric(series).await.unwrap_or_default();
+    assert!(counted > 0.0);
     row.held(
         "30 days without requests: GET /metrics",
-        &format!("both are there; {}", counted.join(", ")),
+        &format!("west/ft is there; it was called {counted} times by the gateway"),
     );
     rebuilt(&row, &mut fleet).await;
     warned(&row).await;
@@ -78,7 +83,7 @@ async fn rebuilt(row: &Row, fleet: &mut Fleet) {
 
 /// What is not to be kept goes, and its pool serves on.
 async fn expired(row: &Row) {
-    let mut left = Fleet::start("expire").await;
+    let mut left = Fleet::start(EXPIRE).await;
     for _ in 0..40 {
         left.after(DAY_MS / 2).await;
         assert_eq!(left.ask().await.header("x-emberway-deployment"), "east/ft");
@@ -92,12 +97,12 @@ async fn expired(row: &Row) {
 
 /// The built program warns of what has been idle for eleven days.
 async fn warned(row: &Row) {
-    let mut scenario = scenario(MODEL);
+    let mut scenario = scenario(EXPIRE);
     scenario.accounts[1].deployments[0].age_days = 11.0;
     let sim = simulator::start(scenario).await.expect("a simulator");
     let place = Place::new();
     let config = place.path("emberway.yaml");
-    let text = config_text(&sim, &place.path(""), "expire", MODEL, "");
+    let text = config_text(&sim, &place.path(""), EXPIRE);
     place.write(
         "emberway.yaml",
         &format!(

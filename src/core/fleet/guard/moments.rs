@@ -51,7 +51,12 @@ impl Moments {
                     warn,
                     steer,
                     call,
-                    anyone: i64::midpoint(call, rule_ms),
+                    // Policies that never call have a last day too.
+                    anyone: if call < rule_ms {
+                        i64::midpoint(call, rule_ms)
+                    } else {
+                        part(ANYONE_DAY)
+                    },
                 }
             }
         }

@@ -158,11 +158,11 @@ impl World {
         self
     }
 
-    /// `a` restarts every five days, both are off for three days from day 30 on, and `a` is lost for good on day 40.
+    /// `a` restarts every five days, both are off for a day from day 30 on, and `a` is lost for good on day 40.
     fn gateways_come_and_go(&mut self, now_ms: i64) {
         let day = (now_ms - START) / DAY_MS;
         let is_restart = (now_ms - START) % (5 * DAY_MS) == 0;
-        let is_all_off = (30..33).contains(&day);
+        let is_all_off = day == 30;
         let up = [!is_all_off && day < 40, !is_all_off];
         for (gateway, is_up) in self.gateways.iter_mut().zip(up) {
             if (is_up && !gateway.is_up) || (is_restart && gateway.name == "a") {

@@ -58,13 +58,13 @@ fn each_policy_day_by_day() {
     check(Policy::Keep, 9 * 24, "- - none idle");
     check(Policy::Keep, 10 * 24, "- - soon idle");
     check(Policy::Keep, 12 * 24, "- steers soon organic");
-    check(Policy::Keep, 13 * 24 - 1, "- steers soon organic");
-    check(Policy::Keep, 13 * 24 + 6, "call steers soon due");
+    check(Policy::Keep, 13 * 24 + 11, "- steers soon organic");
+    check(Policy::Keep, 13 * 24 + 18, "call steers soon due");
     check(Policy::Keep, 14 * 24, "call steers urgent due");
     // A gateway that was off finds it overdue, and acts at once.
     check(Policy::Keep, 15 * 24 + 1, "call steers overdue due");
     check(Policy::Keep, 300 * 24, "call steers overdue due");
-    check(Policy::Recreate, 14 * 24, "- - urgent policy");
+    check(Policy::Recreate { at_once: false }, 14 * 24, "- - urgent policy");
     check(Policy::Expire, 13 * 24, "- - soon policy");
     check(Policy::DeleteAfter { days: 3 }, 71, "- - none idle");
     check(Policy::DeleteAfter { days: 3 }, 72, "delete - none due");
@@ -120,8 +120,8 @@ fn without_the_lease_only_the_last_day_counts() {
         holds_lease: false,
     };
     let at = |hours: i64| judge(&watched, Efforts::default(), other, START + hours * HOUR_MS);
-    assert_eq!(shown(&at(13 * 24 + 7)), "- steers soon not_mine");
-    let next = at(13 * 24 + 7).next.expect("planned");
+    assert_eq!(shown(&at(13 * 24 + 19)), "- steers soon not_mine");
+    let next = at(13 * 24 + 19).next.expect("planned");
     assert!((START + 14 * DAY_MS..START + 14 * DAY_MS + JITTER_MS).contains(&next.at_ms));
     assert_eq!(shown(&at(14 * 24 + 6)), "call steers urgent due");
     // Nor does it delete.
@@ -143,14 +143,14 @@ fn calls_are_spread_and_tried_again_with_patience() {
             holds_lease: true,
         };
         let due = |minute: &i64| {
-            let at = START + 13 * DAY_MS + minute * MINUTE_MS;
+            let at = START + 13 * DAY_MS + PATIENCE_MS + minute * MINUTE_MS;
             judge(&watched, Efforts::default(), replica, at).due.is_some()
         };
         (0..7 * 60).find(due).expect("due within the spread")
     };
     let dues = ["a", "b", "c", "d"].map(first_due);
     assert!(dues.iter().any(|due| *due != dues[0]), "{dues:?}");
-    let now = START + 13 * DAY_MS + 7 * HOUR_MS;
+    let now = START + 13 * DAY_MS + 19 * HOUR_MS;
     let failed = |failures, ago_ms| Efforts {
         failures,
         called_at_ms: Some(now - ago_ms),
@@ -212,7 +212,7 @@ fn a_rule_of_another_length_is_kept_in_proportion() {
     assert_eq!(at(47), "- - none idle");
     assert_eq!(at(48), "- - soon idle");
     assert_eq!(at(58), "- steers soon organic");
-    assert_eq!(at(65), "call steers soon due");
+    assert_eq!(at(66), "call steers soon due");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn the_developer_tier_and_what_has_no_rule_are_left_alone() {
     assert_eq!(shown(&developer(Policy::Keep, 1)), "- - none developer_tier");
     assert_eq!(shown(&developer(Policy::Keep, 17)), "- - soon developer_tier");
     assert_eq!(shown(&developer(Policy::Keep, 24)), "- - overdue developer_tier");
-    let rebuild = developer(Policy::Recreate, 1).next.expect("planned");
+    let rebuild = developer(Policy::Recreate { at_once: true }, 1).next.expect("planned");
     assert_eq!((rebuild.action, rebuild.at_ms), (Action::Rebuild, START + DAY_MS));
     let without = |change: fn(&mut Watched<'_>)| {
         let mut watched = watched(&id, Policy::Keep, created());
@@ -257,4 +257,20 @@ fn the_sentence_has_the_rule_the_dates_and_the_cost() {
         shown_date(START + 13 * DAY_MS),
     );
     assert_eq!(sentence, expected);
+}
+
+#[test]
+fn policies_that_never_call_have_a_last_day_too() {
+    let id = DeploymentId::from("x/a");
+    let watched = Watched {
+        days: Some(GuardDays {
+            warn: 10,
+            steer: u32::MAX,
+            call: u32::MAX,
+        }),
+        ..watched(&id, Policy::Expire, created())
+    };
+    let at = |days: i64| shown(&judge(&watched, Efforts::default(), MINE, START + days * DAY_MS));
+    assert_eq!(at(13), "- - soon policy");
+    assert_eq!(at(14), "- - urgent policy");
 }

@@ -21,7 +21,8 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
     let Some(actual) = picture.actual.find(&declared.key) else {
         let by_policy = match declared.policy {
             Policy::Keep => "",
-            Policy::Recreate => "; by its policy the first request that needs it has it made",
+            Policy::Recreate { at_once: true } => "; by its policy the running gateway makes it again",
+            Policy::Recreate { at_once: false } => "; by its policy the first request that needs it has it made",
             Policy::Expire | Policy::DeleteAfter { .. } => {
                 "; by its policy it was let go, so take it out of the configuration to leave it so"
             }
