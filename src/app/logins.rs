@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::azure::cache::TokenCache;
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 use crate::azure::token::AccessToken;
 use crate::azure::transport::Http;
 use crate::config::checked::azure::AzureSettings;

@@ -1,8 +1,8 @@
 //! The client of Azure Resource Manager: sends requests with their tokens, tries again what passes, and follows what takes long.
 //!
-//! Reads are tried again after 408, 429, 5xx and broken connections, with what `retry-after` says. So are writes: all of them may be sent
-//! twice. A write waits its turn at its account ([`Gate`]) and is repeated, with growing waits, while another operation runs there, also
-//! where ARM says so only after it had accepted it.
+//! Reads are tried again after 408, 429, 5xx and broken connections, after as long as `retry-after` says, unless that is longer than
+//! anybody waits here. So are writes: all of them may be sent twice. A write waits its turn at its account ([`Gate`]) and is repeated, with
+//! growing waits, while another operation runs there, also where ARM says so only after it had accepted it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -162,13 +162,14 @@ impl Arm {
                 Ok(answer) if is_passing(answer.status) => {
                     (follow::retry_after(answer, jiff::Timestamp::now()), patience.tries)
                 }
-                Err(AzureError::Transport(TransportError::Exchange { cause, .. })) if cause.is_connect() => {
-                    (None, patience.tries.min(UNREACHABLE_TRIES))
-                }
+                Err(AzureError::Transport(TransportError::Exchange {
+                    is_unreachable: true, ..
+                })) => (None, patience.tries.min(UNREACHABLE_TRIES)),
                 Err(AzureError::Transport(TransportError::Exchange { .. })) => (None, patience.tries),
                 _ => return accepted(sent?),
             };
-            if tries >= most {
+            // Asked sooner than Azure says, it refuses again, and counts that too.
+            if tries >= most || asked.is_some_and(|asked| asked > patience.look_max) {
                 return accepted(sent?);
             }
             tokio::time::sleep(patience.again(asked, tries - 1, rand::random())).await;
@@ -200,7 +201,8 @@ impl Arm {
                 &found.ok_or_else(|| AzureError::UnknownTenant(tenant.to_owned()))?.1
             }
         };
-        Ok(cache.token(&self.settings.audience).await?)
+        let token = cache.token(&self.settings.audience).await;
+        Ok(token.map_err(|error| error.of_tenant(tenant))?)
     }
 
     async fn send_with(&self, request: &ArmRequest, token: &AccessToken) -> Result<Answer, AzureError> {
@@ -336,8 +338,11 @@ fn accepted(answer: Answer) -> Result<Answer, AzureError> {
         return Ok(answer);
     }
     let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-    let refusal = Refusal::read(Some(answer.status), &body, answer.header("x-ms-request-id"));
-    Err(AzureError::Refused(Box::new(refusal)))
+    let wait = follow::retry_after(&answer, jiff::Timestamp::now());
+    Err(AzureError::Refused(Box::new(Refusal {
+        wait_s: wait.map(|wait| wait.as_secs()).filter(|wait_s| *wait_s > 0),
+        ..Refusal::read(Some(answer.status), &body, answer.header("x-ms-request-id"))
+    })))
 }
 
 fn is_passing(status: u16) -> bool {
@@ -356,7 +361,11 @@ fn read_body<T: DeserializeOwned>(request: &ArmRequest, answer: &Answer) -> Resu
 fn unreadable(request: &ArmRequest, error: &serde_json::Error) -> AzureError {
     AzureError::Unreadable {
         asked: request.shown(),
-        cause: error.to_string(),
+        cause: if error.is_data() {
+            error.to_string()
+        } else {
+            "it is no JSON".to_owned()
+        },
     }
 }
 

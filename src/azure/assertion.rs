@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 
 /// How long an assertion is good for, in seconds; it is used at once.
 const LIFETIME_S: i64 = 300;

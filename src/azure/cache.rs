@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 use crate::azure::token::{AccessToken, TokenSource};
 
 /// How long before its end a token is renewed: `azure_identity`'s own rule.

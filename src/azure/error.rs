@@ -1,10 +1,11 @@
-//! What goes wrong with Azure's control plane, each with a sentence that says what to do: one table for ARM's codes, one for failures to
-//! log in.
+//! What goes wrong with Azure's control plane, each with a sentence that says what to do: one table for ARM's codes.
+//! Failures to log in have theirs in `credential_error`.
 
 use std::fmt;
 
 use serde_json::Value;
 
+use crate::azure::credential_error::CredentialError;
 use crate::azure::transport::TransportError;
 use crate::core::arm_id::ArmIdError;
 
@@ -21,10 +22,12 @@ pub enum AzureError {
     #[error(transparent)]
     Credential(#[from] CredentialError),
     /// There is no answer.
-    #[error("{0}; check the network, `azure.management` and any proxy")]
-    Transport(#[from] TransportError),
+    #[error("{0}; {advice}", advice = .0.advice())]
+    Transport(TransportError),
     /// The answer is not what was asked for.
-    #[error("the answer to `{asked}` is not understood: {cause}")]
+    #[error(
+        "the answer to `{asked}` is not Azure's: {cause}; look at what stands at `azure.management` and at proxies on the way"
+    )]
     Unreadable {
         /// What was asked.
         asked: String,
@@ -32,7 +35,9 @@ pub enum AzureError {
         cause: String,
     },
     /// The answer leads elsewhere.
-    #[error("the answer leads to `{0}`, which is not the configured management host; its token is not sent there")]
+    #[error(
+        "the answer leads to `{0}`, which is not the configured management host, and no token is sent there; check `azure.management`, and proxies that rewrite answers"
+    )]
     Elsewhere(String),
     /// Writes are switched off.
     #[error("writes to Azure are switched off; set `azure.writes: true` to allow them")]
@@ -59,6 +64,12 @@ pub enum AzureError {
     /// A name cannot be one.
     #[error(transparent)]
     Id(#[from] ArmIdError),
+}
+
+impl From<TransportError> for AzureError {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
 }
 
 impl AzureError {
@@ -92,6 +103,8 @@ pub struct Refusal {
     pub message: String,
     /// What it is of, for Azure's support.
     pub request_id: Option<String>,
+    /// How long Azure asks to wait, in seconds.
+    pub wait_s: Option<u64>,
 }
 
 impl Refusal {
@@ -112,23 +125,39 @@ impl Refusal {
             status,
             code: text("code").map_or_else(status_word, str::to_owned),
             message: text("message")
-                .unwrap_or("no reason is given")
+                .unwrap_or(if error.is_object() {
+                    "no reason is given"
+                } else {
+                    NOT_AZURES
+                })
                 .chars()
                 .take(MESSAGE_CHARS_MAX)
                 .collect(),
             request_id: request_id.map(str::to_owned),
+            wait_s: None,
         }
     }
 
     /// What to do about it.
     pub fn advice(&self) -> &'static str {
+        if self.message == NOT_AZURES {
+            return "look at what stands at `azure.management` and at proxies on the way, and try again later";
+        }
+        match self.code.as_str() {
+            "AuthorizationFailed" if self.message.contains("/usages/read") => return QUOTA_RIGHT,
+            "ResourceNotFound" if !self.message.contains("/deployments/") => {
+                return "check the name of the account, its resource group and its subscription";
+            }
+            _ => {}
+        }
         advice(&self.code).unwrap_or(match self.status {
             Some(401) => "log in again, and check which tenant and audience the credential is for",
             Some(403) => "give the identity `Cognitive Services OpenAI Contributor` on the account",
             Some(404) => "check the names of subscription, resource group, account and deployment",
             Some(429) => "Azure asks for fewer requests; wait and try again",
             Some(500..) => "Azure has a fault of its own; try again later, and give the request id to its support",
-            _ => "the message says what Azure takes amiss",
+            None => "Azure had accepted it, and it failed later; try again, and give the request id to Azure's support if it fails again",
+            _ => "mend what the message names, or give the request id to Azure's support",
         })
     }
 }
@@ -137,12 +166,21 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.message.trim_end_matches('.');
         write!(f, "Azure says `{}`: {message}; {}", self.code, self.advice())?;
+        if let Some(seconds) = self.wait_s {
+            write!(f, "; it asks for a wait of {seconds} s")?;
+        }
         match &self.request_id {
             Some(id) => write!(f, " (request `{id}`)"),
             None => Ok(()),
         }
     }
 }
+
+/// Instead of a message where the answer is not JSON.
+const NOT_AZURES: &str = "the answer is not Azure's own";
+/// Quota is read at the subscription, by a role of its own.
+const QUOTA_RIGHT: &str =
+    "give the identity `Cognitive Services Usages Reader` on the subscription; it takes five minutes or more to hold";
 
 /// ARM's codes, and what a person does about each.
 pub const ADVICE: &[(&str, &str)] = &[
@@ -156,7 +194,7 @@ pub const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "ServiceModelDeprecated",
-        "the base model is retired, so nothing can be deployed of it any more; fine-tune a newer one",
+        "fine-tune a newer base model, and deploy that; `emberway model list` shows which are offered",
     ),
     (
         "InvalidResourceProperties",
@@ -173,23 +211,23 @@ pub const ADVICE: &[(&str, &str)] = &[
     ("InvalidRequestContent", "look at the body with `--dry-run`"),
     (
         "AuthenticationFailed",
-        "no token arrived, or one that Azure cannot read; log in again, and look at proxies that drop `Authorization`",
+        "the token did not arrive; look at proxies that drop `Authorization`",
     ),
     (
         "InvalidAuthenticationToken",
-        "the token is for something else; its audience must be that of `azure.audience` (`https://management.azure.com/.default`)",
+        "the token is cut off, or for something else; get one for `azure.audience` (by `az account get-access-token --resource https://management.azure.com/`)",
     ),
     (
         "ExpiredAuthenticationToken",
-        "the token has ended; get a new one, and check this machine's clock",
+        "get a new token, and check this machine's clock",
     ),
     (
         "InvalidAuthenticationTokenTenant",
-        "the token is of another tenant than the subscription; log in to the subscription's tenant (`az login --tenant …`), and give the source's tenant with `--auxiliary-tenant`",
+        "log in to the subscription's tenant (`az login --tenant …`), and give the source's tenant, if that is another, with `--auxiliary-tenant`",
     ),
     (
         "AuthorizationFailed",
-        "give the identity `Cognitive Services OpenAI Contributor` on the account (for quota: `Cognitive Services Usages Reader` on the subscription); it takes five minutes or more to hold",
+        "give the identity `Cognitive Services OpenAI Contributor` on the account; it takes five minutes or more to hold",
     ),
     (
         "LinkedAuthorizationFailed",
@@ -210,15 +248,15 @@ pub const ADVICE: &[(&str, &str)] = &[
     ),
     (
         "RequestConflict",
-        "another operation runs on the account; wait for it to end (`emberway deployment list` shows it) and try again",
+        "`emberway deployment list` shows when it has ended; without `--no-wait` it is waited for",
     ),
     (
         "InvalidResourceState",
-        "the account itself is being made or deleted; wait until its state is `Succeeded`",
+        "wait until the account is made; one that is being deleted must be made anew",
     ),
     (
         "TooManyRequests",
-        "Azure Resource Manager asks for fewer requests; wait a minute and try again",
+        "ask less often, and look for who else asks: all callers of a subscription share the limit",
     ),
     (
         "AuthenticationTypeDisabled",
@@ -233,120 +271,6 @@ pub fn advice(code: &str) -> Option<&'static str> {
         .find(|(known, _)| *known == code)
         .map(|(_, advice)| *advice)
 }
-
-/// Why there is no token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CredentialError {
-    /// The way of logging in, as the configuration names it.
-    pub way: &'static str,
-    /// What it said, in one line.
-    pub message: String,
-}
-
-impl CredentialError {
-    /// From a way of logging in, and what it said.
-    pub fn new(way: &'static str, message: &str) -> Self {
-        let line: Vec<&str> = message.split_whitespace().collect();
-        Self {
-            way,
-            message: line.join(" ").chars().take(MESSAGE_CHARS_MAX).collect(),
-        }
-    }
-
-    /// What to do about it.
-    pub fn advice(&self) -> &'static str {
-        let says = |mark: &str| self.message.contains(mark);
-        let marked = CREDENTIAL_ADVICE.iter().find(|(mark, _)| says(mark));
-        marked.map_or("check `azure.credential`", |(_, advice)| *advice)
-    }
-}
-
-impl fmt::Display for CredentialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { way, message } = self;
-        write!(
-            f,
-            "cannot log in by `{way}`: {}; {}",
-            message.trim_end_matches('.'),
-            self.advice()
-        )
-    }
-}
-
-impl std::error::Error for CredentialError {}
-
-/// Marks in what the ways of logging in say, and what a person does about each. The first that is found counts.
-pub const CREDENTIAL_ADVICE: &[(&str, &str)] = &[
-    (
-        "AADSTS7000215",
-        "`secret` must be the secret's value, not its id; make a new one if the value is lost",
-    ),
-    ("AADSTS7000222", "the secret has expired; make a new one"),
-    (
-        "AADSTS700016",
-        "check `client_id`, and that the application is known in this tenant",
-    ),
-    ("AADSTS900023", "`tenant` is neither a tenant's id nor its domain"),
-    ("AADSTS90002", "check `tenant`: there is no such tenant"),
-    (
-        "AADSTS700213",
-        "the application has no federated credential for this service account; add one with its issuer and subject",
-    ),
-    (
-        "AADSTS70021",
-        "the application has no federated credential for this service account; add one with its issuer and subject",
-    ),
-    (
-        "AADSTS700027",
-        "the certificate is not registered with the application, or another one is",
-    ),
-    (
-        "AADSTS700024",
-        "the assertion is too old or too new; check this machine's clock",
-    ),
-    (
-        "AADSTS500011",
-        "check the audience: the tenant knows no application of that name",
-    ),
-    ("AADSTS50076", "this login needs a second factor; run `az login` again"),
-    ("AADSTS700082", "the login has ended; run `az login` again"),
-    ("AADSTS70043", "the login has ended; run `az login` again"),
-    (
-        "identity has not been assigned",
-        "assign the identity to this machine or app, or correct its `client_id`",
-    ),
-    ("Please run 'az login'", "run `az login`"),
-    ("not logged in", "run `azd auth login`"),
-    (
-        "az not found on PATH",
-        "install the Azure CLI, or use another credential",
-    ),
-    (
-        "azd not found on PATH",
-        "install the Azure Developer CLI, or use another credential",
-    ),
-    (
-        "resource IDs aren't supported for App Service",
-        "give the identity's `client_id` or `object_id` instead",
-    ),
-    (
-        "failed to read federated token",
-        "check `token_file`; in Kubernetes its pod needs the label `azure.workload.identity/use`",
-    ),
-    (
-        "holds no private key",
-        "the PEM file must hold the certificate and its private key without a password",
-    ),
-    (
-        "the answer took longer",
-        "a managed identity needs a machine or app in Azure with one; elsewhere use another credential",
-    ),
-    (
-        "no answer from `169.254.169.254",
-        "a managed identity needs a machine or app in Azure with one; elsewhere use another credential",
-    ),
-    ("no answer from", "check the network, any proxy, and `azure.authority`"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -396,8 +320,8 @@ mod tests {
         check(
             409,
             &json!({"error": {"code": "RequestConflict", "message": "Another operation is being performed."}}),
-            "Azure says `RequestConflict`: Another operation is being performed; another operation runs on the account; wait for it to \
-             end (`emberway deployment list` shows it) and try again",
+            "Azure says `RequestConflict`: Another operation is being performed; `emberway deployment list` shows when it has ended; \
+             without `--no-wait` it is waited for",
         );
         check(
             400,
@@ -407,23 +331,11 @@ mod tests {
         check(
             503,
             &json!("gateway down"),
-            "Azure says `status 503`: no reason is given; Azure has a fault of its own; try again later, and give the request id to its support",
+            "Azure says `status 503`: the answer is not Azure's own; look at what stands at `azure.management` and at proxies on the way, \
+             and try again later",
         );
         let later = Refusal::read(None, &json!({"code": "RequestConflict", "message": "x"}), Some("r"));
         assert_eq!((later.status, later.code.as_str()), (None, "RequestConflict"));
         assert!(later.to_string().ends_with("(request `r`)"));
-    }
-
-    #[test]
-    fn failures_to_log_in_say_what_to_do() {
-        let shown =
-            CredentialError::new("client_secret", "AADSTS7000215: Invalid\r\n client secret provided.").to_string();
-        assert_eq!(
-            shown,
-            "cannot log in by `client_secret`: AADSTS7000215: Invalid client secret provided; `secret` must be the secret's value, not \
-             its id; make a new one if the value is lost"
-        );
-        let unknown = CredentialError::new("azure_cli", "hm").to_string();
-        assert_eq!(unknown, "cannot log in by `azure_cli`: hm; check `azure.credential`");
     }
 }

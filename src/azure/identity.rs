@@ -22,9 +22,9 @@ use azure_identity::{
 use url::Url;
 
 use crate::azure::assertion::Certificate;
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::{CredentialError, NO_JSON, NO_TOKEN};
 use crate::azure::token::{AccessToken, Fixed, TokenSource};
-use crate::azure::transport::Http;
+use crate::azure::transport::{Http, TransportError};
 
 mod relay;
 
@@ -284,17 +284,27 @@ impl TokenSource for LoggedIn {
         let token = asked
             .map_err(|_elapsed| failed(format!("the answer took longer than {} s", LOGIN_TIMEOUT.as_secs())))?
             .map_err(|error| failed(said(&error)))?;
+        if token.token.secret().is_empty() {
+            return Err(failed(NO_TOKEN.to_owned()));
+        }
         let lasts_s = token.expires_on.unix_timestamp() - jiff::Timestamp::now().as_second();
         let lasts = Duration::from_secs(u64::try_from(lasts_s).unwrap_or(0));
         Ok(AccessToken::new(token.token.secret(), Instant::now() + lasts))
     }
 }
 
-/// What an error of the library and its causes say, without the library's own link.
+/// What an error of the library and its causes say, without the library's own link. Where nobody answered, or
+/// not with JSON, that is all there is to say.
 fn said(error: &azure_core::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
+        if let Some(unanswered) = inner.downcast_ref::<TransportError>() {
+            return unanswered.to_string();
+        }
+        if inner.downcast_ref::<serde_json::Error>().is_some() {
+            return NO_JSON.to_owned();
+        }
         let more = inner.to_string();
         if !text.contains(&more) {
             text = format!("{text}: {more}");

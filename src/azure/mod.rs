@@ -9,6 +9,7 @@ pub mod address;
 pub mod arm;
 pub mod assertion;
 pub mod cache;
+pub mod credential_error;
 pub mod error;
 pub mod fine_tuning;
 pub mod follow;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 
 /// How long a token without a known end is taken to last; whoever made it must see to the next one.
 const UNKNOWN_LIFETIME: Duration = Duration::from_hours(24);
@@ -78,6 +78,15 @@ impl fmt::Debug for Fixed {
 #[async_trait]
 impl TokenSource for Fixed {
     async fn token(&self, _scope: &str) -> Result<AccessToken, CredentialError> {
+        if self.0.is_empty() {
+            return Err(CredentialError::new("token", "the token is empty"));
+        }
+        if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(CredentialError::new(
+                "token",
+                "the token has characters that cannot travel in a header",
+            ));
+        }
         Ok(AccessToken::new(&self.0, Instant::now() + UNKNOWN_LIFETIME))
     }
 }

@@ -31,19 +31,32 @@ pub enum TransportError {
         cause: String,
     },
     /// The other side could not be reached, or broke off.
-    #[error("no answer from `{host}`{}", if *timed_out { " in time" } else { "" })]
+    #[error("no answer from `{host}`{reason}")]
     Exchange {
         /// Whom it was for.
         host: String,
-        /// Whether time ran out.
-        timed_out: bool,
-        /// What went wrong.
-        #[source]
-        cause: reqwest::Error,
+        /// Whether not even a connection was made.
+        is_unreachable: bool,
+        /// What went wrong, in words that follow the host.
+        reason: String,
     },
     /// The answer is too large to be one.
     #[error("the answer of `{0}` is larger than {mib} MiB", mib = BODY_BYTES_MAX / 1024 / 1024)]
     TooLarge(String),
+}
+
+impl TransportError {
+    /// What to do about it, where ARM was asked.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Exchange { reason, .. } if reason.contains("certificate") => {
+                "check `azure.management`; if a proxy stands between, trust its certificate by `azure.ca`"
+            }
+            Self::Exchange { .. } | Self::TooLarge(_) => "check the network, `azure.management` and any proxy",
+            Self::Setup(_) => "check this machine's certificates and proxy variables",
+            Self::Certificates { .. } => "`azure.ca` names a PEM file of certificates",
+        }
+    }
 }
 
 /// An answer, read to its end.
@@ -112,8 +125,8 @@ impl Http {
         let host = host_of(request.url());
         let failed = |cause: reqwest::Error| TransportError::Exchange {
             host: host.clone(),
-            timed_out: cause.is_timeout(),
-            cause: cause.without_url(),
+            is_unreachable: cause.is_connect(),
+            reason: reason(&cause),
         };
         let mut response = client.execute(request).await.map_err(failed)?;
         let mut body = BytesMut::new();
@@ -129,6 +142,26 @@ impl Http {
             body: body.freeze(),
         })
     }
+}
+
+/// What went wrong, in the words of whoever noticed it first: the operating system, the resolver, TLS. What libraries say around it,
+/// and the system's number of it, tell a person nothing.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return " in time".to_owned();
+    }
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    if text.contains("lookup address") || text.contains("resolve") {
+        return ": its name is not known here".to_owned();
+    }
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase());
+    format!(": {}{}", first.map(String::from).unwrap_or_default(), letters.as_str())
 }
 
 /// Host and port, for messages: never the path, which may name what is nobody's business.

@@ -9,7 +9,6 @@ use reqwest::Url;
 use crate::azure::arm::Arm;
 use crate::azure::follow::Patience;
 use crate::azure::witness::Witness;
-use crate::cli::output;
 use crate::config;
 use crate::config::checked::azure::{AzureCredential, AzureSettings, ControlPlane, Tenant};
 use crate::config::load;
@@ -176,9 +175,6 @@ impl Plane {
 
     /// A client whose writes are witnessed.
     pub(super) fn arm_with(&self, witness: Option<Arc<dyn Witness>>, patience: Patience) -> anyhow::Result<Arm> {
-        if matches!(&self.settings.credential, AzureCredential::Token(token) if token.expose().is_empty()) {
-            output::warn("the access token is empty");
-        }
         Ok(connect::arm_with(&self.settings, witness, patience)?)
     }
 }

@@ -2,9 +2,11 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 
 use crate::azure::address::ArmRequest;
 use crate::azure::arm::operations::Deleted;
@@ -82,7 +84,7 @@ struct WriteFlags {
     /// Wait until Azure is done, and show how it goes on; the default.
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
-    /// Return as soon as Azure has accepted it.
+    /// Return as soon as Azure has accepted it. While another operation runs on the account, that is an error at once.
     #[arg(long)]
     no_wait: bool,
     /// Send nothing; print the request, and the same for curl and for the Azure CLI.
@@ -254,10 +256,23 @@ impl WriteFlags {
         }
         let store = self.audit.open(azure.config()).await?;
         let audit = audited::audit(&store, &format!("deployment {verb}"));
-        plane.arm_with(Some(audit), Patience::default())
+        plane.arm_with(Some(audit), self.patience())
     }
 
-    /// Runs a write with a line on stderr that tells how it goes on, or without if nobody waits.
+    /// Who does not wait for Azure does not wait for another operation either, but hears of it.
+    fn patience(&self) -> Patience {
+        let usual = Patience::default();
+        if !self.no_wait {
+            return usual;
+        }
+        Patience {
+            conflict: Duration::ZERO,
+            ..usual
+        }
+    }
+
+    /// Runs a write and tells on stderr how it goes on: in one line that changes at a terminal, elsewhere in a line for each new state.
+    /// Nothing is told if nobody waits.
     async fn watched<T>(
         &self,
         id: &DeploymentArmId,
@@ -267,14 +282,35 @@ impl WriteFlags {
             return Ok(write(None).await?);
         }
         let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}")?);
-        bar.enable_steady_tick(std::time::Duration::from_millis(200));
-        bar.set_message(format!("{}: waiting for Azure", id.name()));
-        let name = id.name().to_owned();
-        let told = bar.clone();
-        let tell = move |progress: Progress<'_>| told.set_message(format!("{name}: {}", progress.state));
-        let written = write(Some(&tell)).await;
+        bar.enable_steady_tick(Duration::from_millis(200));
+        let told = Told {
+            name: id.name().to_owned(),
+            bar: bar.clone(),
+            last: Mutex::default(),
+        };
+        told.tell("waiting for Azure");
+        let written = write(Some(&|progress: Progress<'_>| told.tell(progress.state))).await;
         bar.finish_and_clear();
         Ok(written?)
+    }
+}
+
+/// Who waits, and what was told last.
+struct Told {
+    name: String,
+    bar: ProgressBar,
+    last: Mutex<String>,
+}
+
+impl Told {
+    fn tell(&self, state: &str) {
+        let line = format!("{}: {state}", self.name);
+        let mut last = self.last.lock();
+        if self.bar.is_hidden() && *last != line {
+            output::say(&line);
+        }
+        self.bar.set_message(line.clone());
+        *last = line;
     }
 }
 

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use crate::config::errors::ConfigErrors;
+
 /// Exit code for a configuration that does not compile (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
 /// Exit code for flags that do not fit together; the parser's own.
 pub const EXIT_USAGE: u8 = 2;
 
-/// Prints an error and its causes on stderr and returns the exit code 1.
+/// Prints an error and its causes on stderr and returns the exit code: 78 for a configuration that does not compile, else 1.
 #[expect(
     clippy::print_stderr,
     reason = "the one place where the command line reports failure"
@@ -19,6 +21,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("error: {}", chain(error));
+    if error.is::<ConfigErrors>() {
+        return ExitCode::from(EXIT_CONFIG);
+    }
     ExitCode::FAILURE
 }
 

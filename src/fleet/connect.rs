@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::azure::address::ArmAddress;
 use crate::azure::arm::{Arm, ArmSettings, Tokens};
 use crate::azure::cache::TokenCache;
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 use crate::azure::follow::Patience;
 use crate::azure::identity::{self, Authorities, Identity, Login};
 use crate::azure::transport::{Http, TransportError};

@@ -14,14 +14,14 @@ mod ends;
 mod fleet;
 mod logins;
 mod manager;
-mod program;
+pub(crate) mod program;
 mod replay;
 mod upgrade;
 
 use program::Place;
 
 /// A configuration that compiles, in front of nothing.
-const CONFIG: &str = "\
+pub(crate) const CONFIG: &str = "\
 listeners: [ { address: '127.0.0.1:0' } ]
 admin: { address: '127.0.0.1:0' }
 usage: { path: 'usage.db' }

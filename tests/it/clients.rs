@@ -11,7 +11,7 @@ use crate::harness::{KEY, Setup};
 
 mod azure_cli;
 mod control_plane;
-mod fleet;
+pub(crate) mod fleet;
 mod same_prompt;
 
 use fleet::{Fleet, SAMPLE_MODEL, folder, interpreter};
@@ -40,6 +40,36 @@ async fn node(program: &str, setup: Setup, arguments: &[&str]) {
         }
         Err(reason) => skip(program, &reason),
     }
+}
+
+/// What Azure's samples ask.
+const MESSAGES: &str = r#"{"messages":[{"role": "system", "content": "You are a helpful assistant."},{"role": "user", "content": "Does Azure OpenAI support customer managed keys?"},{"role": "assistant", "content": "Yes, customer managed keys are supported by Azure OpenAI."},{"role": "user", "content": "Do other Azure services support this too?"}]}"#;
+
+/// Azure's sample for Python, as it stands; the answer that it prints.
+pub(crate) async fn python_sample(fleet: &Fleet, python: &Path) -> String {
+    let sample = folder().join("python/sample.py");
+    let said = fleet.run(python, &[sample.to_str().expect("UTF-8")]).await;
+    said.trim().to_owned()
+}
+
+/// Azure's sample for curl, as it stands; the answer's text.
+pub(crate) async fn curl_sample(fleet: &Fleet, curl: &Path) -> String {
+    let (url, kind, key) = curl_arguments(fleet);
+    let said = fleet
+        .run(curl, &["--fail", &url, "-H", kind, "-H", &key, "-d", MESSAGES])
+        .await;
+    let answer: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let text = answer["choices"][0]["message"]["content"].as_str();
+    text.expect("text").to_owned()
+}
+
+/// URL and headers of that sample.
+fn curl_arguments(fleet: &Fleet) -> (String, &'static str, String) {
+    let url = format!(
+        "{}/openai/deployments/{SAMPLE_MODEL}/chat/completions?api-version=2024-10-21",
+        fleet.url()
+    );
+    (url, "Content-Type: application/json", format!("api-key: {KEY}"))
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped test should say so")]
@@ -71,10 +101,11 @@ async fn azures_python_sample_works_as_it_stands() {
     let usual = folder().join(".venv/bin/python");
     match interpreter("EMBERWAY_TEST_PYTHON", &usual, &["-c", "import openai"]).await {
         Ok(python) => {
-            let sample = folder().join("python/sample.py");
-            let fleet = Fleet::start(Fleet::usual()).await;
-            let said = fleet.run(&python, &[sample.to_str().expect("UTF-8")]).await;
-            assert!(!said.trim().is_empty());
+            assert!(
+                !python_sample(&Fleet::start(Fleet::usual()).await, &python)
+                    .await
+                    .is_empty()
+            );
         }
         Err(reason) => skip("sample.py", &reason),
     }
@@ -82,29 +113,15 @@ async fn azures_python_sample_works_as_it_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn azures_curl_sample_works_as_it_stands() {
-    let messages = r#"{"messages":[{"role": "system", "content": "You are a helpful assistant."},{"role": "user", "content": "Does Azure OpenAI support customer managed keys?"},{"role": "assistant", "content": "Yes, customer managed keys are supported by Azure OpenAI."},{"role": "user", "content": "Do other Azure services support this too?"}]}"#;
     match interpreter("EMBERWAY_TEST_CURL", Path::new("curl"), &["--version"]).await {
         Ok(curl) => {
             let fleet = Fleet::start(Fleet::usual()).await;
-            let url = format!(
-                "{}/openai/deployments/{SAMPLE_MODEL}/chat/completions?api-version=2024-10-21",
-                fleet.url()
-            );
-            let (kind, key) = ("Content-Type: application/json", format!("api-key: {KEY}"));
-            let said = fleet
-                .run(&curl, &["--fail", &url, "-H", kind, "-H", &key, "-d", messages])
-                .await;
-            let answer: serde_json::Value = serde_json::from_str(&said).expect("JSON");
-            assert!(
-                !answer["choices"][0]["message"]["content"]
-                    .as_str()
-                    .expect("text")
-                    .is_empty()
-            );
+            assert!(!curl_sample(&fleet, &curl).await.is_empty());
+            let (url, kind, key) = curl_arguments(&fleet);
 
             // From about a mebibyte on, curl waits for leave to send.
             let file = tempfile::NamedTempFile::new().expect("a file");
-            let long = messages.replace("customer managed keys?", &"word ".repeat(400_000));
+            let long = MESSAGES.replace("customer managed keys?", &"word ".repeat(400_000));
             std::fs::write(file.path(), long).expect("written");
             let body = format!("@{}", file.path().display());
             let arguments = ["--fail", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{time_total}"];

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::harness::{Setup, WHOLE, World, eventually};
 
 /// What the command prints as JSON, once it knows so many requests and the deployments that are configured.
-async fn report(world: &World, requests: u64) -> Value {
+pub(crate) async fn report(world: &World, requests: u64) -> Value {
     let config = world.directory().path().join("emberway.yaml");
     eventually("the report", || async {
         let mut command = Command::new(env!("CARGO_BIN_EXE_emberway"));

@@ -12,7 +12,7 @@ use crate::harness::{KEY, WHOLE, client, compile, read};
 mod alerts;
 mod phoenix;
 mod replicas;
-mod setup;
+pub(crate) mod setup;
 
 use setup::{DAY_MS, Fleet, Terms};
 

@@ -3,6 +3,7 @@
 //! A [`Setup`] says what differs from the usual world, in the words of the two configuration files. The usual one has two accounts
 //! `a` and `b`, each with a deployment `ft`, in two tiers, so that `a` is always tried first and `b` takes over.
 
+pub(crate) mod desk;
 mod setup;
 
 use std::fmt::Write as _;

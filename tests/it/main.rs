@@ -10,6 +10,7 @@
     reason = "a test that cannot go on should say so and stop"
 )]
 
+mod acceptance;
 mod admin;
 mod architecture;
 mod bodies;
@@ -41,6 +42,7 @@ mod reload;
 mod responses;
 mod reuse;
 mod routing;
+mod sentences;
 mod shedding;
 mod sixty_days;
 mod streaming;

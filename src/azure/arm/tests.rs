@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::azure::arm::operations::Deleted;
-use crate::azure::error::CredentialError;
+use crate::azure::credential_error::CredentialError;
 use crate::azure::resources::{Deployment, Model, NewDeployment, NewProperties, Sku};
 use crate::azure::testing::Server;
 use crate::azure::token::TokenSource;
@@ -405,7 +405,8 @@ async fn where_nobody_is_there_that_is_said_soon() {
         .await
         .expect_err("nobody")
         .to_string();
-    let expected = format!("no answer from `{free}`; check the network, `azure.management` and any proxy");
+    let expected =
+        format!("no answer from `{free}`: connection refused; check the network, `azure.management` and any proxy");
     assert_eq!(error, expected);
     assert_eq!(
         *heard.0.lock(),

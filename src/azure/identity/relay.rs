@@ -1,19 +1,26 @@
 //! The connections that `azure_identity` uses: ours, with its two fixed hosts replaced by the configured ones.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, StatusCode};
+use bytes::Bytes;
 use url::Url;
 
 use crate::azure::identity::Authorities;
-use crate::azure::transport::Http;
+use crate::azure::transport::{Answer, Http, TransportError};
 
 /// Stands for the configured authority: the library insists on a host of its own choice, reached by https.
 pub(super) const AUTHORITY_HOST: &str = "authority.invalid";
 /// Where the library takes the instance metadata service to be.
 const METADATA_HOST: &str = "169.254.169.254";
+
+/// Tries where no connection is made.
+const UNREACHABLE_TRIES: u32 = 2;
+/// Wait between them.
+const UNREACHABLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends the library's requests.
 #[derive(Debug)]
@@ -42,6 +49,42 @@ impl Relay {
     }
 }
 
+impl Relay {
+    /// Sends a request, where nobody is there once more and no oftener: the library would go on for a minute and more, while somebody waits
+    /// for a wrong address, or for the metadata service of a machine that has none.
+    async fn send(&self, request: &Request, method: &http::Method, body: &Bytes) -> azure_core::Result<Answer> {
+        let mut tries = 0;
+        loop {
+            let mut sending = self
+                .http
+                .request(method.clone(), self.really(request.url()))
+                .body(body.clone());
+            for (name, value) in request.headers().iter() {
+                sending = sending.header(name.as_str(), value.as_str());
+            }
+            tries += 1;
+            let (kind, error) = match self.http.send(sending).await {
+                Err(TransportError::Exchange {
+                    is_unreachable: true, ..
+                }) if tries < UNREACHABLE_TRIES => {
+                    tokio::time::sleep(UNREACHABLE_PAUSE).await;
+                    continue;
+                }
+                Err(
+                    error @ TransportError::Exchange {
+                        is_unreachable: true, ..
+                    },
+                ) => (ErrorKind::Credential, error),
+                // The library tries these again.
+                Err(error) => (ErrorKind::Io, error),
+                Ok(answer) => return Ok(answer),
+            };
+            let message = error.to_string();
+            return Err(Error::with_error(kind, error, message));
+        }
+    }
+}
+
 #[async_trait::async_trait]
 impl HttpClient for Relay {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
@@ -54,14 +97,7 @@ impl HttpClient for Relay {
         let Body::Bytes(body) = request.body().clone() else {
             return Err(Error::with_message(ErrorKind::Other, "a stream is not sent"));
         };
-        let mut sending = self.http.request(method, self.really(request.url())).body(body);
-        for (name, value) in request.headers().iter() {
-            sending = sending.header(name.as_str(), value.as_str());
-        }
-        let answer = self.http.send(sending).await.map_err(|error| {
-            let message = error.to_string();
-            Error::with_error(ErrorKind::Io, error, message)
-        })?;
+        let answer = self.send(request, &method, &body).await?;
         let headers: HashMap<HeaderName, HeaderValue> = answer
             .headers
             .iter()

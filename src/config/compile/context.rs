@@ -123,7 +123,8 @@ impl<'a> Context<'a> {
         };
         let references = secrets::references(written);
         if value.is_empty() {
-            self.error(at, format!("the secret behind `{references}` is empty"), None);
+            let hint = "put the secret into it, or look at what should have done so".to_owned();
+            self.error(at, format!("the secret behind `{references}` is empty"), hint);
             return None;
         }
         // Printable ASCII without spaces at the ends: what survives the way through an HTTP header unchanged.

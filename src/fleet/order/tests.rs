@@ -122,6 +122,7 @@ fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
             code: code.to_owned(),
             message: String::new(),
             request_id: None,
+            wait_s: None,
         }))
     };
     let refused = |code: &str| Answer::Refused { code: code.to_owned() };

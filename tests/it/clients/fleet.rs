@@ -14,13 +14,13 @@ use tokio::process::Command;
 use crate::harness::{KEY, Setup, compile, upstreams};
 
 /// The name that the sample of Azure's documentation asks for.
-pub(super) const SAMPLE_MODEL: &str = "gpt-35-turbo-ft";
+pub(crate) const SAMPLE_MODEL: &str = "gpt-35-turbo-ft";
 
 /// Longest run of one program.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running world.
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     sim: Simulator,
     gateway: Running,
     _directory: TempDir,
@@ -28,7 +28,7 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// Two deployments, one preferred, without limits of their own and with room for long prompts.
-    pub(super) fn usual() -> Setup {
+    pub(crate) fn usual() -> Setup {
         Setup {
             simulated: "capacity: 1000, context_tokens: 1000000",
             health: "consecutive_failures: 100",
@@ -37,7 +37,7 @@ impl Fleet {
     }
 
     /// Starts it.
-    pub(super) async fn start(setup: Setup) -> Self {
+    pub(crate) async fn start(setup: Setup) -> Self {
         let sim = simulator::start(setup.scenario()).await.expect("a simulator");
         let directory = tempfile::tempdir().expect("a directory");
         let route = "{ name: bot, pool: ft }";
@@ -54,12 +54,12 @@ impl Fleet {
     }
 
     /// The gateway's URL, without a path.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.gateway.addresses()[0])
     }
 
     /// Runs a program that knows where everything is from its environment, and fails with what it said when it fails.
-    pub(super) async fn run(&self, program: &Path, arguments: &[&str]) -> String {
+    pub(crate) async fn run(&self, program: &Path, arguments: &[&str]) -> String {
         let account = &self.sim.accounts()[0];
         let (url, control) = (self.url(), self.sim.control_url());
         let key = format!("key-{}", account.name);
@@ -77,7 +77,7 @@ impl Fleet {
 }
 
 /// Runs a program that speaks to this machine only, and fails with what it said when it fails.
-pub(super) async fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+pub(crate) async fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = ended(program, arguments, environment).await;
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(
@@ -117,12 +117,12 @@ pub(super) fn text(bytes: &[u8]) -> String {
 }
 
 /// The folder of the client programs.
-pub(super) fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
 }
 
 /// An interpreter that can run a program, or why there is none. The probe runs beside `node_modules`, where Node looks.
-pub(super) async fn interpreter(variable: &str, usual: &Path, probe: &[&str]) -> Result<PathBuf, String> {
+pub(crate) async fn interpreter(variable: &str, usual: &Path, probe: &[&str]) -> Result<PathBuf, String> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let path = named.clone().unwrap_or_else(|| usual.to_owned());
     let mut command = Command::new(&path);

@@ -78,7 +78,8 @@ pub(crate) struct Fleet {
     directory: TempDir,
 }
 
-fn scenario(terms: Terms) -> Scenario {
+/// What the simulator plays.
+pub(crate) fn scenario(terms: Terms) -> Scenario {
     let Terms { of_west, west_sku, .. } = terms;
     let text = format!(
         "engine: {{ time_scale: 0 }}\nlimits: {{ enabled: false }}\n\
@@ -93,6 +94,12 @@ fn scenario(terms: Terms) -> Scenario {
 }
 
 fn config(sim: &Simulator, directory: &Path, terms: Terms) -> Arc<Checked> {
+    let text = config_text(sim, directory, terms);
+    compile(&text, &directory.join("emberway.yaml"))
+}
+
+/// The gateway's configuration in front of both accounts and their control plane.
+pub(crate) fn config_text(sim: &Simulator, directory: &Path, terms: Terms) -> String {
     let arm = sim.arm().expect("a control plane");
     let Terms {
         policy,
@@ -108,7 +115,7 @@ fn config(sim: &Simulator, directory: &Path, terms: Terms) -> Arc<Checked> {
              \x20     deployments: [{{ name: ft, sku: {sku}, capacity: 50, fine_tuned_model: {model}, inactivity: {{ {policy} }} }}] }}\n"
         )
     };
-    let text = format!(
+    format!(
         "listeners: [{{ address: '127.0.0.1:0' }}]\nadmin: {{ address: '127.0.0.1:0' }}\nusage: {{ path: '{}' }}\n\
          limits: {{ max_delay: 0s }}\nhealth: {{ slow_start: 0s }}\n\
          azure: {{ subscription: 11111111-1111-4111-8111-111111111111, resource_group: emberway-sim, management: '{}',\n\
@@ -119,8 +126,7 @@ fn config(sim: &Simulator, directory: &Path, terms: Terms) -> Arc<Checked> {
         arm.url(),
         resource("east", "northcentralus", MODEL, "Standard"),
         resource("west", "swedencentral", of_west, west_sku),
-    );
-    compile(&text, &directory.join("emberway.yaml"))
+    )
 }
 
 /// The gateway, whose successes are as of the moved clock: it dates them by the wall's.
