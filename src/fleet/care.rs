@@ -48,6 +48,17 @@ const TICK: Duration = Duration::from_secs(5);
 /// Shortest time between two looks at Azure, whatever asks for one.
 const LOOK_AGAIN_MS: i64 = 15_000;
 
+/// Why a deployment gets no requests, with the rule that people meet only as a 404 otherwise.
+fn why(absence: Absence, rule_days: Option<u32>) -> String {
+    let sentence = absence.sentence();
+    match (absence, rule_days) {
+        (Absence::Missing, Some(days)) if days > 0 => format!(
+            "{sentence} (Azure deletes deployments of fine-tuned models after {days} days without a successful call)"
+        ),
+        _ => sentence.to_owned(),
+    }
+}
+
 fn every(period: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -207,17 +218,14 @@ impl Care {
         self.acts = acts;
     }
 
-    fn alert_absence(&self, deployment: &DeploymentId, absence: Option<Absence>) {
+    fn alert_absence(&self, deployment: &DeploymentId, absence: Option<Absence>, why: &str) {
         let (severity, text) = match absence {
             None => (Severity::Info, "gets requests again".to_owned()),
             // By its policy, or told apart.
-            Some(absence @ (Absence::Deleting | Absence::Provisioning | Absence::Ending)) => {
-                (Severity::Info, format!("gets no requests: it {}", absence.sentence()))
+            Some(Absence::Deleting | Absence::Provisioning | Absence::Ending) => {
+                (Severity::Info, format!("gets no requests: it {why}"))
             }
-            Some(absence) => (
-                Severity::Critical,
-                format!("gets no requests: it {}", absence.sentence()),
-            ),
+            Some(_) => (Severity::Critical, format!("gets no requests: it {why}")),
         };
         self.alert(severity, Topic::Absence, deployment, text);
     }
@@ -281,12 +289,18 @@ impl Care {
             self.partners.traffic.mark(deployment, *standing);
             let before = self.standings.get(deployment).and_then(|standing| standing.absence);
             if before != standing.absence {
+                let rule_days = self.declaration.terms.get(deployment).and_then(|terms| terms.rule_days);
+                let why = standing
+                    .absence
+                    .map(|absence| why(absence, rule_days))
+                    .unwrap_or_default();
                 events::StandingChanged {
                     deployment,
                     absence: standing.absence,
+                    why: &why,
                 }
                 .emit();
-                self.alert_absence(deployment, standing.absence);
+                self.alert_absence(deployment, standing.absence, &why);
             }
         }
         // What is not looked after any more, after a reload, stands as it is configured.

@@ -160,7 +160,7 @@ async fn the_old_token_serves_while_a_renewal_fails_and_then_an_error_says_what_
         "it was given up too early"
     );
     assert!(
-        error.contains("AADSTS7000222") && error.ends_with("the secret has expired; make a new one"),
+        error.contains("AADSTS7000222") && error.ends_with("make a new secret for the application"),
         "{error}"
     );
     assert_eq!(

@@ -41,6 +41,8 @@ pub struct StandingChanged<'a> {
     pub deployment: &'a DeploymentId,
     /// Why it gets no requests; none where it does.
     pub absence: Option<Absence>,
+    /// The same in words, with the rule that may have ended it.
+    pub why: &'a str,
 }
 
 impl StandingChanged<'_> {
@@ -48,7 +50,7 @@ impl StandingChanged<'_> {
     pub fn emit(&self) {
         let deployment = self.deployment;
         if let Some(absence) = self.absence {
-            let why = absence.sentence();
+            let why = self.why;
             warn!(%deployment, absence = absence.as_ref(), "gets no requests: it {why}");
         } else {
             info!(%deployment, "gets requests: Azure shows it in order");
