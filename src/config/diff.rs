@@ -382,9 +382,14 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
 }
 
 fn declared_facts(declared: &DeclaredDeployment) -> Vec<Fact> {
-    let DeclaredDeployment { model, inactivity } = declared;
+    let DeclaredDeployment {
+        model,
+        settings,
+        inactivity,
+    } = declared;
     vec![
         optional_fact("deployed model", model.as_ref().map(texts::declared_model)),
+        optional_fact("rai_policy_name", settings.rai_policy_name.as_deref()),
         optional_fact("inactivity", inactivity.map(texts::inactivity)),
     ]
 }

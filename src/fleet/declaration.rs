@@ -6,6 +6,7 @@ use crate::azure::resources::{Model, NewDeployment, NewProperties, Sku as WireSk
 use crate::config::checked::Runtime;
 use crate::config::checked::azure::{DeclaredModel, Inactivity, InactivityPolicy};
 use crate::core::arm_id::{AccountId, ArmIdError, DeploymentArmId};
+use crate::core::fleet::actual::DeploymentSettings;
 use crate::core::fleet::declared::{Declared, DeclaredDeployment, DeclaredPool, ModelSource, PoolMember};
 use crate::core::fleet::guard::moments::GuardDays;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef};
@@ -74,6 +75,7 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
             source: of_care.model.as_ref().and_then(source),
             sku: deployment.sku,
             capacity: deployment.capacity,
+            settings: of_care.settings.clone(),
             policy: of_care
                 .inactivity
                 .map_or(Policy::default(), |inactivity| policy(inactivity.policy)),
@@ -148,9 +150,11 @@ fn guard_days(configured: Inactivity) -> GuardDays {
     }
 }
 
-/// What ARM is sent to make a deployment; none where the configuration does not say of which model or how large.
-pub fn order(declared: &DeclaredDeployment) -> Option<NewDeployment> {
+/// What ARM is sent to make a deployment; none where the configuration does not say of which model or how large. What it does not
+/// say of filters and the like stays as it was seen last.
+pub fn order(declared: &DeclaredDeployment, seen: Option<&DeploymentSettings>) -> Option<NewDeployment> {
     let (model, capacity) = (declared.model.as_ref()?, declared.capacity?);
+    let settings = declared.settings.or(seen);
     let source = declared.source.as_ref();
     let (same_tenant, other_tenant) = match source {
         Some(source) if source.tenant.is_some() => (None, Some(source.account.clone())),
@@ -170,9 +174,9 @@ pub fn order(declared: &DeclaredDeployment) -> Option<NewDeployment> {
                 source: same_tenant,
                 source_account: other_tenant,
             },
-            spillover_deployment_name: None,
-            rai_policy_name: None,
-            version_upgrade_option: None,
+            spillover_deployment_name: settings.spillover_deployment_name,
+            rai_policy_name: settings.rai_policy_name,
+            version_upgrade_option: settings.version_upgrade_option,
         },
     })
 }

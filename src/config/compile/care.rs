@@ -12,6 +12,7 @@ use crate::config::raw::azure::{RawAzure, RawInactivity, RawInactivityPolicy};
 use crate::config::raw::fleet::{RawDeployment, RawResource, RawSku};
 use crate::config::suggest;
 use crate::core::arm_id::{ACCOUNT_FORM, AccountId};
+use crate::core::fleet::actual::DeploymentSettings;
 
 /// Version of every fine-tuned model, as ARM has it.
 const FINE_TUNED_VERSION: &str = "1";
@@ -59,6 +60,10 @@ pub(super) fn compile(
             let at = at.key("deployments").index(position);
             care.deployments.push(DeclaredDeployment {
                 model: model(context, deployment, &at, account.as_ref(), control),
+                settings: DeploymentSettings {
+                    rai_policy_name: deployment.rai_policy_name.clone(),
+                    ..DeploymentSettings::default()
+                },
                 inactivity: deployment
                     .inactivity
                     .map(|inactivity| compile_inactivity(context, inactivity, deployment, &at, raw.account.is_some())),

@@ -23,6 +23,8 @@ pub const BACKOFF: Backoff = Backoff {
     first_ms: 2 * MINUTE_MS,
     most_ms: HOUR_MS,
 };
+/// How long to wait for an account on which another operation runs.
+pub const BUSY_MS: i64 = MINUTE_MS;
 /// How long after a creation was sent, or ARM shows the deployment, 404 is believed to pass.
 pub const PROPAGATION_MAX_MS: i64 = 15 * MINUTE_MS;
 /// How long a creation may take.
@@ -95,6 +97,8 @@ pub enum Event {
         /// Whether it would be refused again: no right, no quota, model retired.
         is_final: bool,
     },
+    /// The creation was refused since another operation runs on the account: it says nothing of this one.
+    Busy,
     /// We delete it ourselves.
     Deleting,
     /// An operator says: try again.
@@ -159,11 +163,16 @@ pub fn step(state: State, event: Event, rule: Rule, now_ms: i64) -> (State, Opti
         },
         State::Lost => match event {
             Event::Needed | Event::NotFound if rule.policy.rebuilds() && rule.may_write => create(0, now_ms),
+            // It could not be made when it was lost, since nothing may be written: perhaps that has changed.
+            Event::Missing if is_wanted(rule) && rule.may_write => create(0, now_ms),
             Event::Shown(shown) => found(shown, 0, rule, now_ms),
             Event::Answered => (State::There, Some(Command::Rejoin)),
             _ => (state, None),
         },
         State::Waiting { until_ms, failures } => match event {
+            // The failure that is waited after, seen again.
+            Event::Shown(Provisioning::Failed | Provisioning::Canceled) if now_ms < until_ms => (state, None),
+            Event::Shown(Provisioning::Failed | Provisioning::Canceled) => create(failures, now_ms),
             Event::Shown(shown) => found(shown, failures, rule, now_ms),
             Event::Answered => (State::There, Some(Command::Rejoin)),
             _ if now_ms >= until_ms => create(failures, now_ms),
@@ -178,7 +187,7 @@ pub fn step(state: State, event: Event, rule: Rule, now_ms: i64) -> (State, Opti
             _ => (state, None),
         },
         State::GivenUp => match event {
-            Event::Shown(shown) => found(shown, 0, rule, now_ms),
+            Event::Shown(Provisioning::Succeeded) => found(Provisioning::Succeeded, 0, rule, now_ms),
             Event::Answered => (State::There, Some(Command::Rejoin)),
             _ => (state, None),
         },
@@ -191,12 +200,17 @@ fn lost(rule: Rule, now_ms: i64) -> (State, Option<Command>) {
         return (State::Lost, None);
     }
     if !rule.may_write {
-        return (State::GivenUp, Some(Command::Alarm));
+        return (State::Lost, Some(Command::Alarm));
     }
-    if rule.policy == (Policy::Recreate { at_once: false }) {
-        return (State::Lost, None);
+    if is_wanted(rule) {
+        return create(0, now_ms);
     }
-    create(0, now_ms)
+    (State::Lost, None)
+}
+
+/// Whether it is made again without waiting for a request.
+fn is_wanted(rule: Rule) -> bool {
+    rule.policy.rebuilds() && rule.policy != (Policy::Recreate { at_once: false })
 }
 
 fn create(failures: u32, now_ms: i64) -> (State, Option<Command>) {
@@ -242,6 +256,10 @@ fn creating(since_ms: i64, failures: u32, event: Event, rule: Rule, now_ms: i64)
         Event::Answered => (State::There, Some(Command::Rejoin)),
         Event::Shown(Provisioning::Succeeded) => found(Provisioning::Succeeded, failures, rule, now_ms),
         Event::Failed { is_final: true } => (State::GivenUp, Some(Command::Alarm)),
+        Event::Busy if rule.policy.rebuilds() => {
+            let until_ms = now_ms + BUSY_MS;
+            (State::Waiting { until_ms, failures }, None)
+        }
         Event::Failed { is_final: false } | Event::Shown(Provisioning::Failed | Provisioning::Canceled) => {
             wait(failures + 1, rule, now_ms)
         }
@@ -354,7 +372,10 @@ mod tests {
             may_write: false,
             ..KEEP
         };
-        check(read_only, &events, "given_up!alarm given_up given_up");
+        check(read_only, &events, "lost!alarm lost lost");
+        // Once writing is allowed, the next look has it made.
+        let (lost, _) = step(State::There, Event::Missing, read_only, 0);
+        assert_eq!(step(lost, Event::Missing, KEEP, 5).1, Some(Command::Create));
     }
 
     #[test]
@@ -392,9 +413,50 @@ mod tests {
     }
 
     #[test]
-    fn what_we_delete_is_not_lost() {
+    fn one_failure_that_is_seen_again_and_again_counts_once_and_who_is_given_up_is_quiet() {
+        let failed = Event::Shown(Provisioning::Failed);
         check(
             KEEP,
+            &[(0, Event::Missing), (0, failed), (0, failed), (0, failed), (4, failed)],
+            "creating!create waiting waiting waiting creating!create",
+        );
+        check(
+            KEEP,
+            &[
+                (0, Event::Missing),
+                (0, Event::Failed { is_final: true }),
+                (2, failed),
+                (2, CREATING),
+                (2, SUCCEEDED),
+            ],
+            "creating!create given_up!alarm given_up given_up propagating",
+        );
+        let disabled = Event::Shown(Provisioning::Disabled);
+        check(
+            KEEP,
+            &[(0, Event::NotFound), (0, disabled), (2, disabled), (2, disabled)],
+            "doubted!look given_up!alarm given_up given_up",
+        );
+        check(
+            KEEP,
+            &[
+                (0, Event::Missing),
+                (0, Event::Busy),
+                (0, Event::Tick),
+                (1, Event::Tick),
+            ],
+            "creating!create waiting waiting creating!create",
+        );
+    }
+
+    #[test]
+    fn what_we_delete_is_not_lost() {
+        let by_policy = Rule {
+            policy: Policy::DeleteAfter { days: 3 },
+            ..KEEP
+        };
+        check(
+            by_policy,
             &[(0, Event::Deleting), (0, Event::Missing), (9, Event::Tick)],
             "lost lost lost",
         );
@@ -426,6 +488,8 @@ mod tests {
             Event::Shown(Provisioning::Failed),
             FAILED,
             Event::Failed { is_final: true },
+            Event::Busy,
+            Event::Shown(Provisioning::Disabled),
             Event::Deleting,
             Event::Tick,
         ])
@@ -444,12 +508,15 @@ mod tests {
                 let before = state;
                 let (next, command) = step(state, event, rule, now_ms);
                 state = next;
-                if matches!(state, State::Waiting { .. }) && !matches!(before, State::Waiting { .. }) {
+                if event != Event::Busy && matches!(state, State::Waiting { .. }) && !matches!(before, State::Waiting { .. }) {
                     failed_at = Some(now_ms);
                 }
                 // Somebody made it, or took it away on purpose: the failure is of the past.
                 if matches!(event, Event::Answered | Event::Deleting) || matches!(state, State::There | State::Propagating { .. }) {
                     failed_at = None;
+                }
+                if command == Some(Command::Alarm) {
+                    prop_assert!(before != state, "told again of {before:?}");
                 }
                 if command == Some(Command::Create) {
                     prop_assert!(policy.rebuilds());

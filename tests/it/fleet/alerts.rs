@@ -129,10 +129,15 @@ async fn one_that_is_not_taken_is_tried_again_and_then_counted() {
     fleet.sim.control().vanish("east", "ft").expect("it was there");
     assert_eq!(fleet.ask().await.status, 200);
     fleet.after(20_000).await;
-    let told = receiver.told(1).await;
-    assert_eq!(told[0], "rebuilding info east/ft");
-    let told = receiver.told(2).await;
-    assert_eq!(told[1], "absence info east/ft");
+    let told = receiver.told(3).await;
+    assert_eq!(
+        told,
+        [
+            "absence critical east/ft",
+            "rebuilding info east/ft",
+            "absence info east/ft"
+        ]
+    );
     *receiver.refusals.lock() = vec![StatusCode::FORBIDDEN];
     let mut waited_ms = 0;
     while fleet.absence("east/ft").await != Value::Null {
@@ -147,7 +152,7 @@ async fn one_that_is_not_taken_is_tried_again_and_then_counted() {
     .await;
     assert_eq!(
         (failed, gateway.metric("emberway_alerts_total{result=\"sent\"}").await),
-        (1.0, Some(2.0))
+        (1.0, Some(3.0))
     );
     assert_eq!(receiver.refusals.lock().len(), 0, "it was asked once");
     let got = receiver.got.lock();

@@ -18,6 +18,7 @@ use emberway::fleet::alerts::Alerts;
 use emberway::fleet::care::{Board, Care, Partners, Settings};
 use emberway::fleet::connect;
 use emberway::fleet::declaration::Declaration;
+use emberway::fleet::plane::patience_of_writes;
 use emberway::fleet::traffic::{Called, Seen, Standing, Traffic};
 use emberway::simulator::scenario::Scenario;
 use emberway::simulator::{self, Simulator};
@@ -282,7 +283,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
         Alerts::start(settings, http, name.to_owned(), Arc::clone(metrics)).0
     });
     let partners = Partners {
-        arm: Arc::new(connect::arm(&azure, None).expect("a client")),
+        arm: Arc::new(connect::arm_with(&azure, None, patience_of_writes()).expect("a client")),
         traffic: Arc::new(Moved {
             gateway: OfGateway::new(running.gateway()),
             ahead_ms: Arc::clone(ahead_ms),
@@ -291,6 +292,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
         }),
         notes: Arc::clone(&store) as _,
         leases: Arc::clone(&store) as _,
+        usage: Arc::clone(&store) as _,
         lives: store,
         board: Arc::clone(&board),
         alerts,

@@ -73,6 +73,19 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
         }
         _ => {}
     }
+    if let Some(filter) = &declared.settings.rai_policy_name
+        && actual
+            .settings
+            .rai_policy_name
+            .as_ref()
+            .is_none_or(|is| !is.eq_ignore_ascii_case(filter))
+    {
+        let is = actual.settings.rai_policy_name.as_deref().unwrap_or("Azure's default");
+        let sentence = format!(
+            "its content filter is `{is}`, not `{filter}`; `emberway deployment create` with `--rai-policy-name {filter}` sets it"
+        );
+        find(FindingKind::FilterDrift, sentence);
+    }
     if let Some(end) = retirement_of(picture, actual) {
         match end.left_ms(picture.now_ms) {
             left if left <= 0 => find(FindingKind::Retired, end.sentence(picture.now_ms)),
@@ -82,16 +95,9 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
     }
 }
 
-/// When a deployment's model retires: what Azure says, else what the catalogue does.
+/// When a deployment's model retires.
 fn retirement_of(picture: &Picture<'_>, actual: &ActualDeployment) -> Option<End> {
-    let listed = || {
-        let retirement = picture.catalogue.retirement(&actual.model.name)?;
-        if catalogue::is_fine_tuned(&actual.model.name) {
-            retirement.deployment_ms
-        } else {
-            retirement.base_ms
-        }
-    };
+    let listed = || picture.catalogue.retires_at_ms(&actual.model.name);
     end_of(None, None, actual.retires_at_ms.or_else(listed))
 }
 
@@ -161,8 +167,11 @@ fn is_developer_only(picture: &Picture<'_>, pool: &DeclaredPool) -> bool {
 /// to serve.
 pub(super) fn pool_without_other<'a>(picture: &Picture<'a>, key: &DeploymentKey) -> Option<&'a PoolId> {
     let serves = |other: &DeploymentKey| {
-        let is_drained = picture.routing.get(other).is_some_and(|routed| routed.is_drained);
-        !is_drained && picture.actual.find(other).is_some_and(ActualDeployment::is_serving)
+        let is_out = picture
+            .routing
+            .get(other)
+            .is_some_and(|routed| routed.is_drained || routed.is_absent);
+        !is_out && picture.actual.find(other).is_some_and(ActualDeployment::is_serving)
     };
     let is_alone = |pool: &&DeclaredPool| {
         let is_member = pool.members.iter().any(|member| member.key.as_ref() == Some(key));
