@@ -215,3 +215,6 @@ fn part_unlike(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Sta
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
