@@ -50,7 +50,6 @@ pub(super) async fn start(
         .context("cannot reach Azure's control plane")?;
     let settings = Settings {
         look_every_ms: LOOK_EVERY_MS,
-        writes: azure.writes,
         process: format!("{} {} {:016x}", replica(), std::process::id(), rand::random::<u64>()),
         replica: replica(),
     };

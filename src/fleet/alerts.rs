@@ -56,6 +56,8 @@ pub enum Topic {
     Keepalive,
     /// The usage store cannot be written.
     Store,
+    /// Azure's control plane cannot be read.
+    Azure,
 }
 
 /// Something to be looked at.

@@ -64,8 +64,6 @@ fn every(period: Duration) -> tokio::time::Interval {
 pub struct Settings {
     /// How often Azure is looked at, in milliseconds.
     pub look_every_ms: i64,
-    /// Whether anything may be written to Azure.
-    pub writes: bool,
     /// This gateway's name among its replicas.
     pub replica: String,
     /// This process: two of the same replica, of which one takes over, are two.
@@ -119,6 +117,10 @@ pub struct Care {
     /// When each last answered any gateway on the usage file, in milliseconds since the Unix epoch; and when that was read.
     heard: BTreeMap<DeploymentId, i64>,
     heard_at_ms: Option<i64>,
+    /// When this process began, in milliseconds since the Unix epoch.
+    began_ms: i64,
+    /// Whether people are to know that an account cannot be read.
+    is_blind: bool,
     lease: Arc<Lease>,
     /// Whether this gateway calls, rebuilds and deletes.
     acts: bool,
@@ -134,6 +136,7 @@ impl Care {
     pub async fn new(settings: Settings, partners: Partners) -> Result<Self, MemoryError> {
         let rebuilding = memory::recall(&*partners.notes, memory::REBUILDING).await?;
         let settings_seen = memory::recall(&*partners.notes, memory::SETTINGS).await?;
+        let began_ms = (partners.now_ms)();
         let lease = Lease::new(Arc::clone(&partners.leases), settings.process.clone());
         Ok(Self {
             settings,
@@ -150,6 +153,8 @@ impl Care {
             settings_seen,
             heard: BTreeMap::new(),
             heard_at_ms: None,
+            began_ms,
+            is_blind: false,
             lease: Arc::new(lease),
             acts: false,
             looked_at_ms: None,
@@ -186,6 +191,7 @@ impl Care {
     /// One turn: look if it is time, rebuild what is lost, guard what is idle, tell routing.
     pub async fn turn(&mut self) {
         if let Some(declaration) = self.partners.traffic.new_declaration() {
+            self.partners.arm.allow_writes(declaration.writes);
             self.declaration = declaration;
             self.wants_look = true;
         }
@@ -227,13 +233,12 @@ impl Care {
             self.alert_of_lease();
         }
         let mut acts = self.lease.is_held(now_ms);
-        if acts != self.acts || (!acts && self.is_time_to_look()) {
-            if let Err(error) = self.recall().await {
-                events::MemoryFailing { error: &error }.emit();
-                // Whoever can read it acts instead.
-                self.lease.give_back().await;
-                acts = false;
-            }
+        let is_to_recall = acts != self.acts || (!acts && self.is_time_to_look());
+        if is_to_recall && let Err(error) = self.recall().await {
+            events::MemoryFailing { error: &error }.emit();
+            // Whoever can read it acts instead.
+            self.lease.give_back().await;
+            acts = false;
         }
         if acts != self.acts {
             events::LeaseMoved { is_ours: acts }.emit();
@@ -261,7 +266,9 @@ impl Care {
         )
         .await;
         self.looked_at_ms = Some(now_ms);
-        self.wants_look = false;
+        // What is being made is looked at until it is there.
+        let is_making = |state: &phoenix::State| matches!(state, phoenix::State::Creating { .. });
+        self.wants_look = self.rebuilding.values().any(is_making);
         for account in &self.declaration.accounts {
             let failed = failed.iter().find(|(failed, _)| failed == account);
             events::Looked {
@@ -270,6 +277,7 @@ impl Care {
             }
             .emit(&self.partners.metrics);
         }
+        self.tell_blindness(now_ms);
         self.note_lives(now_ms).await;
         self.note_settings(now_ms).await;
         self.count_down(now_ms);
@@ -285,6 +293,7 @@ impl Care {
             .collect();
         let standings = standing::standings(&Picture {
             declared: &self.declaration.declared,
+            writes: self.declaration.writes,
             actual: &self.actual,
             seen,
             rebuilding: &self.rebuilding,

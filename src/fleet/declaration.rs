@@ -23,6 +23,8 @@ pub struct Declaration {
     pub accounts: Vec<AccountId>,
     /// By its name in the configuration.
     pub terms: BTreeMap<DeploymentId, Terms>,
+    /// Whether anything may be written to Azure.
+    pub writes: bool,
 }
 
 /// A deployment's terms, which are not Azure's business.
@@ -51,7 +53,10 @@ pub fn key_of(account: &AccountId) -> AccountKey {
 /// When ARM would not take a deployment's name.
 pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
     let (snapshot, care) = (&runtime.snapshot, &runtime.care);
-    let mut declaration = Declaration::default();
+    let mut declaration = Declaration {
+        writes: care.writes,
+        ..Declaration::default()
+    };
     let mut known = BTreeSet::new();
     let mut keys: Vec<Option<DeploymentKey>> = Vec::with_capacity(snapshot.deployments.len());
     for (at, deployment) in snapshot.deployments.iter().enumerate() {

@@ -28,6 +28,8 @@ pub struct Picture<'a> {
     pub rebuilding: &'a BTreeMap<DeploymentId, phoenix::State>,
     /// Those that are to be deleted.
     pub leaving: &'a BTreeSet<DeploymentId>,
+    /// Whether anything may be written to Azure.
+    pub writes: bool,
     /// In milliseconds since the Unix epoch.
     pub now_ms: i64,
 }
@@ -42,7 +44,7 @@ pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
         };
         let shown = account.deployments.get(&declared.key);
         let absence = match shown {
-            None => Some(missing(picture, &declared.id)),
+            None => Some(missing(picture, declared)),
             Some(shown) => absence(picture, declared, shown),
         };
         let is_made =
@@ -94,9 +96,12 @@ fn try_doubtful(
     }
 }
 
-fn missing(picture: &Picture<'_>, id: &DeploymentId) -> Absence {
-    match picture.rebuilding.get(id) {
+/// One that will be made again as soon as a request needs it is on its way.
+fn missing(picture: &Picture<'_>, declared: &DeclaredDeployment) -> Absence {
+    let is_wanted = picture.writes && declared.policy.rebuilds();
+    match picture.rebuilding.get(&declared.id) {
         Some(phoenix::State::Creating { .. } | phoenix::State::Propagating { .. }) => Absence::Provisioning,
+        Some(phoenix::State::Lost | phoenix::State::Waiting { .. }) if is_wanted => Absence::Provisioning,
         _ => Absence::Missing,
     }
 }
@@ -158,7 +163,7 @@ fn fade(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Standing>)
 }
 
 /// Takes out those that certainly run something else than they should: of those that serve, whoever differs from its declaration while
-/// another does not, and else whoever differs from most. Never all that serve.
+/// another does not, and else whoever differs from most. Never all that serve, and nobody who serves another pool alone.
 fn part_unlike(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Standing>) {
     for pool in &picture.declared.pools {
         let serving: Vec<&PoolMember> = pool
@@ -193,9 +198,23 @@ fn part_unlike(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Sta
             other.iter().filter(differs).map(|member| member.id.clone()).collect()
         };
         for id in odd.iter().take(serving.len().saturating_sub(1)) {
+            // Where it is right it may be the only one.
+            let is_alone = picture.declared.pools.iter().any(|other| {
+                let mut serving = other
+                    .members
+                    .iter()
+                    .filter(|member| serves(picture, standings, &member.id));
+                serving.next().is_some_and(|first| first.id == *id) && serving.next().is_none()
+            });
+            if is_alone {
+                continue;
+            }
             if let Some(standing) = standings.get_mut(id) {
                 standing.absence.get_or_insert(Absence::Unlike);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,6 @@ impl World {
         };
         let settings = Settings {
             look_every_ms: 60 * MINUTE_MS,
-            writes: true,
             replica: name.to_owned(),
             process: name.to_owned(),
         };

@@ -159,6 +159,8 @@ pub struct Care {
     pub deployments: Vec<DeclaredDeployment>,
     /// By `PoolIx`: models that may stand in for each other, as sets of ids.
     pub equivalents: Vec<Vec<Vec<String>>>,
+    /// Whether anything may be written to Azure: the kill switch, which needs no restart.
+    pub writes: bool,
 }
 
 /// What is declared of a deployment beside its SKU and capacity.

@@ -229,7 +229,8 @@ impl Catalogue {
         }
     }
 
-    /// When deployments of a model end, if that is known: of fine-tuned ones later than of their base. In milliseconds since the Unix epoch.
+    /// When deployments of a model end, if that is known: of fine-tuned ones later than of their base. In milliseconds since the
+    /// Unix epoch.
     pub fn retires_at_ms(&self, id: &str) -> Option<i64> {
         let retirement = self.retirement(id)?;
         if is_fine_tuned(id) {

@@ -23,7 +23,7 @@
 
 use strum::{AsRefStr, IntoStaticStr};
 
-use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, shown_date, shown_span};
+use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::core::fleet::backoff::{Backoff, seed_of, spread};
 use crate::core::fleet::guard::moments::{GuardDays, Moments, RULE_DAYS};
 use crate::core::fleet::policy::Policy;
@@ -32,6 +32,7 @@ use crate::core::ids::DeploymentId;
 use crate::core::topology::{Price, Sku};
 
 pub mod moments;
+mod words;
 
 /// How long after the day of a call it is really made, for a rule of 15 days: half a day more for a real request to come.
 const PATIENCE_MS: i64 = 12 * HOUR_MS;
@@ -482,37 +483,6 @@ impl Verdict {
     pub fn deletes_now(&self, now_ms: i64) -> bool {
         self.next
             .is_some_and(|next| next.action == Action::Delete && next.at_ms <= now_ms)
-    }
-
-    /// For people, with the rule's name, since they meet it only as a 404 otherwise.
-    pub fn sentence(&self, rule_days: u32) -> String {
-        let idle = self.idle_ms.map_or_else(
-            || "never called".to_owned(),
-            |idle| format!("idle for {}", shown_span(idle)),
-        );
-        let Some(deletion) = self.deletion_at_ms.map(shown_date) else {
-            let why = match self.reason {
-                GuardReason::UsedElsewhere => {
-                    "Azure would have deleted it by now if nobody else called it, so its policy does not"
-                }
-                _ => "nothing deletes it",
-            };
-            return format!("{idle}; {why} ({})", self.reason.as_str());
-        };
-        let by = if self.is_exact { "on" } else { "by" };
-        let rule = match (self.reason, self.next.map(|next| next.action)) {
-            (GuardReason::DeveloperTier, _) => "the Developer tier removes it 24 hours after its creation".to_owned(),
-            (_, Some(Action::Delete)) => "its policy deletes it when it is idle".to_owned(),
-            _ => format!(
-                "Azure deletes deployments of fine-tuned models after {rule_days} days without a successful call"
-            ),
-        };
-        let next = self.next.map_or_else(String::new, |next| {
-            let cost = next.micro_usd.filter(|cost| *cost > 0.0);
-            let cost = cost.map_or_else(String::new, |cost| format!(", {:.6} USD", cost / 1e6));
-            format!("; next: `{}` on {}{cost}", next.action.as_str(), shown_date(next.at_ms))
-        });
-        format!("{idle}; {rule}: {by} {deletion}{next}")
     }
 }
 

@@ -24,4 +24,4 @@ pub mod step;
 pub mod weights;
 
 #[cfg(test)]
-mod toy;
+pub(crate) mod toy;

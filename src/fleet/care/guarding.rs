@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::calendar::MINUTE_MS;
 use crate::core::fleet::actual::Provisioning;
-use crate::core::fleet::guard::{self, Action, Clock, GuardReason, Replica, Watched};
+use crate::core::fleet::guard::{self, Action, Clock, GuardReason, Replica, Verdict, Watched};
 use crate::core::fleet::phoenix::State;
 use crate::core::ids::DeploymentId;
 use crate::fleet::alerts::{Severity, Topic};
@@ -56,20 +56,7 @@ impl Care {
             };
             let verdict = guard::judge(&watched, efforts, replica, now_ms);
             let before = self.verdicts.insert(declared.id.clone(), verdict);
-            let sentence = verdict.sentence(terms.rule_days.unwrap_or_default());
-            if before.map(|before| before.alarm) != Some(verdict.alarm) {
-                events::InactivityWarning {
-                    deployment: &declared.id,
-                    alarm: verdict.alarm,
-                    sentence: &sentence,
-                }
-                .emit();
-            }
-            if verdict.reason == GuardReason::Gone {
-                self.forget_urgency(&declared.id);
-            } else {
-                self.tell_urgency(&declared.id, verdict.alarm, &sentence);
-            }
+            self.warn(&declared.id, before, &verdict, terms.rule_days.unwrap_or_default());
             if verdict.reason == GuardReason::Active {
                 self.efforts.remove(&declared.id);
             }
@@ -77,7 +64,7 @@ impl Care {
                 self.partners.traffic.steer(&declared.id);
                 self.efforts.entry(declared.id.clone()).or_default().steered_at_ms = Some(now_ms);
             }
-            if verdict.deletes_now(now_ms) && self.settings.writes {
+            if verdict.deletes_now(now_ms) && self.declaration.writes {
                 // Whoever acts: all gateways send it no new requests.
                 let deletion = self.deletions.entry(declared.id.clone());
                 deletion.or_insert_with(|| Deletion::begun(now_ms));
@@ -90,6 +77,24 @@ impl Care {
                 Some(Action::Delete) => self.delete(&declared.id, seen, now_ms).await,
                 Some(Action::Steer | Action::Rebuild | Action::LetGo) | None => {}
             }
+        }
+    }
+
+    /// Tells that a deletion is nearer than before, or no longer near.
+    fn warn(&mut self, deployment: &DeploymentId, before: Option<Verdict>, verdict: &Verdict, rule_days: u32) {
+        let sentence = verdict.sentence(rule_days);
+        if before.map(|before| before.alarm) != Some(verdict.alarm) {
+            events::InactivityWarning {
+                deployment,
+                alarm: verdict.alarm,
+                sentence: &sentence,
+            }
+            .emit();
+        }
+        if verdict.reason == GuardReason::Gone {
+            self.forget_urgency(deployment);
+        } else {
+            self.tell_urgency(deployment, verdict.alarm, &sentence);
         }
     }
 

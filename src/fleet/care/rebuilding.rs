@@ -24,6 +24,8 @@ impl Care {
                 self.happened(&seen.deployment, Event::NotFound).await;
             }
             if seen.was_needed {
+                // Somebody may have made it.
+                self.wants_look = true;
                 self.happened(&seen.deployment, Event::Needed).await;
             }
             let since_ms = match self.state(&seen.deployment) {
@@ -88,13 +90,18 @@ impl Care {
             self.wants_look |= event == Event::NotFound;
             return;
         }
+        if matches!(event, Event::Missing | Event::NotFound | Event::Needed) && !self.was_there(deployment) {
+            // What was never there is not lost: a name that is misspelt must not be made. `emberway fleet apply` makes it.
+            self.wants_look |= event == Event::NotFound;
+            return;
+        }
         let declared = &self.declaration.declared.deployments;
         let Some(declared) = declared.iter().find(|declared| declared.id == *deployment).cloned() else {
             return;
         };
         let rule = Rule {
             policy: declared.policy,
-            may_write: self.settings.writes && declaration::order(&declared, None).is_some(),
+            may_write: self.declaration.writes && declaration::order(&declared, None).is_some(),
             seed: seed_of(&[&self.settings.replica, deployment]),
         };
         let now_ms = (self.partners.now_ms)();
@@ -121,13 +128,29 @@ impl Care {
             Some(Command::Look) => self.wants_look = true,
             Some(Command::Create) => Box::pin(self.create(&declared)).await,
             Some(Command::Alarm) => {
-                events::RebuildingGivenUp { deployment }.emit();
-                let text = "is lost and not made again: an operator must look at it (`emberway fleet plan`)".to_owned();
+                events::RebuildingGivenUp {
+                    deployment,
+                    writes: self.declaration.writes,
+                }
+                .emit();
+                let text = if self.declaration.writes {
+                    "is lost and not made again: an operator must look at it (`emberway fleet plan`)"
+                } else {
+                    "is lost and not made again while `azure.writes` is false"
+                };
+                let text = text.to_owned();
                 self.alert(Severity::Critical, Topic::Rebuilding, deployment, text);
             }
             // Routing takes it back by its standing; its breaker gives it a slow start.
             Some(Command::Rejoin) | None => {}
         }
+    }
+
+    /// Whether Azure has shown it at some time, to whoever used the store, or it has answered.
+    fn was_there(&self, deployment: &DeploymentId) -> bool {
+        self.settings_seen.contains_key(deployment)
+            || self.heard.contains_key(deployment)
+            || self.state(deployment) != State::There
     }
 
     async fn remember(&self, now_ms: i64) -> Result<(), StoreError> {

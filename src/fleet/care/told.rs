@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::calendar::{MINUTE_MS, shown_span};
 use crate::core::fleet::guard::Alarm;
 use crate::core::ids::DeploymentId;
 use crate::core::recovery::absence::Absence;
@@ -14,6 +15,8 @@ use crate::fleet::care::memory::{self, MemoryError};
 use crate::storage::notes::NoteStore;
 use crate::telemetry::events::care as events;
 
+/// How long an account may not be readable before people are told.
+const BLIND_MS: i64 = 10 * MINUTE_MS;
 /// The name of what is stored.
 const NOTE: &str = "told";
 
@@ -98,6 +101,36 @@ impl Care {
         let text =
             "the usage store cannot be written, so no gateway calls, rebuilds or deletes until a deployment's last day";
         self.alert_anyway(Severity::Critical, Topic::Store, None, text.to_owned());
+    }
+
+    /// Tells of accounts that could not be read for a while, once for each time.
+    pub(super) fn tell_blindness(&mut self, now_ms: i64) {
+        let mut oldest: Option<(String, i64)> = None;
+        for account in &self.declaration.declared.accounts {
+            let read_at = self.actual.accounts.get(account).map(|view| view.seen_at_ms);
+            let since = read_at.unwrap_or(self.began_ms);
+            if oldest.as_ref().is_none_or(|(_, at)| since < *at) {
+                oldest = Some((account.name().to_owned(), since));
+            }
+        }
+        let blind = oldest.filter(|(_, since)| now_ms - since >= BLIND_MS);
+        if let Some((account, since)) = blind.as_ref().filter(|_| !self.is_blind) {
+            let text = format!(
+                "account `{account}` could not be read for {}: what Azure showed last stays in use (see the log)",
+                shown_span(now_ms - since)
+            );
+            if self.acts {
+                self.alert_anyway(Severity::Critical, Topic::Azure, None, text);
+            }
+        } else if blind.is_none() && self.is_blind && self.acts {
+            self.alert_anyway(
+                Severity::Info,
+                Topic::Azure,
+                None,
+                "all accounts can be read again".to_owned(),
+            );
+        }
+        self.is_blind = blind.is_some();
     }
 
     /// Tells why a deployment gets no requests, or that it gets them again, where that is another thing than people know.

@@ -43,6 +43,7 @@ fn declaration(capacity: Option<u32>) -> Declaration {
         created_at_ms: None,
     };
     Declaration {
+        writes: true,
         terms: [(declared.id.clone(), terms)].into(),
         declared: Declared {
             accounts: vec![key_of(&account)],

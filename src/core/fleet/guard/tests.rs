@@ -1,6 +1,7 @@
 //! The guard's words, day by day.
 
 use super::*;
+use crate::core::calendar::shown_date;
 
 const START: i64 = 20_000 * DAY_MS;
 

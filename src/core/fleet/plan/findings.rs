@@ -19,15 +19,10 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
         return;
     }
     let Some(actual) = picture.actual.find(&declared.key) else {
-        let by_policy = match declared.policy {
-            Policy::Keep => "",
-            Policy::Recreate { at_once: true } => "; by its policy the running gateway makes it again",
-            Policy::Recreate { at_once: false } => "; by its policy the first request that needs it has it made",
-            Policy::Expire | Policy::DeleteAfter { .. } => {
-                "; by its policy it was let go, so take it out of the configuration to leave it so"
-            }
-        };
-        return find(FindingKind::Missing, format!("Azure has no such deployment{by_policy}"));
+        return find(
+            FindingKind::Missing,
+            format!("Azure has no such deployment{}", by_policy(declared.policy)),
+        );
     };
     if let Some(model) = &declared.model
         && actual.model != *model
@@ -73,17 +68,7 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
         }
         _ => {}
     }
-    if let Some(filter) = &declared.settings.rai_policy_name
-        && actual
-            .settings
-            .rai_policy_name
-            .as_ref()
-            .is_none_or(|is| !is.eq_ignore_ascii_case(filter))
-    {
-        let is = actual.settings.rai_policy_name.as_deref().unwrap_or("Azure's default");
-        let sentence = format!(
-            "its content filter is `{is}`, not `{filter}`; `emberway deployment create` with `--rai-policy-name {filter}` sets it"
-        );
+    if let Some(sentence) = filter_drift(declared, actual) {
         find(FindingKind::FilterDrift, sentence);
     }
     if let Some(end) = retirement_of(picture, actual) {
@@ -93,6 +78,31 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
             _ => {}
         }
     }
+}
+
+/// What becomes of a missing one by its policy.
+fn by_policy(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Keep => "",
+        Policy::Recreate { at_once: true } => "; by its policy the running gateway makes it again",
+        Policy::Recreate { at_once: false } => "; by its policy the first request that needs it has it made",
+        Policy::Expire | Policy::DeleteAfter { .. } => {
+            "; by its policy it was let go, so take it out of the configuration to leave it so"
+        }
+    }
+}
+
+/// That its content filter is another one than declared.
+fn filter_drift(declared: &DeclaredDeployment, actual: &ActualDeployment) -> Option<String> {
+    let wanted = declared.settings.rai_policy_name.as_ref()?;
+    let is = actual.settings.rai_policy_name.as_deref();
+    if is.is_some_and(|is| is.eq_ignore_ascii_case(wanted)) {
+        return None;
+    }
+    let is = is.unwrap_or("Azure's default");
+    Some(format!(
+        "its content filter is `{is}`, not `{wanted}`; `emberway deployment create` with `--rai-policy-name {wanted}` sets it"
+    ))
 }
 
 /// When a deployment's model retires.
