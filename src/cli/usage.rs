@@ -34,7 +34,8 @@ mod residency;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UsageArgs {
-    /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed. [default: `emberway.yaml`, if it is there]
+    /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed [default: `emberway.yaml`, if
+    /// it is there].
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
     config: Option<PathBuf>,
     /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].

@@ -1,5 +1,5 @@
-//! Writes down every write to Azure's control plane, whoever makes it: a row before it is sent, a row with its answer, and a row with what came of
-//! the operation where somebody follows it.
+//! Writes down every write to Azure's control plane, whoever makes it: a row before it is sent, a row with its answer, and a row with
+//! what came of the operation where somebody follows it.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -187,7 +187,6 @@ mod tests {
         assert_eq!(paid.spilled.len(), 1);
         assert_eq!((&**paid.spilled[0].route, paid.spilled[0].micro_usd), ("support", 300));
         assert!(paid.lives.is_empty() && !paid.truncated);
-        let noted: Vec<_> = paid.noted.iter().map(|(name, at_ms)| (&***name, *at_ms)).collect();
-        assert_eq!(noted, [("contoso-sweden/support-7", START - DAY_MS + 7)]);
+        assert_eq!(paid.noted.values().collect::<Vec<_>>(), [&(START - DAY_MS + 7)]);
     }
 }

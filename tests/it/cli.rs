@@ -244,15 +244,15 @@ error: there is no usage store at `emberway-usage.db`; name the gateway's file w
 #[tokio::test]
 async fn what_reads_the_store_finds_the_configuration_that_every_command_takes() {
     let place = Place::new();
-    place.write("emberway.yaml", &format!("{CONFIG}usage: {{ path: kept.db }}\n"));
+    place.write("emberway.yaml", CONFIG);
     for command in ["usage", "cost", "audit"] {
         let said = place.run(&[command]).await;
         assert!(
-            said.contains("no usage store at `kept.db`, where `emberway.yaml` has it"),
+            said.contains("no usage store at `usage.db`, where `emberway.yaml` has it"),
             "{said}"
         );
     }
-    let path = place.path("kept.db");
+    let path = place.path("usage.db");
     drop(
         emberway::storage::sqlite::SqliteStore::open(&path)
             .await
@@ -261,7 +261,7 @@ async fn what_reads_the_store_finds_the_configuration_that_every_command_takes()
     for command in ["usage", "cost", "audit"] {
         let said = place.run(&[command]).await;
         assert!(said.starts_with("exit 0"), "{said}");
-        assert!(said.contains("reads `kept.db`, as `emberway.yaml` says"), "{said}");
+        assert!(said.contains("reads `usage.db`, as `emberway.yaml` says"), "{said}");
         // Named, it need not be told.
         let said = place.run(&[command, "-c", "emberway.yaml"]).await;
         assert!(!said.contains("--- stderr"), "{said}");

@@ -475,8 +475,9 @@ async fn what_an_earlier_run_took_out_goes_back_where_its_replacement_is_not_sen
         moment += 1;
     };
     // Nobody else of the pool serves now, so it is not replaced any more.
-    for (key, routed) in &mut *world.routed.lock() {
-        routed.is_absent = *key != other;
+    for declared in &world.declaration().declared.deployments {
+        let mut routed = world.routed.lock();
+        routed.entry(declared.key.clone()).or_default().is_absent = declared.key != other;
     }
     let applied = world.live(NEVER, &[]).await.0.expect("it ended");
     assert!(!applied.is_whole());

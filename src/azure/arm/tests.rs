@@ -232,8 +232,17 @@ async fn a_conflict_that_shows_later_is_repeated_too() {
     let (_, ended) = create(&arm).await;
     assert_eq!(ended.expect_err("no quota").code(), Some("InsufficientQuota"));
     assert_eq!(server.lines().len(), 4);
-    let followed: Vec<String> = heard.0.lock().iter().filter(|line| line.contains("followed")).cloned().collect();
-    assert_eq!(followed, ["PUT followed: RequestConflict", "PUT followed: InsufficientQuota"]);
+    let followed: Vec<String> = heard
+        .0
+        .lock()
+        .iter()
+        .filter(|line| line.contains("followed"))
+        .cloned()
+        .collect();
+    assert_eq!(
+        followed,
+        ["PUT followed: RequestConflict", "PUT followed: InsufficientQuota"]
+    );
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub(super) async fn delete(args: &DeleteArgs) -> anyhow::Result<Outcome> {
     }))
 }
 
-/// What the configuration says of a deployment, if it declares it.
+/// What the configuration has done against it, if it declares the deployment and its policy does anything.
 fn declared(file: &std::path::Path, id: &DeploymentArmId) -> Option<String> {
     // Keys of clients and accounts are not needed here.
     let stand_in = |name: &str| Some(format!("in-place-of-the-variable-{name}"));
@@ -63,8 +63,7 @@ fn declared(file: &std::path::Path, id: &DeploymentArmId) -> Option<String> {
         Policy::Keep => "`keep`: a running gateway makes it again",
         Policy::Recreate { at_once: true } => "`recreate`: a running gateway makes it again",
         Policy::Recreate { at_once: false } => "`recreate`: a running gateway makes it again when a request needs it",
-        Policy::Expire => "`expire`: nobody makes it again, unless `emberway fleet apply` is run",
-        Policy::DeleteAfter { .. } => "`delete_after`: nobody makes it again, unless `emberway fleet apply` is run",
+        Policy::Expire | Policy::DeleteAfter { .. } => return None,
     };
     Some(format!(
         "the configuration declares it as `{}` with the policy {then}; take it out of the configuration to be rid of it",

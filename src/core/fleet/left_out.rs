@@ -61,7 +61,7 @@ mod tests {
     use crate::core::fleet::step::{Step, StepKind};
     use crate::core::fleet::toy::{Toy, declared, key, shown};
 
-    /// What is added for `a/one`, which a journal has as out or not, which the gateway shows as out or not, and whose model is as declared or not.
+    /// What is added for `a/one`, by what the journal and the gateway have as out, and whether its model is as declared.
     fn added(by_apply: bool, routed: Option<bool>, is_as_declared: bool, state: Provisioning) -> String {
         let declared = declared(&[("a/one", "1", 10), ("a/two", "1", 10)]);
         let live = shown(if is_as_declared { "1" } else { "2" }, 10, state);

@@ -187,7 +187,7 @@ fn the_alerts_name_only_what_exists() {
     check(&alerts, &["expr"]);
 }
 
-/// Every alert has a threshold's time or a range, a severity, a summary and a line of the runbook; and what can go wrong with the fleet has one.
+/// Every alert has a severity, a summary and a line of the runbook; and what can go wrong with the fleet has an alert.
 #[test]
 fn each_alert_is_whole_and_in_the_runbook() {
     let text = read("dashboards/prometheus/alerts.yaml");
