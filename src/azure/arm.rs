@@ -265,7 +265,10 @@ impl Arm {
             outcome: sent.as_ref().map(|answer| answer.status),
         };
         witness.ended(write, ended).await;
-        sent
+        sent.map(|answer| Answer {
+            witnessed: Some(client_request_id.to_owned()),
+            ..answer
+        })
     }
 
     /// Waits for an operation to end. `vanishes` tells a deletion, which has ended when nothing is there.

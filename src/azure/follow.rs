@@ -155,6 +155,7 @@ mod tests {
             status,
             headers,
             body: body.to_string().into(),
+            witnessed: None,
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// The id under which whoever watches writes was told of its request; none for one that changes nothing.
+    pub witnessed: Option<String>,
 }
 
 impl Answer {
@@ -140,6 +142,7 @@ impl Http {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: body.freeze(),
+            witnessed: None,
         })
     }
 }

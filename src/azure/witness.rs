@@ -1,4 +1,4 @@
-//! Whoever hears of every write to ARM: before it is sent, and when it has ended.
+//! Whoever hears of every write to ARM: before it is sent, when it has an answer, and when its operation has ended, where that is followed.
 //!
 //! What cannot be written down before is not sent. So a write of which only the beginning is known was cut off, and may have been done.
 
@@ -20,6 +20,9 @@ pub trait Witness: Send + Sync {
 
     /// The write has an answer, or none will come.
     async fn ended(&self, write: Write<'_>, ended: Ended<'_>);
+
+    /// The operation that the write began was followed to its end.
+    async fn followed(&self, write: Write<'_>, outcome: Result<(), &AzureError>);
 }
 
 /// A write.

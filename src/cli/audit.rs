@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 
 use crate::cli::output;
-use crate::cli::usage::{find_store, moment, shown, unreadable};
+use crate::cli::usage::{config_file, find_store, moment, unreadable};
 use crate::columns::columns;
 use crate::core::arm_id::DeploymentArmId;
 use crate::storage::audit::{AuditEntry, AuditPhase, read_audit};
@@ -17,7 +18,8 @@ use crate::telemetry::clock;
 /// Flags of `emberway audit`.
 #[derive(Debug, clap::Args)]
 pub struct AuditArgs {
-    /// The gateway's configuration file: the audit is in the usage file that it names. Secrets in it are not needed.
+    /// The gateway's configuration file: the audit is in the usage file that it names. Secrets in it are not needed
+    /// [default: `emberway.yaml`, if it is there].
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
     config: Option<PathBuf>,
     /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].
@@ -29,7 +31,8 @@ pub struct AuditArgs {
     /// Most writes that are printed, the newest of them.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     most: u32,
-    /// Print the entries as JSON, newest first: one before each write was sent, one with what came of it.
+    /// Print the entries as JSON, newest first: one before each write was sent, one with its answer, and
+    /// one with the end of its operation where somebody followed it.
     #[arg(long)]
     json: bool,
 }
@@ -47,52 +50,70 @@ pub fn run(args: AuditArgs) -> anyhow::Result<ExitCode> {
         json,
     } = args;
     let since_ms = moment(&since, clock::now_ms()).context("cannot read --since")?;
-    let named_by = file.as_deref().filter(|_| store.is_none());
-    let store = match find_store(store, file.as_deref()) {
+    let file = config_file(file);
+    let named_by = file.path().filter(|_| store.is_none());
+    let store = match find_store(store, &file) {
         Ok(store) => store,
         Err(errors) => {
             writeln!(std::io::stderr(), "{errors}").context("cannot write to stderr")?;
             return Ok(ExitCode::from(output::EXIT_CONFIG));
         }
     };
-    // Two entries a write.
-    let read = output::runtime()?.block_on(read_audit(&store, since_ms, most.saturating_mul(2)));
+    // Three entries a write at most.
+    let read = output::runtime()?.block_on(read_audit(&store, since_ms, most.saturating_mul(3)));
     let entries = read.map_err(|error| unreadable(error, named_by))?;
     let mut stdout = std::io::stdout().lock();
     if json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&entries)?)?;
     } else if entries.is_empty() {
-        writeln!(stdout, "nothing was written to Azure since {}", shown(Some(since_ms)))?;
+        writeln!(stdout, "nothing was written to Azure since {}", to_the_second(since_ms))?;
     } else {
         writeln!(stdout, "{}", table(&entries, most as usize))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line a write, newest first: the two entries of each together.
+/// A line a write, newest first: the entries of each together.
 fn table(entries: &[AuditEntry], most: usize) -> String {
     let of_phase = |phase: AuditPhase| entries.iter().filter(move |entry| entry.phase == phase);
-    let ends: HashMap<&str, &AuditEntry> = of_phase(AuditPhase::Answered)
-        .map(|entry| (entry.client_request_id.as_str(), entry))
-        .collect();
+    let by_id = |phase: AuditPhase| -> HashMap<&str, &AuditEntry> {
+        let entries = of_phase(phase);
+        entries.map(|entry| (&*entry.client_request_id, entry)).collect()
+    };
+    let (answers, ends) = (by_id(AuditPhase::Answered), by_id(AuditPhase::Ended));
     let row = |entry: &AuditEntry| {
-        let end = ends.get(entry.client_request_id.as_str());
-        let outcome = match end {
-            Some(end) => end.outcome.clone().unwrap_or_default(),
-            None => "cut off: it may have had its effect".to_owned(),
-        };
+        let id = &*entry.client_request_id;
+        let answer = answers.get(id);
         vec![
-            shown(Some(entry.at_ms)),
+            to_the_second(entry.at_ms),
             entry.method.clone(),
             target(&entry.target),
-            outcome,
+            entry.asked.clone().unwrap_or_default(),
+            outcome(answer.copied(), ends.get(id).copied()),
             entry.actor.clone(),
-            end.and_then(|end| end.request_id.clone()).unwrap_or_default(),
+            answer.and_then(|answer| answer.request_id.clone()).unwrap_or_default(),
         ]
     };
     let rows = of_phase(AuditPhase::Sent).take(most).map(row).collect();
-    let header = ["when", "method", "what", "outcome", "who", "Azure's request"];
+    let header = ["when", "method", "what", "asked", "outcome", "who", "Azure's request"];
     columns(&header, header.len(), rows)
+}
+
+/// What came of a write, as far as anybody has heard.
+fn outcome(answer: Option<&AuditEntry>, end: Option<&AuditEntry>) -> String {
+    let of = |entry: &AuditEntry| entry.outcome.clone().unwrap_or_default();
+    match (answer.map(of), end.map(of)) {
+        (None, _) => "cut off: it may have had its effect".to_owned(),
+        (Some(answer), Some(end)) => format!("{answer}, then {end}"),
+        // Azure has begun it, and nobody stayed to see its end.
+        (Some(answer), None) if matches!(&*answer, "201" | "202") => format!("{answer} accepted"),
+        (Some(answer), None) => answer,
+    }
+}
+
+fn to_the_second(at_ms: i64) -> String {
+    Timestamp::from_millisecond(at_ms)
+        .map_or_else(|_| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// `account/deployment`, or the path where it is of something else.
@@ -122,23 +143,38 @@ mod tests {
             client_request_id: id.to_owned(),
             request_id: outcome.map(|_| "r-1".to_owned()),
             outcome: outcome.map(str::to_owned),
+            asked: Some("capacity 20".to_owned()),
         }
     }
 
     #[test]
     fn a_write_is_one_line_and_one_that_was_cut_off_says_so() {
         let entries = [
+            entry("four", AuditPhase::Sent, None),
+            entry("three", AuditPhase::Answered, Some("200")),
+            entry("three", AuditPhase::Sent, None),
+            entry("two", AuditPhase::Ended, Some("InsufficientQuota")),
+            entry("two", AuditPhase::Answered, Some("201")),
             entry("two", AuditPhase::Sent, None),
             entry("one", AuditPhase::Answered, Some("201")),
             entry("one", AuditPhase::Sent, None),
         ];
         let shown = table(&entries, 10);
-        let expected = [
-            "when               method  what     outcome                              who                                  Azure's request",
-            "2026-11-24 12:00Z  PUT     east/ft  cut off: it may have had its effect  emberway fleet apply by ada (uid 7)",
-            "2026-11-24 12:00Z  PUT     east/ft  201                                  emberway fleet apply by ada (uid 7)  r-1",
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(
+            lines[1].starts_with("2026-11-24 12:00:00Z  PUT     east/ft  capacity 20  "),
+            "{shown}"
+        );
+        let outcomes = [
+            "cut off: it may have had its effect",
+            "200 ",
+            "201, then InsufficientQuota",
+            "201 accepted",
         ];
-        assert_eq!(shown, expected.join("\n"));
+        assert_eq!(lines.len(), 1 + outcomes.len(), "{shown}");
+        for (line, outcome) in lines[1..].iter().zip(outcomes) {
+            assert!(line.contains(&format!("  {outcome}")), "{outcome}: {shown}");
+        }
         assert_eq!(table(&entries, 1).lines().count(), 2);
     }
 

@@ -4,7 +4,7 @@
 //! list that comes with the program; the arithmetic is `core::ledger`'s. Amounts are kept by whole days in UTC.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -31,7 +31,7 @@ mod text;
 #[derive(Debug, clap::Args)]
 pub struct CostArgs {
     /// The gateway's configuration file, for the prices and the place of the usage file. Secrets in it are not needed. Without it
-    /// only what the price list knows has a price.
+    /// only what the price list knows has a price [default: `emberway.yaml`, if it is there].
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
     config: Option<PathBuf>,
     /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].
@@ -65,13 +65,13 @@ fn group_by() -> impl clap::builder::TypedValueParser<Value = CostGroup> {
 pub fn run(args: CostArgs) -> anyhow::Result<ExitCode> {
     let now_ms = clock::now_ms();
     let period = period(args.since.as_deref(), args.until.as_deref(), now_ms)?;
-    let named_by = args.config.clone().filter(|_| args.store.is_none());
+    let file = usage::config_file(args.config);
+    let named_by = file.path().filter(|_| args.store.is_none()).map(Path::to_owned);
     let variables = &config::secrets::process_variables;
-    let billed = args
-        .config
-        .as_ref()
+    let billed = file
+        .path()
         .map_or_else(|| Ok(Vec::new()), |file| config::load::billed(file, variables));
-    let found = billed.and_then(|billed| Ok((billed, usage::find_store(args.store, args.config.as_deref())?)));
+    let found = billed.and_then(|billed| Ok((billed, usage::find_store(args.store, &file)?)));
     let (billed, store) = match found {
         Ok(found) => found,
         Err(errors) => {

@@ -9,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
 use crate::azure::address::ArmRequest;
-use crate::azure::arm::operations::Deleted;
 use crate::azure::arm::{Arm, Progress};
 use crate::azure::follow::Patience;
 use crate::azure::resources::{Deployment, DeploymentPatch, Sku as SkuBody};
@@ -21,6 +20,7 @@ use crate::columns::columns;
 use crate::core::arm_id::DeploymentArmId;
 
 mod create;
+mod delete;
 
 /// Flags of `emberway deployment`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ enum Verb {
     /// List the deployments of an account.
     List(ListArgs),
     /// Delete a deployment. The model stays, and can be deployed again.
-    Delete(WriteArgs),
+    Delete(delete::DeleteArgs),
     /// Change a deployment's capacity or SKU in place.
     Update(UpdateArgs),
     /// Pause a deployment: it answers 423 until it is resumed. Its hosting is probably billed on.
@@ -139,7 +139,8 @@ impl Verb {
             Self::Create(args) => &args.azure,
             Self::List(args) => &args.azure,
             Self::Show(one) => &one.azure,
-            Self::Delete(args) | Self::Pause(args) | Self::Resume(args) => &args.one.azure,
+            Self::Delete(args) => &args.write.one.azure,
+            Self::Pause(args) | Self::Resume(args) => &args.one.azure,
             Self::Update(args) => &args.one.azure,
         }
     }
@@ -157,7 +158,7 @@ async fn act(verb: Verb) -> anyhow::Result<Outcome> {
             let (plane, id) = one.find()?;
             Ok(Outcome::One(Box::new(plane.arm()?.deployment(&id).await?)))
         }
-        Verb::Delete(args) => delete(&args).await,
+        Verb::Delete(args) => delete::delete(&args).await,
         Verb::Update(args) => update(&args).await,
         Verb::Pause(args) => switch(&args, "pause").await,
         Verb::Resume(args) => switch(&args, "resume").await,
@@ -170,24 +171,6 @@ impl OneArgs {
         let id = plane.account(&self.account)?.deployment(&self.deployment_name)?;
         Ok((plane, id))
     }
-}
-
-async fn delete(args: &WriteArgs) -> anyhow::Result<Outcome> {
-    let (plane, id) = args.one.find()?;
-    let arm = args.write.arm(&args.one.azure, &plane, "delete").await?;
-    if args.write.dry_run {
-        return Ok(dry(&arm.address().delete(&id), Some(&named("delete", &id))));
-    }
-    let deleted = args
-        .write
-        .watched(&id, async |progress| arm.delete(&id, progress).await)
-        .await?;
-    let name = id.name();
-    Ok(Outcome::Said(match deleted {
-        Deleted::NothingThere => format!("there was no deployment `{name}`"),
-        Deleted::Done if args.write.no_wait => format!("the deletion of `{name}` was accepted"),
-        Deleted::Done => format!("`{name}` is deleted; its model can be deployed again"),
-    }))
 }
 
 async fn update(args: &UpdateArgs) -> anyhow::Result<Outcome> {

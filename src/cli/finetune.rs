@@ -81,11 +81,13 @@ pub fn run(args: FinetuneArgs) -> anyhow::Result<ExitCode> {
                 printed(&jobs, at.azure.json, || job_table(&jobs))
             }
             Verb::Show(JobArgs { job, at }) => {
-                let job = at.data_plane().await?.job(&job).await?;
+                let found = at.data_plane().await?.job(&job).await;
+                let job = found.with_context(|| format!("job `{job}`"))?;
                 printed(&job, at.azure.json, || job_table(std::slice::from_ref(&job)))
             }
             Verb::Checkpoints(JobArgs { job, at }) => {
-                let checkpoints = at.data_plane().await?.checkpoints(&job).await?;
+                let found = at.data_plane().await?.checkpoints(&job).await;
+                let checkpoints = found.with_context(|| format!("job `{job}`"))?;
                 printed(&checkpoints, at.azure.json, || checkpoint_table(&checkpoints))
             }
         }

@@ -7,6 +7,7 @@ use crate::azure::resources::Usage;
 use crate::cli::azure::AzureArgs;
 use crate::cli::output;
 use crate::columns::columns;
+use crate::core::fleet::catalogue::{Catalogue, EMBEDDED};
 
 /// Flags of `emberway quota`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +44,9 @@ pub fn run(args: QuotaArgs) -> anyhow::Result<ExitCode> {
     let Verb::List(args) = args.verb;
     let plane = args.azure.plane()?;
     let arm = plane.arm()?;
+    if let Some(doubt) = doubt(&Catalogue::parse(EMBEDDED)?, &args.location) {
+        output::warn(&doubt);
+    }
     let asked = output::runtime()?.block_on(arm.usages(plane.subscription()?, &args.location))?;
     let usages: Vec<Usage> = asked
         .into_iter()
@@ -61,6 +65,26 @@ pub fn run(args: QuotaArgs) -> anyhow::Result<ExitCode> {
         writeln!(stdout, "{}", table(&usages))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with a region that the tables do not know; those of Azure may be newer.
+fn doubt(catalogue: &Catalogue, location: &str) -> Option<String> {
+    let spelt = location.replace(char::is_whitespace, "").to_lowercase();
+    let regions = &catalogue.regions;
+    if regions.contains(&spelt) {
+        return None;
+    }
+    let begun: Vec<String> = regions
+        .iter()
+        .filter(|region| !spelt.is_empty() && region.contains(&*spelt))
+        .map(|region| format!("`{region}`"))
+        .collect();
+    let meant = if begun.is_empty() {
+        "Azure decides".to_owned()
+    } else {
+        format!("did you mean {}?", begun.join(" or "))
+    };
+    Some(format!("`{location}` is not a region that is known here; {meant}"))
 }
 
 fn table(usages: &[Usage]) -> String {

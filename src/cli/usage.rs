@@ -34,7 +34,8 @@ mod residency;
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct UsageArgs {
-    /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed.
+    /// The gateway's configuration file: the usage file is the one it names. Secrets in it are not needed [default: `emberway.yaml`, if
+    /// it is there].
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
     config: Option<PathBuf>,
     /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].
@@ -90,9 +91,10 @@ pub fn run(args: UsageArgs) -> anyhow::Result<ExitCode> {
     let now_ms = clock::now_ms();
     let range = range(&since, until.as_deref(), now_ms)?;
     let misses_by = misses.then(|| miss_by(by)).transpose()?;
+    let file = config_file(file);
     // The file that named the store, if one did.
-    let named_by = file.as_deref().filter(|_| store.is_none());
-    let store = match find_store(store, file.as_deref()) {
+    let named_by = file.path().filter(|_| store.is_none());
+    let store = match find_store(store, &file) {
         Ok(store) => store,
         Err(errors) => {
             writeln!(std::io::stderr(), "{errors}").context("cannot write to stderr")?;
@@ -148,13 +150,58 @@ fn miss_by(by: Option<GroupBy>) -> anyhow::Result<MissBy> {
     })
 }
 
-/// The store to read: as flagged, else as configured, else as a configuration that does not say has it.
-pub(super) fn find_store(flag: Option<PathBuf>, file: Option<&Path>) -> Result<PathBuf, ConfigErrors> {
-    match (flag, file) {
-        (Some(store), _) => Ok(store),
-        (None, Some(file)) => config::load::usage_path(file, &config::secrets::process_variables),
-        (None, None) => Ok(PathBuf::from(config::DEFAULT_USAGE_FILE)),
+/// The configuration that a command reads.
+pub(super) enum ConfigFile {
+    /// It was named.
+    Named(PathBuf),
+    /// Nobody named it, and it is where every command looks.
+    Found(PathBuf),
+    /// There is none.
+    None,
+}
+
+impl ConfigFile {
+    /// The file, where there is one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Named(file) | Self::Found(file) => Some(file),
+            Self::None => None,
+        }
     }
+}
+
+/// The configuration as named, else the one in the working directory.
+pub(super) fn config_file(named: Option<PathBuf>) -> ConfigFile {
+    let found = PathBuf::from(config::DEFAULT_FILE);
+    match named {
+        Some(file) => ConfigFile::Named(file),
+        None if found.exists() => ConfigFile::Found(found),
+        None => ConfigFile::None,
+    }
+}
+
+/// The store to read: as flagged, else as configured, else as a configuration that does not say has it. Where neither was named, a line
+/// on stderr says which it is.
+pub(super) fn find_store(flag: Option<PathBuf>, file: &ConfigFile) -> Result<PathBuf, ConfigErrors> {
+    if let Some(store) = flag {
+        return Ok(store);
+    }
+    let Some(path) = file.path() else {
+        let store = PathBuf::from(config::DEFAULT_USAGE_FILE);
+        if store.exists() {
+            output::say(&format!(
+                "reads `{}`: there is no `{}` here",
+                store.display(),
+                config::DEFAULT_FILE
+            ));
+        }
+        return Ok(store);
+    };
+    let store = config::load::usage_path(path, &config::secrets::process_variables)?;
+    if matches!(file, ConfigFile::Found(_)) && store.exists() {
+        output::say(&format!("reads `{}`, as `{}` says", store.display(), path.display()));
+    }
+    Ok(store)
 }
 
 /// An error of the store; where a configuration named it, advice other than to name that.

@@ -5,6 +5,7 @@
 //! accounts overlap all the same. Azure, the gateway, the store and the time are seams: a test stops between any two calls.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use async_trait::async_trait;
 
@@ -12,13 +13,13 @@ use crate::core::fleet::actual::Actual;
 use crate::core::fleet::apply::{self, Left, Next, WaitReason};
 use crate::core::fleet::catalogue::Catalogue;
 use crate::core::fleet::declared::Declared;
-use crate::core::fleet::finding::Finding;
+use crate::core::fleet::finding::{Finding, FindingKind};
 use crate::core::fleet::journal::{Answer, Journal};
 use crate::core::fleet::key::DeploymentKey;
 use crate::core::fleet::plan::{Allowed, Deletable, Picture, Routing};
 use crate::core::fleet::step::{Step, StepKind};
 use crate::storage::StoreError;
-use crate::storage::notes::NoteStore;
+use crate::storage::notes::{NoteStore, read_note};
 
 /// The journal's name among the store's notes.
 const NOTE: &str = "apply";
@@ -125,6 +126,10 @@ pub struct Applied {
     pub findings: Vec<Finding>,
     /// Steps that were begun.
     pub begun: u32,
+    /// What was put back into routing as it was, since its replacement or deletion is not done; names for people.
+    pub put_back: Vec<String>,
+    /// What this or an earlier run took out of routing and is still out, since Azure does not show it as serving.
+    pub still_out: Vec<DeploymentKey>,
 }
 
 impl Applied {
@@ -167,6 +172,17 @@ pub async fn recall(notes: &dyn NoteStore) -> Result<Journal, ApplyError> {
     })
 }
 
+/// The same from a store that is only read, and need not be there.
+///
+/// # Errors
+/// As [`recall`].
+pub async fn recall_from(store: &Path) -> Result<Journal, ApplyError> {
+    Ok(match read_note(store, NOTE).await? {
+        Some(text) => serde_json::from_str(&text)?,
+        None => Journal::default(),
+    })
+}
+
 impl Applying<'_> {
     /// Goes on until nothing is left to be done, or what is left cannot be.
     ///
@@ -196,6 +212,9 @@ impl Applying<'_> {
                         count_drain(&step, &mut drains)?;
                         applied.begun += 1;
                         self.take(&mut journal, &step, &actual).await?;
+                        if step.kind == StepKind::Rejoin && step.why == FindingKind::LeftOut {
+                            applied.put_back.push(step.of);
+                        }
                     }
                 }
                 Next::Wait { until_ms, reason } => {
@@ -206,6 +225,7 @@ impl Applying<'_> {
                     return Ok(Applied {
                         left,
                         findings,
+                        still_out: journal.drains().iter().map(|drain| drain.key.clone()).collect(),
                         ..applied
                     });
                 }

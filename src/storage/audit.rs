@@ -1,6 +1,7 @@
 //! Every write to Azure's control plane, before it is sent and when it has an answer: who, what, when, and what came of it.
 //!
-//! The table only grows; SQLite itself refuses to change or delete a row. It holds methods, paths and ids, never a token or a body.
+//! The table only grows; SQLite itself refuses to change or delete a row. It holds methods, paths and ids, never a token or a body; of
+//! a body only model, SKU and capacity.
 
 use std::path::Path;
 
@@ -37,9 +38,11 @@ pub enum AuditPhase {
     Sent,
     /// It has an answer, or none will come.
     Answered,
+    /// Somebody has followed its operation to the end.
+    Ended,
 }
 
-/// A write, at one of its two moments.
+/// A write, at one of its moments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
     /// When, in milliseconds since the Unix epoch.
@@ -52,22 +55,24 @@ pub struct AuditEntry {
     pub method: String,
     /// Path and query.
     pub target: String,
-    /// Our id of it, the same at both moments.
+    /// Our id of it, the same at all moments.
     pub client_request_id: String,
     /// Azure's id of it.
     pub request_id: Option<String>,
-    /// The answer's status, or Azure's word for what went wrong.
+    /// The answer's status, or Azure's word for what went wrong; at the end `succeeded`, or that word.
     pub outcome: Option<String>,
+    /// What was asked for: model, SKU and capacity, where the write says any.
+    pub asked: Option<String>,
 }
 
-const COLUMNS: &str = "at_ms, actor, phase, method, target, client_request_id, request_id, outcome";
+const COLUMNS: &str = "at_ms, actor, phase, method, target, client_request_id, request_id, outcome, ";
 
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn add_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         let insert = sqlx::query(
-            "INSERT INTO audit (at_ms, actor, phase, method, target, client_request_id, request_id, outcome) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO audit (at_ms, actor, phase, method, target, client_request_id, request_id, outcome, asked) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(entry.at_ms)
         .bind(entry.actor.clone())
@@ -76,7 +81,8 @@ impl AuditStore for SqliteStore {
         .bind(entry.target.clone())
         .bind(entry.client_request_id.clone())
         .bind(entry.request_id.clone())
-        .bind(entry.outcome.clone());
+        .bind(entry.outcome.clone())
+        .bind(entry.asked.clone());
         self.write(vec![insert]).await?;
         Ok(())
     }
@@ -99,7 +105,13 @@ pub async fn read_audit(path: &Path, since_ms: i64, most: u32) -> Result<Vec<Aud
     if !has_table {
         return Err(StoreError::Older);
     }
-    let select = format!("SELECT {COLUMNS} FROM audit WHERE at_ms >= ? ORDER BY id DESC LIMIT ?");
+    // Only a writer brings a store up to date.
+    let has_column: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pragma_table_info('audit') WHERE name = 'asked')")
+            .fetch_one(&mut connection)
+            .await?;
+    let asked = if has_column { "asked" } else { "NULL" };
+    let select = format!("SELECT {COLUMNS}{asked} FROM audit WHERE at_ms >= ? ORDER BY id DESC LIMIT ?");
     let rows = sqlx::query(sqlx::AssertSqlSafe(select))
         .bind(since_ms)
         .bind(i64::from(most))
@@ -122,6 +134,7 @@ fn entry(row: &sqlx::sqlite::SqliteRow) -> Result<AuditEntry, sqlx::Error> {
         client_request_id: row.try_get(5)?,
         request_id: row.try_get(6)?,
         outcome: row.try_get(7)?,
+        asked: row.try_get(8)?,
     })
 }
 
@@ -139,6 +152,7 @@ mod tests {
             client_request_id: "one".to_owned(),
             request_id: outcome.map(|_| "azures".to_owned()),
             outcome: outcome.map(str::to_owned),
+            asked: Some("model m (1), Standard, capacity 10".to_owned()),
         }
     }
 
@@ -151,7 +165,7 @@ mod tests {
         let entries = [
             entry(1, AuditPhase::Sent, None),
             entry(2, AuditPhase::Answered, Some("201")),
-            entry(3, AuditPhase::Sent, None),
+            entry(3, AuditPhase::Ended, Some("InsufficientQuota")),
         ];
         for entry in &entries {
             store.add_audit(entry).await.expect("written");

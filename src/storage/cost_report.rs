@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use crate::core::ledger::advice::Spilled;
+use crate::core::ledger::advice::{Noted, Spilled};
 use crate::core::ledger::bill::Used;
 use crate::core::ledger::life::Life;
 use crate::core::ledger::misses::Cause;
@@ -11,6 +11,7 @@ use crate::core::ledger::usage::{KEEPALIVE_CLIENT, KEEPALIVE_ROUTE};
 use crate::storage::StoreError;
 use crate::storage::lives::read_lives;
 use crate::storage::report::Range;
+use crate::storage::sqlite::read_deployments;
 
 /// Most sums of days, deployments, routes and clients that are read: some hundred megabytes would not be.
 const SUMS_MAX: i64 = 500_000;
@@ -22,6 +23,8 @@ pub struct Paid {
     pub lives: Vec<Life>,
     /// Tokens by day, deployment, route and client.
     pub used: Vec<Used>,
+    /// Since when a gateway knows each deployment.
+    pub noted: Noted,
     /// What spilling cost, by route.
     pub spilled: Vec<Spilled>,
     /// Whether there was more than is read, so that a shorter range must be chosen.
@@ -35,6 +38,7 @@ pub struct Paid {
 pub async fn read_paid(connection: &mut SqliteConnection, range: Range) -> Result<Paid, StoreError> {
     let mut transaction = connection.begin().await?;
     let lives = read_lives(&mut transaction).await?;
+    let totals = read_deployments(&mut transaction).await?;
     let rows = sqlx::query(
         "SELECT min(started_at_ms), deployment, route, client, count(*), sum(prompt_tokens), sum(cached_tokens), \
              sum(completion_tokens) \
@@ -65,6 +69,10 @@ pub async fn read_paid(connection: &mut SqliteConnection, range: Range) -> Resul
     let most = SUMS_MAX as usize;
     Ok(Paid {
         lives,
+        noted: totals
+            .into_iter()
+            .map(|totals| (totals.deployment, totals.first_seen_ms))
+            .collect(),
         used: rows.iter().take(most).map(used).collect::<Result<_, sqlx::Error>>()?,
         spilled: spilled.iter().map(spill).collect::<Result<_, sqlx::Error>>()?,
         truncated: rows.len() > most,
@@ -179,5 +187,6 @@ mod tests {
         assert_eq!(paid.spilled.len(), 1);
         assert_eq!((&**paid.spilled[0].route, paid.spilled[0].micro_usd), ("support", 300));
         assert!(paid.lives.is_empty() && !paid.truncated);
+        assert_eq!(paid.noted.values().collect::<Vec<_>>(), [&(START - DAY_MS + 7)]);
     }
 }

@@ -1,5 +1,7 @@
 //! Small documents of parts of the gateway that must outlive it, by name: what was begun at Azure, and the like.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use sqlx::{Connection as _, Row as _};
 
@@ -44,6 +46,33 @@ impl NoteStore for SqliteStore {
     }
 }
 
+/// The document of this name in a store that is neither opened for writing nor made; none where there is no store, or one of a version
+/// without notes.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn read_note(path: &Path, name: &str) -> Result<Option<String>, StoreError> {
+    let mut connection = match connect_reader(path).await {
+        Ok(connection) => connection,
+        Err(StoreError::Missing { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let has_table: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'note')")
+            .fetch_one(&mut connection)
+            .await?;
+    let text = if has_table {
+        sqlx::query_scalar("SELECT document FROM note WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&mut connection)
+            .await?
+    } else {
+        None
+    };
+    connection.close().await?;
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +90,11 @@ mod tests {
                 .expect("written");
         }
         drop(store);
+        let read = |path| async move { read_note(path, "journal").await.expect("read") };
+        assert_eq!(read(&path).await.as_deref(), Some("[1]"));
+        let missing = directory.path().join("none.db");
+        assert_eq!(read(&missing).await, None);
+        assert!(!missing.exists(), "reading makes nothing");
         let again = SqliteStore::open(&path).await.expect("opens");
         assert_eq!(again.note("journal").await.expect("read").as_deref(), Some("[1]"));
         assert_eq!(again.note("another").await.expect("read"), None);

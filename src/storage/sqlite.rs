@@ -275,6 +275,7 @@ fn migrator() -> Migrator {
         migration(5, "fleet", include_str!("../../migrations/0005_fleet.sql")),
         migration(6, "lives", include_str!("../../migrations/0006_lives.sql")),
         migration(7, "leases", include_str!("../../migrations/0007_leases.sql")),
+        migration(8, "audit", include_str!("../../migrations/0008_audit.sql")),
     ])
 }
 

@@ -242,6 +242,33 @@ error: there is no usage store at `emberway-usage.db`; name the gateway's file w
 }
 
 #[tokio::test]
+async fn what_reads_the_store_finds_the_configuration_that_every_command_takes() {
+    let place = Place::new();
+    place.write("emberway.yaml", CONFIG);
+    for command in ["usage", "cost", "audit"] {
+        let said = place.run(&[command]).await;
+        assert!(
+            said.contains("no usage store at `usage.db`, where `emberway.yaml` has it"),
+            "{said}"
+        );
+    }
+    let path = place.path("usage.db");
+    drop(
+        emberway::storage::sqlite::SqliteStore::open(&path)
+            .await
+            .expect("a store"),
+    );
+    for command in ["usage", "cost", "audit"] {
+        let said = place.run(&[command]).await;
+        assert!(said.starts_with("exit 0"), "{said}");
+        assert!(said.contains("reads `usage.db`, as `emberway.yaml` says"), "{said}");
+        // Named, it need not be told.
+        let said = place.run(&[command, "-c", "emberway.yaml"]).await;
+        assert!(!said.contains("--- stderr"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn usage_of_a_damaged_store_says_what_to_do() {
     let place = Place::new();
     place.write("usage.db", &"no database ".repeat(1000));

@@ -118,6 +118,8 @@ struct World {
     ahead_ms: AtomicI64,
     /// What requests are sent to, and whether each is out.
     routed: Mutex<Routing>,
+    /// The deployment whose writes are refused for good.
+    refused: Mutex<Option<String>>,
     /// Writes that reached ARM, and what it answered.
     writes: Mutex<Vec<(StepKind, String, Answer)>>,
     _directory: tempfile::TempDir,
@@ -156,6 +158,13 @@ impl Plane for Hands<'_> {
                 "{} is routed to while it is touched",
                 step.key
             );
+        }
+        if self.world.refused.lock().as_deref() == Some(&*step.key.to_string()) {
+            let code = "DeploymentModelNotSupported".to_owned();
+            return Answered {
+                answer: Answer::Refused { code },
+                problem: None,
+            };
         }
         let answered = self.over.write(step, actual).await;
         let mut writes = self.world.writes.lock();
@@ -206,6 +215,7 @@ impl World {
             store: Arc::new(store.expect("a store")),
             ahead_ms: AtomicI64::new(0),
             routed: Mutex::default(),
+            refused: Mutex::default(),
             writes: Mutex::default(),
             checked,
             _directory: directory,
@@ -412,4 +422,64 @@ async fn without_quota_nothing_of_its_line_is_done_and_nothing_is_deleted() {
     expected.extend(["east/small wanted 10", "east/old wanted 10", "west/junk wanted 10"]);
     expected.sort_unstable();
     assert_eq!(world.fleet(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_out_for_a_replacement_that_is_refused_goes_back_wherever_it_was_killed() {
+    let start = async || {
+        let world = World::start(5_000).await;
+        *world.refused.lock() = Some("west/other".to_owned());
+        world
+    };
+    let assert_back = |world: &World, applied: &Applied, moment: i64| {
+        let left: Vec<String> = applied
+            .left
+            .iter()
+            .map(|left| format!("{} {} {}", left.step.kind.as_str(), left.step.of, left.reason.as_str()))
+            .collect();
+        assert_eq!(left, ["replace west/other refused"], "killed at {moment}");
+        assert!(applied.still_out.is_empty(), "killed at {moment}: {applied:?}");
+        for (key, routed) in &*world.routed.lock() {
+            assert!(!routed.is_drained, "killed at {moment}: {key} is still out");
+        }
+        assert!(world.fleet().contains(&"west/other another 50".to_owned()));
+        assert!(world.taken().values().all(|times| *times == 1), "killed at {moment}");
+    };
+    let world = start().await;
+    let (applied, moments) = world.live(NEVER, &[]).await;
+    let applied = applied.expect("it ended");
+    assert_back(&world, &applied, NEVER);
+    assert_eq!(applied.put_back, ["west/other"]);
+    for moment in 0..moments {
+        let world = start().await;
+        assert!(world.live(moment, &[]).await.0.is_none());
+        world.advance(7_000);
+        let applied = world.live(NEVER, &[]).await.0.expect("it ended");
+        assert_back(&world, &applied, moment);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_run_took_out_goes_back_where_its_replacement_is_not_sent() {
+    let mut moment = 0;
+    let (world, other) = loop {
+        let world = World::start(5_000).await;
+        let other = DeploymentKey::new(world.declaration().declared.accounts[1].clone(), "other");
+        assert!(
+            world.live(moment, &[]).await.0.is_none(),
+            "it is taken out before the end"
+        );
+        if world.routed.lock()[&other].is_drained {
+            break (world, other);
+        }
+        moment += 1;
+    };
+    // Nobody else of the pool serves now, so it is not replaced any more.
+    for declared in &world.declaration().declared.deployments {
+        let mut routed = world.routed.lock();
+        routed.entry(declared.key.clone()).or_default().is_absent = declared.key != other;
+    }
+    let applied = world.live(NEVER, &[]).await.0.expect("it ended");
+    assert!(!applied.is_whole());
+    assert!(!world.routed.lock()[&other].is_drained, "{applied:?}");
 }

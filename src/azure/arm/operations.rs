@@ -8,6 +8,7 @@ use crate::azure::address::ArmRequest;
 use crate::azure::error::AzureError;
 use crate::azure::resources::{Account, Deployment, DeploymentPatch, Keys, ListedModel, NewDeployment, Usage};
 use crate::azure::transport::Answer;
+use crate::azure::witness::Write;
 use crate::core::arm_id::{AccountId, DeploymentArmId};
 
 use super::{Arm, OnProgress, Progress, is_write, read_body};
@@ -183,7 +184,16 @@ impl Arm {
         let answer = self.send_again(request).await?;
         if let Some(progress) = progress {
             let vanishes = request.method == http::Method::DELETE;
-            self.end(&answer, id, vanishes, progress).await?;
+            let end = self.end(&answer, id, vanishes, progress).await;
+            let is_over = matches!(end, Ok(()) | Err(AzureError::Refused(_)));
+            if let (Some(witness), Some(client_request_id), true) = (&self.witness, &answer.witnessed, is_over) {
+                let write = Write {
+                    request,
+                    client_request_id,
+                };
+                witness.followed(write, end.as_ref().map(|()| ())).await;
+            }
+            end?;
         }
         Ok(answer)
     }

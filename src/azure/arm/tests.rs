@@ -51,6 +51,16 @@ impl Witness for Heard {
         Ok(())
     }
 
+    async fn followed(&self, write: Write<'_>, outcome: Result<(), &AzureError>) {
+        let outcome = outcome.map_or_else(
+            |error| error.code().unwrap_or_default().to_owned(),
+            |()| "succeeded".to_owned(),
+        );
+        self.0
+            .lock()
+            .push(format!("{} followed: {outcome}", write.request.method));
+    }
+
     async fn ended(&self, write: Write<'_>, ended: Ended<'_>) {
         let outcome = match ended.outcome {
             Ok(status) => status.to_string(),
@@ -183,7 +193,16 @@ async fn a_creation_is_repeated_while_the_account_is_busy_and_followed_to_its_en
         "{}",
         seen[1].body
     );
-    assert_eq!(*heard.0.lock(), ["PUT sent", "PUT 409 -", "PUT sent", "PUT 201 r-1"]);
+    assert_eq!(
+        *heard.0.lock(),
+        [
+            "PUT sent",
+            "PUT 409 -",
+            "PUT sent",
+            "PUT 201 r-1",
+            "PUT followed: succeeded"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -202,7 +221,7 @@ async fn what_cannot_be_written_down_is_not_sent() {
 
 #[tokio::test]
 async fn a_conflict_that_shows_later_is_repeated_too() {
-    let (server, arm, _) = start().await;
+    let (server, arm, heard) = start().await;
     let operation = [("azure-asyncoperation", "{url}/operations/1")];
     let failed = |code: &str| json!({"status": "Failed", "error": {"code": code, "message": "m"}});
     server
@@ -213,6 +232,17 @@ async fn a_conflict_that_shows_later_is_repeated_too() {
     let (_, ended) = create(&arm).await;
     assert_eq!(ended.expect_err("no quota").code(), Some("InsufficientQuota"));
     assert_eq!(server.lines().len(), 4);
+    let followed: Vec<String> = heard
+        .0
+        .lock()
+        .iter()
+        .filter(|line| line.contains("followed"))
+        .cloned()
+        .collect();
+    assert_eq!(
+        followed,
+        ["PUT followed: RequestConflict", "PUT followed: InsufficientQuota"]
+    );
 }
 
 #[tokio::test]

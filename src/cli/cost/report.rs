@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::core::calendar::DAY_MS;
 use crate::core::ids::DeploymentId;
-use crate::core::ledger::advice::{self, Advice, Forecast};
+use crate::core::ledger::advice::{self, Advice, Forecast, Seen};
 use crate::core::ledger::bill::{self, CostGroup, CostKind, Line, Sum};
 use crate::core::ledger::book::PriceBook;
 use crate::core::ledger::life::{self, Life};
@@ -72,6 +72,12 @@ impl CostReport {
             .into_iter()
             .fold(CostRow::default(), |total, row| total.plus(&row));
         "all".clone_into(&mut total.key);
+        let seen = Seen {
+            lines: &of_late,
+            tenures: &tenures,
+            noted: &paid.noted,
+            spilled: &paid.spilled,
+        };
         Self {
             by,
             since_ms: period.since_ms,
@@ -79,7 +85,7 @@ impl CostReport {
             groups: rows(&lines, by),
             total,
             forecast: advice::forecast(&of_late, &tenures, now_ms),
-            findings: advice::advise(&of_late, &tenures, &paid.spilled, now_ms),
+            findings: advice::advise(&seen, price_of, now_ms),
             unseen: unseen(&paid.lives, book),
             stale: stale(&paid.lives, book, now_ms),
         }

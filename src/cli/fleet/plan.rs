@@ -3,12 +3,14 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::cli::audited::AuditFlags;
 use crate::cli::fleet::FleetFlags;
 use crate::cli::fleet::setup::{Fleet, WallTime};
 use crate::cli::fleet::shown::{differs, plan_json, plan_text};
 use crate::core::fleet::actual::Actual;
+use crate::core::fleet::left_out;
 use crate::core::fleet::plan::{self, Picture, Plan, Routing};
-use crate::fleet::apply::{Plane as _, Time as _};
+use crate::fleet::apply::{self as runner, Plane as _, Time as _};
 
 /// Exit code where something is to be done, as of `terraform plan -detailed-exitcode`.
 const EXIT_DIFFERS: u8 = 2;
@@ -18,6 +20,8 @@ const EXIT_DIFFERS: u8 = 2;
 pub(super) struct PlanArgs {
     #[command(flatten)]
     pub(super) fleet: FleetFlags,
+    #[command(flatten)]
+    audit: AuditFlags,
 }
 
 /// Prints the plan.
@@ -35,7 +39,10 @@ pub(super) async fn plan(args: &PlanArgs, mut fleet: Fleet) -> anyhow::Result<Ex
     };
     let warn = |problem: &str| fleet.warn_once(problem);
     let actual = fleet.over(&reader, &reader, &warn).look().await;
-    let plan = planned(&fleet, &args.fleet, &actual, &routing);
+    let picture = picture(&fleet, &args.fleet, &actual, &routing);
+    let mut plan = plan::plan(&picture);
+    let store = args.audit.path(args.fleet.azure.config())?;
+    left_out::add(&mut plan, &runner::recall_from(&store).await?, &picture);
     let mut stdout = std::io::stdout().lock();
     if args.fleet.azure.json {
         writeln!(stdout, "{}", serde_json::to_string_pretty(&plan_json(&plan))?)?;
@@ -51,7 +58,11 @@ pub(super) async fn plan(args: &PlanArgs, mut fleet: Fleet) -> anyhow::Result<Ex
 
 /// The plan, from one picture.
 pub(super) fn planned(fleet: &Fleet, flags: &FleetFlags, actual: &Actual, routing: &Routing) -> Plan {
-    plan::plan(&Picture {
+    plan::plan(&picture(fleet, flags, actual, routing))
+}
+
+fn picture<'a>(fleet: &'a Fleet, flags: &FleetFlags, actual: &'a Actual, routing: &'a Routing) -> Picture<'a> {
+    Picture {
         declared: &fleet.declaration.declared,
         actual,
         catalogue: &fleet.catalogue,
@@ -59,5 +70,5 @@ pub(super) fn planned(fleet: &Fleet, flags: &FleetFlags, actual: &Actual, routin
         deletable: None,
         routing,
         now_ms: WallTime.now_ms(),
-    })
+    }
 }

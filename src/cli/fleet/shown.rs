@@ -112,6 +112,16 @@ pub(super) fn applied_text(applied: &Applied) -> String {
         let rows = applied.left.iter().map(row).collect();
         sections.push(columns(&["left", "of", "why", "what"], 4, rows));
     }
+    for name in &applied.put_back {
+        sections.push(format!(
+            "{name} is back in routing as it was: it was taken out for what is not done"
+        ));
+    }
+    for key in &applied.still_out {
+        sections.push(format!(
+            "{key} is still out of routing: Azure does not show it as serving; once it does, apply again puts it back"
+        ));
+    }
     let steps = match applied.begun {
         1 => "1 step was taken".to_owned(),
         steps => format!("{steps} steps were taken"),
@@ -143,6 +153,8 @@ pub(super) fn applied_json(applied: &Applied) -> Value {
     json!({
         "whole": applied.is_whole(),
         "begun": applied.begun,
+        "put_back": applied.put_back,
+        "still_out": applied.still_out.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "left": applied.left.iter().map(left).collect::<Vec<_>>(),
         "findings": findings_json(&applied.findings),
     })

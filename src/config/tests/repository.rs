@@ -45,7 +45,12 @@ fn shipped_configurations_compile_without_warnings() {
     for entry in fs::read_dir(repository().join("config")).expect("directory") {
         let path = entry.expect("entry").path();
         // A scenario and tables of data are no configurations.
-        let others = ["simulator.yaml", "models.yaml", "prices.yaml"];
+        let others = [
+            "simulator.yaml",
+            "rehearsal-simulator.yaml",
+            "models.yaml",
+            "prices.yaml",
+        ];
         let is_ours = path.extension().is_some_and(|extension| extension == "yaml")
             && path
                 .file_name()
@@ -55,7 +60,7 @@ fn shipped_configurations_compile_without_warnings() {
             count += 1;
         }
     }
-    assert!(count >= 2, "emberway.yaml and demo.yaml");
+    assert!(count >= 3, "emberway.yaml, demo.yaml and rehearsal.yaml");
 }
 
 /// Compiles a shipped file with every secret it refers to present.

@@ -108,6 +108,11 @@ pub enum LeftReason {
 }
 
 impl LeftReason {
+    /// Whether this run will not try it again.
+    fn is_final(&self) -> bool {
+        !matches!(self, Self::NotAllDone)
+    }
+
     /// The word for log, table and test.
     pub fn as_str(&self) -> &'static str {
         self.into()
@@ -173,6 +178,9 @@ pub fn next(journal: &Journal, picture: &Picture<'_>) -> Next {
         turn.consider(step);
     }
     turn.rejoin();
+    if turn.steps.is_empty() && turn.wait.is_none() {
+        turn.rejoin_all();
+    }
     if !turn.steps.is_empty() {
         return Next::Steps(turn.steps);
     }
@@ -306,13 +314,12 @@ impl Turn<'_> {
         let now_ms = self.picture.now_ms;
         for drain in self.journal.drains() {
             let key = &drain.key;
-            let is_due = self
-                .plan
-                .steps
+            // What is given up is not to be touched any more, though it stays in the plan.
+            let is_given_up = self
+                .left
                 .iter()
-                .any(|step| step.key == *key && matches!(step.kind, StepKind::Replace | StepKind::Delete));
-            let is_serving = self.picture.actual.find(key).is_some_and(ActualDeployment::is_serving);
-            if is_due || !is_serving {
+                .any(|left| left.step.key == *key && left.reason.is_final());
+            if (is_due(self.plan, key) && !is_given_up) || !is_serving(self.picture, key) {
                 continue;
             }
             let serves_at = self.journal.entry(key).and_then(serves_at_ms);
@@ -320,15 +327,16 @@ impl Turn<'_> {
                 self.wait_until(at_ms, WaitReason::Propagation);
                 continue;
             }
-            let declared = self.picture.declared.find(key);
-            self.take(Step {
-                kind: StepKind::Rejoin,
-                key: key.clone(),
-                of: declared.map_or_else(|| key.to_string(), |declared| declared.id.to_string()),
-                incarnation_ms: None,
-                why: FindingKind::ModelDrift,
-                text: "puts it back into routing".to_owned(),
-            });
+            self.take(rejoining(self.picture, key, is_given_up));
+        }
+    }
+
+    /// Nothing more will be done: whatever is out and serves goes back, since nobody else would see to it.
+    fn rejoin_all(&mut self) {
+        for drain in self.journal.drains() {
+            if is_serving(self.picture, &drain.key) {
+                self.take(rejoining(self.picture, &drain.key, true));
+            }
         }
     }
 
@@ -360,6 +368,38 @@ impl Turn<'_> {
         if self.wait.is_none_or(|(sooner, _)| at_ms < sooner) {
             self.wait = Some((at_ms, reason));
         }
+    }
+}
+
+/// Whether a plan has a deployment replaced or deleted.
+pub(super) fn is_due(plan: &Plan, key: &DeploymentKey) -> bool {
+    let interrupts = |kind| matches!(kind, StepKind::Replace | StepKind::Delete);
+    plan.steps.iter().any(|step| step.key == *key && interrupts(step.kind))
+}
+
+/// Whether Azure shows that a deployment answers requests.
+pub(super) fn is_serving(picture: &Picture<'_>, key: &DeploymentKey) -> bool {
+    picture.actual.find(key).is_some_and(ActualDeployment::is_serving)
+}
+
+/// Back into routing, as what it has become or as it was.
+pub(super) fn rejoining(picture: &Picture<'_>, key: &DeploymentKey, is_as_it_was: bool) -> Step {
+    let declared = picture.declared.find(key);
+    let (why, text) = if is_as_it_was {
+        (
+            FindingKind::LeftOut,
+            "puts it back into routing as it was: what it was taken out for is not done",
+        )
+    } else {
+        (FindingKind::ModelDrift, "puts it back into routing")
+    };
+    Step {
+        kind: StepKind::Rejoin,
+        key: key.clone(),
+        of: declared.map_or_else(|| key.to_string(), |declared| declared.id.to_string()),
+        incarnation_ms: None,
+        why,
+        text: text.to_owned(),
     }
 }
 

@@ -49,6 +49,8 @@ pub enum FindingKind {
     Paused,
     /// It is on its way to another state.
     Passing,
+    /// It is taken out of routing, perhaps by an `apply` that did not come to its end.
+    LeftOut,
     /// Azure may refuse the step: the catalogue says no, or does not know.
     OfferDoubtful,
     /// The account has as many deployments as it may.

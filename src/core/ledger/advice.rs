@@ -4,6 +4,8 @@
 //! says what it knows, and by which figure: what spilling cost is what one more home could save *at most*, since nobody knows
 //! what requests would have met there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use strum::{AsRefStr, IntoStaticStr};
 
@@ -11,7 +13,7 @@ use crate::core::calendar::{DAY_MS, HOUR_MS, day_start_ms, month_ms};
 use crate::core::ids::{DeploymentId, RouteId};
 use crate::core::ledger::bill::{CostKind, Line, total};
 use crate::core::ledger::hosting::Tenure;
-use crate::core::topology::Sku;
+use crate::core::topology::{Price, Sku};
 
 /// Whole days that the mean of tokens is of.
 pub const MEAN_DAYS: i64 = 7;
@@ -111,7 +113,7 @@ impl AdviceKind {
 pub struct Advice {
     /// What about.
     pub kind: AdviceKind,
-    /// The deployment or route; empty for all.
+    /// The deployment or route; empty for all of them together.
     pub of: String,
     /// Millionths of a US dollar that it is about: a month of hosting, or what the lines' time lost or saved.
     pub micro_usd: u64,
@@ -128,11 +130,32 @@ pub struct Spilled {
     pub micro_usd: u64,
 }
 
-/// All advice, the dearest first. `lines` are those of at least [`IDLE_DAYS`] whole days before today.
-pub fn advise(lines: &[Line], tenures: &[Tenure], spilled: &[Spilled], now_ms: i64) -> Vec<Advice> {
+/// Since when a gateway knows a deployment, in milliseconds since the Unix epoch: nothing is known of its calls before.
+pub type Noted = BTreeMap<DeploymentId, i64>;
+
+/// What advice is made of.
+pub struct Seen<'a> {
+    /// Those of at least [`IDLE_DAYS`] whole days before today.
+    pub lines: &'a [Line],
+    /// When each deployment was there.
+    pub tenures: &'a [Tenure],
+    /// Since when each is known. One that is missing here is not.
+    pub noted: &'a Noted,
+    /// What spilling cost.
+    pub spilled: &'a [Spilled],
+}
+
+/// All advice, the dearest first. `price_of` gives a deployment's price now.
+pub fn advise(seen: &Seen<'_>, price_of: impl Fn(&DeploymentId) -> Price, now_ms: i64) -> Vec<Advice> {
+    let Seen {
+        lines,
+        tenures,
+        noted,
+        spilled,
+    } = seen;
     let mut advice: Vec<Advice> = tenures
         .iter()
-        .filter_map(|tenure| idle(lines, tenure, now_ms))
+        .filter_map(|tenure| idle(lines, tenure, noted.get(&tenure.deployment).copied()?, now_ms))
         .collect();
     for spill in spilled.iter().filter(|spill| spill.micro_usd >= WORTH_MICRO_USD) {
         advice.push(Advice {
@@ -155,33 +178,55 @@ pub fn advise(lines: &[Line], tenures: &[Tenure], spilled: &[Spilled], now_ms: i
             sentence: format!("the cache saved {} USD", usd(total.saved_micro_usd)),
         });
     }
-    if total.unpriced > 0 {
-        let mut names: Vec<&str> = lines
-            .iter()
-            .filter(|line| line.sum.unpriced > 0)
-            .map(|line| &**line.deployment)
-            .collect();
-        names.sort_unstable();
-        names.dedup();
+    for (deployment, missing) in unpriced(lines, price_of) {
         advice.push(Advice {
             kind: AdviceKind::Unpriced,
-            of: String::new(),
+            of: deployment.to_string(),
             micro_usd: 0,
             sentence: format!(
-                "sums are too low: a price is not known of {}; set their `price`",
-                names.join(", ")
+                "sums are too low: its `price` has no {}; set what is missing",
+                missing.into_iter().collect::<Vec<_>>().join(", ")
             ),
         });
     }
     advice
 }
 
-/// Whether a deployment that goes on, and costs by the hour, is hardly called.
-fn idle(lines: &[Line], tenure: &Tenure, now_ms: i64) -> Option<Advice> {
+/// Deployments of which something that is paid for has no price, and which prices those are, as the configuration calls them.
+fn unpriced(
+    lines: &[Line],
+    price_of: impl Fn(&DeploymentId) -> Price,
+) -> BTreeMap<&DeploymentId, BTreeSet<&'static str>> {
+    let mut missing: BTreeMap<&DeploymentId, BTreeSet<&'static str>> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.sum.unpriced > 0) {
+        let names = missing.entry(&line.deployment).or_default();
+        if matches!(line.kind, CostKind::Hosting | CostKind::Provisioned) {
+            names.insert("`hour`");
+            continue;
+        }
+        let price = price_of(&line.deployment);
+        let cached = line.sum.cached_tokens.min(line.sum.prompt_tokens);
+        let is_cached_known = price.cached_input.or(price.input).is_some();
+        let used = [
+            (line.sum.prompt_tokens > cached && price.input.is_none(), "`input`"),
+            (cached > 0 && !is_cached_known, "`cached_input`"),
+            (line.sum.completion_tokens > 0 && price.output.is_none(), "`output`"),
+        ];
+        names.extend(
+            used.into_iter()
+                .filter(|(is_missing, _)| *is_missing)
+                .map(|(_, name)| name),
+        );
+    }
+    missing
+}
+
+/// Whether a deployment that goes on, and costs by the hour, is hardly called, as far as it is known for [`IDLE_DAYS`] whole days.
+fn idle(lines: &[Line], tenure: &Tenure, noted_ms: i64, now_ms: i64) -> Option<Advice> {
     let today_ms = day_start_ms(now_ms);
     let first_ms = today_ms - IDLE_DAYS * DAY_MS;
     let hour = tenure.hour_usd.filter(|hour| *hour > 0.0)?;
-    if tenure.to_ms.is_some_and(|to_ms| to_ms <= now_ms) || tenure.from_ms > first_ms {
+    if tenure.to_ms.is_some_and(|to_ms| to_ms <= now_ms) || tenure.from_ms.max(noted_ms) > first_ms {
         return None;
     }
     let mut called: Vec<i64> = lines
@@ -239,7 +284,6 @@ mod tests {
     use crate::core::calendar::date_ms;
     use crate::core::ids::ClientId;
     use crate::core::ledger::bill::{Used, lines};
-    use crate::core::topology::Price;
 
     const PRICE: Price = Price {
         input: Some(1.0),
@@ -260,6 +304,13 @@ mod tests {
             to_ms: None,
             hour_usd,
         }
+    }
+
+    fn noted(tenures: &[Tenure], date: &str) -> Noted {
+        tenures
+            .iter()
+            .map(|tenure| (tenure.deployment.clone(), at(date)))
+            .collect()
     }
 
     fn used(deployment: &str, date: &str, prompt_tokens: u64) -> Used {
@@ -346,7 +397,16 @@ mod tests {
             route: RouteId::from("r"),
             micro_usd,
         };
-        let advice = advise(&lines, &tenures, &[spilled(12_340_000), spilled(999_999)], now_ms);
+        let of_noted = |noted: &Noted| {
+            let seen = Seen {
+                lines: &lines,
+                tenures: &tenures,
+                noted,
+                spilled: &[spilled(12_340_000), spilled(999_999)],
+            };
+            advise(&seen, |_| PRICE, now_ms)
+        };
+        let advice = of_noted(&noted(&tenures, "2026-11-16"));
         let shown: Vec<String> = advice
             .iter()
             .map(|advice| format!("{} {}: {}", advice.kind.as_str(), advice.of, advice.sentence))
@@ -361,6 +421,10 @@ mod tests {
             ]
         );
         assert_eq!(idle_deployments(&advice), ["x/units", "x/idle"].map(DeploymentId::from));
+        // Nobody knows whether they were called before a gateway knew them.
+        for noted in [noted(&tenures, "2026-11-17"), Noted::new()] {
+            assert_eq!(idle_deployments(&of_noted(&noted)), []);
+        }
     }
 
     #[test]
@@ -370,12 +434,41 @@ mod tests {
             tenure("x/b", Sku::Standard, "2026-11-24", None),
             tenure("x/a", Sku::Standard, "2026-11-24", None),
         ];
-        let lines = lines(&tenures, &[], |_| PRICE, at("2026-11-01"), now_ms);
-        let advice = advise(&lines, &tenures, &[], now_ms);
-        assert_eq!(advice.len(), 1);
+        let answered = Used {
+            completion_tokens: 5,
+            ..used("x/b", "2026-11-25", 100)
+        };
+        let cached = Used {
+            cached_tokens: 100,
+            ..used("x/c", "2026-11-25", 100)
+        };
+        let price_of = |deployment: &DeploymentId| {
+            if &***deployment == "x/b" {
+                PRICE
+            } else {
+                Price::default()
+            }
+        };
+        let lines = lines(&tenures, &[answered, cached], price_of, at("2026-11-01"), now_ms);
+        let seen = Seen {
+            lines: &lines,
+            tenures: &tenures,
+            noted: &noted(&tenures, "2026-11-24"),
+            spilled: &[],
+        };
+        let advice = advise(&seen, price_of, now_ms);
+        let shown: Vec<String> = advice
+            .iter()
+            .map(|one| format!("{}: {}", one.of, one.sentence))
+            .collect();
+        let sentence = |names: &str| format!("sums are too low: its `price` has no {names}; set what is missing");
         assert_eq!(
-            advice[0].sentence,
-            "sums are too low: a price is not known of x/a, x/b; set their `price`"
+            shown,
+            [
+                format!("x/a: {}", sentence("`hour`")),
+                format!("x/b: {}", sentence("`hour`, `output`")),
+                format!("x/c: {}", sentence("`cached_input`")),
+            ]
         );
     }
 }

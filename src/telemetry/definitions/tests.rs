@@ -187,6 +187,44 @@ fn the_alerts_name_only_what_exists() {
     check(&alerts, &["expr"]);
 }
 
+/// Every alert has a severity, a summary and a line of the runbook; and what can go wrong with the fleet has an alert.
+#[test]
+fn each_alert_is_whole_and_in_the_runbook() {
+    let text = read("dashboards/prometheus/alerts.yaml");
+    let alerts: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let runbook = read("docs/operations.md");
+    let groups = alerts["groups"].as_array().expect("groups").iter();
+    let rules: Vec<&Value> = groups
+        .flat_map(|group| group["rules"].as_array().expect("rules"))
+        .collect();
+    let mut expressions = String::new();
+    for rule in rules.iter().filter(|rule| rule["alert"].is_string()) {
+        let name = rule["alert"].as_str().expect("a name");
+        assert!(
+            runbook.contains(&format!("`{name}`")),
+            "`{name}` has no line in docs/operations.md"
+        );
+        assert!(
+            matches!(rule["labels"]["severity"].as_str(), Some("page" | "ticket")),
+            "{name}"
+        );
+        assert!(rule["annotations"]["summary"].is_string(), "{name}");
+        expressions.push_str(rule["expr"].as_str().expect("an expression"));
+        expressions.push('\n');
+    }
+    for part in [
+        r#"emberway_fleet_looks_total{result="failed"}"#,
+        "emberway_deployment_absent",
+        r#"emberway_deployment_rebuilding{state="given_up"}"#,
+        "emberway_deployment_inactivity_urgency",
+        "emberway_deployment_end_seconds",
+        r#"emberway_keepalives_total{result="failed"}"#,
+        "emberway_alerts_total",
+    ] {
+        assert!(expressions.contains(part), "no alert of `{part}`");
+    }
+}
+
 #[test]
 fn mistakes_in_expressions_are_found() {
     let known = Known::new();

@@ -57,6 +57,85 @@ fn writes(sim: &Simulator) -> Vec<String> {
     writes.map(|call| format!("{} {}", call.method, call.status)).collect()
 }
 
+/// The shipped rehearsal: its two halves are of one fleet, and nothing differs until somebody lets time pass.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rehearsal_is_of_one_fleet() {
+    let scenario = Scenario::parse(include_str!("../../../config/rehearsal-simulator.yaml")).expect("a scenario");
+    let sim = simulator::start(scenario.on_free_ports()).await.expect("a simulator");
+    let place = Place::new();
+    let management = sim.arm().expect("a control plane").url();
+    let config = include_str!("../../../config/rehearsal.yaml");
+    assert!(config.contains("http://127.0.0.1:9106"));
+    place.write("emberway.yaml", &config.replace("http://127.0.0.1:9106", &management));
+    let token = [("SIM_ARM_TOKEN", "sim-arm-token")];
+    let planned = place.run_with(&["fleet", "plan", "--no-gateway"], &token).await;
+    assert!(planned.starts_with("exit 0"), "{planned}");
+    assert!(planned.contains("nothing is to be done"), "{planned}");
+    // What is idle for more than fifteen days goes, and the plan makes it again.
+    sim.control().advance_clock(Duration::from_hours(24));
+    let planned = place.run_with(&["fleet", "plan", "--no-gateway"], &token).await;
+    assert!(planned.starts_with("exit 2"), "{planned}");
+    assert!(planned.contains("create  rehearsal-east/support"), "{planned}");
+}
+
+/// A deletion that the configuration contradicts is told of, and in a script nobody is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_what_is_declared_says_what_its_policy_does() {
+    let sim = world().await;
+    let place = place(&sim, true);
+    let declared = [
+        "deployment",
+        "delete",
+        "--no-wait",
+        "-n",
+        "east",
+        "--deployment-name",
+        "ft",
+    ];
+    let told = "the configuration declares it as `east/ft` with the policy";
+    let said = place.run(&declared).await;
+    assert!(said.starts_with("exit 0") && !said.contains(told), "{said}");
+    let text = std::fs::read_to_string(place.path("emberway.yaml")).expect("the configuration");
+    let kept = format!("fine_tuned_model: {MODEL}, inactivity: {{ policy: keep }}");
+    place.write(
+        "emberway.yaml",
+        &text.replace(&format!("fine_tuned_model: {MODEL}"), &kept),
+    );
+    let said = place.run(&[&declared[..], &["--dry-run"]].concat()).await;
+    assert!(said.contains(told), "{said}");
+    assert!(said.contains("`keep`: a running gateway makes it again"), "{said}");
+    let junk = [
+        "deployment",
+        "delete",
+        "--no-wait",
+        "--dry-run",
+        "-n",
+        "east",
+        "--deployment-name",
+        "junk",
+    ];
+    let said = place.run(&junk).await;
+    assert!(said.starts_with("exit 0") && !said.contains("declares"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_azure_does_not_know_is_named() {
+    let sim = world().await;
+    let place = place(&sim, true);
+    let said = place.run(&["finetune", "show", "-n", "east", "ftjob-nope"]).await;
+    assert!(
+        said.starts_with("exit 1") && said.contains("job `ftjob-nope`"),
+        "{said}"
+    );
+    let said = place.run(&["quota", "list", "-l", "sweden"]).await;
+    assert!(
+        said.contains("warning: `sweden` is not a region") && said.contains("`swedencentral`"),
+        "{said}"
+    );
+    let said = place.run(&["quota", "list", "-l", "Sweden Central"]).await;
+    assert!(!said.contains("is not a region"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_tells_what_differs() {
     let sim = world().await;

@@ -4,6 +4,7 @@ use super::*;
 use crate::cli::cost::report::Period;
 use crate::core::calendar::date_ms;
 use crate::core::ids::DeploymentId;
+use crate::core::ledger::advice::Noted;
 use crate::core::ledger::bill::{CostGroup, Used};
 use crate::core::ledger::book::{Billed, PriceBook};
 use crate::core::ledger::life::Life;
@@ -61,6 +62,7 @@ fn report(by: CostGroup) -> CostReport {
         vec![billed("x/a", Some(price)), billed("x/new", Some(price))],
     );
     let paid = Paid {
+        noted: Noted::from([(DeploymentId::from("x/a"), at("2026-11-01"))]),
         lives: vec![
             life("x/a", "2026-11-01", "2026-11-20", None),
             life("x/old", "2026-11-01", "2026-11-02", Some("2026-11-03")),
@@ -96,7 +98,7 @@ fn a_table_says_what_it_costs_will_cost_and_need_not_cost() {
 
     x/a: idle 9 of 10 days, 720 USD a month; delete it, or move it to the Developer tier if it is for trials only
     the cache saved 0.60 USD
-    sums are too low: a price is not known of x/old; set their `price`
+    x/old: sums are too low: its `price` has no `cached_input`, `input`, `output`; set what is missing
     x/new: no gateway has noted yet that it is there, so its hosting is not counted
     x/a: no gateway has seen it for a day; it is counted as if it were there
     ");
