@@ -1,0 +1,165 @@
+//! What became of each line of another program's configuration, and how well.
+//!
+//! A line of the report is about a place in their file and never shows a value that stood there, since any of them may be a secret.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::config::errors::{self, Pointer, Problem};
+use crate::config::import::source::Node;
+
+/// How well something was carried over.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    strum::IntoStaticStr,
+    strum::Display,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Grade {
+    /// It means the same here.
+    Exact,
+    /// It means nearly the same; the note says what differs.
+    Approximate,
+    /// A person has to fill something in, or to do something; the note says what.
+    Manual,
+    /// There is nothing like it; the note says why, and what to do instead.
+    Unsupported,
+}
+
+/// What became of one of their lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Their file.
+    pub file: PathBuf,
+    /// Line in it, from 1; 0 where it is about something that the file does not say.
+    pub line: u32,
+    /// Column in it, from 1; 0 as for `line`.
+    pub column: u32,
+    /// Their field, such as `model_list[0].litellm_params.rpm`; empty where it is about something that the file does not say.
+    pub field: String,
+    /// How well it was carried over.
+    pub grade: Grade,
+    /// Where it went, what differs, what to do.
+    pub note: String,
+    #[serde(skip)]
+    pub(super) at: Pointer,
+}
+
+/// What the conversion has to say.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Every line of theirs that means something, in the order of their files.
+    pub lines: Vec<Line>,
+    /// Environment variables that the written file reads, in alphabetical order, each with what it is for.
+    pub variables: BTreeMap<String, &'static str>,
+    /// What `emberway check` says of the written file once those variables are set.
+    pub check: CheckReport,
+}
+
+/// What `emberway check` says.
+#[derive(Debug, Default, Serialize)]
+pub struct CheckReport {
+    /// Mistakes.
+    pub errors: Vec<Problem>,
+    /// Remarks.
+    pub warnings: Vec<Problem>,
+}
+
+impl Report {
+    /// Tells of a place. What has been told already, as of credentials that several models share, is not told again.
+    pub(super) fn tell(&mut self, node: &Node<'_>, grade: Grade, note: impl Into<String>) {
+        let mark = node.mark();
+        let line = Line {
+            file: node.path().to_owned(),
+            line: mark.line,
+            column: mark.column,
+            field: node.field(),
+            grade,
+            note: note.into(),
+            at: node.at().clone(),
+        };
+        if !self.lines.contains(&line) {
+            self.lines.push(line);
+        }
+    }
+
+    /// Tells of something that no line of theirs says.
+    pub(super) fn tell_unsaid(&mut self, node: &Node<'_>, grade: Grade, note: impl Into<String>) {
+        self.lines.push(Line {
+            file: node.path().to_owned(),
+            line: 0,
+            column: 0,
+            field: String::new(),
+            grade,
+            note: note.into(),
+            at: Pointer::root(),
+        });
+    }
+
+    /// How many lines have a grade.
+    pub fn count(&self, grade: Grade) -> usize {
+        self.lines.iter().filter(|line| line.grade == grade).count()
+    }
+
+    /// Whether nothing is left for a person to do.
+    pub fn is_complete(&self) -> bool {
+        self.count(Grade::Manual) == 0 && self.count(Grade::Unsupported) == 0 && self.check.errors.is_empty()
+    }
+
+    /// The report for people: their lines as compilers print them, what to set, what `emberway check` says, and the counts.
+    ///
+    /// # Errors
+    /// When the text cannot be made.
+    pub fn text(&self, written: &std::path::Path) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        for line in &self.lines {
+            write!(text, "{}:", line.file.display())?;
+            if line.line > 0 {
+                write!(text, "{}:{}:", line.line, line.column)?;
+            }
+            write!(text, " {}: ", line.grade)?;
+            if !line.field.is_empty() {
+                write!(text, "{}: ", line.field)?;
+            }
+            writeln!(text, "{}", line.note)?;
+        }
+        if !self.variables.is_empty() {
+            text.push_str("\nset before `emberway check` and `emberway run`:\n");
+            for (name, purpose) in &self.variables {
+                writeln!(text, "  {name}: {purpose}")?;
+            }
+        }
+        text.push('\n');
+        for (word, problems) in [("", &self.check.errors), ("warning: ", &self.check.warnings)] {
+            for problem in problems {
+                text.push_str(word);
+                errors::write_located(&mut text, written, problem)?;
+                text.push('\n');
+            }
+        }
+        let verdict = if self.check.errors.is_empty() {
+            "accepts"
+        } else {
+            "refuses"
+        };
+        writeln!(text, "with those set, `emberway check` {verdict} {}", written.display())?;
+        let counts = <Grade as strum::VariantArray>::VARIANTS
+            .iter()
+            .map(|grade| format!("{} {grade}", self.count(*grade)));
+        writeln!(text, "{}", counts.collect::<Vec<_>>().join(", "))?;
+        Ok(text)
+    }
+}
