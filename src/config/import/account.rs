@@ -62,6 +62,7 @@ struct Base {
     label: String,
     is_v1: bool,
     allow_plaintext: bool,
+    is_known: bool,
 }
 
 /// Reads accounts, telling what becomes of each parameter.
@@ -106,6 +107,7 @@ impl AccountReader<'_> {
             is_v1,
             api_version,
             allow_plaintext: base.allow_plaintext,
+            is_known: base.is_known,
             login,
         };
         (account, region)
@@ -117,6 +119,7 @@ impl AccountReader<'_> {
             label: name.to_ascii_lowercase().replace('_', "-"),
             is_v1: false,
             allow_plaintext: false,
+            is_known: true,
         };
         let Some(node) = params.get("api_base") else {
             let note = "no `api_base`: `endpoint` is from the variable `AZURE_API_BASE`, as LiteLLM has it";
@@ -160,6 +163,7 @@ impl AccountReader<'_> {
             label,
             is_v1: false,
             allow_plaintext: false,
+            is_known: false,
         }
     }
 
@@ -313,6 +317,7 @@ fn parse_base(text: &str) -> Option<Base> {
         label,
         is_v1: path == "/v1" || path.starts_with("/v1/"),
         allow_plaintext: is_http && !is_loopback,
+        is_known: true,
     })
 }
 

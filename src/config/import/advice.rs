@@ -5,7 +5,7 @@
 use crate::config::import::report::{Grade, Report};
 use crate::config::import::source::Node;
 
-use Grade::{Approximate, Exact, Unsupported};
+use Grade::{Approximate, Exact, Manual, Unsupported};
 
 /// Field, or its beginning before `*`; grade; what is said. The first that fits counts.
 const TABLE: &[(&str, Grade, &str)] = &[
@@ -329,7 +329,7 @@ const TABLE: &[(&str, Grade, &str)] = &[
     ),
     (
         "enable_azure_ad_token_refresh",
-        Unsupported,
+        Manual,
         "write `azure: { credential: { managed_identity: {} } }` and `credential: { entra: {} }` on the resources, in place of the key that stands in",
     ),
     ("organization", Unsupported, "Azure OpenAI has none"),
@@ -393,6 +393,9 @@ const NO_PROBES: &str =
 const CALLBACKS: &str = "there are no callbacks: metrics are at `/metrics` of `admin`, records by `emberway usage`";
 const ALERTS: &str = "`alerts.webhook` with `url: ${env:SLACK_WEBHOOK_URL}` tells Slack what people should look at, where `azure` is configured; for the rest there are Prometheus rules in dashboards/";
 
+/// Fields whose `false` asks for something.
+const OFF_MATTERS: &[&str] = &["ssl_verify", "ignore_invalid_deployments"];
+
 /// Tells of a field that becomes nothing.
 pub(super) fn tell(report: &mut Report, section: &str, name: &str, node: &Node<'_>) {
     // `max_tokens` of a model is what it can do, of a request what it may.
@@ -404,7 +407,11 @@ pub(super) fn tell(report: &mut Report, section: &str, name: &str, node: &Node<'
         tell_callbacks(report, node);
         return;
     }
-    match TABLE.iter().find(|(pattern, ..)| fits(pattern, name)) {
+    let row = TABLE.iter().find(|(pattern, ..)| fits(pattern, name));
+    match row {
+        Some((_, Unsupported, _)) if node.truth() == Some(false) && !OFF_MATTERS.contains(&name) => {
+            report.tell(node, Exact, "off there, and not to be had here");
+        }
         Some((_, grade, note)) => report.tell(node, *grade, *note),
         None => report.tell(
             node,

@@ -39,6 +39,8 @@ pub(super) struct Account {
     /// A version, or a reference to it; none for the default.
     pub(super) api_version: Option<String>,
     pub(super) allow_plaintext: bool,
+    /// Whether `endpoint` is one, and no stand-in.
+    pub(super) is_known: bool,
     pub(super) login: Login,
 }
 
@@ -106,10 +108,14 @@ impl Fleet {
                 None => (format!("region-of-{name}"), RegionSource::Unknown),
             },
         };
+        let at = Pointer::root().key("resources").index(index);
         if source == RegionSource::Unknown {
-            let at = Pointer::root().key("resources").index(index).key("region");
             let text = "FILL IN: the account's Azure region, such as swedencentral";
-            self.comments.insert(at, text.to_owned());
+            self.comments.insert(at.key("region"), text.to_owned());
+        }
+        if !account.is_known {
+            let text = "FILL IN: the account's base URL, such as https://contoso-swedencentral.openai.azure.com";
+            self.comments.insert(at.key("endpoint"), text.to_owned());
         }
         self.resources.push(RawResource {
             name: Name(name),

@@ -1,8 +1,8 @@
 //! MOVING IN: another program's configuration as one of ours, with a report of every line.
 //!
-//! The one program so far is LiteLLM's proxy. Their files are parsed as ours are, with places; the mapping makes raw types of ours and tells
-//! what became of each field of theirs (`report`); `write` writes the raw types down and the result is compiled by `config::load`, as
-//! `emberway check` would. Nothing here touches a disk: the caller reads files and writes the result.
+//! The one program so far is LiteLLM's proxy. Their files are parsed as ours are, with places; the mapping makes raw types of ours and
+//! tells what became of each field of theirs (`report`); `write` writes the raw types down and the result is compiled by `config::load`,
+//! as `emberway check` would. Nothing here touches a disk: the caller reads files and writes the result.
 //!
 //! The folder is part of `config` because the raw types are nobody else's business.
 
@@ -123,7 +123,7 @@ pub fn litellm(
     }
     let text = write::text(&raw, &comments, &header(path, &report))?;
     report.variables = secrets.variables;
-    report.check = check(&text, written, &report);
+    report.check = Some(check(&text, written, &report));
     Ok(Import { text, report })
 }
 

@@ -221,8 +221,20 @@ impl<'a> Models<'a, '_> {
             return units.map(|_| true);
         }
         let (tpm, node) = self.number(of, "tpm")?;
+        if self.options.sku.is_some_and(is_provisioned) {
+            let note = "not used: the `capacity` of a provisioned deployment is in PTUs";
+            self.report.tell(&node, Grade::Approximate, note);
+            return None;
+        }
         let units = (tpm / 1_000.0).ceil().clamp(1.0, 1_000_000.0) as u32;
-        self.fleet.deployment_mut(placed).capacity = Some(units);
+        let known = *self.fleet.deployment_mut(placed).capacity.get_or_insert(units);
+        if known != units {
+            let note = format!(
+                "another entry tells the deployment's capacity otherwise, and `{known}` is written: look which it is"
+            );
+            self.report.tell(&node, Grade::Manual, note);
+            return Some(false);
+        }
         let told = "it is also the deployment's limit until Azure's answers tell it, and its share";
         if (f64::from(units) * 1_000.0 - tpm).abs() < 0.5 {
             self.report.tell(
@@ -244,8 +256,10 @@ impl<'a> Models<'a, '_> {
         placed: &Placed,
         capacity: Option<bool>,
     ) {
-        let is_provisioned = of("ptu_count").is_some();
-        if let Some(sku) = self.options.sku {
+        let has_units = of("ptu_count").is_some();
+        // What has PTUs cannot be of a type that is paid per token.
+        let told = self.options.sku.filter(|sku| is_provisioned(*sku) || !has_units);
+        if let Some(sku) = told {
             self.fleet.deployment_mut(placed).sku = sku;
             if capacity.is_none() {
                 let note =
@@ -257,7 +271,7 @@ impl<'a> Models<'a, '_> {
         if !placed.is_new {
             return;
         }
-        let (sku, name) = if is_provisioned {
+        let (sku, name) = if has_units {
             (RawSku::ProvisionedManaged, "ProvisionedManaged")
         } else {
             (RawSku::Standard, "Standard")
@@ -404,6 +418,13 @@ impl<'a> Models<'a, '_> {
             }
         }
     }
+}
+
+fn is_provisioned(sku: RawSku) -> bool {
+    matches!(
+        sku,
+        RawSku::ProvisionedManaged | RawSku::GlobalProvisionedManaged | RawSku::DataZoneProvisionedManaged
+    )
 }
 
 /// What is said of a time that is none.

@@ -1,8 +1,9 @@
 //! Entries of one `model_name` become a pool and a route; aliases and fallbacks are added to them.
 //!
-//! Tiers are by `order`, then what has the weight 0, then the tiers of the groups that are fallen back to. So a fallback is answered under
-//! the name that was asked for, by another model: that is what LiteLLM does too.
+//! Tiers are by `order`, what has the weight 0 behind the others of its order, then the tiers of the groups that are fallen back to. So a
+//! fallback is answered under the name that was asked for, by another model: that is what LiteLLM does too.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::import::fleet::{name_of, unique};
@@ -119,11 +120,29 @@ fn tell_name(report: &mut Report, entry: &Entry<'_>, route: &str, pool: &str, is
     }
 }
 
-/// Members by order; of each group one measure only, as LiteLLM's shuffle has it: weight, or else requests a minute.
+/// Members by order, lowest first; those without one come last.
 fn tiers(entries: &[Entry<'_>], settings: &Settings<'_>, report: &mut Report) -> Vec<Vec<Member>> {
+    let mut by_order: BTreeMap<i64, Vec<&Entry<'_>>> = BTreeMap::new();
+    let mut known: Vec<&str> = Vec::new();
+    for entry in entries {
+        if known.contains(&entry.reference.as_str()) {
+            let note = "the same deployment twice in a group: it is a member once";
+            report.tell(&entry.named, Grade::Approximate, note);
+        } else {
+            known.push(&entry.reference);
+            by_order.entry(entry.order.unwrap_or(i64::MAX)).or_default().push(entry);
+        }
+    }
+    let tiers = by_order.values().flat_map(|entries| weighed(entries, settings, report));
+    bounded(tiers.collect())
+}
+
+/// The tier of one order, by one measure as LiteLLM's shuffle has it, weight or else requests a minute; and a tier of those that have no
+/// share by it.
+fn weighed(entries: &[&Entry<'_>], settings: &Settings<'_>, report: &mut Report) -> Vec<Vec<Member>> {
     let by_weight = entries.iter().any(|entry| entry.weight.is_some());
     let by_rpm = !by_weight && entries.iter().any(|entry| entry.rpm.is_some());
-    let mut tiers: Vec<(i64, Vec<Member>)> = Vec::new();
+    let (mut first, mut rest) = (Vec::new(), Vec::new());
     for entry in entries {
         if let Some((_, node)) = &entry.weight {
             let grade = if settings.policy.is_none() {
@@ -137,47 +156,29 @@ fn tiers(entries: &[Entry<'_>], settings: &Settings<'_>, report: &mut Report) ->
             let note = if by_rpm {
                 "the member's `weight` in its tier; no bound: Azure's own limit follows from `capacity`, and `limits` bound a route"
             } else {
-                "not used: the weights of this group decide, and Azure's own limit follows from `capacity`"
+                "not used: `weight` decides in this group, and Azure's own limit follows from `capacity`"
             };
             report.tell(node, Grade::Approximate, note);
         }
-        let measure = if by_weight {
-            entry.weight.as_ref()
-        } else {
-            entry.rpm.as_ref()
-        };
-        let measure = measure.map(|(number, _)| number.min(1e9));
-        // Those without a measure would get nothing while others have one.
-        let is_last = (by_weight || by_rpm) && measure.is_none_or(|number| number <= 0.0);
-        let order = if is_last {
-            i64::MAX
-        } else {
-            entry.order.unwrap_or(i64::MAX - 1)
-        };
+        let measure = if by_weight { &entry.weight } else { &entry.rpm };
+        let weight = measure
+            .as_ref()
+            .map(|(number, _)| number.min(1e9))
+            .filter(|number| *number > 0.0);
         let member = Member {
             reference: entry.reference.clone(),
-            weight: measure.filter(|number| *number > 0.0 && !is_last),
+            weight,
         };
-        if is_last {
-            let note = "no share where others have one: the last tier of its pool, for when nobody else is left";
+        if (by_weight || by_rpm) && weight.is_none() {
+            let note =
+                "no share where others of its order have one: a tier behind them, for when none of them can be used";
             report.tell(&entry.named, Grade::Approximate, note);
-        }
-        if tiers
-            .iter()
-            .flat_map(|(_, tier)| tier)
-            .any(|known| known.reference == member.reference)
-        {
-            let note = "the same deployment twice in a group: it is a member once";
-            report.tell(&entry.named, Grade::Approximate, note);
-            continue;
-        }
-        match tiers.iter_mut().find(|(known, _)| *known == order) {
-            Some((_, tier)) => tier.push(member),
-            None => tiers.push((order, vec![member])),
+            rest.push(member);
+        } else {
+            first.push(member);
         }
     }
-    tiers.sort_by_key(|(order, _)| *order);
-    bounded(tiers.into_iter().map(|(_, tier)| tier).collect())
+    [first, rest].into_iter().filter(|tier| !tier.is_empty()).collect()
 }
 
 /// At most as many tiers as a pool may have; the rest joins the last.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -65,8 +65,8 @@ pub struct Report {
     pub lines: Vec<Line>,
     /// Environment variables that the written file reads, in alphabetical order, each with what it is for.
     pub variables: BTreeMap<String, &'static str>,
-    /// What `emberway check` says of the written file once those variables are set.
-    pub check: CheckReport,
+    /// What `emberway check` says of the written file once those variables are set; nothing where none is written.
+    pub check: Option<CheckReport>,
 }
 
 /// What `emberway check` says.
@@ -76,6 +76,20 @@ pub struct CheckReport {
     pub errors: Vec<Problem>,
     /// Remarks.
     pub warnings: Vec<Problem>,
+}
+
+impl CheckReport {
+    fn write(&self, text: &mut String, written: &Path) -> fmt::Result {
+        for (word, problems) in [("", &self.errors), ("warning: ", &self.warnings)] {
+            for problem in problems {
+                text.push_str(word);
+                errors::write_located(text, written, problem)?;
+                text.push('\n');
+            }
+        }
+        let verdict = if self.errors.is_empty() { "accepts" } else { "refuses" };
+        writeln!(text, "with those set, `emberway check` {verdict} {}", written.display())
+    }
 }
 
 impl Report {
@@ -116,14 +130,16 @@ impl Report {
 
     /// Whether nothing is left for a person to do.
     pub fn is_complete(&self) -> bool {
-        self.count(Grade::Manual) == 0 && self.count(Grade::Unsupported) == 0 && self.check.errors.is_empty()
+        self.count(Grade::Manual) == 0
+            && self.count(Grade::Unsupported) == 0
+            && self.check.as_ref().is_some_and(|check| check.errors.is_empty())
     }
 
     /// The report for people: their lines as compilers print them, what to set, what `emberway check` says, and the counts.
     ///
     /// # Errors
     /// When the text cannot be made.
-    pub fn text(&self, written: &std::path::Path) -> Result<String, fmt::Error> {
+    pub fn text(&self, written: &Path) -> Result<String, fmt::Error> {
         let mut text = String::new();
         for line in &self.lines {
             write!(text, "{}:", line.file.display())?;
@@ -143,19 +159,9 @@ impl Report {
             }
         }
         text.push('\n');
-        for (word, problems) in [("", &self.check.errors), ("warning: ", &self.check.warnings)] {
-            for problem in problems {
-                text.push_str(word);
-                errors::write_located(&mut text, written, problem)?;
-                text.push('\n');
-            }
+        if let Some(check) = &self.check {
+            check.write(&mut text, written)?;
         }
-        let verdict = if self.check.errors.is_empty() {
-            "accepts"
-        } else {
-            "refuses"
-        };
-        writeln!(text, "with those set, `emberway check` {verdict} {}", written.display())?;
         let counts = <Grade as strum::VariantArray>::VARIANTS
             .iter()
             .map(|grade| format!("{} {grade}", self.count(*grade)));

@@ -291,8 +291,7 @@ impl<'a> Settings<'a> {
 }
 
 const ATTEMPTS_NOTE: &str = "`defaults.failover.max_attempts`, one more and 16 at most: attempts go to other deployments first, and a budget bounds them in an outage";
-const TIMEOUT_NOTE: &str =
-    "`defaults.timeouts.whole_answer`, for answers that are not streamed; for streams see `stream_timeout`";
+const TIMEOUT_NOTE: &str = "`defaults.timeouts.whole_answer`, of one attempt; also `first_byte` where it is under 30 s, `failover.deadline` over 5 min, `total` over 10 min";
 
 /// The most retries of a policy's kinds that are tried again here.
 fn retry_policy(node: &Node<'_>, report: &mut Report) -> Option<u32> {

@@ -44,6 +44,11 @@ fn of_text(text: &str) -> Result<Import, ImportError> {
     )
 }
 
+/// What `emberway check` would refuse.
+fn refused(import: &Import) -> &[Problem] {
+    &import.report.check.as_ref().expect("a check").errors
+}
+
 /// The lines of a grade, without their places.
 fn notes(import: &Import, grade: Grade) -> Vec<String> {
     let lines = import.report.lines.iter().filter(|line| line.grade == grade);
@@ -58,7 +63,7 @@ fn check(name: &str) -> Import {
     let held = |kind: &str| snapbox::Data::read_from(&folder().join(format!("{name}.{kind}")), None).raw();
     snapbox::assert_data_eq!(import.text.clone(), held("emberway.yaml"));
     snapbox::assert_data_eq!(report.clone(), held("report.txt"));
-    assert_eq!(import.report.check.errors, [], "{}", import.text);
+    assert_eq!(refused(&import), [], "{}", import.text);
     assert!(!import.text.contains(SECRET), "{}", import.text);
     let json = serde_json::to_string(&import.report).expect("JSON");
     for told in [report, json] {
@@ -120,4 +125,172 @@ fn examples_become_what_is_held() {
         dropped("included/models.yaml", &included.report.lines),
         Vec::<String>::new()
     );
+}
+
+/// A file with one model and more of it: `params` are lines of `litellm_params`, `rest` follows the list.
+fn one(params: &str, rest: &str) -> String {
+    let indented: String = params.lines().map(|line| format!("      {line}\n")).collect();
+    format!(
+        "model_list:\n  - model_name: bot\n    litellm_params:\n      model: azure/ft\n      \
+         api_base: https://contoso-eastus2.openai.azure.com\n      api_key: os.environ/KEY\n{indented}{rest}"
+    )
+}
+
+#[track_caller]
+fn check_text(params: &str, rest: &str, expected: &str) {
+    let import = of_text(&one(params, rest)).expect("converts");
+    assert!(import.text.contains(expected), "no `{expected}` in\n{}", import.text);
+    assert_eq!(refused(&import), [], "{}", import.text);
+}
+
+#[test]
+fn settings_become_what_they_mean() {
+    check_text("tpm: 1", "", "capacity: 1\n");
+    check_text("tpm: 1500", "", "capacity: 2\n");
+    check_text("tpm: \"90000\"", "", "capacity: 90\n");
+    check_text("timeout: 0.5", "", "whole_answer: 500ms");
+    check_text("timeout: 10", "", "first_byte: 10s");
+    check_text("num_retries: 20", "", "max_attempts: 16");
+    check_text("api_version: latest", "", "api: v1");
+    let with = |section: &str, setting: &str| format!("{section}:\n  {setting}\n");
+    let check_setting =
+        |section: &str, setting: &str, expected: &str| check_text("", &with(section, setting), expected);
+    check_setting("router_settings", "num_retries: 0", "max_attempts: 1");
+    check_setting("router_settings", "routing_strategy: least-busy", "policy: least_busy");
+    check_setting(
+        "router_settings",
+        "disable_cooldowns: true",
+        "consecutive_failures: 1000",
+    );
+    check_setting("router_settings", "cooldown_time: 90", "open_for: 90s");
+}
+
+#[test]
+fn a_name_that_is_in_use_is_not_given_to_a_secret() {
+    // The variable that a secret in the clear would get holds something else there.
+    let text = one("", "").replace("os.environ/KEY", "hunter2")
+        + "  - model_name: other\n    litellm_params: { model: azure/x, api_base: https://contoso-westus.openai.azure.com, \
+           api_key: os.environ/AZURE_API_KEY_CONTOSO_EASTUS2 }\n";
+    let import = of_text(&text).expect("converts");
+    assert!(
+        import.text.contains("${env:AZURE_API_KEY_CONTOSO_EASTUS2_2}"),
+        "{}",
+        import.text
+    );
+}
+
+#[test]
+fn secrets_are_told_apart_by_what_they_are() {
+    let text = "model_list:\n\
+        - { model_name: a, litellm_params: { model: azure/ft, api_base: https://contoso.openai.azure.com, api_key: hunter2-one } }\n\
+        - { model_name: b, litellm_params: { model: azure/ft, api_base: https://contoso.openai.azure.com, api_key: hunter2-two } }\n\
+        - { model_name: c, litellm_params: { model: azure/ft, api_base: https://contoso.openai.azure.com, api_key: hunter2-one } }\n";
+    let import = of_text(text).expect("converts");
+    let keys: Vec<&str> = import
+        .text
+        .lines()
+        .filter(|line| line.contains("api_key:"))
+        .map(str::trim)
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "api_key: ${env:AZURE_API_KEY_CONTOSO}",
+            "api_key: ${env:AZURE_API_KEY_CONTOSO_2}"
+        ]
+    );
+    let exact = notes(&import, Grade::Exact);
+    let shared = "model_list[2].litellm_params.model: deployment `contoso/ft`, which another entry names too";
+    assert!(exact.iter().any(|note| note == shared), "{exact:#?}");
+}
+
+#[test]
+fn nothing_is_left_to_do_where_everything_is_known() {
+    let text = one(
+        "tpm: 1000",
+        "litellm_settings: { drop_params: false }\ngeneral_settings: { master_key: os.environ/M }\n",
+    );
+    let read = |_: &Path| Ok(text.clone());
+    let path = Path::new("config.yaml");
+    let sku = Options::default().with_sku("GlobalStandard").expect("a SKU");
+    let import = litellm(path, path, sku, &read).expect("converts");
+    assert!(import.report.is_complete(), "{:#?}", import.report);
+    assert!(import.text.contains("sku: GlobalStandard\n"), "{}", import.text);
+    assert!(Options::default().with_sku("Standart").is_none());
+    let left = of_text(&text).expect("converts");
+    assert!(!left.report.is_complete());
+}
+
+#[test]
+fn what_is_switched_off_is_not_missed() {
+    let grade = |setting: &str| {
+        let import = of_text(&one("", &format!("litellm_settings: {{ {setting} }}\n"))).expect("converts");
+        let name = setting.split(':').next().expect("a name");
+        let line = import
+            .report
+            .lines
+            .iter()
+            .find(|line| line.field.ends_with(name))
+            .expect("a line")
+            .clone();
+        line.grade
+    };
+    assert_eq!(grade("cache: true"), Grade::Unsupported);
+    assert_eq!(grade("cache: false"), Grade::Exact);
+    assert_eq!(grade("cache: no"), Grade::Exact);
+    assert_eq!(grade("ssl_verify: false"), Grade::Unsupported);
+    assert_eq!(grade("never_heard_of: false"), Grade::Unsupported);
+}
+
+#[test]
+fn files_that_are_not_understood_are_told_with_their_place() {
+    let failure = |text: &str| match of_text(text) {
+        Err(ImportError::Source(errors)) => errors.to_string(),
+        other => panic!("{text}: {other:?}"),
+    };
+    let check = |text: &str, expected: &str| {
+        let told = failure(text);
+        let first = told.lines().next().expect("a line");
+        assert_eq!(first, expected, "{text}");
+    };
+    check("listeners: []\n", "config.yaml:1:1: there is no `model_list`");
+    check("- a\n", "config.yaml:1:1: expected fields such as `model_list`");
+    check(
+        "model_list: {}\n",
+        "config.yaml:1:1: model_list: `model_list` is no list",
+    );
+    check(
+        "model_list:\n  - model_name: a\n",
+        "config.yaml:2:5: model_list[0]: the entry has no `litellm_params`",
+    );
+    check(
+        "model_list: []\nrouter_settings: fast\n",
+        "config.yaml:2:1: router_settings: `router_settings` has no fields",
+    );
+    check(
+        "model_list: []\nmodel_list: []\n",
+        "config.yaml:2:1: the key `model_list` is there twice",
+    );
+}
+
+#[test]
+fn without_a_model_of_azure_there_is_nothing_to_write() {
+    let text = "model_list:\n  - { model_name: a, litellm_params: { model: openai/gpt-4o } }\n";
+    match of_text(text) {
+        Err(ImportError::Nothing(report)) => assert_eq!(report.count(Grade::Unsupported), 1, "{report:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_include_that_is_not_there_is_told() {
+    let read = |path: &Path| match path.to_str() {
+        Some("etc/config.yaml") => Ok("include: [gone.yaml]\n".to_owned()),
+        _ => read(path),
+    };
+    let path = Path::new("etc/config.yaml");
+    let told = litellm(path, path, Options::default(), &read)
+        .expect_err("no file")
+        .to_string();
+    assert!(told.starts_with("etc/gone.yaml: "), "{told}");
 }
