@@ -237,6 +237,9 @@ fn convert<'a>(
     };
     settings.apply(&mut raw);
     tell_rest(roots, &secrets, report);
+    for root in roots {
+        report.tell_missed(root);
+    }
     Ok((raw, fleet.comments, secrets))
 }
 

@@ -304,7 +304,7 @@ impl<'a> Models<'a, '_> {
         let fits = !name.is_empty() && name.len() <= 128 && !name.contains('$');
         if fits {
             self.fleet.deployment_mut(placed).model = Some(name.to_owned());
-            self.report.tell(&node, Grade::Exact, format!("`model: {name}`"));
+            self.report.tell(&node, Grade::Exact, "`model` of the deployment");
         } else {
             self.report.tell(&node, Grade::Unsupported, "no name of a model");
         }

@@ -1,8 +1,9 @@
 //! What became of each line of another program's configuration, and how well.
 //!
-//! A line of the report is about a place in their file and never shows a value that stood there, since any of them may be a secret.
+//! A line of the report is about a place in their file. It shows names of models, deployments, hosts and variables, and no other text
+//! that stood there, since any may be a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,7 @@ pub enum Grade {
 }
 
 /// What became of one of their lines.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Line {
     /// Their file.
     pub file: PathBuf,
@@ -67,6 +68,9 @@ pub struct Report {
     pub variables: BTreeMap<String, &'static str>,
     /// What `emberway check` says of the written file once those variables are set; nothing where none is written.
     pub check: Option<CheckReport>,
+    /// The lines once more, to be looked up.
+    #[serde(skip)]
+    told: HashSet<Line>,
 }
 
 /// What `emberway check` says.
@@ -105,8 +109,27 @@ impl Report {
             note: note.into(),
             at: node.at().clone(),
         };
-        if !self.lines.contains(&line) {
+        if self.told.insert(line.clone()) {
             self.lines.push(line);
+        }
+    }
+
+    /// Tells of all in a file that no line is about, which is what has another form than was looked for: nothing may be dropped unsaid.
+    pub(super) fn tell_missed(&mut self, root: &Node<'_>) {
+        let of_file = self
+            .lines
+            .iter()
+            .filter(|line| line.line > 0 && line.file == root.path());
+        let told: HashSet<Pointer> = of_file.map(|line| line.at.clone()).collect();
+        for leaf in root.leaves() {
+            let around = std::iter::successors(Some(leaf.at().clone()), Pointer::parent);
+            if !around.into_iter().any(|at| told.contains(&at)) {
+                self.tell(
+                    &leaf,
+                    Grade::Unsupported,
+                    "not understood: it has another form than LiteLLM documents",
+                );
+            }
         }
     }
 

@@ -144,6 +144,15 @@ impl<'a> Node<'a> {
         own.into_iter().chain(below.flat_map(|node| node.variables())).collect()
     }
 
+    /// All below this that says something: texts, numbers and truth values, not lists and objects of nothing.
+    pub(super) fn leaves(&self) -> Vec<Self> {
+        if !self.is_list() && !self.is_object() {
+            return vec![self.clone()];
+        }
+        let below = self.fields().into_iter().map(|(_, node)| node).chain(self.items());
+        below.flat_map(|node| node.leaves()).collect()
+    }
+
     pub(super) fn at(&self) -> &Pointer {
         &self.at
     }

@@ -74,33 +74,30 @@ fn check(name: &str) -> Import {
 
 /// Fields of a file that say something and are within no line of the report.
 fn dropped(path: &str, lines: &[Line]) -> Vec<String> {
+    missing(path, &read(Path::new(path)).expect("a file"), lines)
+}
+
+/// The same of a file's text.
+fn missing(path: &str, text: &str, lines: &[Line]) -> Vec<String> {
     let file = SourceFile {
         path: path.into(),
-        document: Document::parse(&read(Path::new(path)).expect("a file")).expect("YAML"),
+        document: Document::parse(text).expect("YAML"),
     };
     let told: Vec<&Pointer> = lines
         .iter()
         .filter(|line| line.file == file.path)
         .map(|line| &line.at)
         .collect();
-    leaves(&Node::root(&file))
+    Node::root(&file)
+        .leaves()
         .into_iter()
-        .filter(|leaf| !told.iter().any(|at| !at.as_json().is_empty() && leaf.is_within(at)))
-        .map(|leaf| leaf.to_string())
+        .filter(|leaf| {
+            !told
+                .iter()
+                .any(|at| !at.as_json().is_empty() && leaf.at().is_within(at))
+        })
+        .map(|leaf| leaf.field())
         .collect()
-}
-
-fn leaves(node: &Node<'_>) -> Vec<Pointer> {
-    let below: Vec<Node<'_>> = node
-        .fields()
-        .into_iter()
-        .map(|(_, node)| node)
-        .chain(node.items())
-        .collect();
-    if below.is_empty() {
-        return vec![node.at().clone()];
-    }
-    below.iter().flat_map(leaves).collect()
 }
 
 #[test]
@@ -293,4 +290,206 @@ fn an_include_that_is_not_there_is_told() {
         .expect_err("no file")
         .to_string();
     assert!(told.starts_with("etc/gone.yaml: "), "{told}");
+}
+
+/// Fields whose values are tried out, by section.
+const TRIED: &[(&str, &[&str])] = &[
+    (
+        "litellm_params",
+        &[
+            "api_base",
+            "api_key",
+            "api_version",
+            "azure_ad_token",
+            "azure_scope",
+            "base_model",
+            "client_id",
+            "client_secret",
+            "cooldown_time",
+            "custom_llm_provider",
+            "extra_headers",
+            "input_cost_per_token",
+            "cache_read_input_token_cost",
+            "litellm_credential_name",
+            "max_parallel_requests",
+            "max_retries",
+            "num_retries",
+            "order",
+            "output_cost_per_token",
+            "region_name",
+            "rpm",
+            "stream_timeout",
+            "temperature",
+            "tenant_id",
+            "timeout",
+            "tpm",
+            "unheard_of",
+            "weight",
+        ],
+    ),
+    (
+        "model_info",
+        &[
+            "base_model",
+            "cost_per_ptu_per_hour",
+            "id",
+            "max_tokens",
+            "mode",
+            "ptu_count",
+            "unheard_of",
+        ],
+    ),
+    (
+        "router_settings",
+        &[
+            "allowed_fails",
+            "cooldown_time",
+            "default_fallbacks",
+            "disable_cooldowns",
+            "fallbacks",
+            "model_group_alias",
+            "model_group_retry_policy",
+            "num_retries",
+            "redis_password",
+            "retry_after",
+            "retry_policy",
+            "routing_strategy",
+            "stream_timeout",
+            "timeout",
+            "unheard_of",
+        ],
+    ),
+    (
+        "litellm_settings",
+        &[
+            "cache",
+            "callbacks",
+            "fallbacks",
+            "json_logs",
+            "num_retries",
+            "request_timeout",
+            "set_verbose",
+            "success_callback",
+        ],
+    ),
+    (
+        "general_settings",
+        &[
+            "alerting",
+            "database_url",
+            "global_max_parallel_requests",
+            "master_key",
+            "max_request_size_mb",
+            "maximum_spend_logs_retention_period",
+        ],
+    ),
+];
+
+/// Values that may stand anywhere, written as YAML.
+const VALUES: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "0.0000001",
+    "2.5",
+    "7",
+    "90000",
+    "1e300",
+    "true",
+    "no",
+    "hunter2",
+    "\"\"",
+    "\"hunter2\\n# x: y\"",
+    "os.environ/A",
+    "${B}",
+    "\"${env:C}hunter2\"",
+    "[]",
+    "{}",
+    "[hunter2, other]",
+    "{bot: [other, hunter2]}",
+    "[{bot: other}, hunter2]",
+    "{alias: bot, hunter: {model: other}}",
+    "https://user:hunter2@host",
+    "https://host/openai/v1",
+    "2024-10-21",
+    "v1",
+    "least-busy",
+    "30d",
+    "1000000d",
+    "azure",
+    "{TimeoutErrorRetries: 3, x: hunter2}",
+];
+
+/// Fields whose texts are no secrets and are copied.
+const COPIED: &[&str] = &["azure_scope", "base_model", "client_id", "region_name", "tenant_id"];
+
+/// A field with a value below it.
+fn field(indent: &str, name: &str, value: &str) -> String {
+    let value = if COPIED.contains(&name) {
+        value.replace(SECRET, "plain")
+    } else {
+        value.to_owned()
+    };
+    format!("{indent}{name}: {value}\n")
+}
+
+/// A file in which every field may have any value.
+fn any_file() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let section = |at: usize| {
+        let (_, fields) = TRIED[at];
+        let one = (prop::sample::select(fields), prop::sample::select(VALUES));
+        prop::collection::btree_map(one.0, one.1, 0..6)
+    };
+    let entry = (section(0), section(1));
+    (prop::collection::vec(entry, 1..4), section(2), section(3), section(4)).prop_map(
+        |(entries, router, library, general)| {
+            let mut text = "model_list:\n".to_owned();
+            for (index, (params, info)) in entries.iter().enumerate() {
+                let name = ["bot", "other", "bot"][index];
+                text.push_str(&format!(
+                    "- model_name: {name}\n  litellm_params:\n    model: azure/ft\n"
+                ));
+                params
+                    .iter()
+                    .for_each(|(name, value)| text.push_str(&field("    ", name, value)));
+                if !info.is_empty() {
+                    text.push_str("  model_info:\n");
+                }
+                info.iter()
+                    .for_each(|(name, value)| text.push_str(&field("    ", name, value)));
+            }
+            for (section, fields) in [
+                ("router_settings", router),
+                ("litellm_settings", library),
+                ("general_settings", general),
+            ] {
+                if !fields.is_empty() {
+                    text.push_str(&format!("{section}:\n"));
+                }
+                fields
+                    .iter()
+                    .for_each(|(name, value)| text.push_str(&field("  ", name, value)));
+            }
+            text
+        },
+    )
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 128, ..Default::default() })]
+    #[test]
+    fn whatever_stands_there_is_told_and_no_secret_is_shown(text in any_file()) {
+        match of_text(&text) {
+            Ok(import) => {
+                proptest::prop_assert_eq!(refused(&import), &[], "{}\nof\n{}", import.text, text);
+                let told = import.report.text(Path::new("emberway.yaml")).expect("text");
+                let secret = told.lines().chain(import.text.lines()).find(|line| line.contains(SECRET));
+                proptest::prop_assert_eq!(secret, None);
+                let missed = missing("config.yaml", &text, &import.report.lines);
+                proptest::prop_assert!(missed.is_empty(), "{:?} of\n{}", missed, text);
+            }
+            Err(error) => proptest::prop_assert!(false, "{error}\n{text}"),
+        }
+    }
 }
