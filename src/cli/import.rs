@@ -67,7 +67,7 @@ fn options(sku: &str) -> Result<Options, String> {
 ///
 /// # Errors
 /// When a file cannot be read, written or understood, and when there is nothing to write.
-pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let From::Litellm = args.from;
     let written = args.output.clone().unwrap_or_else(|| config::DEFAULT_FILE.into());
     let read = |path: &Path| {
@@ -86,7 +86,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     match &args.output {
-        Some(path) => write(path, &import.text, &args)?,
+        Some(path) => write(path, &import.text, args)?,
         None => io::stdout()
             .write_all(import.text.as_bytes())
             .context("cannot write to stdout")?,

@@ -122,26 +122,26 @@ impl AccountReader<'_> {
             is_known: true,
         };
         let Some(node) = params.get("api_base") else {
-            let note = "no `api_base`: `endpoint` is from the variable `AZURE_API_BASE`, as LiteLLM has it";
-            self.report.tell(model, Grade::Approximate, note);
+            let remark = "no `api_base`: `endpoint` is from the variable `AZURE_API_BASE`, as LiteLLM has it";
+            self.report.tell(model, Grade::Approximate, remark);
             return by_variable(self.secrets, "AZURE_API_BASE");
         };
         match node.said() {
             Some(Said::Variable(name)) => {
-                let note = format!(
+                let remark = format!(
                     "`endpoint`, from the variable `{name}`; its value must end before `/openai`, and `emberway check` refuses it otherwise"
                 );
-                self.report.tell(&node, Grade::Exact, note);
+                self.report.tell(&node, Grade::Exact, remark);
                 by_variable(self.secrets, &name)
             }
             Some(Said::Literal(text)) => match parse_base(&text) {
                 Some(base) => {
-                    let note = match (base.is_v1, base.allow_plaintext) {
+                    let remark = match (base.is_v1, base.allow_plaintext) {
                         (true, _) => "`endpoint`, with `api: v1`",
                         (_, true) => "`endpoint`, with `allow_plaintext`: prompts and keys travel readably",
                         _ => "`endpoint`",
                     };
-                    self.report.tell(&node, Grade::Exact, note);
+                    self.report.tell(&node, Grade::Exact, remark);
                     base
                 }
                 None => self.unknown_base(&node),
@@ -154,10 +154,10 @@ impl AccountReader<'_> {
     fn unknown_base(&mut self, node: &Node<'_>) -> Base {
         let label = format!("account-line-{}", node.mark().line);
         let endpoint = format!("https://{label}.invalid");
-        let note = format!(
+        let remark = format!(
             "fill in `endpoint`: this is no base URL of an account; `{endpoint}` stands in, which `emberway check` accepts and nobody answers"
         );
-        self.report.tell(node, Grade::Manual, note);
+        self.report.tell(node, Grade::Manual, remark);
         Base {
             endpoint,
             label,
@@ -173,14 +173,14 @@ impl AccountReader<'_> {
             return (None, is_v1);
         };
         if is_v1 {
-            let note = "`api: v1` has no version, and none is sent";
-            self.report.tell(&node, Grade::Approximate, note);
+            let remark = "`api: v1` has no version, and none is sent";
+            self.report.tell(&node, Grade::Approximate, remark);
             return (None, true);
         }
         match node.said() {
             Some(Said::Literal(text)) if matches!(text.as_str(), "v1" | "latest" | "preview") => {
-                let note = "`api: v1`, whose generally available form is asked";
-                self.report.tell(&node, Grade::Approximate, note);
+                let remark = "`api: v1`, whose generally available form is asked";
+                self.report.tell(&node, Grade::Approximate, remark);
                 (None, true)
             }
             Some(Said::Literal(text)) if is_version(&text) => {
@@ -188,13 +188,13 @@ impl AccountReader<'_> {
                 (Some(text), false)
             }
             Some(Said::Variable(name)) => {
-                let note = format!("`api_version`, from the variable `{name}` as before");
-                self.report.tell(&node, Grade::Exact, note);
+                let remark = format!("`api_version`, from the variable `{name}` as before");
+                self.report.tell(&node, Grade::Exact, remark);
                 (Some(self.secrets.reference(&name, secrets::API_VERSION)), false)
             }
             _ => {
-                let note = "no date such as 2024-10-21: left out, so the newest generally available version is asked";
-                self.report.tell(&node, Grade::Approximate, note);
+                let remark = "no date such as 2024-10-21: left out, so the newest generally available version is asked";
+                self.report.tell(&node, Grade::Approximate, remark);
                 (None, false)
             }
         }
@@ -218,14 +218,14 @@ impl AccountReader<'_> {
             return self.application((tenant, client, secret), params, &end);
         } else {
             late.extend(application.into_iter().flatten());
-            let note = "no credential that can be used: `credential.api_key` is from the variable `AZURE_API_KEY`, as LiteLLM has it";
-            self.report.tell(model, Grade::Approximate, note);
+            let remark = "no credential that can be used: `credential.api_key` is from the variable `AZURE_API_KEY`, as LiteLLM has it";
+            self.report.tell(model, Grade::Approximate, remark);
             Login::Key(SecretText(self.secrets.reference("AZURE_API_KEY", secrets::AZURE_KEY)))
         };
         late.extend(params.get("azure_scope"));
         for node in late {
-            let note = "not used: the resource logs in otherwise, and there is one credential for it";
-            self.report.tell(&node, Grade::Approximate, note);
+            let remark = "not used: the resource logs in otherwise, and there is one credential for it";
+            self.report.tell(&node, Grade::Approximate, remark);
         }
         login
     }
@@ -233,11 +233,11 @@ impl AccountReader<'_> {
     fn token(&mut self, node: &Node<'_>, end: &str) -> Login {
         let wanted = format!("AZURE_AD_TOKEN_{end}");
         if node.text().is_some_and(|text| text.starts_with("oidc/")) {
-            let note = format!(
+            let remark = format!(
                 "a federated token: write `entra: {{}}` there and `workload_identity` in `azure.credential`; \
                  the variable `{wanted}` stands in, with a token that something else keeps fresh"
             );
-            self.report.tell(node, Grade::Manual, note);
+            self.report.tell(node, Grade::Manual, remark);
             return Login::Token(SecretText(self.secrets.reference(&wanted, secrets::AZURE_TOKEN)));
         }
         let target = (wanted.as_str(), "credential.token", secrets::AZURE_TOKEN);
@@ -252,12 +252,11 @@ impl AccountReader<'_> {
     ) -> Login {
         let mut id = |node: &Node<'_>, ours: &str, stand_in: &str| {
             let text = self.secrets.text(node, secrets::APPLICATION_ID);
-            match &text {
-                Some(_) => self.report.tell(node, Grade::Exact, format!("`{ours}`")),
-                None => {
-                    let note = format!("no text: put it into the variable `{stand_in}`");
-                    self.report.tell(node, Grade::Manual, note);
-                }
+            if text.is_some() {
+                self.report.tell(node, Grade::Exact, format!("`{ours}`"));
+            } else {
+                let remark = format!("no text: put it into the variable `{stand_in}`");
+                self.report.tell(node, Grade::Manual, remark);
             }
             text.unwrap_or_else(|| self.secrets.reference(stand_in, secrets::APPLICATION_ID))
         };
@@ -273,9 +272,9 @@ impl AccountReader<'_> {
                 Some(text)
             }
             _ => {
-                let note =
+                let remark =
                     "no text that can be copied: write it into `credential.entra.audience`, unless it is the usual one";
-                self.report.tell(&node, Grade::Manual, note);
+                self.report.tell(&node, Grade::Manual, remark);
                 None
             }
         });

@@ -412,7 +412,7 @@ pub(super) fn tell(report: &mut Report, section: &str, name: &str, node: &Node<'
         Some((_, Unsupported, _)) if node.truth() == Some(false) && !OFF_MATTERS.contains(&name) => {
             report.tell(node, Exact, "off there, and not to be had here");
         }
-        Some((_, grade, note)) => report.tell(node, *grade, *note),
+        Some((_, grade, remark)) => report.tell(node, *grade, *remark),
         None => report.tell(
             node,
             Unsupported,
@@ -429,8 +429,8 @@ fn tell_callbacks(report: &mut Report, node: &Node<'_>) {
     for (name, item) in one.into_iter().chain(several) {
         told = true;
         if name == "prometheus" {
-            let note = "metrics are at `/metrics` of `admin`, under other names (docs/metrics.md)";
-            report.tell(&item, Approximate, note);
+            let remark = "metrics are at `/metrics` of `admin`, under other names (docs/metrics.md)";
+            report.tell(&item, Approximate, remark);
         } else {
             report.tell(&item, Unsupported, CALLBACKS);
         }

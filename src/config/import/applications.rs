@@ -26,9 +26,9 @@ impl Applications {
         match known {
             None => self.0.push(application),
             Some(index) if self.0[index] != application => {
-                let note = "one application is used for a tenant, and here is another one: \
+                let remark = "one application is used for a tenant, and here is another one: \
                             give the first the role on this account too, or write `credential.token` for it";
-                report.tell(client, Grade::Manual, note);
+                report.tell(client, Grade::Manual, remark);
             }
             Some(_) => {}
         }

@@ -183,6 +183,7 @@ fn blank(name: &str) -> RawDeployment {
         model: None,
         fine_tuned_model: None,
         model_version: None,
+        rai_policy_name: None,
         source: None,
         source_tenant: None,
         weight: None,

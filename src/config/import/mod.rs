@@ -251,8 +251,8 @@ fn last<'a>(roots: &[Node<'a>], section: &str, report: &mut Report) -> Result<Op
             return Err(node.mistake(format!("`{section}` has no fields"), "write `name: value` below it"));
         }
         if let Some(before) = found.replace(node) {
-            let note = "not used: an included file says the section again, and LiteLLM takes that";
-            report.tell(&before, Grade::Exact, note);
+            let remark = "not used: an included file says the section again, and LiteLLM takes that";
+            report.tell(&before, Grade::Exact, remark);
         }
     }
     Ok(found)
@@ -267,8 +267,8 @@ fn credentials<'a>(roots: &[Node<'a>], report: &mut Report) -> Vec<(&'a str, Nod
         }
         for credential in list.items() {
             let name = credential.get("credential_name").and_then(|name| name.text());
-            let note = "its values are written into the resources of the models that name it";
-            report.tell(&credential, Grade::Exact, note);
+            let remark = "its values are written into the resources of the models that name it";
+            report.tell(&credential, Grade::Exact, remark);
             named.extend(name.map(|name| (name, credential.clone())));
         }
     }
@@ -279,8 +279,8 @@ fn credentials<'a>(roots: &[Node<'a>], report: &mut Report) -> Vec<(&'a str, Nod
 fn client(settings: &Settings<'_>, main: &Node<'_>, secrets: &mut Secrets, report: &mut Report) -> RawClient {
     let key = settings.master_key.as_ref().map_or_else(
         || {
-            let note = format!("there is no `general_settings.master_key`, and here every client has a key: put one into the variable `{MASTER_KEY}`");
-            report.tell_unsaid(main, Grade::Manual, note);
+            let remark = format!("there is no `general_settings.master_key`, and here every client has a key: put one into the variable `{MASTER_KEY}`");
+            report.tell_unsaid(main, Grade::Manual, remark);
             secrets.reference(MASTER_KEY, secrets::CLIENT_KEY)
         },
         |key| key.0.clone(),
@@ -296,10 +296,10 @@ fn client(settings: &Settings<'_>, main: &Node<'_>, secrets: &mut Secrets, repor
 }
 
 fn listener(main: &Node<'_>, report: &mut Report) -> RawListener {
-    let note = format!(
+    let remark = format!(
         "it listens on {LISTENER}, where LiteLLM listens on all addresses: for other machines write `tls`, or `allow_plaintext` behind something that ends TLS"
     );
-    report.tell_unsaid(main, Grade::Approximate, note);
+    report.tell_unsaid(main, Grade::Approximate, remark);
     RawListener {
         address: LISTENER.to_owned(),
         tls: None,
@@ -330,11 +330,11 @@ fn tell_rest(roots: &[Node<'_>], secrets: &Secrets, report: &mut Report) {
 fn tell_variables(node: &Node<'_>, secrets: &Secrets, report: &mut Report) {
     for (name, node) in node.fields() {
         if secrets.variables.contains_key(name) {
-            let note = "the gateway sets no variables: put it into its environment, as a secret where it is one";
-            report.tell(&node, Grade::Manual, note);
+            let remark = "the gateway sets no variables: put it into its environment, as a secret where it is one";
+            report.tell(&node, Grade::Manual, remark);
         } else {
-            let note = "nothing here reads it, and the gateway sets no variables";
-            report.tell(&node, Grade::Unsupported, note);
+            let remark = "nothing here reads it, and the gateway sets no variables";
+            report.tell(&node, Grade::Unsupported, remark);
         }
     }
 }

@@ -95,18 +95,19 @@ impl<'a> Models<'a, '_> {
         let written = model.text().ok_or_else(|| missing("litellm_params.model"))?;
         let provider = params.get("custom_llm_provider").and_then(|node| node.text());
         let Some(deployment) = azure_deployment(written, provider) else {
-            let note = no_azure(written, provider);
-            self.report.tell(entry, Grade::Unsupported, note);
+            let remark = no_azure(written, provider);
+            self.report.tell(entry, Grade::Unsupported, remark);
             return Ok(None);
         };
         if model_name.contains('*') || deployment.contains('*') {
-            let note = "a name with `*` stands for names that are not known here; write an entry for each model";
-            self.report.tell(entry, Grade::Unsupported, note);
+            let remark = "a name with `*` stands for names that are not known here; write an entry for each model";
+            self.report.tell(entry, Grade::Unsupported, remark);
             return Ok(None);
         }
         if !is_deployment_name(deployment) {
-            let note = "no name that an Azure OpenAI deployment can have; write the deployment's own, as `azure/NAME`";
-            self.report.tell(entry, Grade::Unsupported, note);
+            let remark =
+                "no name that an Azure OpenAI deployment can have; write the deployment's own, as `azure/NAME`";
+            self.report.tell(entry, Grade::Unsupported, remark);
             return Ok(None);
         }
         let params = Params::new(params, &self.credentials, self.report);
@@ -143,8 +144,8 @@ impl<'a> Models<'a, '_> {
         self.take_price(&of, &placed);
         let id = info.as_ref().and_then(|info| info.get("id"));
         if let Some(id) = &id {
-            let note = format!("the deployment is named `{reference}` in logs, metrics and records");
-            self.report.tell(id, Grade::Approximate, note);
+            let remark = format!("the deployment is named `{reference}` in logs, metrics and records");
+            self.report.tell(id, Grade::Approximate, remark);
         }
         Entry {
             model_name: "",
@@ -168,17 +169,18 @@ impl<'a> Models<'a, '_> {
     }
 
     fn tell_deployment(&mut self, model: &Node<'a>, params: &Params<'a>, placed: &Placed, reference: &str) {
-        let note = if placed.is_new {
+        let remark = if placed.is_new {
             format!("deployment `{reference}`")
         } else {
             format!("deployment `{reference}`, which another entry names too")
         };
         let written = model.text().unwrap_or_default();
         if written.contains("responses/") {
-            let note = format!("{note}; chats are not turned into Responses: clients ask `/v1/responses` themselves");
-            self.report.tell(model, Grade::Approximate, note);
+            let remark =
+                format!("{remark}; chats are not turned into Responses: clients ask `/v1/responses` themselves");
+            self.report.tell(model, Grade::Approximate, remark);
         } else {
-            self.report.tell(model, Grade::Exact, note);
+            self.report.tell(model, Grade::Exact, remark);
         }
         if let Some(provider) = params.get("custom_llm_provider") {
             self.report
@@ -194,16 +196,16 @@ impl<'a> Models<'a, '_> {
         match placed.region {
             RegionSource::Told => {}
             RegionSource::Host => {
-                let note = format!(
+                let remark = format!(
                     "region `{region}` of resource `{name}` is taken from its host's name; look whether it is so"
                 );
-                self.report.tell(at, Grade::Approximate, note);
+                self.report.tell(at, Grade::Approximate, remark);
             }
             RegionSource::Unknown => {
-                let note = format!(
+                let remark = format!(
                     "fill in `region` of resource `{name}`: it is not known here, so `{region}` stands in, which `emberway check` accepts"
                 );
-                self.report.tell(at, Grade::Manual, note);
+                self.report.tell(at, Grade::Manual, remark);
             }
         }
     }
@@ -215,24 +217,24 @@ impl<'a> Models<'a, '_> {
             self.fleet.deployment_mut(placed).capacity = units;
             self.report.tell(&node, Grade::Exact, "`capacity`, in PTUs");
             if let Some(tpm) = of("tpm") {
-                let note = "what a PTU is worth follows from `model`, and how full it is from Azure's answers";
-                self.report.tell(&tpm, Grade::Approximate, note);
+                let remark = "what a PTU is worth follows from `model`, and how full it is from Azure's answers";
+                self.report.tell(&tpm, Grade::Approximate, remark);
             }
             return units.map(|_| true);
         }
         let (tpm, node) = self.number(of, "tpm")?;
         if self.options.sku.is_some_and(is_provisioned) {
-            let note = "not used: the `capacity` of a provisioned deployment is in PTUs";
-            self.report.tell(&node, Grade::Approximate, note);
+            let remark = "not used: the `capacity` of a provisioned deployment is in PTUs";
+            self.report.tell(&node, Grade::Approximate, remark);
             return None;
         }
         let units = (tpm / 1_000.0).ceil().clamp(1.0, 1_000_000.0) as u32;
         let known = *self.fleet.deployment_mut(placed).capacity.get_or_insert(units);
         if known != units {
-            let note = format!(
+            let remark = format!(
                 "another entry tells the deployment's capacity otherwise, and `{known}` is written: look which it is"
             );
-            self.report.tell(&node, Grade::Manual, note);
+            self.report.tell(&node, Grade::Manual, remark);
             return Some(false);
         }
         let told = "it is also the deployment's limit until Azure's answers tell it, and its share";
@@ -243,8 +245,8 @@ impl<'a> Models<'a, '_> {
                 format!("`capacity: {units}`, in thousands of tokens a minute; {told}"),
             );
         } else {
-            let note = format!("`capacity: {units}`: in whole thousands of tokens a minute; {told}");
-            self.report.tell(&node, Grade::Approximate, note);
+            let remark = format!("`capacity: {units}`: in whole thousands of tokens a minute; {told}");
+            self.report.tell(&node, Grade::Approximate, remark);
         }
         Some(false)
     }
@@ -262,9 +264,9 @@ impl<'a> Models<'a, '_> {
         if let Some(sku) = told {
             self.fleet.deployment_mut(placed).sku = sku;
             if capacity.is_none() {
-                let note =
+                let remark =
                     "its capacity is not known: its share is that of 1, and its room is learned from Azure's answers";
-                self.report.tell(model, Grade::Approximate, note);
+                self.report.tell(model, Grade::Approximate, remark);
             }
             return;
         }
@@ -284,10 +286,10 @@ impl<'a> Models<'a, '_> {
             "FILL IN: the deployment type, as Azure shows it"
         };
         self.fleet.comment(placed, "sku", comment);
-        let note = format!(
+        let remark = format!(
             "fill in `sku`{and_capacity}: not known here, so `{name}` stands in, which `emberway check` accepts; `--sku` sets all"
         );
-        self.report.tell(model, Grade::Manual, note);
+        self.report.tell(model, Grade::Manual, remark);
     }
 
     fn take_model(&mut self, info: Option<&Node<'a>>, placed: &Placed) {
@@ -358,11 +360,11 @@ impl<'a> Models<'a, '_> {
         order.map(|order| order as i64)
     }
 
-    fn take_time(&mut self, params: &Params<'a>, name: &str, note: &str) -> Option<Duration> {
+    fn take_time(&mut self, params: &Params<'a>, name: &str, remark: &str) -> Option<Duration> {
         let node = params.get(name)?;
         let time = node.number().and_then(seconds);
         match time {
-            Some(_) => self.report.tell(&node, Grade::Approximate, note),
+            Some(_) => self.report.tell(&node, Grade::Approximate, remark),
             None => self.report.tell(&node, Grade::Unsupported, NO_TIME),
         }
         time
@@ -432,7 +434,7 @@ pub(super) const NO_TIME: &str = "no number of seconds above 0 and up to a day; 
 
 /// Seconds as a time that a setting may have: above zero and up to a day.
 pub(super) fn seconds(number: f64) -> Option<Duration> {
-    let is_fit = number >= 0.001 && number <= 86_400.0;
+    let is_fit = (0.001..=86_400.0).contains(&number);
     is_fit.then(|| Duration::from_millis((number * 1_000.0).round() as u64))
 }
 

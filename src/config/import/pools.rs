@@ -105,10 +105,10 @@ fn collect<'a>(entries: Vec<Entry<'a>>, settings: &Settings<'a>, report: &mut Re
 
 fn tell_name(report: &mut Report, entry: &Entry<'_>, route: &str, pool: &str, is_first: bool) {
     if route != entry.model_name {
-        let note = format!(
+        let remark = format!(
             "clients must ask for `{route}`: a name here has letters, digits, `-`, `_`, `.` and `:` alone, so that it fits into a path"
         );
-        report.tell(&entry.named, Grade::Manual, note);
+        report.tell(&entry.named, Grade::Manual, remark);
     } else if is_first {
         report.tell(
             &entry.named,
@@ -126,8 +126,8 @@ fn tiers(entries: &[Entry<'_>], settings: &Settings<'_>, report: &mut Report) ->
     let mut known: Vec<&str> = Vec::new();
     for entry in entries {
         if known.contains(&entry.reference.as_str()) {
-            let note = "the same deployment twice in a group: it is a member once";
-            report.tell(&entry.named, Grade::Approximate, note);
+            let remark = "the same deployment twice in a group: it is a member once";
+            report.tell(&entry.named, Grade::Approximate, remark);
         } else {
             known.push(&entry.reference);
             by_order.entry(entry.order.unwrap_or(i64::MAX)).or_default().push(entry);
@@ -153,12 +153,12 @@ fn weighed(entries: &[&Entry<'_>], settings: &Settings<'_>, report: &mut Report)
             report.tell(node, grade, "the member's `weight` in its tier");
         }
         if let Some((_, node)) = &entry.rpm {
-            let note = if by_rpm {
+            let remark = if by_rpm {
                 "the member's `weight` in its tier; no bound: Azure's own limit follows from `capacity`, and `limits` bound a route"
             } else {
                 "not used: `weight` decides in this group, and Azure's own limit follows from `capacity`"
             };
-            report.tell(node, Grade::Approximate, note);
+            report.tell(node, Grade::Approximate, remark);
         }
         let measure = if by_weight { &entry.weight } else { &entry.rpm };
         let weight = measure
@@ -170,9 +170,9 @@ fn weighed(entries: &[&Entry<'_>], settings: &Settings<'_>, report: &mut Report)
             weight,
         };
         if (by_weight || by_rpm) && weight.is_none() {
-            let note =
+            let remark =
                 "no share where others of its order have one: a tier behind them, for when none of them can be used";
-            report.tell(&entry.named, Grade::Approximate, note);
+            report.tell(&entry.named, Grade::Approximate, remark);
             rest.push(member);
         } else {
             first.push(member);
@@ -236,12 +236,12 @@ fn concurrency(entries: &[Entry<'_>], report: &mut Report) -> Option<u32> {
     let is_complete = each.iter().all(Option::is_some);
     for (_, node) in each.iter().copied().flatten() {
         if is_complete {
-            let note =
+            let remark =
                 "`limits.concurrency` of the route is the sum of its group; no deployment has a bound of its own";
-            report.tell(node, Grade::Approximate, note);
+            report.tell(node, Grade::Approximate, remark);
         } else {
-            let note = "no deployment has a bound of its own, and others of the group have none: write `limits.concurrency` on the route";
-            report.tell(node, Grade::Unsupported, note);
+            let remark = "no deployment has a bound of its own, and others of the group have none: write `limits.concurrency` on the route";
+            report.tell(node, Grade::Unsupported, remark);
         }
     }
     let sum = each
@@ -262,8 +262,8 @@ fn add_aliases(groups: &mut [Group<'_>], settings: &Settings<'_>, report: &mut R
         });
         let group = groups.iter_mut().find(|group| Some(group.model_name) == target);
         let Some(group) = group else {
-            let note = "leads to no model that was carried over";
-            report.tell(node, Grade::Unsupported, note);
+            let remark = "leads to no model that was carried over";
+            report.tell(node, Grade::Unsupported, remark);
             continue;
         };
         if is_taken {
@@ -273,18 +273,18 @@ fn add_aliases(groups: &mut [Group<'_>], settings: &Settings<'_>, report: &mut R
                 "another route has this name; a name leads to one route",
             );
         } else if !is_model_name(alias) || group.route.aliases.len() == ALIASES_MAX {
-            let note = format!(
+            let remark = format!(
                 "clients must ask for `{}`: an alias has letters, digits, `-`, `_`, `.` and `:` alone, and a route has {ALIASES_MAX} at most",
                 group.route.name.0
             );
-            report.tell(node, Grade::Manual, note);
+            report.tell(node, Grade::Manual, remark);
         } else {
             group.route.aliases.push(ModelName((*alias).to_owned()));
-            let note = format!("`aliases` of route `{}`", group.route.name.0);
+            let remark = format!("`aliases` of route `{}`", group.route.name.0);
             if is_hidden {
-                report.tell(node, Grade::Approximate, note + ", which lists of models show too");
+                report.tell(node, Grade::Approximate, remark + ", which lists of models show too");
             } else {
-                report.tell(node, Grade::Exact, note);
+                report.tell(node, Grade::Exact, remark);
             }
         }
     }
@@ -297,8 +297,8 @@ fn add_fallbacks(groups: &mut [Group<'_>], settings: &Settings<'_>, report: &mut
     for fallbacks in &settings.fallbacks {
         let found = find(groups, settings, fallbacks.group);
         let Some(index) = found else {
-            let note = "of a model that was not carried over";
-            report.tell(&fallbacks.node, Grade::Unsupported, note);
+            let remark = "of a model that was not carried over";
+            report.tell(&fallbacks.node, Grade::Unsupported, remark);
             continue;
         };
         has_own[index] = true;
@@ -328,8 +328,8 @@ fn fall_back(
     let mut added = 0_u32;
     for target in targets {
         let Some(name) = target.text() else {
-            let note = "not understood: prompts of its own are not sent; name a model";
-            report.tell(&target, Grade::Unsupported, note);
+            let remark = "not understood: prompts of its own are not sent; name a model";
+            report.tell(&target, Grade::Unsupported, remark);
             continue;
         };
         let tiers = match (find(groups, settings, name), one_by_id(groups, name)) {
@@ -357,9 +357,9 @@ fn fall_back(
             group.tiers.extend(new);
             group.tiers = bounded(std::mem::take(&mut group.tiers));
         }
-        let note = "further tiers of the pool, for any failure and for lack of room; where `azure` looks after the accounts, \
+        let remark = "further tiers of the pool, for any failure and for lack of room; where `azure` looks after the accounts, \
                     name the models in `equivalent_models`, or they get nothing";
-        report.tell(&target, Grade::Approximate, note);
+        report.tell(&target, Grade::Approximate, remark);
     }
     if added > 0 {
         let group = &mut groups[index];

@@ -32,11 +32,11 @@ use crate::config::import::source::Node;
 pub enum Grade {
     /// It means the same here.
     Exact,
-    /// It means nearly the same; the note says what differs.
+    /// It means nearly the same; the remark says what differs.
     Approximate,
-    /// A person has to fill something in, or to do something; the note says what.
+    /// A person has to fill something in, or to do something; the remark says what.
     Manual,
-    /// There is nothing like it; the note says why, and what to do instead.
+    /// There is nothing like it; the remark says why, and what to do instead.
     Unsupported,
 }
 
@@ -54,7 +54,7 @@ pub struct Line {
     /// How well it was carried over.
     pub grade: Grade,
     /// Where it went, what differs, what to do.
-    pub note: String,
+    pub remark: String,
     #[serde(skip)]
     pub(super) at: Pointer,
 }
@@ -98,7 +98,7 @@ impl CheckReport {
 
 impl Report {
     /// Tells of a place. What has been told already, as of credentials that several models share, is not told again.
-    pub(super) fn tell(&mut self, node: &Node<'_>, grade: Grade, note: impl Into<String>) {
+    pub(super) fn tell(&mut self, node: &Node<'_>, grade: Grade, remark: impl Into<String>) {
         let mark = node.mark();
         let line = Line {
             file: node.path().to_owned(),
@@ -106,7 +106,7 @@ impl Report {
             column: mark.column,
             field: node.field(),
             grade,
-            note: note.into(),
+            remark: remark.into(),
             at: node.at().clone(),
         };
         if self.told.insert(line.clone()) {
@@ -134,14 +134,14 @@ impl Report {
     }
 
     /// Tells of something that no line of theirs says.
-    pub(super) fn tell_unsaid(&mut self, node: &Node<'_>, grade: Grade, note: impl Into<String>) {
+    pub(super) fn tell_unsaid(&mut self, node: &Node<'_>, grade: Grade, remark: impl Into<String>) {
         self.lines.push(Line {
             file: node.path().to_owned(),
             line: 0,
             column: 0,
             field: String::new(),
             grade,
-            note: note.into(),
+            remark: remark.into(),
             at: Pointer::root(),
         });
     }
@@ -173,7 +173,7 @@ impl Report {
             if !line.field.is_empty() {
                 write!(text, "{}: ", line.field)?;
             }
-            writeln!(text, "{}", line.note)?;
+            writeln!(text, "{}", line.remark)?;
         }
         if !self.variables.is_empty() {
             text.push_str("\nset before `emberway check` and `emberway run`:\n");

@@ -64,8 +64,9 @@ impl Secrets {
                     _ => String::new(),
                 };
                 let name = self.name_for(literal, wanted);
-                let note = format!("`{ours}`: a secret in the clear is not copied; put it into the variable `{name}`");
-                report.tell(node, Grade::Manual, note);
+                let remark =
+                    format!("`{ours}`: a secret in the clear is not copied; put it into the variable `{name}`");
+                report.tell(node, Grade::Manual, remark);
                 SecretText(self.reference(&name, purpose))
             }
         }

@@ -98,8 +98,8 @@ impl<'a> Settings<'a> {
             return false;
         }
         if !self.seen.insert(key) {
-            let note = "not used: said before, by `router_settings` or under another name, and that counts";
-            report.tell(node, Grade::Exact, note);
+            let remark = "not used: said before, by `router_settings` or under another name, and that counts";
+            report.tell(node, Grade::Exact, remark);
             return true;
         }
         match key {
@@ -107,19 +107,19 @@ impl<'a> Settings<'a> {
             "num_retries" => self.retries = count(node, report, ATTEMPTS_NOTE),
             "timeout" => self.timeout = time(node, report, TIMEOUT_NOTE),
             "stream_timeout" => {
-                self.stream_timeout = time(node, report, "`defaults.timeouts.first_byte`: to a stream's beginning")
+                self.stream_timeout = time(node, report, "`defaults.timeouts.first_byte`: to a stream's beginning");
             }
             "retry_after" => {
-                let note = "`defaults.failover.backoff`: the first bound of a random wait before the same deployment is asked again";
-                self.backoff = time(node, report, note);
+                let remark = "`defaults.failover.backoff`: the first bound of a random wait before the same deployment is asked again";
+                self.backoff = time(node, report, remark);
             }
             "allowed_fails" => {
-                let note = "`health.consecutive_failures`, one more: failures in a row, not in a minute";
-                self.allowed_fails = count(node, report, note);
+                let remark = "`health.consecutive_failures`, one more: failures in a row, not in a minute";
+                self.allowed_fails = count(node, report, remark);
             }
             "cooldown_time" => {
-                let note = "`health.open_for`, after failures; after a 429 a deployment rests as long as Azure says";
-                self.cooldown = time(node, report, note);
+                let remark = "`health.open_for`, after failures; after a 429 a deployment rests as long as Azure says";
+                self.cooldown = time(node, report, remark);
             }
             "disable_cooldowns" => self.cooldowns(node, report),
             "retry_policy" => self.policy_retries = retry_policy(node, report),
@@ -136,7 +136,7 @@ impl<'a> Settings<'a> {
     }
 
     fn strategy(&mut self, node: &Node<'a>, report: &mut Report) {
-        let (policy, grade, note) = match node.text() {
+        let (policy, grade, remark) = match node.text() {
             Some("least-busy") => (
                 Some(RawPolicy::LeastBusy),
                 Grade::Approximate,
@@ -160,14 +160,14 @@ impl<'a> Settings<'a> {
             ),
         };
         self.policy = policy;
-        report.tell(node, grade, note);
+        report.tell(node, grade, remark);
     }
 
     fn cooldowns(&mut self, node: &Node<'a>, report: &mut Report) {
         if node.truth() == Some(true) {
             self.has_no_cooldowns = true;
-            let note = "`health` asks for so many failures that breakers hardly open; rests after a 429 remain, as Azure asks for them";
-            report.tell(node, Grade::Approximate, note);
+            let remark = "`health` asks for so many failures that breakers hardly open; rests after a 429 remain, as Azure asks for them";
+            report.tell(node, Grade::Approximate, remark);
         } else {
             report.tell(node, Grade::Exact, "breakers are on, as always");
         }
@@ -222,9 +222,9 @@ impl<'a> Settings<'a> {
             "master_key" => {
                 let target = ("LITELLM_MASTER_KEY", "clients[0].keys[0]", secrets::CLIENT_KEY);
                 self.master_key = Some(secrets.secret(report, node, target));
-                let note = "it opens all routes as before, but administers nothing (`admin.token` does), and makes no virtual keys: \
+                let remark = "it opens all routes as before, but administers nothing (`admin.token` does), and makes no virtual keys: \
                             give each that calls a client of its own";
-                report.tell(node, Grade::Approximate, note);
+                report.tell(node, Grade::Approximate, remark);
             }
             "global_max_parallel_requests" => {
                 let most = count(node, report, "`limits.running_requests`; one more is refused with 503")
@@ -303,12 +303,12 @@ fn retry_policy(node: &Node<'_>, report: &mut Report) -> Option<u32> {
             .map(|(_, retried)| *retried);
         match is_retried {
             Some(true) => {
-                let note = "`failover.max_attempts` is the most of all kinds, and one more; which kinds are tried elsewhere is in docs/outcomes.md";
-                most = most.max(count(&node, report, note));
+                let remark = "`failover.max_attempts` is the most of all kinds, and one more; which kinds are tried elsewhere is in docs/outcomes.md";
+                most = most.max(count(&node, report, remark));
             }
             Some(false) => {
-                let note = "never tried again: another deployment would refuse it too";
-                report.tell(&node, Grade::Unsupported, note);
+                let remark = "never tried again: another deployment would refuse it too";
+                report.tell(&node, Grade::Unsupported, remark);
             }
             None => advice::tell(report, "retry_policy", name, &node),
         }
@@ -317,20 +317,20 @@ fn retry_policy(node: &Node<'_>, report: &mut Report) -> Option<u32> {
 }
 
 /// A whole number; what is none is told.
-fn count(node: &Node<'_>, report: &mut Report, note: &str) -> Option<u32> {
+fn count(node: &Node<'_>, report: &mut Report, remark: &str) -> Option<u32> {
     let number = node.whole().and_then(|number| u32::try_from(number).ok());
     match number {
-        Some(_) => report.tell(node, Grade::Approximate, note),
+        Some(_) => report.tell(node, Grade::Approximate, remark),
         None => report.tell(node, Grade::Unsupported, "no whole number; write one, not a reference"),
     }
     number
 }
 
 /// Seconds; what is none is told.
-fn time(node: &Node<'_>, report: &mut Report, note: &str) -> Option<Duration> {
+fn time(node: &Node<'_>, report: &mut Report, remark: &str) -> Option<Duration> {
     let time = node.number().and_then(seconds);
     match time {
-        Some(_) => report.tell(node, Grade::Approximate, note),
+        Some(_) => report.tell(node, Grade::Approximate, remark),
         None => report.tell(node, Grade::Unsupported, NO_TIME),
     }
     time

@@ -2,6 +2,7 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --lib config::import` rewrites those; read the change before committing it.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::document::Document;
@@ -52,7 +53,7 @@ fn refused(import: &Import) -> &[Problem] {
 /// The lines of a grade, without their places.
 fn notes(import: &Import, grade: Grade) -> Vec<String> {
     let lines = import.report.lines.iter().filter(|line| line.grade == grade);
-    lines.map(|line| format!("{}: {}", line.field, line.note)).collect()
+    lines.map(|line| format!("{}: {}", line.field, line.remark)).collect()
 }
 
 /// Holds an example's result and report, and what must hold for all of them.
@@ -198,7 +199,7 @@ fn secrets_are_told_apart_by_what_they_are() {
     );
     let exact = notes(&import, Grade::Exact);
     let shared = "model_list[2].litellm_params.model: deployment `contoso/ft`, which another entry names too";
-    assert!(exact.iter().any(|note| note == shared), "{exact:#?}");
+    assert!(exact.iter().any(|remark| remark == shared), "{exact:#?}");
 }
 
 #[test]
@@ -465,7 +466,7 @@ fn any_file() -> impl proptest::strategy::Strategy<Value = String> {
                 ("general_settings", general),
             ] {
                 if !fields.is_empty() {
-                    text.push_str(&format!("{section}:\n"));
+                    writeln!(text, "{section}:").expect("text");
                 }
                 fields
                     .iter()
