@@ -17,6 +17,7 @@ pub mod explain;
 pub mod finetune;
 pub mod fleet;
 pub mod healthcheck;
+pub mod import;
 pub mod load;
 pub mod model;
 pub mod operator;
@@ -49,6 +50,8 @@ enum Command {
     Run(run::RunArgs),
     /// Check a configuration file and print every mistake in it.
     Check(check::CheckArgs),
+    /// Make a configuration from another gateway's, and say what became of each line.
+    Import(import::ImportArgs),
     /// Print the JSON Schema of the configuration file.
     Schema(schema::SchemaArgs),
     /// Show what it does: simulated fleet, gateway, load and an outage in one process.
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Schema(args) => schema::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Healthcheck(args) => healthcheck::run(args),

@@ -93,8 +93,11 @@ pub fn compile_text(text: &str, path: &Path, variables: &Variables) -> Result<Ch
     })
 }
 
-/// Reads a file up to the size limit.
-pub(super) fn read(path: &Path) -> Result<String, Problem> {
+/// Reads a configuration file up to the size limit, 1 MiB.
+///
+/// # Errors
+/// When it cannot be read, is no text or is larger.
+pub fn read(path: &Path) -> Result<String, Problem> {
     let failed = |error: std::io::Error| {
         let hint = (error.kind() == std::io::ErrorKind::NotFound).then_some("name it with `--config FILE`");
         Problem::whole_file(format!("cannot read the file: {error}"), hint)

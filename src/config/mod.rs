@@ -11,6 +11,7 @@ mod compile;
 pub mod diff;
 mod document;
 pub mod errors;
+pub mod import;
 pub mod load;
 mod raw;
 pub mod reference;

@@ -48,6 +48,7 @@ Usage: emberway <COMMAND>
 Commands:
   run          Run the gateway
   check        Check a configuration file and print every mistake in it
+  import       Make a configuration from another gateway's, and say what became of each line
   schema       Print the JSON Schema of the configuration file
   demo         Show what it does: simulated fleet, gateway, load and an outage in one process
   healthcheck  Ask a running gateway whether it lives: for container and exec probes

@@ -34,6 +34,7 @@ mod hedging;
 mod limits;
 mod membership;
 mod misses;
+mod moving_in;
 mod operations;
 mod placement;
 mod recovery;
