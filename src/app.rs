@@ -451,7 +451,9 @@ fn tell(change: StoreChange<'_>) {
 fn seed(live: &Live, known: &[DeploymentTotals], now_ms: i64) {
     for (deployment, live) in live.config.runtime.snapshot.deployments.iter().zip(&live.deployments) {
         let known = known.iter().find(|known| known.deployment == deployment.id);
-        let last_success = known.and_then(|known| known.last_success_at_ms).unwrap_or(0);
+        let last_success = known.and_then(|known| known.last_success_at_ms);
+        // One that is yet to come is of a clock that ran ahead.
+        let last_success = last_success.filter(|at| *at <= now_ms).unwrap_or(0);
         live.state.last_success_at_ms.fetch_max(last_success, Ordering::Relaxed);
         live.state
             .note_first_seen(known.map_or(now_ms, |known| known.first_seen_ms));

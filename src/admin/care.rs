@@ -11,15 +11,18 @@ use crate::telemetry::view::CareView;
 pub struct FleetStatus {
     /// Whether this gateway calls, rebuilds and deletes, of those on its usage file.
     pub acts: bool,
-    /// When Azure was looked at last (RFC 3339); none before the first time.
-    pub looked_at: Option<String>,
+    /// Whether anything may be written to Azure: the kill switch is not on.
+    pub writes: bool,
+    /// When the account was read that was read longest ago (RFC 3339); none while one has not been.
+    pub read_at: Option<String>,
 }
 
 impl From<&CareView> for FleetStatus {
     fn from(view: &CareView) -> Self {
         Self {
             acts: view.acts,
-            looked_at: view.looked_at_ms.map(clock::rfc3339),
+            writes: view.writes,
+            read_at: view.read_at_ms.map(clock::rfc3339),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::fleet::alerts::Alerts;
 use crate::fleet::audit::Audit;
 use crate::fleet::care::{Board, Care, Partners, Settings};
 use crate::fleet::connect;
+use crate::fleet::plane::patience_of_writes;
 use crate::proxy::Gateway;
 use crate::storage::sqlite::SqliteStore;
 use crate::telemetry::clock;
@@ -45,11 +46,11 @@ pub(super) async fn start(
     let audit = Audit::new(Arc::clone(store) as _, "emberway run".to_owned(), |failing| {
         failing.emit();
     });
-    let arm = connect::arm(azure, Some(Arc::new(audit))).context("cannot reach Azure's control plane")?;
+    let arm = connect::arm_with(azure, Some(Arc::new(audit)), patience_of_writes())
+        .context("cannot reach Azure's control plane")?;
     let settings = Settings {
         look_every_ms: LOOK_EVERY_MS,
-        writes: azure.writes,
-        process: format!("{} {}", replica(), std::process::id()),
+        process: format!("{} {} {:016x}", replica(), std::process::id(), rand::random::<u64>()),
         replica: replica(),
     };
     let partners = Partners {
@@ -58,6 +59,7 @@ pub(super) async fn start(
         notes: Arc::clone(store) as _,
         lives: Arc::clone(store) as _,
         leases: Arc::clone(store) as _,
+        usage: Arc::clone(store) as _,
         metrics: Arc::clone(&gateway.metrics),
         board: Arc::clone(board),
         alerts,

@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,7 @@ use crate::azure::token::AccessToken;
 use crate::azure::transport::Http;
 use crate::config::checked::azure::AzureSettings;
 use crate::config::checked::{Credential, EntraLogin};
+use crate::core::ids::ResourceId;
 use crate::fleet::connect::{self, ConnectError};
 use crate::proxy::Gateway;
 use crate::proxy::refresh::How;
@@ -28,6 +30,8 @@ use crate::telemetry::events::care::LoginChanged;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The same after a failure, which is told each time.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
+/// Shortest time between two tokens that are forgotten since one resource refuses them.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 /// How long the first tokens are waited for, at the start and at a reload; without them requests would be refused.
 const FIRST_MAX: Duration = Duration::from_secs(10);
 
@@ -35,6 +39,8 @@ const FIRST_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Logins {
     own: Arc<TokenCache>,
     tenants: HashMap<String, Arc<TokenCache>>,
+    /// The resources for whose sake a token was forgotten lately.
+    forgotten: Mutex<HashMap<ResourceId, Instant>>,
     /// Told when a token was refused.
     refused: Arc<Notify>,
     /// How often all tokens were looked at.
@@ -71,6 +77,7 @@ impl Logins {
         Ok(Self {
             own: connect::tokens(azure, &azure.credential, &http)?,
             tenants: tenants.collect::<Result<_, CredentialError>>()?,
+            forgotten: Mutex::default(),
             refused: Arc::default(),
             looks: watch::Sender::default(),
         })
@@ -122,9 +129,17 @@ impl Logins {
     /// Forgets the token at hand where it is the one that a resource has refused.
     fn forget_refused(&self, live: &Live, at: usize, login: &EntraLogin) {
         let in_use = &live.resources[at].login;
-        if !in_use.take_refused() {
+        let resource = &live.config.runtime.snapshot.resources[at].id;
+        // One that refuses every token must not have one asked for each second.
+        let mut forgotten = self.forgotten.lock();
+        let now = Instant::now();
+        forgotten.retain(|_, at| now.saturating_duration_since(*at) < FORGET_EVERY);
+        if !in_use.is_refused() || forgotten.contains_key(resource) {
             return;
         }
+        forgotten.insert(resource.clone(), now);
+        drop(forgotten);
+        in_use.take_refused();
         let tokens = self.of(login);
         let Some(token) = tokens.at_hand(&login.audience) else {
             return;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use azure_core::Uuid;
@@ -75,6 +76,8 @@ pub struct Arm {
     http: Http,
     tokens: Tokens,
     gate: Gate,
+    /// Whether anything may be written.
+    writes: AtomicBool,
     witness: Option<Arc<dyn Witness>>,
 }
 
@@ -91,11 +94,17 @@ impl Arm {
     pub fn new(settings: ArmSettings, http: Http, tokens: Tokens, witness: Option<Arc<dyn Witness>>) -> Self {
         Self {
             gate: Gate::new(settings.writes_per_minute),
+            writes: AtomicBool::new(settings.writes),
             settings,
             http,
             tokens,
             witness,
         }
+    }
+
+    /// Lets writes through, or refuses them from now on.
+    pub fn allow_writes(&self, writes: bool) {
+        self.writes.store(writes, Ordering::Relaxed);
     }
 
     /// Makes requests of its own, to be shown.

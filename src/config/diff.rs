@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 
-use crate::config::checked::azure::{Care, DeclaredDeployment};
+use crate::config::checked::azure::{AzureSettings, Care, DeclaredDeployment};
 use crate::config::checked::{
     AdminListener, Credential, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
 };
@@ -107,7 +107,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("usage.when_full", *when_full != new.usage.when_full),
         ("usage.keep_days", *keep_days != new.usage.keep_days),
         ("trace", *trace != new.trace),
-        ("azure", *azure != new.azure),
+        ("azure", !is_same_plane(azure.as_ref(), new.azure.as_ref())),
         ("alerts", *alerts != new.alerts),
         ("shutdown.delay", *delay != new.shutdown.delay),
         ("shutdown.drain", *drain != new.shutdown.drain),
@@ -119,6 +119,17 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         .filter(|(_, differs)| *differs)
         .map(|(field, _)| *field)
         .collect()
+}
+
+/// Whether the control plane is the same but for its kill switch, which is reloaded.
+fn is_same_plane(old: Option<&AzureSettings>, new: Option<&AzureSettings>) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => {
+            let writes = new.writes;
+            AzureSettings { writes, ..old.clone() } == *new
+        }
+        (old, new) => old == new,
+    }
 }
 
 /// A field's value: what is compared, and whether it may be shown.
@@ -183,6 +194,7 @@ fn facts(runtime: &Runtime) -> Facts {
         accounts,
         deployments: declared,
         equivalents,
+        writes,
     } = care;
     let Snapshot {
         clients,
@@ -197,6 +209,7 @@ fn facts(runtime: &Runtime) -> Facts {
     facts.insert("limits".to_owned(), limit_facts(limits));
     facts.insert("health".to_owned(), health_facts(health));
     facts.insert("gateways".to_owned(), vec![fact("replicas", replicas)]);
+    facts.insert("azure".to_owned(), vec![fact("writes", writes)]);
     for (position, client) in clients.iter().enumerate() {
         let keys = client_keys.iter().filter(|key| key.client == ClientIx(position));
         let mut digests: Vec<_> = keys.map(|key| key.digest).collect();
@@ -382,9 +395,14 @@ fn deployment_facts(deployment: &Deployment) -> Vec<Fact> {
 }
 
 fn declared_facts(declared: &DeclaredDeployment) -> Vec<Fact> {
-    let DeclaredDeployment { model, inactivity } = declared;
+    let DeclaredDeployment {
+        model,
+        settings,
+        inactivity,
+    } = declared;
     vec![
         optional_fact("deployed model", model.as_ref().map(texts::declared_model)),
+        optional_fact("rai_policy_name", settings.rai_policy_name.as_deref()),
         optional_fact("inactivity", inactivity.map(texts::inactivity)),
     ]
 }

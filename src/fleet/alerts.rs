@@ -54,17 +54,21 @@ pub enum Topic {
     Deletion,
     /// A call against inactivity failed.
     Keepalive,
+    /// The usage store cannot be written.
+    Store,
+    /// Azure's control plane cannot be read.
+    Azure,
 }
 
 /// Something to be looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
     /// How much it matters.
     pub severity: Severity,
     /// What it is about.
     pub topic: Topic,
-    /// Which deployment.
-    pub deployment: String,
+    /// Which deployment, if it is of one.
+    pub deployment: Option<String>,
     /// In words.
     pub text: String,
 }
@@ -79,14 +83,15 @@ struct Message<'a> {
     at: String,
     severity: Severity,
     topic: Topic,
-    deployment: &'a str,
+    deployment: Option<&'a str>,
     text: String,
 }
 
 /// Where alerts are put.
 #[derive(Debug, Clone)]
 pub struct Alerts {
-    queue: mpsc::Sender<Alert>,
+    /// With when each was put in, in milliseconds since the Unix epoch.
+    queue: mpsc::Sender<(Alert, i64)>,
     metrics: Arc<Metrics>,
 }
 
@@ -110,7 +115,7 @@ impl Alerts {
 
     /// Has an alert sent. Never waits.
     pub fn send(&self, alert: Alert) {
-        if self.queue.try_send(alert).is_err() {
+        if self.queue.try_send((alert, clock::now_ms())).is_err() {
             Alerted { result: "dropped" }.emit(&self.metrics);
         }
     }
@@ -124,9 +129,9 @@ struct Sender {
 }
 
 impl Sender {
-    async fn run(self, mut waiting: mpsc::Receiver<Alert>) {
-        while let Some(alert) = waiting.recv().await {
-            let result = match self.deliver(&alert).await {
+    async fn run(self, mut waiting: mpsc::Receiver<(Alert, i64)>) {
+        while let Some((alert, at_ms)) = waiting.recv().await {
+            let result = match self.deliver(&alert, at_ms).await {
                 Ok(()) => "sent",
                 Err(cause) => {
                     let host = host_of(&self.settings.url);
@@ -142,15 +147,16 @@ impl Sender {
         }
     }
 
-    async fn deliver(&self, alert: &Alert) -> Result<(), String> {
+    async fn deliver(&self, alert: &Alert, at_ms: i64) -> Result<(), String> {
+        let about = alert.deployment.as_deref().unwrap_or("the fleet");
         let message = Message {
             source: "emberway",
             gateway: &self.gateway,
-            at: clock::rfc3339(clock::now_ms()),
+            at: clock::rfc3339(at_ms),
             severity: alert.severity,
             topic: alert.topic,
-            deployment: &alert.deployment,
-            text: format!("[{}] {}: {}", alert.severity.as_ref(), alert.deployment, alert.text),
+            deployment: alert.deployment.as_deref(),
+            text: format!("[{}] {about}: {}", alert.severity.as_ref(), alert.text),
         };
         let mut waits = WAITS.iter();
         loop {

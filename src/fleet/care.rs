@@ -13,19 +13,22 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use crate::azure::arm::Arm;
-use crate::core::fleet::actual::Actual;
+use crate::core::fleet::actual::{self, Actual};
 use crate::core::fleet::catalogue::Catalogue;
 use crate::core::fleet::guard::{Efforts, Verdict};
 use crate::core::fleet::phoenix;
 use crate::core::ids::DeploymentId;
-use crate::core::recovery::absence::Absence;
-use crate::fleet::alerts::{Alert, Alerts, Severity, Topic};
-use crate::fleet::care::rebuilding::MemoryError;
+use crate::fleet::alerts::Alerts;
+use crate::fleet::care::deleting::Deletion;
+use crate::fleet::care::ending::Nearness;
+use crate::fleet::care::memory::MemoryError;
+use crate::fleet::care::told::Told;
 use crate::fleet::declaration::Declaration;
-use crate::fleet::lease::{self, Lease};
+use crate::fleet::lease::{self, Kept, Lease};
 use crate::fleet::look;
 use crate::fleet::standing::{self, Picture};
 use crate::fleet::traffic::{Seen, Standing, Traffic};
+use crate::storage::UsageStore;
 use crate::storage::leases::LeaseStore;
 use crate::storage::lives::LifeStore;
 use crate::storage::notes::NoteStore;
@@ -33,12 +36,15 @@ use crate::telemetry::events::care as events;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::view::CareView;
 
+mod deleting;
 mod ending;
 mod guarding;
 mod lives;
+pub mod memory;
 mod needs;
-pub mod rebuilding;
+mod rebuilding;
 mod shown;
+mod told;
 
 /// What is known after each turn, for metrics and the admin listener.
 pub type Board = ArcSwapOption<CareView>;
@@ -47,17 +53,6 @@ pub type Board = ArcSwapOption<CareView>;
 const TICK: Duration = Duration::from_secs(5);
 /// Shortest time between two looks at Azure, whatever asks for one.
 const LOOK_AGAIN_MS: i64 = 15_000;
-
-/// Why a deployment gets no requests, with the rule that people meet only as a 404 otherwise.
-fn why(absence: Absence, rule_days: Option<u32>) -> String {
-    let sentence = absence.sentence();
-    match (absence, rule_days) {
-        (Absence::Missing, Some(days)) if days > 0 => format!(
-            "{sentence} (Azure deletes deployments of fine-tuned models after {days} days without a successful call)"
-        ),
-        _ => sentence.to_owned(),
-    }
-}
 
 fn every(period: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval(period);
@@ -69,8 +64,6 @@ fn every(period: Duration) -> tokio::time::Interval {
 pub struct Settings {
     /// How often Azure is looked at, in milliseconds.
     pub look_every_ms: i64,
-    /// Whether anything may be written to Azure.
-    pub writes: bool,
     /// This gateway's name among its replicas.
     pub replica: String,
     /// This process: two of the same replica, of which one takes over, are two.
@@ -87,6 +80,8 @@ pub struct Partners {
     pub notes: Arc<dyn NoteStore>,
     /// When deployments were there, for what they cost.
     pub lives: Arc<dyn LifeStore>,
+    /// When deployments answered, of all gateways on the store.
+    pub usage: Arc<dyn UsageStore>,
     /// Which of the gateways on one store acts.
     pub leases: Arc<dyn LeaseStore>,
     /// Where it is counted.
@@ -111,10 +106,21 @@ pub struct Care {
     efforts: BTreeMap<DeploymentId, Efforts>,
     verdicts: BTreeMap<DeploymentId, Verdict>,
     standings: BTreeMap<DeploymentId, Standing>,
-    /// Those that their policies want deleted, since when: first they get no new requests.
-    leaving: BTreeMap<DeploymentId, i64>,
-    /// How near the ends by date are that have been told.
-    ends: BTreeMap<DeploymentId, ending::Nearness>,
+    /// Those that their policies want deleted, and how far that is.
+    deletions: BTreeMap<DeploymentId, Deletion>,
+    /// How near the ends by date are that have been logged.
+    ends: BTreeMap<DeploymentId, Nearness>,
+    /// What people have been told.
+    told: Told,
+    /// What deployments were set to when they were seen last.
+    settings_seen: BTreeMap<DeploymentId, actual::DeploymentSettings>,
+    /// When each last answered any gateway on the usage file, in milliseconds since the Unix epoch; and when that was read.
+    heard: BTreeMap<DeploymentId, i64>,
+    heard_at_ms: Option<i64>,
+    /// When this process began, in milliseconds since the Unix epoch.
+    began_ms: i64,
+    /// Whether people are to know that an account cannot be read.
+    is_blind: bool,
     lease: Arc<Lease>,
     /// Whether this gateway calls, rebuilds and deletes.
     acts: bool,
@@ -128,7 +134,9 @@ impl Care {
     /// # Errors
     /// When the store cannot be read, or holds what is not understood.
     pub async fn new(settings: Settings, partners: Partners) -> Result<Self, MemoryError> {
-        let rebuilding = rebuilding::recall(&*partners.notes).await?;
+        let rebuilding = memory::recall(&*partners.notes, memory::REBUILDING).await?;
+        let settings_seen = memory::recall(&*partners.notes, memory::SETTINGS).await?;
+        let began_ms = (partners.now_ms)();
         let lease = Lease::new(Arc::clone(&partners.leases), settings.process.clone());
         Ok(Self {
             settings,
@@ -139,8 +147,14 @@ impl Care {
             efforts: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             standings: BTreeMap::new(),
-            leaving: BTreeMap::new(),
+            deletions: BTreeMap::new(),
             ends: BTreeMap::new(),
+            told: Told::default(),
+            settings_seen,
+            heard: BTreeMap::new(),
+            heard_at_ms: None,
+            began_ms,
+            is_blind: false,
             lease: Arc::new(lease),
             acts: false,
             looked_at_ms: None,
@@ -177,6 +191,7 @@ impl Care {
     /// One turn: look if it is time, rebuild what is lost, guard what is idle, tell routing.
     pub async fn turn(&mut self) {
         if let Some(declaration) = self.partners.traffic.new_declaration() {
+            self.partners.arm.allow_writes(declaration.writes);
             self.declaration = declaration;
             self.wants_look = true;
         }
@@ -188,46 +203,47 @@ impl Care {
             .into_iter()
             .map(|seen| (seen.deployment.clone(), seen))
             .collect();
+        self.hear_from_store().await;
         self.hear_of_losses(&seen).await;
         if self.is_time_to_look() {
             self.look().await;
+            // What follows may wait for Azure.
+            self.tell_routing(&seen);
             self.compare_with_azure().await;
         }
         self.rebuild_what_is_due().await;
         self.guard(&seen).await;
         self.tell_routing(&seen);
+        self.remember_told().await;
+    }
+
+    async fn recall(&mut self) -> Result<(), MemoryError> {
+        let notes = &*self.partners.notes;
+        self.rebuilding = memory::recall(notes, memory::REBUILDING).await?;
+        self.settings_seen = memory::recall(notes, memory::SETTINGS).await?;
+        self.told = Told::recall(notes).await?;
+        Ok(())
     }
 
     /// Takes the lease or keeps it. Whoever has just got it goes on where its predecessor was; whoever has not follows its progress.
     async fn find_out_who_acts(&mut self) {
         let now_ms = (self.partners.now_ms)();
-        self.lease.keep(now_ms).await;
+        if self.lease.keep(now_ms).await == Kept::BeganToFail {
+            // Nobody acts, so nobody else tells.
+            self.alert_of_lease();
+        }
         let mut acts = self.lease.is_held(now_ms);
-        if acts != self.acts || (!acts && self.is_time_to_look()) {
-            match rebuilding::recall(&*self.partners.notes).await {
-                Ok(rebuilding) => self.rebuilding = rebuilding,
-                Err(error) => {
-                    events::MemoryFailing { error: &error }.emit();
-                    acts = false;
-                }
-            }
+        let is_to_recall = acts != self.acts || (!acts && self.is_time_to_look());
+        if is_to_recall && let Err(error) = self.recall().await {
+            events::MemoryFailing { error: &error }.emit();
+            // Whoever can read it acts instead.
+            self.lease.give_back().await;
+            acts = false;
         }
         if acts != self.acts {
             events::LeaseMoved { is_ours: acts }.emit();
         }
         self.acts = acts;
-    }
-
-    fn alert_absence(&self, deployment: &DeploymentId, absence: Option<Absence>, why: &str) {
-        let (severity, text) = match absence {
-            None => (Severity::Info, "gets requests again".to_owned()),
-            // By its policy, or told apart.
-            Some(Absence::Deleting | Absence::Provisioning | Absence::Ending) => {
-                (Severity::Info, format!("gets no requests: it {why}"))
-            }
-            Some(_) => (Severity::Critical, format!("gets no requests: it {why}")),
-        };
-        self.alert(severity, Topic::Absence, deployment, text);
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -250,7 +266,9 @@ impl Care {
         )
         .await;
         self.looked_at_ms = Some(now_ms);
-        self.wants_look = false;
+        // What is being made is looked at until it is there.
+        let is_making = |state: &phoenix::State| matches!(state, phoenix::State::Creating { .. });
+        self.wants_look = self.rebuilding.values().any(is_making);
         for account in &self.declaration.accounts {
             let failed = failed.iter().find(|(failed, _)| failed == account);
             events::Looked {
@@ -259,31 +277,28 @@ impl Care {
             }
             .emit(&self.partners.metrics);
         }
+        self.tell_blindness(now_ms);
         self.note_lives(now_ms).await;
+        self.note_settings(now_ms).await;
         self.count_down(now_ms);
-    }
-
-    /// Tells people, if a webhook is configured; of the gateways on one usage file, whichever acts does.
-    fn alert(&self, severity: Severity, topic: Topic, deployment: &DeploymentId, text: String) {
-        if let Some(alerts) = self.partners.alerts.as_ref().filter(|_| self.acts) {
-            alerts.send(Alert {
-                severity,
-                topic,
-                deployment: deployment.to_string(),
-                text,
-            });
-        }
     }
 
     /// Says how each deployment stands, and logs what changed.
     fn tell_routing(&mut self, seen: &BTreeMap<DeploymentId, Seen>) {
+        let now_ms = (self.partners.now_ms)();
+        let deletions = self.deletions.iter();
+        let leaving = deletions
+            .filter(|(_, deletion)| deletion.is_leaving(now_ms))
+            .map(|(deployment, _)| deployment.clone())
+            .collect();
         let standings = standing::standings(&Picture {
             declared: &self.declaration.declared,
+            writes: self.declaration.writes,
             actual: &self.actual,
             seen,
             rebuilding: &self.rebuilding,
-            leaving: &self.leaving,
-            now_ms: (self.partners.now_ms)(),
+            leaving: &leaving,
+            now_ms,
         });
         for (deployment, standing) in &standings {
             self.partners.traffic.mark(deployment, *standing);
@@ -292,7 +307,7 @@ impl Care {
                 let rule_days = self.declaration.terms.get(deployment).and_then(|terms| terms.rule_days);
                 let why = standing
                     .absence
-                    .map(|absence| why(absence, rule_days))
+                    .map(|absence| told::why(absence, rule_days))
                     .unwrap_or_default();
                 events::StandingChanged {
                     deployment,
@@ -300,8 +315,10 @@ impl Care {
                     why: &why,
                 }
                 .emit();
-                self.alert_absence(deployment, standing.absence, &why);
             }
+        }
+        for (deployment, standing) in &standings {
+            self.tell_absence(deployment, standing.absence);
         }
         // What is not looked after any more, after a reload, stands as it is configured.
         for deployment in self.standings.keys() {

@@ -6,6 +6,7 @@ use crate::azure::resources::{Model, NewDeployment, NewProperties, Sku as WireSk
 use crate::config::checked::Runtime;
 use crate::config::checked::azure::{DeclaredModel, Inactivity, InactivityPolicy};
 use crate::core::arm_id::{AccountId, ArmIdError, DeploymentArmId};
+use crate::core::fleet::actual::DeploymentSettings;
 use crate::core::fleet::declared::{Declared, DeclaredDeployment, DeclaredPool, ModelSource, PoolMember};
 use crate::core::fleet::guard::moments::GuardDays;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef};
@@ -22,6 +23,8 @@ pub struct Declaration {
     pub accounts: Vec<AccountId>,
     /// By its name in the configuration.
     pub terms: BTreeMap<DeploymentId, Terms>,
+    /// Whether anything may be written to Azure.
+    pub writes: bool,
 }
 
 /// A deployment's terms, which are not Azure's business.
@@ -50,7 +53,10 @@ pub fn key_of(account: &AccountId) -> AccountKey {
 /// When ARM would not take a deployment's name.
 pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
     let (snapshot, care) = (&runtime.snapshot, &runtime.care);
-    let mut declaration = Declaration::default();
+    let mut declaration = Declaration {
+        writes: care.writes,
+        ..Declaration::default()
+    };
     let mut known = BTreeSet::new();
     let mut keys: Vec<Option<DeploymentKey>> = Vec::with_capacity(snapshot.deployments.len());
     for (at, deployment) in snapshot.deployments.iter().enumerate() {
@@ -74,6 +80,7 @@ pub fn of(runtime: &Runtime) -> Result<Declaration, ArmIdError> {
             source: of_care.model.as_ref().and_then(source),
             sku: deployment.sku,
             capacity: deployment.capacity,
+            settings: of_care.settings.clone(),
             policy: of_care
                 .inactivity
                 .map_or(Policy::default(), |inactivity| policy(inactivity.policy)),
@@ -148,9 +155,11 @@ fn guard_days(configured: Inactivity) -> GuardDays {
     }
 }
 
-/// What ARM is sent to make a deployment; none where the configuration does not say of which model or how large.
-pub fn order(declared: &DeclaredDeployment) -> Option<NewDeployment> {
+/// What ARM is sent to make a deployment; none where the configuration does not say of which model or how large. What it does not
+/// say of filters and the like stays as it was seen last.
+pub fn order(declared: &DeclaredDeployment, seen: Option<&DeploymentSettings>) -> Option<NewDeployment> {
     let (model, capacity) = (declared.model.as_ref()?, declared.capacity?);
+    let settings = declared.settings.or(seen);
     let source = declared.source.as_ref();
     let (same_tenant, other_tenant) = match source {
         Some(source) if source.tenant.is_some() => (None, Some(source.account.clone())),
@@ -170,9 +179,9 @@ pub fn order(declared: &DeclaredDeployment) -> Option<NewDeployment> {
                 source: same_tenant,
                 source_account: other_tenant,
             },
-            spillover_deployment_name: None,
-            rai_policy_name: None,
-            version_upgrade_option: None,
+            spillover_deployment_name: settings.spillover_deployment_name,
+            rai_policy_name: settings.rai_policy_name,
+            version_upgrade_option: settings.version_upgrade_option,
         },
     })
 }

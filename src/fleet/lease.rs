@@ -17,6 +17,15 @@ const HELD_MS: i64 = MINUTE_MS;
 /// How often it is renewed, so that two renewals may fail.
 pub(super) const RENEWED: Duration = Duration::from_secs(20);
 
+/// How an attempt at it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Who holds it is known, or is as unknown as before.
+    Known,
+    /// The store cannot be written any more, for the first time.
+    BeganToFail,
+}
+
 /// A lease that is wanted, and perhaps held.
 pub(super) struct Lease {
     store: Arc<dyn LeaseStore>,
@@ -43,11 +52,11 @@ impl Lease {
     }
 
     /// Takes it or keeps it, unless that was done a moment ago. A store that fails counts as one where another holds it.
-    pub(super) async fn keep(&self, now_ms: i64) {
+    pub(super) async fn keep(&self, now_ms: i64) -> Kept {
         let until_ms = self.until_ms.load(Ordering::Relaxed);
         let renewed_ms = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
         if (now_ms..=now_ms + HELD_MS).contains(&until_ms) && until_ms - now_ms > HELD_MS - renewed_ms {
-            return;
+            return Kept::Known;
         }
         let until_ms = now_ms.saturating_add(HELD_MS);
         match self.store.hold(NAME, &self.holder, now_ms, until_ms).await {
@@ -55,12 +64,15 @@ impl Lease {
                 self.until_ms
                     .store(if is_held { until_ms } else { 0 }, Ordering::Relaxed);
                 self.is_failing.store(false, Ordering::Relaxed);
+                Kept::Known
             }
             Err(error) => {
                 // What was granted until later still is.
-                if !self.is_failing.swap(true, Ordering::Relaxed) {
-                    LeaseFailing { error: &error }.emit();
+                if self.is_failing.swap(true, Ordering::Relaxed) {
+                    return Kept::Known;
                 }
+                LeaseFailing { error: &error }.emit();
+                Kept::BeganToFail
             }
         }
     }

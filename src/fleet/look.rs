@@ -5,12 +5,13 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use serde_json::Value;
 
 use crate::azure::arm::Arm;
 use crate::azure::error::AzureError;
 use crate::azure::resources::Deployment;
 use crate::core::arm_id::AccountId;
-use crate::core::fleet::actual::{AccountView, Actual, ActualDeployment, Provisioning};
+use crate::core::fleet::actual::{AccountView, Actual, ActualDeployment, DeploymentSettings, Provisioning};
 use crate::core::fleet::catalogue::Catalogue;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef};
 use crate::fleet::declaration::key_of;
@@ -66,6 +67,7 @@ fn actual(deployment: &Deployment, catalogue: &Catalogue) -> ActualDeployment {
         .as_ref()
         .and_then(|data| data.created_at.as_deref());
     let name = model.map_or("", |model| model.name.as_str());
+    let text = |name: &str| properties.rest.get(name).and_then(Value::as_str).map(str::to_owned);
     ActualDeployment {
         model: ModelRef {
             name: name.to_owned(),
@@ -81,8 +83,11 @@ fn actual(deployment: &Deployment, catalogue: &Catalogue) -> ActualDeployment {
         created_at_ms: created_at
             .and_then(|text| text.parse::<jiff::Timestamp>().ok())
             .map(jiff::Timestamp::as_millisecond),
-        retires_at_ms: catalogue
-            .retirement(name)
-            .and_then(|retirement| retirement.deployment_ms),
+        retires_at_ms: catalogue.retires_at_ms(name),
+        settings: DeploymentSettings {
+            rai_policy_name: text("raiPolicyName"),
+            spillover_deployment_name: text("spilloverDeploymentName"),
+            version_upgrade_option: text("versionUpgradeOption"),
+        },
     }
 }

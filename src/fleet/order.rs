@@ -38,7 +38,11 @@ pub fn request(
         StepKind::Create | StepKind::Replace => {
             let declared = declared()?;
             let tenant = declared.source.as_ref().and_then(|source| source.tenant.as_deref());
-            Some(address.create(&id, &declaration::order(declared)?, tenant))
+            Some(address.create(
+                &id,
+                &declaration::order(declared, shown.map(|shown| &shown.settings))?,
+                tenant,
+            ))
         }
         StepKind::Raise | StepKind::Lower => Some(address.update(&id, &patch(declared()?, shown))),
         StepKind::Delete => Some(address.delete(&id)),

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::fleet::actual::{Actual, ActualDeployment, Provisioning};
 use crate::core::fleet::apply::PROPAGATION_MS;
-use crate::core::fleet::declared::{Declared, DeclaredDeployment};
+use crate::core::fleet::declared::{Declared, DeclaredDeployment, PoolMember};
+use crate::core::fleet::key::ModelRef;
 use crate::core::fleet::phoenix;
 use crate::core::fleet::retirement::{self, FadingMember};
 use crate::core::fleet::weights::{self, Likeness};
@@ -25,8 +26,10 @@ pub struct Picture<'a> {
     pub seen: &'a BTreeMap<DeploymentId, Seen>,
     /// How far the rebuilding of lost ones is.
     pub rebuilding: &'a BTreeMap<DeploymentId, phoenix::State>,
-    /// Those that are to be deleted, since when.
-    pub leaving: &'a BTreeMap<DeploymentId, i64>,
+    /// Those that are to be deleted.
+    pub leaving: &'a BTreeSet<DeploymentId>,
+    /// Whether anything may be written to Azure.
+    pub writes: bool,
     /// In milliseconds since the Unix epoch.
     pub now_ms: i64,
 }
@@ -34,18 +37,21 @@ pub struct Picture<'a> {
 /// How every managed deployment stands whose account has been read at least once. Linear in the fleet and its pools.
 pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
     let mut standings = BTreeMap::new();
-    let mut young = BTreeSet::new();
+    let mut doubtful = BTreeSet::new();
     for declared in &picture.declared.deployments {
         let Some(account) = picture.actual.accounts.get(&declared.key.account) else {
             continue;
         };
         let shown = account.deployments.get(&declared.key);
         let absence = match shown {
-            None => Some(missing(picture, &declared.id)),
+            None => Some(missing(picture, declared)),
             Some(shown) => absence(picture, declared, shown),
         };
-        if absence == Some(Absence::Provisioning) && shown.is_some_and(|shown| shown.state == Provisioning::Succeeded) {
-            young.insert(&declared.id);
+        let is_made =
+            absence == Some(Absence::Provisioning) && shown.is_some_and(|shown| shown.state == Provisioning::Succeeded);
+        // One whose last change came to nothing may well serve as it was before.
+        if is_made || absence == Some(Absence::Failed) {
+            doubtful.insert(&declared.id);
         }
         let standing = Standing {
             absence,
@@ -56,37 +62,46 @@ pub fn standings(picture: &Picture<'_>) -> BTreeMap<DeploymentId, Standing> {
     }
     fade(picture, &mut standings);
     part_unlike(picture, &mut standings);
-    try_young(picture, &young, &mut standings);
+    try_doubtful(picture, &doubtful, &mut standings);
     standings
+}
+
+/// Whether requests are sent to a deployment.
+fn serves(picture: &Picture<'_>, standings: &BTreeMap<DeploymentId, Standing>, id: &DeploymentId) -> bool {
+    let is_there = standings.get(id).is_none_or(|standing| standing.absence.is_none());
+    is_there && !picture.seen.get(id).is_some_and(|seen| seen.is_drained)
 }
 
 /// What is only so new that the data plane may not know it yet is tried where a pool has nobody else: it answers, or 404 as it
 /// would anyway.
-fn try_young(picture: &Picture<'_>, young: &BTreeSet<&DeploymentId>, standings: &mut BTreeMap<DeploymentId, Standing>) {
-    let serves = |standings: &BTreeMap<DeploymentId, Standing>, id: &DeploymentId| {
-        let is_there = standings.get(id).is_none_or(|standing| standing.absence.is_none());
-        is_there && !picture.seen.get(id).is_some_and(|seen| seen.is_drained)
-    };
+fn try_doubtful(
+    picture: &Picture<'_>,
+    doubtful: &BTreeSet<&DeploymentId>,
+    standings: &mut BTreeMap<DeploymentId, Standing>,
+) {
     let alone: Vec<&DeploymentId> = picture
         .declared
         .pools
         .iter()
-        .filter(|pool| !pool.members.iter().any(|member| serves(standings, &member.id)))
+        .filter(|pool| !pool.members.iter().any(|member| serves(picture, standings, &member.id)))
         .flat_map(|pool| pool.members.iter().map(|member| &member.id))
-        .filter(|id| young.contains(id))
+        .filter(|id| doubtful.contains(id))
         .collect();
     for id in alone {
         if let Some(standing) = standings.get_mut(id)
-            && standing.absence == Some(Absence::Provisioning)
+            && matches!(standing.absence, Some(Absence::Provisioning | Absence::Failed))
         {
             standing.absence = None;
         }
     }
 }
 
-fn missing(picture: &Picture<'_>, id: &DeploymentId) -> Absence {
-    match picture.rebuilding.get(id) {
+/// One that will be made again as soon as a request needs it is on its way.
+fn missing(picture: &Picture<'_>, declared: &DeclaredDeployment) -> Absence {
+    let is_wanted = picture.writes && declared.policy.rebuilds();
+    match picture.rebuilding.get(&declared.id) {
         Some(phoenix::State::Creating { .. } | phoenix::State::Propagating { .. }) => Absence::Provisioning,
+        Some(phoenix::State::Lost | phoenix::State::Waiting { .. }) if is_wanted => Absence::Provisioning,
         _ => Absence::Missing,
     }
 }
@@ -95,7 +110,7 @@ fn absence(picture: &Picture<'_>, declared: &DeclaredDeployment, shown: &ActualD
     let seen = picture.seen.get(&declared.id);
     let answered_at = seen.and_then(|seen| seen.last_success_at_ms);
     let has_answered = answered_at.is_some_and(|at| shown.created_at_ms.is_none_or(|created| at >= created));
-    if picture.leaving.contains_key(&declared.id) {
+    if picture.leaving.contains(&declared.id) {
         return Some(Absence::Deleting);
     }
     match shown.state {
@@ -147,24 +162,59 @@ fn fade(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Standing>)
     }
 }
 
-/// Takes out those that certainly run something else than most of their pool.
+/// Takes out those that certainly run something else than they should: of those that serve, whoever differs from its declaration while
+/// another does not, and else whoever differs from most. Never all that serve, and nobody who serves another pool alone.
 fn part_unlike(picture: &Picture<'_>, standings: &mut BTreeMap<DeploymentId, Standing>) {
     for pool in &picture.declared.pools {
-        let models: Vec<_> = pool
+        let serving: Vec<&PoolMember> = pool
             .members
             .iter()
-            .map(|member| {
-                let shown = member.key.as_ref().and_then(|key| picture.actual.find(key));
-                (&member.id, shown.map(|shown| &shown.model))
-            })
+            .filter(|member| serves(picture, standings, &member.id))
             .collect();
+        let runs = |member: &PoolMember| {
+            let shown = member.key.as_ref().and_then(|key| picture.actual.find(key));
+            shown.map(|shown| &shown.model)
+        };
+        let models: Vec<_> = serving.iter().map(|member| (&member.id, runs(member))).collect();
         let verdict = weights::compare(&models, &pool.equivalents);
-        if verdict.likeness == Likeness::Unlike {
-            for id in verdict.odd {
-                if let Some(standing) = standings.get_mut(&id) {
-                    standing.absence.get_or_insert(Absence::Unlike);
-                }
+        if verdict.likeness != Likeness::Unlike {
+            continue;
+        }
+        let is_as_declared = |member: &PoolMember| {
+            let declared = member.key.as_ref().and_then(|key| picture.declared.find(key));
+            let wanted = declared.and_then(|declared| declared.model.as_ref());
+            wanted.is_some() && wanted == runs(member)
+        };
+        let (right, other): (Vec<&PoolMember>, Vec<&PoolMember>) =
+            serving.iter().copied().partition(|member| is_as_declared(member));
+        let odd: Vec<DeploymentId> = if right.is_empty() || other.is_empty() {
+            verdict.odd
+        } else {
+            let is_like_them = |model: &ModelRef| {
+                let mut models = right.iter().filter_map(|member| runs(member));
+                models.any(|other| weights::are_equivalent(model, other, &pool.equivalents))
+            };
+            let differs = |member: &&&PoolMember| runs(member).is_some_and(|model| !is_like_them(model));
+            other.iter().filter(differs).map(|member| member.id.clone()).collect()
+        };
+        for id in odd.iter().take(serving.len().saturating_sub(1)) {
+            // Where it is right it may be the only one.
+            let is_alone = picture.declared.pools.iter().any(|other| {
+                let mut serving = other
+                    .members
+                    .iter()
+                    .filter(|member| serves(picture, standings, &member.id));
+                serving.next().is_some_and(|first| first.id == *id) && serving.next().is_none()
+            });
+            if is_alone {
+                continue;
+            }
+            if let Some(standing) = standings.get_mut(id) {
+                standing.absence.get_or_insert(Absence::Unlike);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

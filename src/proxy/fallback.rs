@@ -244,7 +244,15 @@ fn all_taken_out(live: &Live, pool: &Pool, now: Instant) -> Option<TakenOut> {
             Availability::Drained(end) => {
                 soonest = Some(soonest.map_or(end, |soonest: DrainEnd| soonest.sooner(end)));
             }
-            Availability::Absent(why) => _ = absent.get_or_insert((member.deployment, why)),
+            Availability::Absent(why) => {
+                // What is on its way is worth waiting for.
+                let is_sooner = |(_, known): &(DeploymentIx, Absence)| {
+                    why == Absence::Provisioning && *known != Absence::Provisioning
+                };
+                if absent.as_ref().is_none_or(is_sooner) {
+                    absent = Some((member.deployment, why));
+                }
+            }
             _ => return None,
         }
     }

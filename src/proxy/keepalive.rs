@@ -3,17 +3,18 @@
 //! It goes the same way as clients' requests, and leaves a usage record of its own: its client is `emberway`, its route `keepalive`. A
 //! failure teaches the deployment's breaker nothing, since no client's request is at stake; a success counts for its inactivity clock.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::config::checked::Credential;
 use crate::core::ids::{ClientId, RouteId};
 use crate::core::ledger::usage::{
     KEEPALIVE_CLIENT, KEEPALIVE_ROUTE, Operation, RequestOutcome, UsageRecord, UsageSource,
 };
-use crate::core::topology::{DeploymentIx, Timeouts};
+use crate::core::topology::{DeploymentIx, ResourceIx, Timeouts};
 use crate::openai::error as wire_error;
 use crate::openai::target::WireOperation;
 use crate::openai::usage::{self, Usage};
@@ -28,11 +29,21 @@ use crate::telemetry::clock;
 /// Longest time that the call may take.
 const CALL_MAX: Duration = Duration::from_mins(2);
 
-/// Tokens that may be written: one word, for models that think before it a little more.
-const COMPLETION_TOKENS_MAX: u32 = 16;
+/// How what is written is bounded: a word. Older API versions know only the second name.
+const A_WORD: (&str, u32) = ("max_completion_tokens", 16);
+/// See [`A_WORD`].
+const A_WORD_OF_OLD: (&str, u32) = ("max_tokens", 16);
+/// The same for models that think first, and cannot finish within so little. They are paid for what they write only.
+const A_THOUGHT: (&str, u32) = ("max_completion_tokens", 2_048);
 
-/// The two names of the bound on what is written: newer models know only the first, older API versions only the second.
-const BOUNDS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+/// What Azure says where a model could not finish within its bound (observed).
+const TOO_SHORT: &str = "output limit was reached";
+
+/// How long the usage queue is waited for. The call has been made in any case.
+const RECORD_MAX: Duration = Duration::from_secs(5);
+
+/// How long another credential is waited for where one was refused.
+const CREDENTIAL_MAX: Duration = Duration::from_secs(5);
 
 /// Calls a deployment, and returns what that used.
 ///
@@ -40,26 +51,35 @@ const BOUNDS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 /// What came instead of an answer, in words.
 pub async fn call(gateway: &Gateway, live: &Live, deployment: DeploymentIx) -> Result<Usage, String> {
     let (began, started_at_ms) = (Instant::now(), clock::now_ms());
-    let mut made = Err(String::new());
-    for bound in BOUNDS {
-        made = exchange(gateway, live, deployment, bound).await;
-        if !matches!(&made, Err(refusal) if refusal.contains(bound)) {
-            break;
-        }
+    let says = |made: &Result<Usage, String>, word: &str| made.as_ref().is_err_and(|refusal| refusal.contains(word));
+    let mut made = exchange(gateway, live, deployment, A_WORD).await;
+    if says(&made, A_WORD.0) {
+        made = exchange(gateway, live, deployment, A_WORD_OF_OLD).await;
+    }
+    if says(&made, TOO_SHORT) {
+        made = exchange(gateway, live, deployment, A_THOUGHT).await;
     }
     let used = made.as_ref().copied().unwrap_or_default();
     if made.is_ok() {
         let state = &live.deployments[deployment.0].state;
-        state.last_success_at_ms.fetch_max(clock::now_ms(), Ordering::Relaxed);
+        state.note_success(clock::now_ms());
     }
-    gateway
-        .usage
-        .record_or_wait(record(live, deployment, made.is_ok(), used, (began, started_at_ms)))
-        .await;
+    let record = record(live, deployment, made.is_ok(), used, (began, started_at_ms));
+    if tokio::time::timeout(RECORD_MAX, gateway.usage.record_or_wait(record))
+        .await
+        .is_err()
+    {
+        return Err("it was made, and could not be written down: the usage queue is full".to_owned());
+    }
     made
 }
 
-async fn exchange(gateway: &Gateway, live: &Live, deployment: DeploymentIx, bound: &str) -> Result<Usage, String> {
+async fn exchange(
+    gateway: &Gateway,
+    live: &Live,
+    deployment: DeploymentIx,
+    (bound, tokens): (&str, u32),
+) -> Result<Usage, String> {
     let snapshot = &live.config.runtime.snapshot;
     let configured = &snapshot.deployments[deployment.0];
     let resource = &snapshot.resources[configured.resource.0];
@@ -67,7 +87,7 @@ async fn exchange(gateway: &Gateway, live: &Live, deployment: DeploymentIx, boun
     let body = json!({
         "model": configured.name,
         "messages": [{ "role": "user", "content": "ping" }],
-        bound: COMPLETION_TOKENS_MAX,
+        bound: tokens,
     });
     let body = [Bytes::from(body.to_string())];
     let forwarded = Forwarded::default();
@@ -108,6 +128,9 @@ async fn exchange(gateway: &Gateway, live: &Live, deployment: DeploymentIx, boun
         Ok(Begun::Whole { body, .. }) => Ok(usage::of_answer(&body).unwrap_or_default()),
         Ok(_) => Err("an answer that is no completion".to_owned()),
         Err(Failed::Answer { head, body, .. }) => {
+            if head.status == http::StatusCode::UNAUTHORIZED {
+                renew_credential(gateway, live, configured.resource).await;
+            }
             let error = wire_error::read(&body);
             Err(format!(
                 "status {}: {}",
@@ -116,6 +139,18 @@ async fn exchange(gateway: &Gateway, live: &Live, deployment: DeploymentIx, boun
             ))
         }
         Err(failed) => Err(format!("{:?}", failed.end())),
+    }
+}
+
+/// Asks for another credential, for the next call: where nobody else calls, nobody else notices that this one is refused.
+async fn renew_credential(gateway: &Gateway, live: &Live, resource: ResourceIx) {
+    let login = &live.resources[resource.0].login;
+    let refused = Arc::clone(&login.value());
+    let tokens = matches!(live.config.runtime.credentials[resource.0], Credential::Entra(_));
+    let refresh = if tokens { &gateway.tokens } else { &gateway.refresh };
+    if login.refuse(&refused) {
+        let id = &live.config.runtime.snapshot.resources[resource.0].id;
+        refresh.refresh(id, Instant::now(), CREDENTIAL_MAX).await;
     }
 }
 

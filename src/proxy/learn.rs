@@ -1,6 +1,5 @@
 //! What a deployment and its resource learn from the end of an attempt, and who is told of it.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -49,7 +48,7 @@ pub fn learn(live: &Live, deployment: DeploymentIx, verdict: Verdict, began: Ins
     let state = &live.deployments[deployment.0].state;
     let configured = &live.config.runtime.snapshot.deployments[deployment.0];
     if outcome == AttemptOutcome::Success {
-        state.last_success_at_ms.fetch_max(clock::now_ms(), Ordering::Relaxed);
+        state.note_success(clock::now_ms());
     }
     let is_held_against_it = !matches!(effect, Effect::Works | Effect::Begins | Effect::Nothing);
     if is_held_against_it {

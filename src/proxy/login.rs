@@ -54,7 +54,12 @@ impl Login {
         is_in_use
     }
 
-    /// Whether its value has been refused since this was last asked.
+    /// Whether its value has been refused.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
+    /// The same, which is forgotten with the answer.
     pub fn take_refused(&self) -> bool {
         self.is_refused.swap(false, Ordering::Relaxed)
     }

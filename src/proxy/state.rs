@@ -51,6 +51,9 @@ pub const OPTION_REFUSED_FOR_MS: i64 = 60 * 60 * 1000;
 /// The log repeats why a deployment gives no answer after so long.
 const TOLD_AGAIN_AFTER_MS: i64 = 10_000;
 
+/// How far a clock may go back without what it has dated being wrong.
+const SKEW_MS: i64 = 60_000;
+
 /// Everything that requests need of one configuration.
 pub struct Live {
     /// The checked configuration.
@@ -336,6 +339,16 @@ impl DeploymentState {
             contradiction_told: Told::default(),
             stream_usage_refused_until_ms: AtomicI64::default(),
             cache_key_refused_until_ms: AtomicI64::default(),
+        }
+    }
+
+    /// Notes that it has answered. A later time than this is of a clock that ran ahead, and is set right.
+    pub fn note_success(&self, now_ms: i64) {
+        let before = self.last_success_at_ms.load(Ordering::Relaxed);
+        if before > now_ms.saturating_add(SKEW_MS) {
+            self.last_success_at_ms.store(now_ms, Ordering::Relaxed);
+        } else {
+            self.last_success_at_ms.fetch_max(now_ms, Ordering::Relaxed);
         }
     }
 

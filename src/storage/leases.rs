@@ -2,7 +2,7 @@
 //!
 //! A lease is a row with an end: whoever finds it ended, or its own, takes it until later. Writers of a SQLite file wait for each other,
 //! so two cannot both find it ended. The file is on one machine, so their clocks are one; an end that is later than anyone could have
-//! set is of a clock that was set back since, and counts for nothing.
+//! set, by more than a lease's own length, is of a clock that was set back since, and counts for nothing.
 
 use async_trait::async_trait;
 use sqlx::{Connection as _, Row as _};
@@ -45,7 +45,7 @@ impl LeaseStore for SqliteStore {
     async fn hold(&self, lease: &'static str, holder: &str, now_ms: i64, until_ms: i64) -> Result<bool, StoreError> {
         let take: Statement = sqlx::query(
             "INSERT INTO lease (name, holder, until_ms) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE \
-             SET holder = ?2, until_ms = ?3 WHERE holder = ?2 OR until_ms <= ?4 OR until_ms > ?3",
+             SET holder = ?2, until_ms = ?3 WHERE holder = ?2 OR until_ms <= ?4 OR until_ms > ?3 + (?3 - ?4)",
         )
         .bind(lease)
         .bind(holder.to_owned())
@@ -119,10 +119,10 @@ mod tests {
         );
         b.give_back("care", "b").await.expect("written");
         assert!(a.hold("care", "a", 120, 180).await.expect("written"));
-        assert!(
-            b.hold("care", "b", 20, 80).await.expect("written"),
-            "the clock was set back"
-        );
+        let held_up = b.hold("care", "b", 100, 160).await.expect("written");
+        assert!(!held_up, "who was held up steals nothing");
+        let set_back = b.hold("care", "b", 0, 60).await.expect("written");
+        assert!(set_back, "the clock was set back");
     }
 
     #[tokio::test]

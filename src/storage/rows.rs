@@ -34,13 +34,16 @@ const USAGE_COLUMNS: &str = "request_id, started_at_ms, client, route, operation
 const DEPLOYMENT_COLUMNS: &str = "deployment, first_seen_ms, created_at_ms, last_success_at_ms, requests, successes, \
      prompt_tokens, cached_tokens, completion_tokens";
 
-/// How a deployment's row takes up new figures. SQLite's `max` is NULL as soon as one side is.
+/// How a deployment's row takes up new figures. SQLite's `max` is NULL as soon as one side is. Records are written within seconds,
+/// so a success that is a day later than a new one was dated by a clock that ran ahead.
 const DEPLOYMENT_MERGE: &str = " ON CONFLICT (deployment) DO UPDATE SET \
      first_seen_ms = min(first_seen_ms, excluded.first_seen_ms), \
      created_at_ms = max(coalesce(created_at_ms, excluded.created_at_ms), \
                          coalesce(excluded.created_at_ms, created_at_ms)), \
-     last_success_at_ms = max(coalesce(last_success_at_ms, excluded.last_success_at_ms), \
-                              coalesce(excluded.last_success_at_ms, last_success_at_ms)), \
+     last_success_at_ms = CASE WHEN last_success_at_ms > excluded.last_success_at_ms + 86400000 \
+                               THEN excluded.last_success_at_ms \
+                               ELSE max(coalesce(last_success_at_ms, excluded.last_success_at_ms), \
+                                        coalesce(excluded.last_success_at_ms, last_success_at_ms)) END, \
      requests = requests + excluded.requests, \
      successes = successes + excluded.successes, \
      prompt_tokens = prompt_tokens + excluded.prompt_tokens, \

@@ -131,8 +131,10 @@ pub struct DrainedView {
 pub struct CareView {
     /// Whether this gateway calls, rebuilds and deletes, of those on its usage file.
     pub acts: bool,
-    /// When Azure was looked at last, in milliseconds since the Unix epoch.
-    pub looked_at_ms: Option<i64>,
+    /// Whether anything may be written to Azure.
+    pub writes: bool,
+    /// When the account was read that was read longest ago, in milliseconds since the Unix epoch; none while one has not been.
+    pub read_at_ms: Option<i64>,
     /// Each deployment that is looked after.
     pub deployments: Vec<CaredView>,
 }

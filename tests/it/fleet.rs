@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::harness::{KEY, WHOLE, client, compile, read};
 
 mod alerts;
+mod mends;
 mod phoenix;
 mod replicas;
 pub(crate) mod setup;

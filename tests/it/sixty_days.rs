@@ -174,6 +174,7 @@ impl World {
             notes: Arc::clone(&self.store) as _,
             lives: Arc::clone(&self.store) as _,
             leases: Arc::clone(&self.store) as _,
+            usage: Arc::clone(&self.store) as _,
             board: Arc::default(),
             alerts: None,
             metrics: Arc::new(Metrics::new().expect("metrics")),
@@ -182,7 +183,6 @@ impl World {
         };
         let settings = Settings {
             look_every_ms: 60 * MINUTE_MS,
-            writes: true,
             replica: name.to_owned(),
             process: name.to_owned(),
         };

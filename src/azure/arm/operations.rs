@@ -1,6 +1,7 @@
 //! What is done with deployments: written in turn, repeated while their account is busy, and followed to their end where somebody waits
 //! for it.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::azure::address::ArmRequest;
@@ -150,7 +151,7 @@ impl Arm {
         request: &ArmRequest,
         progress: Option<OnProgress<'_>>,
     ) -> Result<Answer, AzureError> {
-        if is_write(request) && !self.settings.writes {
+        if is_write(request) && !self.writes.load(Ordering::Relaxed) {
             return Err(AzureError::WritesOff);
         }
         let patience = self.settings.patience;

@@ -52,6 +52,7 @@ struct Shown {
     name: String,
     in_flight: u64,
     drained: bool,
+    absent: Option<String>,
 }
 
 impl AdminRoutes {
@@ -86,6 +87,7 @@ impl AdminRoutes {
             let routed = routing.entry(key).or_default();
             // Of two names for one deployment both must be out.
             routed.is_drained = shown.drained && (is_new || routed.is_drained);
+            routed.is_absent = shown.absent.is_some() && (is_new || routed.is_absent);
             routed.in_flight = routed
                 .in_flight
                 .saturating_add(u32::try_from(shown.in_flight).unwrap_or(u32::MAX));

@@ -81,13 +81,16 @@ fn status_text(status: &Status) -> String {
         None => "this gateway has no control plane (`azure`): what is idle is watched, and nothing is done about it"
             .to_owned(),
         Some(fleet) => {
-            let looked = fleet.looked_at.as_deref().unwrap_or("not yet");
-            let acts = if fleet.acts {
-                "this gateway calls, rebuilds and deletes by policy"
-            } else {
-                "another gateway on the same usage file calls, rebuilds and deletes by policy"
+            let read = fleet
+                .read_at
+                .as_deref()
+                .map_or_else(|| "an account of it could not be read yet (see the log)".to_owned(), |at| format!("was read at {at}"));
+            let acts = match (fleet.acts, fleet.writes) {
+                (true, true) => "this gateway calls, rebuilds and deletes by policy",
+                (true, false) => "this gateway calls by policy; it rebuilds and deletes nothing, since `azure.writes` is false",
+                (false, _) => "this gateway does not act: another on the same usage file does, or the file cannot be written (see the log)",
             };
-            format!("Azure was looked at: {looked}; {acts}")
+            format!("Azure {read}; {acts}")
         }
     });
     sections.join("\n\n")
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn each_deployment_has_its_dates_and_the_urgent_a_sentence() {
-        let text = r#"{"fleet": {"acts": true, "looked_at": "2026-11-01T10:00:00Z"}, "deployments": [
+        let text = r#"{"fleet": {"acts": true, "writes": true, "read_at": "2026-11-01T10:00:00Z"}, "deployments": [
             {"name": "east/ft", "region": "swedencentral", "absent": null, "last_success_at": null, "deletion_at": "2026-11-10T08:30:00Z",
              "care": {"policy": "keep", "state": "there", "idle_s": 950400.0, "deletion_at": "2026-11-10T08:30:00Z", "deletion_is_exact": false,
                       "urgency": "soon", "next": {"action": "call", "at": "2026-11-09T08:30:00Z", "usd": 0.000029},

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::config::secrets::Secret;
 use crate::core::arm_id::AccountId;
+use crate::core::fleet::actual::DeploymentSettings;
 
 /// Where Azure Resource Manager is in the public cloud.
 pub const PUBLIC_MANAGEMENT: &str = "https://management.azure.com";
@@ -158,6 +159,8 @@ pub struct Care {
     pub deployments: Vec<DeclaredDeployment>,
     /// By `PoolIx`: models that may stand in for each other, as sets of ids.
     pub equivalents: Vec<Vec<Vec<String>>>,
+    /// Whether anything may be written to Azure: the kill switch, which needs no restart.
+    pub writes: bool,
 }
 
 /// What is declared of a deployment beside its SKU and capacity.
@@ -165,6 +168,8 @@ pub struct Care {
 pub struct DeclaredDeployment {
     /// What it is of; none where the configuration does not say which model it is.
     pub model: Option<DeclaredModel>,
+    /// What else it is to be set to.
+    pub settings: DeploymentSettings,
     /// What becomes of it when nobody uses it; none for a warning and nothing else.
     pub inactivity: Option<Inactivity>,
 }

@@ -7,11 +7,16 @@ use crate::config::checked::azure::{
 };
 use crate::config::compile::azure;
 use crate::config::compile::context::Context;
+use crate::config::compile::fleet::Fleet;
 use crate::config::errors::Pointer;
 use crate::config::raw::azure::{RawAzure, RawInactivity, RawInactivityPolicy};
 use crate::config::raw::fleet::{RawDeployment, RawResource, RawSku};
 use crate::config::suggest;
 use crate::core::arm_id::{ACCOUNT_FORM, AccountId};
+use crate::core::fleet::actual::DeploymentSettings;
+use crate::core::fleet::key::ModelRef;
+use crate::core::fleet::weights::{self, Likeness, MemberWeights};
+use crate::core::ids::DeploymentId;
 
 /// Version of every fine-tuned model, as ARM has it.
 const FINE_TUNED_VERSION: &str = "1";
@@ -59,6 +64,10 @@ pub(super) fn compile(
             let at = at.key("deployments").index(position);
             care.deployments.push(DeclaredDeployment {
                 model: model(context, deployment, &at, account.as_ref(), control),
+                settings: DeploymentSettings {
+                    rai_policy_name: deployment.rai_policy_name.clone(),
+                    ..DeploymentSettings::default()
+                },
                 inactivity: deployment
                     .inactivity
                     .map(|inactivity| compile_inactivity(context, inactivity, deployment, &at, raw.account.is_some())),
@@ -325,4 +334,29 @@ fn delete_days(context: &mut Context<'_>, raw: RawInactivity, days: u32, at: &Po
         );
     }
     after
+}
+
+/// Remarks on pools whose members are declared to run different models: failover between them would change answers without a word.
+pub(super) fn warn_of_unlike(context: &mut Context<'_>, fleet: &Fleet, care: &Care) {
+    for (position, (pool, equivalents)) in fleet.pools.iter().zip(&care.equivalents).enumerate() {
+        let declared: Vec<(&DeploymentId, Option<ModelRef>)> = pool
+            .members()
+            .map(|member| {
+                let declared = care.deployments.get(member.deployment.0);
+                let model = declared.and_then(|declared| declared.model.as_ref());
+                let model = model.map(|model| ModelRef {
+                    name: model.name.clone(),
+                    version: model.version.clone(),
+                });
+                (&fleet.deployments[member.deployment.0].id, model)
+            })
+            .collect();
+        let members: Vec<MemberWeights<'_>> = declared.iter().map(|(id, model)| (*id, model.as_ref())).collect();
+        let verdict = weights::compare(&members, equivalents);
+        if verdict.likeness == Likeness::Unlike {
+            let at = Pointer::root().key("pools").index(position).key("tiers");
+            let hint = "put it into another pool, or add `equivalent_models`".to_owned();
+            context.warn(&at, verdict.sentence, hint);
+        }
+    }
 }

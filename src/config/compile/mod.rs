@@ -116,7 +116,9 @@ pub(super) fn compile(
     let health = compile_health(&mut context, &raw.health);
     let mut fleet = fleet::compile(&mut context, &raw.resources, &raw.pools, raw.azure.as_ref());
     let mut care = care::compile(&mut context, &raw.resources, raw.azure.as_ref(), install.azure.as_ref());
+    care.writes = raw.azure.as_ref().is_some_and(|azure| azure.writes);
     care.equivalents = raw.pools.iter().map(|pool| pool.equivalent_models.clone()).collect();
+    care::warn_of_unlike(&mut context, &fleet, &care);
     let (mut routes, route_by_model) = routes::compile(&mut context, &raw.routes, &raw.defaults, &fleet.pool_names);
     let access = clients::compile(&mut context, &raw.clients, &routes);
     fleet::warn_of_idle(&mut context, &fleet, &routes);

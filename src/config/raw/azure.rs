@@ -27,7 +27,8 @@ pub(in crate::config) struct RawAzure {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub(in crate::config) tenants: Vec<RawTenant>,
-    /// Whether anything may be changed. With `false` every write is refused before it is sent; reading goes on.
+    /// Whether anything may be changed: the kill switch. With `false` every write is refused before it is sent; reading goes on. A reload
+    /// puts it to use; the rest of this section needs a restart.
     #[serde(default = "yes")]
     pub(in crate::config) writes: bool,
     /// Most writes in a minute; further ones wait.

@@ -171,6 +171,10 @@ pub(in crate::config) struct RawDeployment {
     pub(in crate::config) source: Option<String>,
     /// The tenant of that account, if it is another one; one of `azure.tenants`. References are resolved.
     pub(in crate::config) source_tenant: Option<String>,
+    /// The content filter that the deployment is made with (`raiPolicyName`), as it is named in the account. Without it a
+    /// deployment that is made again gets the one that it was seen with last, and a new one Azure's default.
+    #[schemars(length(min = 1, max = 256), extend("examples" = ["Microsoft.DefaultV2"]))]
+    pub(in crate::config) rai_policy_name: Option<String>,
     /// Share of traffic relative to the other members of a tier. Without it the share is `capacity` (in tokens per minute, so
     /// 1,000 a unit; in PTUs for provisioned ones), and without that 1.
     #[schemars(range(max = 1_000_000_000), extend("exclusiveMinimum" = 0))]

@@ -50,7 +50,7 @@ fn a_declared_fleet_is_compiled() {
         .replace("capacity: 50}", declared)
         .replace("capacity: 150}", "capacity: 50, model: gpt-4.1, model_version: 2025-04-14, inactivity: {policy: delete_after, days: 3, warn_after_days: 2}}");
     let checked = compile(&text).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(checked.warnings, []);
+    assert_eq!(checked.warnings.len(), 1, "of unlike models: {:?}", checked.warnings);
     let care = &checked.runtime.care;
     assert_eq!(
         care.accounts,
@@ -277,4 +277,45 @@ fn a_client_does_not_have_the_gateways_own_name() {
             "4: clients[0].name: `emberway` is the gateway's own name in usage records, for its calls against inactivity; take another name",
         ],
     );
+}
+
+#[test]
+fn a_pool_of_unlike_models_is_remarked_upon() {
+    let unlike = |pool: &str| {
+        let text = edited(&[
+            ("listeners:\n", TOKEN),
+            ("    deployments:", "    account: contoso\n    deployments:"),
+            ("capacity: 50}", "capacity: 50, fine_tuned_model: m1}"),
+            ("capacity: 150}", "capacity: 150, fine_tuned_model: m2}"),
+            ("  - name: support\n", pool),
+        ]);
+        let checked = compile(&text).unwrap_or_else(|errors| panic!("{errors}"));
+        checked.warnings.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        unlike("  - name: support\n"),
+        [
+            "18: pools[0].tiers: `contoso/spare` runs m2 (version 1), others run m1 (version 1): failover between them changes answers; deploy the same model, or declare them equivalent; put it into another pool, or add `equivalent_models`"
+        ]
+    );
+    assert_eq!(
+        unlike("  - name: support\n    equivalent_models: [[m1, m2]]\n"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_kill_switch_needs_no_restart() {
+    let install = |writes: bool| {
+        let azure = format!(
+            "azure: {{subscription: s, resource_group: g, writes: {writes}, credential: {{token: '${{env:ARM_TOKEN}}'}}}}\nlisteners:\n"
+        );
+        compile(&SMALL.replace("listeners:\n", &azure)).unwrap_or_else(|errors| panic!("{errors}"))
+    };
+    let (on, off) = (install(true), install(false));
+    assert_eq!(
+        crate::config::diff::needs_restart(&on.install, &off.install),
+        Vec::<&str>::new()
+    );
+    assert!(on.runtime.care.writes && !off.runtime.care.writes);
 }

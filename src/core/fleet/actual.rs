@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, IntoStaticStr};
 
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef, QuotaKey};
@@ -40,8 +41,37 @@ pub struct ActualDeployment {
     pub is_paused: bool,
     /// `systemData.createdAt`, in milliseconds since the Unix epoch.
     pub created_at_ms: Option<i64>,
-    /// When Azure says that its model ends (`deprecation.inference` of the model listing).
+    /// When its model ends, as the catalogue has it.
     pub retires_at_ms: Option<i64>,
+    /// What else it is set to.
+    pub settings: DeploymentSettings,
+}
+
+/// What a deployment is set to beside model, SKU and capacity, as Azure spells it. A creation that does not say it gets Azure's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentSettings {
+    /// The content filter.
+    pub rai_policy_name: Option<String>,
+    /// The deployment that takes what a provisioned one has no room for.
+    pub spillover_deployment_name: Option<String>,
+    /// What becomes of it when its model has a newer version.
+    pub version_upgrade_option: Option<String>,
+}
+
+impl DeploymentSettings {
+    /// These, and where they say nothing the others.
+    pub fn or(&self, others: Option<&Self>) -> Self {
+        let pick = |own: &Option<String>, other: fn(&Self) -> &Option<String>| {
+            own.clone().or_else(|| others.and_then(|others| other(others).clone()))
+        };
+        Self {
+            rai_policy_name: pick(&self.rai_policy_name, |others| &others.rai_policy_name),
+            spillover_deployment_name: pick(&self.spillover_deployment_name, |others| {
+                &others.spillover_deployment_name
+            }),
+            version_upgrade_option: pick(&self.version_upgrade_option, |others| &others.version_upgrade_option),
+        }
+    }
 }
 
 /// `provisioningState`, as far as it matters.

@@ -229,6 +229,17 @@ impl Catalogue {
         }
     }
 
+    /// When deployments of a model end, if that is known: of fine-tuned ones later than of their base. In milliseconds since the
+    /// Unix epoch.
+    pub fn retires_at_ms(&self, id: &str) -> Option<i64> {
+        let retirement = self.retirement(id)?;
+        if is_fine_tuned(id) {
+            retirement.deployment_ms
+        } else {
+            retirement.base_ms
+        }
+    }
+
     /// Whether this can be deployed.
     pub fn is_offered(&self, wish: Wish<'_>) -> Offered {
         let name = wish.model;

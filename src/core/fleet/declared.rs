@@ -1,5 +1,6 @@
 //! What should be: the deployments that the configuration asks Azure for, compiled to plain values.
 
+use crate::core::fleet::actual::DeploymentSettings;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef, QuotaKey};
 use crate::core::fleet::policy::Policy;
 use crate::core::ids::{DeploymentId, PoolId, Region};
@@ -35,6 +36,8 @@ pub struct DeclaredDeployment {
     pub sku: Sku,
     /// How much of it; none where the configuration does not say, so that any will do and it cannot be made.
     pub capacity: Option<u32>,
+    /// What else it should be set to; where that says nothing, as it was seen last, or as Azure does by default.
+    pub settings: DeploymentSettings,
     /// What becomes of it when nobody calls it.
     pub policy: Policy,
     /// Which quota it draws on, if that is known (`skus[].usageName` of the account's model listing).

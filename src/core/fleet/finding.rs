@@ -19,6 +19,8 @@ pub enum FindingKind {
     SkuDrift,
     /// It has another capacity than it should.
     CapacityDrift,
+    /// It has another content filter than it should.
+    FilterDrift,
     /// A step is not taken: there is too little quota.
     QuotaShort,
     /// A step is not taken: the catalogue says that Azure does not offer this.

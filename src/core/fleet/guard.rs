@@ -16,11 +16,14 @@
 //! that was off for days finds overdue what is overdue and acts at once. Where neither creation nor success is known, the true date
 //! may be any: such a deployment is seen to within the hour.
 //!
+//! A success that is yet to come, by a clock that ran ahead, does not count. What is to be deleted after idle days is idle since it was
+//! first seen at the earliest, since what others did before is not known.
+//!
 //! What the call is, and who holds the lease, is not decided here.
 
 use strum::{AsRefStr, IntoStaticStr};
 
-use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS, shown_date, shown_span};
+use crate::core::calendar::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::core::fleet::backoff::{Backoff, seed_of, spread};
 use crate::core::fleet::guard::moments::{GuardDays, Moments, RULE_DAYS};
 use crate::core::fleet::policy::Policy;
@@ -29,6 +32,7 @@ use crate::core::ids::DeploymentId;
 use crate::core::topology::{Price, Sku};
 
 pub mod moments;
+mod words;
 
 /// How long after the day of a call it is really made, for a rule of 15 days: half a day more for a real request to come.
 const PATIENCE_MS: i64 = 12 * HOUR_MS;
@@ -38,6 +42,8 @@ const JITTER_MS: i64 = 6 * HOUR_MS;
 const UNKNOWN_MS: i64 = HOUR_MS;
 /// How long after a request was steered the next is: its success ends the need.
 const STEER_PAUSE_MS: i64 = MINUTE_MS;
+/// How far clocks may differ.
+const SKEW_MS: i64 = 5 * MINUTE_MS;
 /// Waits after calls that failed.
 const BACKOFF: Backoff = Backoff {
     first_ms: MINUTE_MS,
@@ -71,6 +77,14 @@ impl Clock {
             created_at_ms: self.created_at_ms.max(other.created_at_ms),
             last_success_at_ms: self.last_success_at_ms.max(other.last_success_at_ms),
             first_seen_ms: earlier,
+        }
+    }
+
+    /// The same as far as it can be: a success that is yet to come was dated by a clock that ran ahead, and says nothing.
+    pub fn as_of(self, now_ms: i64) -> Self {
+        Self {
+            last_success_at_ms: self.last_success_at_ms.filter(|at| *at <= now_ms + SKEW_MS),
+            ..self
         }
     }
 
@@ -173,6 +187,8 @@ pub enum GuardReason {
     NoRule,
     /// It is not there.
     Gone,
+    /// Azure would have deleted it if only we called it: others do.
+    UsedElsewhere,
     /// It was called lately.
     Active,
     /// It has been idle for some time, and nothing needs to be done yet.
@@ -234,6 +250,10 @@ pub struct Verdict {
 
 /// Judges one deployment. Constant time.
 pub fn judge(watched: &Watched<'_>, efforts: Efforts, replica: Replica<'_>, now_ms: i64) -> Verdict {
+    let watched = &Watched {
+        clock: watched.clock.as_of(now_ms),
+        ..*watched
+    };
     if !watched.is_there {
         return quiet(GuardReason::Gone);
     }
@@ -271,7 +291,12 @@ pub fn judge(watched: &Watched<'_>, efforts: Efforts, replica: Replica<'_>, now_
         Policy::Keep => keep(watched, efforts, replica, now_ms, since_ms, verdict),
         Policy::Recreate { .. } => let_go(Action::Rebuild, verdict),
         Policy::Expire => let_go(Action::LetGo, verdict),
-        Policy::DeleteAfter { days } => delete(days, replica, now_ms, since_ms, verdict),
+        // What was used before it was first seen here, or by others, is not known: its days begin with the first sight.
+        Policy::DeleteAfter { .. } if idle_ms > rule_ms + DAY_MS && known.is_some() => used_elsewhere(verdict),
+        Policy::DeleteAfter { days } => {
+            let since_ms = watched.clock.first_seen_ms.map_or(since_ms, |seen| since_ms.max(seen));
+            delete(days, replica, now_ms, since_ms, verdict)
+        }
     }
 }
 
@@ -348,7 +373,10 @@ fn waits(efforts: Efforts, replica: Replica<'_>, anyone_at: i64, seed: u64, now_
     }
     // At least a while after any call, failed or not known to have ended yet.
     let pause_ms = BACKOFF.delay_ms(efforts.failures.max(1), seed);
-    let again_at = efforts.called_at_ms?.saturating_add(pause_ms);
+    let again_at = efforts
+        .called_at_ms
+        .filter(|at| *at <= now_ms)?
+        .saturating_add(pause_ms);
     (now_ms < again_at).then_some((GuardReason::Backoff, again_at))
 }
 
@@ -365,8 +393,16 @@ fn let_go(action: Action, verdict: Verdict) -> Verdict {
     }
 }
 
+fn used_elsewhere(verdict: Verdict) -> Verdict {
+    Verdict {
+        deletion_at_ms: None,
+        alarm: Alarm::None,
+        reason: GuardReason::UsedElsewhere,
+        ..verdict
+    }
+}
+
 fn delete(days: u32, replica: Replica<'_>, now_ms: i64, since_ms: i64, verdict: Verdict) -> Verdict {
-    // What nothing is known of may have been called just now, so its days begin when it was first seen.
     let at_ms = since_ms + i64::from(days.max(1)) * DAY_MS;
     let azure_at = verdict.deletion_at_ms.unwrap_or(at_ms);
     if at_ms > azure_at {
@@ -447,31 +483,6 @@ impl Verdict {
     pub fn deletes_now(&self, now_ms: i64) -> bool {
         self.next
             .is_some_and(|next| next.action == Action::Delete && next.at_ms <= now_ms)
-    }
-
-    /// For people, with the rule's name, since they meet it only as a 404 otherwise.
-    pub fn sentence(&self, rule_days: u32) -> String {
-        let idle = self.idle_ms.map_or_else(
-            || "never called".to_owned(),
-            |idle| format!("idle for {}", shown_span(idle)),
-        );
-        let Some(deletion) = self.deletion_at_ms.map(shown_date) else {
-            return format!("{idle}; nothing deletes it ({})", self.reason.as_str());
-        };
-        let by = if self.is_exact { "on" } else { "by" };
-        let rule = match (self.reason, self.next.map(|next| next.action)) {
-            (GuardReason::DeveloperTier, _) => "the Developer tier removes it 24 hours after its creation".to_owned(),
-            (_, Some(Action::Delete)) => "its policy deletes it when it is idle".to_owned(),
-            _ => format!(
-                "Azure deletes deployments of fine-tuned models after {rule_days} days without a successful call"
-            ),
-        };
-        let next = self.next.map_or_else(String::new, |next| {
-            let cost = next.micro_usd.filter(|cost| *cost > 0.0);
-            let cost = cost.map_or_else(String::new, |cost| format!(", {:.6} USD", cost / 1e6));
-            format!("; next: `{}` on {}{cost}", next.action.as_str(), shown_date(next.at_ms))
-        });
-        format!("{idle}; {rule}: {by} {deletion}{next}")
     }
 }
 

@@ -23,4 +23,4 @@ pub mod step;
 pub mod weights;
 
 #[cfg(test)]
-mod toy;
+pub(crate) mod toy;

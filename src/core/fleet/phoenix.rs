@@ -23,6 +23,8 @@ pub const BACKOFF: Backoff = Backoff {
     first_ms: 2 * MINUTE_MS,
     most_ms: HOUR_MS,
 };
+/// How long to wait for an account on which another operation runs.
+pub const BUSY_MS: i64 = MINUTE_MS;
 /// How long after a creation was sent, or ARM shows the deployment, 404 is believed to pass.
 pub const PROPAGATION_MAX_MS: i64 = 15 * MINUTE_MS;
 /// How long a creation may take.
@@ -95,6 +97,8 @@ pub enum Event {
         /// Whether it would be refused again: no right, no quota, model retired.
         is_final: bool,
     },
+    /// The creation was refused since another operation runs on the account: it says nothing of this one.
+    Busy,
     /// We delete it ourselves.
     Deleting,
     /// An operator says: try again.
@@ -159,11 +163,16 @@ pub fn step(state: State, event: Event, rule: Rule, now_ms: i64) -> (State, Opti
         },
         State::Lost => match event {
             Event::Needed | Event::NotFound if rule.policy.rebuilds() && rule.may_write => create(0, now_ms),
+            // It could not be made when it was lost, since nothing may be written: perhaps that has changed.
+            Event::Missing if is_wanted(rule) && rule.may_write => create(0, now_ms),
             Event::Shown(shown) => found(shown, 0, rule, now_ms),
             Event::Answered => (State::There, Some(Command::Rejoin)),
             _ => (state, None),
         },
         State::Waiting { until_ms, failures } => match event {
+            // The failure that is waited after, seen again.
+            Event::Shown(Provisioning::Failed | Provisioning::Canceled) if now_ms < until_ms => (state, None),
+            Event::Shown(Provisioning::Failed | Provisioning::Canceled) => create(failures, now_ms),
             Event::Shown(shown) => found(shown, failures, rule, now_ms),
             Event::Answered => (State::There, Some(Command::Rejoin)),
             _ if now_ms >= until_ms => create(failures, now_ms),
@@ -178,7 +187,7 @@ pub fn step(state: State, event: Event, rule: Rule, now_ms: i64) -> (State, Opti
             _ => (state, None),
         },
         State::GivenUp => match event {
-            Event::Shown(shown) => found(shown, 0, rule, now_ms),
+            Event::Shown(Provisioning::Succeeded) => found(Provisioning::Succeeded, 0, rule, now_ms),
             Event::Answered => (State::There, Some(Command::Rejoin)),
             _ => (state, None),
         },
@@ -191,12 +200,17 @@ fn lost(rule: Rule, now_ms: i64) -> (State, Option<Command>) {
         return (State::Lost, None);
     }
     if !rule.may_write {
-        return (State::GivenUp, Some(Command::Alarm));
+        return (State::Lost, Some(Command::Alarm));
     }
-    if rule.policy == (Policy::Recreate { at_once: false }) {
-        return (State::Lost, None);
+    if is_wanted(rule) {
+        return create(0, now_ms);
     }
-    create(0, now_ms)
+    (State::Lost, None)
+}
+
+/// Whether it is made again without waiting for a request.
+fn is_wanted(rule: Rule) -> bool {
+    rule.policy.rebuilds() && rule.policy != (Policy::Recreate { at_once: false })
 }
 
 fn create(failures: u32, now_ms: i64) -> (State, Option<Command>) {
@@ -242,6 +256,10 @@ fn creating(since_ms: i64, failures: u32, event: Event, rule: Rule, now_ms: i64)
         Event::Answered => (State::There, Some(Command::Rejoin)),
         Event::Shown(Provisioning::Succeeded) => found(Provisioning::Succeeded, failures, rule, now_ms),
         Event::Failed { is_final: true } => (State::GivenUp, Some(Command::Alarm)),
+        Event::Busy if rule.policy.rebuilds() => {
+            let until_ms = now_ms + BUSY_MS;
+            (State::Waiting { until_ms, failures }, None)
+        }
         Event::Failed { is_final: false } | Event::Shown(Provisioning::Failed | Provisioning::Canceled) => {
             wait(failures + 1, rule, now_ms)
         }
@@ -268,196 +286,4 @@ fn wait(failures: u32, rule: Rule, now_ms: i64) -> (State, Option<Command>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const KEEP: Rule = Rule {
-        policy: Policy::Keep,
-        may_write: true,
-        seed: 7,
-    };
-
-    /// Plays events, `minutes` apart, and shows each state with what is to be done.
-    #[track_caller]
-    fn check(rule: Rule, events: &[(i64, Event)], expected: &str) {
-        let (mut state, mut now_ms) = (State::There, 1_000_000);
-        let mut shown = Vec::new();
-        for (minutes, event) in events {
-            now_ms += minutes * MINUTE_MS;
-            let (next, command) = step(state, *event, rule, now_ms);
-            state = next;
-            let command = command.map_or_else(String::new, |command| format!("!{}", command.as_str()));
-            shown.push(format!("{}{command}", state.as_str()));
-        }
-        assert_eq!(shown.join(" "), expected);
-    }
-
-    const SUCCEEDED: Event = Event::Shown(Provisioning::Succeeded);
-    const CREATING: Event = Event::Shown(Provisioning::Creating);
-    const FAILED: Event = Event::Failed { is_final: false };
-
-    #[test]
-    fn a_loss_is_confirmed_rebuilt_and_back() {
-        check(
-            KEEP,
-            &[
-                (0, Event::NotFound),
-                (0, Event::NotFound),
-                (0, Event::Missing),
-                (0, Event::NotFound),
-                (1, CREATING),
-                (1, Event::Missing),
-                (2, SUCCEEDED),
-                (1, Event::NotFound),
-                (1, Event::Answered),
-            ],
-            "doubted!look doubted creating!create creating creating creating propagating propagating there!rejoin",
-        );
-    }
-
-    #[test]
-    fn a_404_of_what_is_there_makes_nothing() {
-        check(
-            KEEP,
-            &[
-                (0, Event::NotFound),
-                (1, Event::Tick),
-                (0, SUCCEEDED),
-                (1, Event::NotFound),
-                (15, Event::Tick),
-            ],
-            "doubted!look doubted!look propagating propagating there!rejoin",
-        );
-        check(
-            KEEP,
-            &[(0, Event::NotFound), (0, Event::Answered)],
-            "doubted!look there",
-        );
-    }
-
-    #[test]
-    fn by_policy_it_waits_for_need_or_stays_away() {
-        let rule = |policy| Rule { policy, ..KEEP };
-        let events = [(0, Event::Missing), (1, Event::Tick), (1, Event::Needed)];
-        check(
-            rule(Policy::Recreate { at_once: false }),
-            &events,
-            "lost lost creating!create",
-        );
-        let at_once = rule(Policy::Recreate { at_once: true });
-        check(at_once, &[(0, Event::Missing)], "creating!create");
-        check(rule(Policy::Expire), &events, "lost lost lost");
-        check(rule(Policy::DeleteAfter { days: 3 }), &events, "lost lost lost");
-        let read_only = Rule {
-            may_write: false,
-            ..KEEP
-        };
-        check(read_only, &events, "given_up!alarm given_up given_up");
-    }
-
-    #[test]
-    fn failures_wait_longer_and_end_with_an_alarm() {
-        check(
-            KEEP,
-            &[
-                (0, Event::Missing),
-                (0, FAILED),
-                (0, Event::Needed),
-                (2, Event::Tick),
-                (0, FAILED),
-                (4, Event::Tick),
-                (0, Event::Shown(Provisioning::Failed)),
-                (8, Event::Tick),
-                (30, Event::Tick),
-                (16, Event::Tick),
-                (0, FAILED),
-                (60, Event::Tick),
-                (0, Event::Reset),
-            ],
-            "creating!create waiting waiting creating!create waiting creating!create waiting creating!create waiting creating!create \
-             given_up!alarm given_up doubted!look",
-        );
-        check(
-            KEEP,
-            &[(0, Event::Missing), (0, Event::Failed { is_final: true })],
-            "creating!create given_up!alarm",
-        );
-        check(
-            KEEP,
-            &[(0, Event::Missing), (1, Event::Missing), (15, Event::Missing)],
-            "creating!create creating waiting",
-        );
-    }
-
-    #[test]
-    fn what_we_delete_is_not_lost() {
-        check(
-            KEEP,
-            &[(0, Event::Deleting), (0, Event::Missing), (9, Event::Tick)],
-            "lost lost lost",
-        );
-        check(
-            KEEP,
-            &[
-                (0, Event::NotFound),
-                (0, Event::Shown(Provisioning::Deleting)),
-                (1, Event::Tick),
-                (0, Event::Missing),
-            ],
-            "doubted!look doubted doubted!look creating!create",
-        );
-        check(
-            KEEP,
-            &[(0, Event::NotFound), (0, Event::Shown(Provisioning::Disabled))],
-            "doubted!look given_up!alarm",
-        );
-    }
-
-    fn event() -> impl Strategy<Value = Event> {
-        prop::sample::select(vec![
-            Event::NotFound,
-            Event::Answered,
-            Event::Needed,
-            Event::Missing,
-            SUCCEEDED,
-            CREATING,
-            Event::Shown(Provisioning::Failed),
-            FAILED,
-            Event::Failed { is_final: true },
-            Event::Deleting,
-            Event::Tick,
-        ])
-    }
-
-    proptest! {
-        #[test]
-        fn after_a_failed_creation_the_next_waits(
-            events in prop::collection::vec((0..5 * MINUTE_MS, event()), 0..200),
-            policy in prop::sample::select(vec![Policy::Keep, Policy::Recreate { at_once: false }, Policy::Recreate { at_once: true }, Policy::Expire, Policy::DeleteAfter { days: 1 }]),
-        ) {
-            let rule = Rule { policy, ..KEEP };
-            let (mut state, mut now_ms, mut failed_at) = (State::There, 0, None);
-            for (ms, event) in events {
-                now_ms += ms;
-                let before = state;
-                let (next, command) = step(state, event, rule, now_ms);
-                state = next;
-                if matches!(state, State::Waiting { .. }) && !matches!(before, State::Waiting { .. }) {
-                    failed_at = Some(now_ms);
-                }
-                // Somebody made it, or took it away on purpose: the failure is of the past.
-                if matches!(event, Event::Answered | Event::Deleting) || matches!(state, State::There | State::Propagating { .. }) {
-                    failed_at = None;
-                }
-                if command == Some(Command::Create) {
-                    prop_assert!(policy.rebuilds());
-                    prop_assert!(!matches!(before, State::Creating { .. } | State::GivenUp), "made while {before:?}");
-                    let waited = failed_at.is_none_or(|at| now_ms - at >= BACKOFF.first_ms / 2);
-                    prop_assert!(waited, "{:?} at {now_ms}", failed_at);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -60,6 +60,8 @@ pub type Routing = BTreeMap<DeploymentKey, Routed>;
 pub struct Routed {
     /// Whether it gets no new ones.
     pub is_drained: bool,
+    /// Whether the gateway leaves it out by itself, since Azure does not show it in order.
+    pub is_absent: bool,
     /// Those that run there.
     pub in_flight: u32,
 }

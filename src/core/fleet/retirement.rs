@@ -17,6 +17,9 @@ pub const RETIRING_SOON_MS: i64 = 90 * DAY_MS;
 /// How long before its end one of the Developer tier is.
 pub const DEVELOPER_SOON_MS: i64 = 8 * HOUR_MS;
 
+/// Ends so near to each other are one.
+const TOGETHER_MS: i64 = MINUTE_MS;
+
 /// What ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, AsRefStr, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -145,16 +148,26 @@ pub struct FadingMember {
 }
 
 /// What part of its own weight each member should have, 0 to 1, in the order given. While nobody who answers has more than nothing,
-/// who ends last of those has all of its weight.
+/// who ends last of those has all of its weight, and so have those that end with it.
 pub fn shares(members: &[FadingMember], now_ms: i64) -> Vec<(f64, WeightReason)> {
     let mut shares: Vec<(f64, WeightReason)> = members.iter().map(|member| share(member, now_ms)).collect();
     let serving = || (0..members.len()).filter(|&at| members[at].is_serving);
     if serving().all(|at| shares[at].0 <= 0.0)
-        && let Some(last) = serving().max_by_key(|&at| members[at].end.map_or(i64::MAX, |end| end.at_ms))
+        && let Some(last) = serving().map(|at| ends_at(&members[at])).max()
     {
-        shares[last] = (1.0, WeightReason::LastMember);
+        // Members of one model retire together.
+        let stay: Vec<usize> = serving()
+            .filter(|&at| ends_at(&members[at]) >= last - TOGETHER_MS)
+            .collect();
+        for at in stay {
+            shares[at] = (1.0, WeightReason::LastMember);
+        }
     }
     shares
+}
+
+fn ends_at(member: &FadingMember) -> i64 {
+    member.end.map_or(i64::MAX, |end| end.at_ms)
 }
 
 fn share(member: &FadingMember, now_ms: i64) -> (f64, WeightReason) {

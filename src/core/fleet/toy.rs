@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::fleet::actual::{AccountView, Actual, ActualDeployment, Provisioning};
+use crate::core::fleet::actual::{AccountView, Actual, ActualDeployment, DeploymentSettings, Provisioning};
 use crate::core::fleet::declared::{Declared, DeclaredDeployment, DeclaredPool, PoolMember};
 use crate::core::fleet::journal::Answer;
 use crate::core::fleet::key::{AccountKey, DeploymentKey, ModelRef};
@@ -34,6 +34,7 @@ pub(crate) fn declared(rows: &[(&str, &str, u32)]) -> Declared {
     let deployments: Vec<DeclaredDeployment> = rows
         .iter()
         .map(|(name, end, capacity)| DeclaredDeployment {
+            settings: DeploymentSettings::default(),
             key: key(name),
             id: DeploymentId::from(*name),
             azure_name: name.rsplit('/').next().expect("a name").to_owned(),
@@ -64,6 +65,7 @@ pub(crate) fn declared(rows: &[(&str, &str, u32)]) -> Declared {
 /// A deployment as Azure shows it.
 pub(crate) fn shown(end: &str, capacity: u32, state: Provisioning) -> ActualDeployment {
     ActualDeployment {
+        settings: DeploymentSettings::default(),
         model: model(end),
         sku_name: "Standard".to_owned(),
         capacity: Some(capacity),
@@ -158,6 +160,7 @@ impl Toy {
     /// Where requests are sent.
     pub(crate) fn routing(&self) -> Routing {
         let routed = |drained: &Option<i64>| Routed {
+            is_absent: false,
             is_drained: drained.is_some(),
             in_flight: drained.map_or(2, |since| if self.now_ms - since < IN_FLIGHT_MS { 2 } else { 0 }),
         };
@@ -292,6 +295,7 @@ impl Toy {
         }
         let created_at_ms = has.map_or(Some(self.now_ms), |has| has.created_at_ms);
         let live = ActualDeployment {
+            settings: DeploymentSettings::default(),
             model,
             sku_name: "Standard".to_owned(),
             capacity: wanted.capacity,

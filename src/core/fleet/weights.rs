@@ -99,7 +99,7 @@ fn most_frequent<'a>(known: &[(&DeploymentId, &'a ModelRef)]) -> Option<&'a Mode
 }
 
 /// Whether some set of equivalents has both models' ids, or both are the same model.
-fn are_equivalent(one: &ModelRef, other: &ModelRef, equivalents: &[Vec<String>]) -> bool {
+pub fn are_equivalent(one: &ModelRef, other: &ModelRef, equivalents: &[Vec<String>]) -> bool {
     if one.name.eq_ignore_ascii_case(&other.name) {
         // Another version of it is another model.
         return one == other;

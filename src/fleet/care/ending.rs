@@ -1,14 +1,16 @@
 //! Counting down to ends by date: retirement, and the Developer tier's day. Each is told when it comes into sight, and when it is near.
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::fleet::actual::ActualDeployment;
-use crate::core::fleet::retirement::{self, End};
+use crate::core::fleet::retirement::{self, End, EndCause};
 use crate::core::ids::DeploymentId;
-use crate::fleet::alerts::{Severity, Topic};
 use crate::fleet::care::Care;
 use crate::telemetry::events::care as events;
 
 /// How near an end is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Nearness {
     /// It is to be reported.
     InSight,
@@ -17,45 +19,36 @@ pub(super) enum Nearness {
 }
 
 impl Care {
-    /// Tells what ends soon, once for each step nearer.
+    /// Tells what ends soon, once for each step nearer. A Developer tier's day is nothing to tell where it is made again.
     pub(super) fn count_down(&mut self, now_ms: i64) {
-        let mut near = Vec::new();
-        for declared in &self.declaration.declared.deployments {
-            let Some(end) = self.actual.find(&declared.key).and_then(end_of) else {
-                self.ends.remove(&declared.id);
-                continue;
-            };
-            let nearness = match end.left_ms(now_ms) {
+        let declared = self.declaration.declared.deployments.iter();
+        let all: Vec<(DeploymentId, Option<End>)> = declared
+            .map(|declared| {
+                let end = self.actual.find(&declared.key).and_then(end_of);
+                let is_routine = |end: &End| end.cause == EndCause::DeveloperTier && declared.policy.rebuilds();
+                (declared.id.clone(), end.filter(|end| !is_routine(end)))
+            })
+            .collect();
+        for (deployment, end) in all {
+            let nearness = end.and_then(|end| match end.left_ms(now_ms) {
                 _ if end.is_fading(now_ms) => Some(Nearness::Near),
                 left if left <= end.cause.reported_ms() => Some(Nearness::InSight),
                 _ => None,
-            };
-            let told = self.ends.get(&declared.id).copied();
-            if nearness > told {
-                near.push((
-                    declared.id.clone(),
-                    end.sentence(now_ms),
-                    nearness == Some(Nearness::Near),
-                ));
+            });
+            let sentence = end.map(|end| end.sentence(now_ms)).unwrap_or_default();
+            if nearness > self.ends.get(&deployment).copied() {
+                events::EndNear {
+                    deployment: &deployment,
+                    sentence: &sentence,
+                    is_fading: nearness == Some(Nearness::Near),
+                }
+                .emit();
             }
+            self.tell_end(&deployment, nearness, sentence);
             match nearness {
-                Some(nearness) => self.ends.insert(declared.id.clone(), nearness),
-                None => self.ends.remove(&declared.id),
+                Some(nearness) => self.ends.insert(deployment, nearness),
+                None => self.ends.remove(&deployment),
             };
-        }
-        for (deployment, sentence, is_fading) in near {
-            events::EndNear {
-                deployment: &deployment,
-                sentence: &sentence,
-                is_fading,
-            }
-            .emit();
-            let severity = if is_fading {
-                Severity::Critical
-            } else {
-                Severity::Warning
-            };
-            self.alert(severity, Topic::End, &deployment, sentence);
         }
     }
 

@@ -1,19 +1,21 @@
-//! Guarding idle deployments, as [`guard`] decides: warns, steers a request, calls, deletes.
+//! Guarding idle deployments, as [`guard`] decides: warns, steers a request, calls, and has those deleted whose policy says so.
 
 use std::collections::BTreeMap;
 
 use crate::core::calendar::MINUTE_MS;
-use crate::core::fleet::actual::ActualDeployment;
-use crate::core::fleet::guard::{self, Action, Alarm, Clock, GuardReason, Replica, Verdict, Watched};
-use crate::core::fleet::phoenix::{Event, State};
+use crate::core::fleet::actual::Provisioning;
+use crate::core::fleet::guard::{self, Action, Clock, GuardReason, Replica, Verdict, Watched};
+use crate::core::fleet::phoenix::State;
 use crate::core::ids::DeploymentId;
 use crate::fleet::alerts::{Severity, Topic};
 use crate::fleet::care::Care;
+use crate::fleet::care::deleting::Deletion;
 use crate::fleet::traffic::Seen;
 use crate::telemetry::events::care as events;
+use crate::telemetry::events::process::DeploymentHistoryFailing;
 
-/// How long one that is to be deleted gets no requests before it is: the other gateways' clocks may be a little behind.
-const LEAVING_MS: i64 = MINUTE_MS;
+/// How often the other gateways' successes are read.
+const HEAR_EVERY_MS: i64 = MINUTE_MS;
 
 impl Care {
     /// Judges every deployment, and does what is due.
@@ -35,11 +37,17 @@ impl Care {
                 days: terms.days,
                 clock: Clock {
                     created_at_ms: shown.and_then(|shown| shown.created_at_ms).max(terms.created_at_ms),
-                    last_success_at_ms: seen.and_then(|seen| seen.last_success_at_ms),
+                    last_success_at_ms: seen
+                        .and_then(|seen| seen.last_success_at_ms)
+                        .max(self.heard.get(&declared.id).copied()),
                     first_seen_ms: seen.and_then(|seen| seen.first_seen_ms),
                 },
-                is_there: matches!(self.state(&declared.id), State::There | State::Doubted)
-                    && shown.is_none_or(ActualDeployment::is_serving),
+                // What Azure shows is guarded, also where its last change failed or somebody has paused it: Azure deletes it all the
+                // same.
+                is_there: shown.map_or(
+                    matches!(self.state(&declared.id), State::There | State::Doubted),
+                    |shown| shown.state != Provisioning::Deleting,
+                ),
                 price: terms.price,
             };
             let replica = Replica {
@@ -48,14 +56,7 @@ impl Care {
             };
             let verdict = guard::judge(&watched, efforts, replica, now_ms);
             let before = self.verdicts.insert(declared.id.clone(), verdict);
-            if before.map(|before| before.alarm) != Some(verdict.alarm) {
-                self.warn(
-                    &declared.id,
-                    before,
-                    &verdict,
-                    &verdict.sentence(terms.rule_days.unwrap_or_default()),
-                );
-            }
+            self.warn(&declared.id, before, &verdict, terms.rule_days.unwrap_or_default());
             if verdict.reason == GuardReason::Active {
                 self.efforts.remove(&declared.id);
             }
@@ -63,12 +64,13 @@ impl Care {
                 self.partners.traffic.steer(&declared.id);
                 self.efforts.entry(declared.id.clone()).or_default().steered_at_ms = Some(now_ms);
             }
-            if verdict.deletes_now(now_ms) && self.settings.writes {
+            if verdict.deletes_now(now_ms) && self.declaration.writes {
                 // Whoever acts: all gateways send it no new requests.
-                self.leaving.entry(declared.id.clone()).or_insert(now_ms);
+                let deletion = self.deletions.entry(declared.id.clone());
+                deletion.or_insert_with(|| Deletion::begun(now_ms));
             } else {
                 // A request that still ran there has succeeded meanwhile.
-                self.leaving.remove(&declared.id);
+                self.deletions.remove(&declared.id);
             }
             match verdict.due {
                 Some(Action::Call) => self.call(&declared.id, now_ms).await,
@@ -79,22 +81,48 @@ impl Care {
     }
 
     /// Tells that a deletion is nearer than before, or no longer near.
-    fn warn(&self, deployment: &DeploymentId, before: Option<Verdict>, verdict: &Verdict, sentence: &str) {
-        events::InactivityWarning {
-            deployment,
-            alarm: verdict.alarm,
-            sentence,
+    fn warn(&mut self, deployment: &DeploymentId, before: Option<Verdict>, verdict: &Verdict, rule_days: u32) {
+        let sentence = verdict.sentence(rule_days);
+        if before.map(|before| before.alarm) != Some(verdict.alarm) {
+            events::InactivityWarning {
+                deployment,
+                alarm: verdict.alarm,
+                sentence: &sentence,
+            }
+            .emit();
         }
-        .emit();
-        let severity = match verdict.alarm {
-            Alarm::None if before.is_none_or(|before| before.alarm == Alarm::None) => return,
-            // Its absence is told.
-            Alarm::None if verdict.reason == GuardReason::Gone => return,
-            Alarm::None => Severity::Info,
-            Alarm::Soon => Severity::Warning,
-            Alarm::Urgent | Alarm::Overdue => Severity::Critical,
-        };
-        self.alert(severity, Topic::Inactivity, deployment, sentence.to_owned());
+        if verdict.reason == GuardReason::Gone {
+            self.forget_urgency(deployment);
+        } else {
+            self.tell_urgency(deployment, verdict.alarm, &sentence);
+        }
+    }
+
+    /// Hears what the other gateways on the usage file have seen, now and then.
+    pub(super) async fn hear_from_store(&mut self) {
+        let now_ms = (self.partners.now_ms)();
+        let is_fresh = |at: i64| (0..HEAR_EVERY_MS).contains(&(now_ms - at));
+        if !self.heard_at_ms.is_some_and(is_fresh) {
+            self.read_store().await;
+        }
+    }
+
+    /// The same at once: whether it could be read.
+    pub(super) async fn read_store(&mut self) -> bool {
+        match self.partners.usage.deployments().await {
+            Ok(known) => {
+                let known = known.into_iter();
+                self.heard = known
+                    .filter_map(|known| Some((known.deployment, known.last_success_at_ms?)))
+                    .collect();
+                self.heard_at_ms = Some((self.partners.now_ms)());
+                true
+            }
+            Err(error) => {
+                DeploymentHistoryFailing { error: &error }.emit();
+                false
+            }
+        }
     }
 
     async fn call(&mut self, deployment: &DeploymentId, now_ms: i64) {
@@ -119,38 +147,5 @@ impl Care {
             error: called.as_ref().err().map(String::as_str),
         }
         .emit(&self.partners.metrics);
-    }
-
-    /// Deletes what its policy wants deleted, once nothing runs there.
-    async fn delete(&mut self, deployment: &DeploymentId, seen: Option<&Seen>, now_ms: i64) {
-        // First it gets no new requests, from the other gateways either; then those that run end.
-        let since_ms = self.leaving.get(deployment).copied();
-        let has_left = since_ms.is_some_and(|since| now_ms - since >= LEAVING_MS);
-        if !has_left || seen.is_some_and(|seen| seen.in_flight > 0) {
-            return;
-        }
-        let Some(terms) = self.declaration.terms.get(deployment) else {
-            return;
-        };
-        let arm_id = terms.arm_id.clone();
-        self.happened(deployment, Event::Deleting).await;
-        let deleted = self.partners.arm.delete(&arm_id, None).await;
-        events::DeletedByPolicy {
-            deployment,
-            error: deleted.as_ref().err().map(|error| error as &dyn std::error::Error),
-        }
-        .emit();
-        match &deleted {
-            Ok(_) => {
-                self.leaving.remove(deployment);
-                let text = "was idle for as long as its policy says, and is deleted".to_owned();
-                self.alert(Severity::Info, Topic::Deletion, deployment, text);
-            }
-            Err(error) => {
-                let text = format!("cannot be deleted, as its policy says: {error}");
-                self.alert(Severity::Warning, Topic::Deletion, deployment, text);
-            }
-        }
-        self.wants_look = true;
     }
 }

@@ -3,43 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::azure::error::AzureError;
+use crate::core::fleet::actual::Provisioning;
 use crate::core::fleet::backoff::seed_of;
 use crate::core::fleet::declared::DeclaredDeployment;
 use crate::core::fleet::phoenix::{self, Command, Event, Rule, State};
 use crate::core::ids::DeploymentId;
 use crate::fleet::alerts::{Severity, Topic};
-use crate::fleet::care::Care;
+use crate::fleet::care::{Care, memory};
 use crate::fleet::declaration;
 use crate::fleet::traffic::Seen;
 use crate::storage::StoreError;
-use crate::storage::notes::NoteStore;
 use crate::telemetry::events::care as events;
-
-/// The name of what is stored.
-const NOTE: &str = "rebuilding";
-
-/// Why it is not known how far rebuilding was.
-#[derive(Debug, thiserror::Error)]
-pub enum MemoryError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What is in it.
-    #[error("the usage store's note `{NOTE}` is not understood: {0}; a newer version may have written it")]
-    Unreadable(#[from] serde_json::Error),
-}
-
-/// Reads how far an earlier process was.
-///
-/// # Errors
-/// When the store cannot be read, or holds what is not understood.
-pub(super) async fn recall(notes: &dyn NoteStore) -> Result<BTreeMap<DeploymentId, State>, MemoryError> {
-    let Some(text) = notes.note(NOTE).await? else {
-        return Ok(BTreeMap::new());
-    };
-    let stored: BTreeMap<String, State> = serde_json::from_str(&text)?;
-    Ok(stored.into_iter().map(|(id, state)| (id.into(), state)).collect())
-}
 
 impl Care {
     /// What requests have met since the last turn.
@@ -50,6 +24,8 @@ impl Care {
                 self.happened(&seen.deployment, Event::NotFound).await;
             }
             if seen.was_needed {
+                // Somebody may have made it.
+                self.wants_look = true;
                 self.happened(&seen.deployment, Event::Needed).await;
             }
             let since_ms = match self.state(&seen.deployment) {
@@ -71,6 +47,10 @@ impl Care {
             .iter()
             .filter_map(|declared| {
                 let account = self.actual.accounts.get(&declared.key.account)?;
+                // What was seen before settles no doubt that came since.
+                if Some(account.seen_at_ms) != self.looked_at_ms {
+                    return None;
+                }
                 let event = account
                     .deployments
                     .get(&declared.key)
@@ -110,13 +90,18 @@ impl Care {
             self.wants_look |= event == Event::NotFound;
             return;
         }
+        if matches!(event, Event::Missing | Event::NotFound | Event::Needed) && !self.was_there(deployment) {
+            // What was never there is not lost: a name that is misspelt must not be made. `emberway fleet apply` makes it.
+            self.wants_look |= event == Event::NotFound;
+            return;
+        }
         let declared = &self.declaration.declared.deployments;
         let Some(declared) = declared.iter().find(|declared| declared.id == *deployment).cloned() else {
             return;
         };
         let rule = Rule {
             policy: declared.policy,
-            may_write: self.settings.writes && declaration::order(&declared).is_some(),
+            may_write: self.declaration.writes && declaration::order(&declared, None).is_some(),
             seed: seed_of(&[&self.settings.replica, deployment]),
         };
         let now_ms = (self.partners.now_ms)();
@@ -143,8 +128,17 @@ impl Care {
             Some(Command::Look) => self.wants_look = true,
             Some(Command::Create) => Box::pin(self.create(&declared)).await,
             Some(Command::Alarm) => {
-                events::RebuildingGivenUp { deployment }.emit();
-                let text = "is lost and not made again: an operator must look at it (`emberway fleet plan`)".to_owned();
+                events::RebuildingGivenUp {
+                    deployment,
+                    writes: self.declaration.writes,
+                }
+                .emit();
+                let text = if self.declaration.writes {
+                    "is lost and not made again: an operator must look at it (`emberway fleet plan`)"
+                } else {
+                    "is lost and not made again while `azure.writes` is false"
+                };
+                let text = text.to_owned();
                 self.alert(Severity::Critical, Topic::Rebuilding, deployment, text);
             }
             // Routing takes it back by its standing; its breaker gives it a slow start.
@@ -152,49 +146,93 @@ impl Care {
         }
     }
 
+    /// Whether Azure has shown it at some time, to whoever used the store, or it has answered.
+    fn was_there(&self, deployment: &DeploymentId) -> bool {
+        self.settings_seen.contains_key(deployment)
+            || self.heard.contains_key(deployment)
+            || self.state(deployment) != State::There
+    }
+
     async fn remember(&self, now_ms: i64) -> Result<(), StoreError> {
-        let stored: BTreeMap<&str, State> = self
-            .rebuilding
-            .iter()
+        let stored = self.rebuilding.iter();
+        let stored = stored
             .filter(|(_, state)| **state != State::There)
-            .map(|(deployment, state)| (&***deployment, *state))
-            .collect();
-        let text = serde_json::to_string(&stored).unwrap_or_default();
-        self.partners.notes.put_note(NOTE, text, now_ms).await
+            .map(|(deployment, state)| (&***deployment, *state));
+        memory::remember(&*self.partners.notes, memory::REBUILDING, stored.collect(), now_ms).await
     }
 
     async fn create(&mut self, declared: &DeclaredDeployment) {
-        let (Some(order), Some(terms)) = (declaration::order(declared), self.declaration.terms.get(&declared.id))
-        else {
+        let seen = self.settings_seen.get(&declared.id);
+        let (Some(order), Some(terms)) = (
+            declaration::order(declared, seen),
+            self.declaration.terms.get(&declared.id),
+        ) else {
             return;
         };
+        let arm_id = terms.arm_id.clone();
+        self.wants_look = true;
+        // A list may lack what is there, and somebody may have made it since: what is there is not written over.
+        match self.partners.arm.deployment(&arm_id).await {
+            Ok(there) => {
+                let state = there.properties.provisioning_state.as_deref().unwrap_or_default();
+                let state = Provisioning::of(state);
+                // One that came to nothing is.
+                if !matches!(state, Provisioning::Failed | Provisioning::Canceled) {
+                    return Box::pin(self.happened(&declared.id, Event::Shown(state))).await;
+                }
+            }
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return self.refused(declared, &error).await,
+        }
         let tenant = declared.source.as_ref().and_then(|source| source.tenant.as_deref());
-        let made = self.partners.arm.create(&terms.arm_id, &order, tenant, None).await;
+        let made = self.partners.arm.create(&arm_id, &order, tenant, None).await;
         events::Rebuilt {
             deployment: &declared.id,
             error: made.as_ref().err().map(|error| error as &dyn std::error::Error),
         }
         .emit(&self.partners.metrics);
-        let (severity, text) = match &made {
-            Ok(_) => (Severity::Info, "is being made again".to_owned()),
-            Err(error) => (Severity::Warning, format!("cannot be made again: {error}")),
-        };
-        self.alert(severity, Topic::Rebuilding, &declared.id, text);
-        self.wants_look = true;
-        if let Err(error) = made {
-            let is_final = is_final(&error);
-            Box::pin(self.happened(&declared.id, Event::Failed { is_final })).await;
+        match made {
+            Ok(_) => self.alert(
+                Severity::Info,
+                Topic::Rebuilding,
+                &declared.id,
+                "is being made again".to_owned(),
+            ),
+            Err(error) => self.refused(declared, &error).await,
         }
+    }
+
+    /// Azure did not take the order, or did not say whether it is needed.
+    async fn refused(&mut self, declared: &DeclaredDeployment, error: &AzureError) {
+        let event = if is_busy(error) {
+            Event::Busy
+        } else {
+            let text = format!("cannot be made again: {error}");
+            self.alert(Severity::Warning, Topic::Rebuilding, &declared.id, text);
+            Event::Failed {
+                is_final: is_final(error),
+            }
+        };
+        Box::pin(self.happened(&declared.id, event)).await;
     }
 }
 
-/// Whether Azure would refuse it again.
+/// Whether the deployment is what is not there: its account may be, or may not.
+fn is_missing(error: &AzureError) -> bool {
+    const PARENTS: [&str; 2] = ["ResourceGroupNotFound", "SubscriptionNotFound"];
+    matches!(error, AzureError::Refused(refusal) if refusal.status == Some(404) && !PARENTS.contains(&&*refusal.code))
+}
+
+/// Whether another operation runs on the account.
+fn is_busy(error: &AzureError) -> bool {
+    matches!(error, AzureError::Refused(refusal) if refusal.status == Some(409))
+}
+
+/// Whether Azure would refuse it again. Rights are given and tokens renewed meanwhile.
 fn is_final(error: &AzureError) -> bool {
     match error {
-        AzureError::Refused(refusal) => {
-            refusal.status.is_some_and(|status| (400..=403).contains(&status)) && refusal.code != "InsufficientQuota"
-        }
-        AzureError::WritesOff | AzureError::UnknownTenant(_) | AzureError::Id(_) => true,
+        AzureError::Refused(refusal) => refusal.status == Some(400) && refusal.code != "InsufficientQuota",
+        AzureError::UnknownTenant(_) | AzureError::Id(_) => true,
         _ => false,
     }
 }

@@ -9,6 +9,13 @@ use crate::fleet::traffic::Seen;
 use crate::telemetry::view::{CareView, CaredView, EndView, NextView};
 
 impl Care {
+    /// When the account was read that was read longest ago; none while one has not been.
+    fn read_at_ms(&self) -> Option<i64> {
+        let accounts = self.declaration.declared.accounts.iter();
+        let read = accounts.map(|account| self.actual.accounts.get(account).map(|view| view.seen_at_ms));
+        read.min().flatten()
+    }
+
     /// Puts the picture of this turn in the place of the last one.
     pub(super) fn show(&self, seen: &BTreeMap<DeploymentId, Seen>) {
         let declared = self.declaration.declared.deployments.iter();
@@ -41,7 +48,8 @@ impl Care {
         });
         let view = CareView {
             acts: self.acts,
-            looked_at_ms: self.looked_at_ms,
+            writes: self.declaration.writes,
+            read_at_ms: self.read_at_ms(),
             deployments: deployments.collect(),
         };
         self.partners.board.store(Some(view.into()));

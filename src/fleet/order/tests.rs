@@ -5,6 +5,7 @@ use url::Url;
 use super::*;
 use crate::azure::error::Refusal;
 use crate::core::arm_id::AccountId;
+use crate::core::fleet::actual::DeploymentSettings;
 use crate::core::fleet::declared::{Declared, ModelSource};
 use crate::core::fleet::finding::FindingKind;
 use crate::core::fleet::key::{DeploymentKey, ModelRef};
@@ -19,6 +20,7 @@ const SOURCE: &str = "/subscriptions/o/resourceGroups/h/providers/Microsoft.Cogn
 fn declaration(capacity: Option<u32>) -> Declaration {
     let account = AccountId::try_new("s", "g", "east").expect("an id");
     let declared = DeclaredDeployment {
+        settings: DeploymentSettings::default(),
         key: DeploymentKey::new(key_of(&account), "ft"),
         id: DeploymentId::from("east/ft"),
         azure_name: "ft".to_owned(),
@@ -41,6 +43,7 @@ fn declaration(capacity: Option<u32>) -> Declaration {
         created_at_ms: None,
     };
     Declaration {
+        writes: true,
         terms: [(declared.id.clone(), terms)].into(),
         declared: Declared {
             accounts: vec![key_of(&account)],
@@ -69,6 +72,7 @@ fn sent(declaration: &Declaration, step: &Step) -> Option<(String, Option<String
         api_version: "2025-06-01".to_owned(),
     };
     let shown = ActualDeployment {
+        settings: DeploymentSettings::default(),
         model: ModelRef::fine_tuned("m.ft-1"),
         sku_name: "Standard".to_owned(),
         capacity: Some(7),

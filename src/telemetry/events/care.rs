@@ -118,15 +118,19 @@ impl NeedUntold<'_> {
 pub struct RebuildingGivenUp<'a> {
     /// Which.
     pub deployment: &'a DeploymentId,
+    /// Whether anything may be written.
+    pub writes: bool,
 }
 
 impl RebuildingGivenUp<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        error!(
-            deployment = %self.deployment,
-            "is lost and not made again: an operator must look at it (`emberway fleet plan`)"
-        );
+        let deployment = self.deployment;
+        if self.writes {
+            error!(%deployment, "is lost and not made again: an operator must look at it (`emberway fleet plan`)");
+        } else {
+            error!(%deployment, "is lost and not made again while `azure.writes` is false");
+        }
     }
 }
 

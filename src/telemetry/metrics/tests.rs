@@ -32,7 +32,8 @@ fn deployment(name: &str) -> DeploymentView {
 fn cared(name: &str) -> CareView {
     CareView {
         acts: true,
-        looked_at_ms: Some(9_000),
+        writes: true,
+        read_at_ms: Some(9_000),
         deployments: vec![CaredView {
             deployment: name.into(),
             policy: "keep",

@@ -8,6 +8,8 @@ use crate::cli::program::{Gateway, Place};
 use crate::fleet::setup::{DAY_MS, Fleet, MODEL, Terms, config_text, scenario};
 
 const EXPIRE: Terms = Terms {
+    of_west_name: "ft",
+    of_west_simulated: "",
     policy: "policy: expire",
     of_west: MODEL,
     west_sku: "Standard",

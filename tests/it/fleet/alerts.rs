@@ -129,10 +129,15 @@ async fn one_that_is_not_taken_is_tried_again_and_then_counted() {
     fleet.sim.control().vanish("east", "ft").expect("it was there");
     assert_eq!(fleet.ask().await.status, 200);
     fleet.after(20_000).await;
-    let told = receiver.told(1).await;
-    assert_eq!(told[0], "rebuilding info east/ft");
-    let told = receiver.told(2).await;
-    assert_eq!(told[1], "absence info east/ft");
+    let told = receiver.told(3).await;
+    assert_eq!(
+        told,
+        [
+            "absence critical east/ft",
+            "rebuilding info east/ft",
+            "absence info east/ft"
+        ]
+    );
     *receiver.refusals.lock() = vec![StatusCode::FORBIDDEN];
     let mut waited_ms = 0;
     while fleet.absence("east/ft").await != Value::Null {
@@ -147,9 +152,46 @@ async fn one_that_is_not_taken_is_tried_again_and_then_counted() {
     .await;
     assert_eq!(
         (failed, gateway.metric("emberway_alerts_total{result=\"sent\"}").await),
-        (1.0, Some(2.0))
+        (1.0, Some(3.0))
     );
     assert_eq!(receiver.refusals.lock().len(), 0, "it was asked once");
     let got = receiver.got.lock();
     assert!(got.iter().all(|(_, alert)| alert["gateway"] == json!("one")), "{got:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_tells_nothing_again_and_what_happened_meanwhile() {
+    let receiver = Receiver::start().await;
+    let mut fleet = Fleet::start(receiver.terms("policy: expire")).await;
+    fleet.after(6 * 60_000).await;
+    fleet.after(11 * DAY_MS).await;
+    let both = ["inactivity warning east/ft", "inactivity warning west/ft"];
+    let told = receiver.told(2).await;
+    assert_eq!(told, both);
+    // Killed: it gives no lease back. What happens before another acts is nobody's to tell yet.
+    let mut next = fleet.another("two").await;
+    fleet.pass(20_000);
+    next.care.turn().await;
+    fleet.sim.control().vanish("west", "ft").expect("it was there");
+    fleet.pass(20_000);
+    next.care.turn().await;
+    assert!(!next.acts());
+    fleet.pass(61_000);
+    for _ in 0..4 {
+        next.care.turn().await;
+        fleet.pass(20_000);
+    }
+    assert!(next.acts());
+    let told = receiver.told(3).await;
+    assert_eq!(told[2..], ["absence critical west/ft"]);
+    let gateway = &next;
+    let sent = eventually("all", || async {
+        gateway.metric("emberway_alerts_total{result=\"sent\"}").await
+    })
+    .await;
+    assert!(
+        (0.9..1.1).contains(&sent),
+        "nothing is told again: {:?}",
+        receiver.told(3).await
+    );
 }

@@ -18,6 +18,7 @@ use emberway::fleet::alerts::Alerts;
 use emberway::fleet::care::{Board, Care, Partners, Settings};
 use emberway::fleet::connect;
 use emberway::fleet::declaration::Declaration;
+use emberway::fleet::plane::patience_of_writes;
 use emberway::fleet::traffic::{Called, Seen, Standing, Traffic};
 use emberway::simulator::scenario::Scenario;
 use emberway::simulator::{self, Simulator};
@@ -42,6 +43,10 @@ pub(crate) struct Terms {
     pub(crate) of_west: &'static str,
     /// Its SKU.
     pub(crate) west_sku: &'static str,
+    /// Its name, as the gateway is told.
+    pub(crate) of_west_name: &'static str,
+    /// More of it in the simulator.
+    pub(crate) of_west_simulated: &'static str,
     /// More of the pool.
     pub(crate) of_pool: &'static str,
     /// More of the file, each line with its end.
@@ -54,6 +59,8 @@ impl Default for Terms {
             policy: "policy: keep",
             of_west: MODEL,
             west_sku: "Standard",
+            of_west_name: "ft",
+            of_west_simulated: "",
             of_pool: "",
             of_file: "",
         }
@@ -80,7 +87,12 @@ pub(crate) struct Fleet {
 
 /// What the simulator plays.
 pub(crate) fn scenario(terms: Terms) -> Scenario {
-    let Terms { of_west, west_sku, .. } = terms;
+    let Terms {
+        of_west,
+        west_sku,
+        of_west_simulated,
+        ..
+    } = terms;
     let text = format!(
         "engine: {{ time_scale: 0 }}\nlimits: {{ enabled: false }}\n\
          arm:\n  durations: {{ create_s: 60, create_provisioned_s: 60, update_s: 1, delete_s: 1, propagation_s: 120 }}\n\
@@ -88,7 +100,7 @@ pub(crate) fn scenario(terms: Terms) -> Scenario {
          \x20 - {{ name: east, region: northcentralus, api_keys: [key-east], fine_tuned_models: [{{ model: {MODEL} }}],\n\
          \x20     deployments: [{{ name: ft, model: {MODEL}, sku: Standard, capacity: 50 }}] }}\n\
          \x20 - {{ name: west, region: swedencentral, api_keys: [key-west], fine_tuned_models: [{{ model: {MODEL} }}],\n\
-         \x20     deployments: [{{ name: ft, model: {of_west}, sku: {west_sku}, capacity: 50 }}] }}\n"
+         \x20     deployments: [{{ name: ft, model: {of_west}, sku: {west_sku}, capacity: 50{of_west_simulated} }}] }}\n"
     );
     Scenario::parse(&text).expect("a scenario")
 }
@@ -105,14 +117,16 @@ pub(crate) fn config_text(sim: &Simulator, directory: &Path, terms: Terms) -> St
         policy,
         of_west,
         west_sku,
+        of_west_name,
         of_pool,
         of_file,
+        ..
     } = terms;
-    let resource = |name: &str, region: &str, model: &str, sku: &str| {
+    let resource = |name: &str, region: &str, model: &str, sku: &str, deployment: &str| {
         let url = &sim.account(name).expect("an account").url;
         format!(
             "  - {{ name: {name}, region: {region}, account: {name}, endpoint: '{url}', credential: {{ api_key: '${{env:KEY_{name}}}' }},\n\
-             \x20     deployments: [{{ name: ft, sku: {sku}, capacity: 50, fine_tuned_model: {model}, inactivity: {{ {policy} }} }}] }}\n"
+             \x20     deployments: [{{ name: {deployment}, sku: {sku}, capacity: 50, fine_tuned_model: {model}, inactivity: {{ {policy} }} }}] }}\n"
         )
     };
     format!(
@@ -121,11 +135,11 @@ pub(crate) fn config_text(sim: &Simulator, directory: &Path, terms: Terms) -> St
          azure: {{ subscription: 11111111-1111-4111-8111-111111111111, resource_group: emberway-sim, management: '{}',\n\
          \x20 credential: {{ token: '${{env:CONTROL}}' }} }}\n{of_file}\
          clients: [{{ name: desk, keys: ['${{env:KEY}}'], debug_headers: true }}]\nresources:\n{}{}\
-         pools: [{{ name: ft, tiers: [[east/ft], [west/ft]]{of_pool} }}]\nroutes: [{{ name: bot, pool: ft }}]\n",
+         pools: [{{ name: ft, tiers: [[east/ft], [west/{of_west_name}]]{of_pool} }}]\nroutes: [{{ name: bot, pool: ft }}]\n",
         directory.join("usage.db").display(),
         arm.url(),
-        resource("east", "northcentralus", MODEL, "Standard"),
-        resource("west", "swedencentral", of_west, west_sku),
+        resource("east", "northcentralus", MODEL, "Standard", "ft"),
+        resource("west", "swedencentral", of_west, west_sku, of_west_name),
     )
 }
 
@@ -282,7 +296,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
         Alerts::start(settings, http, name.to_owned(), Arc::clone(metrics)).0
     });
     let partners = Partners {
-        arm: Arc::new(connect::arm(&azure, None).expect("a client")),
+        arm: Arc::new(connect::arm_with(&azure, None, patience_of_writes()).expect("a client")),
         traffic: Arc::new(Moved {
             gateway: OfGateway::new(running.gateway()),
             ahead_ms: Arc::clone(ahead_ms),
@@ -291,6 +305,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
         }),
         notes: Arc::clone(&store) as _,
         leases: Arc::clone(&store) as _,
+        usage: Arc::clone(&store) as _,
         lives: store,
         board: Arc::clone(&board),
         alerts,
@@ -300,7 +315,6 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
     };
     let settings = Settings {
         look_every_ms: 120_000,
-        writes: true,
         replica: name.to_owned(),
         process: name.to_owned(),
     };

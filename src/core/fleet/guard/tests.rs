@@ -1,6 +1,7 @@
 //! The guard's words, day by day.
 
 use super::*;
+use crate::core::calendar::shown_date;
 
 const START: i64 = 20_000 * DAY_MS;
 
@@ -273,4 +274,51 @@ fn policies_that_never_call_have_a_last_day_too() {
     let at = |days: i64| shown(&judge(&watched, Efforts::default(), MINE, START + days * DAY_MS));
     assert_eq!(at(13), "- - soon policy");
     assert_eq!(at(14), "- - urgent policy");
+}
+
+#[test]
+fn what_was_just_seen_for_the_first_time_is_not_deleted_for_what_was_before() {
+    let id = DeploymentId::from("x/a");
+    let seen_at = START + 8 * DAY_MS;
+    let clock = Clock {
+        first_seen_ms: Some(seen_at),
+        ..created()
+    };
+    let policy = Policy::DeleteAfter { days: 3 };
+    let at = |days: i64| {
+        judge(
+            &watched(&id, policy, clock),
+            Efforts::default(),
+            MINE,
+            seen_at + days * DAY_MS,
+        )
+    };
+    assert_eq!(shown(&at(0)), "- - none idle");
+    assert!(!at(0).deletes_now(seen_at));
+    assert_eq!(shown(&at(3)), "delete - none due");
+    // Azure deletes after 15 days. One that is there after 20 is called by somebody.
+    assert_eq!(shown(&at(12)), "- - none used_elsewhere");
+    assert!(
+        at(12).sentence(15).contains("nobody else called it"),
+        "{}",
+        at(12).sentence(15)
+    );
+}
+
+#[test]
+fn a_clock_that_ran_ahead_does_not_hide_idleness() {
+    let id = DeploymentId::from("x/a");
+    let clock = Clock {
+        last_success_at_ms: Some(START + 19 * DAY_MS),
+        ..created()
+    };
+    let now = START + 14 * DAY_MS;
+    let efforts = Efforts {
+        called_at_ms: Some(now + DAY_MS),
+        failures: 1,
+        ..Efforts::default()
+    };
+    let verdict = judge(&watched(&id, Policy::Keep, clock), efforts, MINE, now);
+    assert_eq!(shown(&verdict), "call steers urgent due");
+    assert_eq!(verdict.deletion_at_ms, Some(START + 15 * DAY_MS));
 }

@@ -19,15 +19,10 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
         return;
     }
     let Some(actual) = picture.actual.find(&declared.key) else {
-        let by_policy = match declared.policy {
-            Policy::Keep => "",
-            Policy::Recreate { at_once: true } => "; by its policy the running gateway makes it again",
-            Policy::Recreate { at_once: false } => "; by its policy the first request that needs it has it made",
-            Policy::Expire | Policy::DeleteAfter { .. } => {
-                "; by its policy it was let go, so take it out of the configuration to leave it so"
-            }
-        };
-        return find(FindingKind::Missing, format!("Azure has no such deployment{by_policy}"));
+        return find(
+            FindingKind::Missing,
+            format!("Azure has no such deployment{}", by_policy(declared.policy)),
+        );
     };
     if let Some(model) = &declared.model
         && actual.model != *model
@@ -73,6 +68,9 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
         }
         _ => {}
     }
+    if let Some(sentence) = filter_drift(declared, actual) {
+        find(FindingKind::FilterDrift, sentence);
+    }
     if let Some(end) = retirement_of(picture, actual) {
         match end.left_ms(picture.now_ms) {
             left if left <= 0 => find(FindingKind::Retired, end.sentence(picture.now_ms)),
@@ -82,16 +80,34 @@ pub(super) fn of_declared(picture: &Picture<'_>, declared: &DeclaredDeployment, 
     }
 }
 
-/// When a deployment's model retires: what Azure says, else what the catalogue does.
-fn retirement_of(picture: &Picture<'_>, actual: &ActualDeployment) -> Option<End> {
-    let listed = || {
-        let retirement = picture.catalogue.retirement(&actual.model.name)?;
-        if catalogue::is_fine_tuned(&actual.model.name) {
-            retirement.deployment_ms
-        } else {
-            retirement.base_ms
+/// What becomes of a missing one by its policy.
+fn by_policy(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Keep => "",
+        Policy::Recreate { at_once: true } => "; by its policy the running gateway makes it again",
+        Policy::Recreate { at_once: false } => "; by its policy the first request that needs it has it made",
+        Policy::Expire | Policy::DeleteAfter { .. } => {
+            "; by its policy it was let go, so take it out of the configuration to leave it so"
         }
-    };
+    }
+}
+
+/// That its content filter is another one than declared.
+fn filter_drift(declared: &DeclaredDeployment, actual: &ActualDeployment) -> Option<String> {
+    let wanted = declared.settings.rai_policy_name.as_ref()?;
+    let is = actual.settings.rai_policy_name.as_deref();
+    if is.is_some_and(|is| is.eq_ignore_ascii_case(wanted)) {
+        return None;
+    }
+    let is = is.unwrap_or("Azure's default");
+    Some(format!(
+        "its content filter is `{is}`, not `{wanted}`; `emberway deployment create` with `--rai-policy-name {wanted}` sets it"
+    ))
+}
+
+/// When a deployment's model retires.
+fn retirement_of(picture: &Picture<'_>, actual: &ActualDeployment) -> Option<End> {
+    let listed = || picture.catalogue.retires_at_ms(&actual.model.name);
     end_of(None, None, actual.retires_at_ms.or_else(listed))
 }
 
@@ -161,8 +177,11 @@ fn is_developer_only(picture: &Picture<'_>, pool: &DeclaredPool) -> bool {
 /// to serve.
 pub(super) fn pool_without_other<'a>(picture: &Picture<'a>, key: &DeploymentKey) -> Option<&'a PoolId> {
     let serves = |other: &DeploymentKey| {
-        let is_drained = picture.routing.get(other).is_some_and(|routed| routed.is_drained);
-        !is_drained && picture.actual.find(other).is_some_and(ActualDeployment::is_serving)
+        let is_out = picture
+            .routing
+            .get(other)
+            .is_some_and(|routed| routed.is_drained || routed.is_absent);
+        !is_out && picture.actual.find(other).is_some_and(ActualDeployment::is_serving)
     };
     let is_alone = |pool: &&DeclaredPool| {
         let is_member = pool.members.iter().any(|member| member.key.as_ref() == Some(key));

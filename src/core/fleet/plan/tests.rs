@@ -140,6 +140,7 @@ fn the_only_member_is_not_replaced() {
     );
     beside.check("replace a/one", "model_drift a/one");
     let drained = Routed {
+        is_absent: false,
         is_drained: true,
         in_flight: 0,
     };
