@@ -72,6 +72,14 @@ pub enum Stop {
 /// The gateway's state, as `/readyz` and `/status` tell it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Status {
+    /// When this was told (RFC 3339), by the gateway's clock.
+    pub at: String,
+    /// The same in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// When the process started (RFC 3339).
+    pub started_at: String,
+    /// The same in milliseconds since the Unix epoch.
+    pub started_at_ms: i64,
     /// Whether new requests are welcome.
     pub ready: bool,
     /// Whether the process is ending.

@@ -130,9 +130,14 @@ fn by_name(by_region: Vec<(Region, f64)>) -> BTreeMap<String, f64> {
 }
 
 fn status(gateway: &Gateway, state: &ProcessState, care: Option<&CareView>) -> Status {
-    let view = view::fleet_view(gateway, Instant::now(), clock::now_ms());
+    let now_ms = clock::now_ms();
+    let view = view::fleet_view(gateway, Instant::now(), now_ms);
     let is_draining = state.is_draining.load(Ordering::Acquire);
     Status {
+        at: clock::rfc3339(now_ms),
+        at_ms: now_ms,
+        started_at: clock::rfc3339(state.started_at_ms),
+        started_at_ms: state.started_at_ms,
         // Whoever asks this process on a connection of old is served by its successor next.
         ready: !is_draining || state.has_successor.load(Ordering::Acquire),
         draining: is_draining,

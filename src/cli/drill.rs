@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cli::interrupt::Interrupt;
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::{drain, output};
 use crate::columns::columns;
@@ -237,36 +237,6 @@ fn check_region(status: &StatusPart, region: &str) -> anyhow::Result<()> {
         "deployments of `{region}` are drained already; see `emberway drain --list`"
     );
     Ok(())
-}
-
-/// Signals that end a drill before its time.
-struct Interrupt {
-    by_keyboard: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Interrupt {
-    fn new() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            by_keyboard: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hangup: listen(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits so long; true where a signal ended it, or has come before.
-    async fn within(&mut self, time: Duration) -> bool {
-        tokio::select! {
-            biased;
-            _ = self.by_keyboard.recv() => true,
-            _ = self.terminate.recv() => true,
-            // The terminal was closed.
-            _ = self.hangup.recv() => true,
-            () = tokio::time::sleep(time) => false,
-        }
-    }
 }
 
 fn lasting(time: Duration) -> String {

@@ -18,6 +18,7 @@ pub mod finetune;
 pub mod fleet;
 pub mod healthcheck;
 pub mod import;
+mod interrupt;
 pub mod load;
 pub mod model;
 pub mod operator;
@@ -26,7 +27,12 @@ pub mod quota;
 pub mod replay;
 pub mod run;
 pub mod schema;
+mod scrape;
 pub mod simulate;
+pub mod status;
+mod styled;
+mod table;
+pub mod top;
 pub mod usage;
 
 /// One endpoint in front of a fleet of fine-tuned Azure OpenAI deployments.
@@ -56,6 +62,10 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Show what it does: simulated fleet, gateway, load and an outage in one process.
     Demo(demo::DemoArgs),
+    /// Show how a running gateway and its deployments are, and what needs somebody.
+    Status(status::StatusArgs),
+    /// Watch the traffic of a running gateway: rates, errors, times, tokens.
+    Top(top::TopArgs),
     /// Ask a running gateway whether it lives: for container and exec probes.
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Ask a running gateway where a chat body would go, and why; nothing is sent there.
@@ -102,6 +112,8 @@ pub fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Schema(args) => schema::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Status(args) => status::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Healthcheck(args) => healthcheck::run(args),
         Command::Explain(args) => explain::run(&args),
         Command::Drain(args) => drain::run(&args),

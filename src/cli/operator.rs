@@ -55,6 +55,14 @@ impl Operator {
         })
     }
 
+    /// Whom it asks, without a password that the URL may hold.
+    pub fn url(&self) -> String {
+        let mut url = self.args.url.clone();
+        // A URL that cannot have one has none.
+        let _none_to_hide = url.set_password(None);
+        url.into()
+    }
+
     /// A request, with the token.
     ///
     /// # Errors

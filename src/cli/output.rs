@@ -40,7 +40,7 @@ pub fn say(text: &str) {
 }
 
 /// An error with its causes in one line. Some libraries' errors hold their cause's text already; it is said once.
-fn chain(error: &anyhow::Error) -> String {
+pub(super) fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
     let mut last = String::new();
     for cause in error.chain().map(ToString::to_string) {

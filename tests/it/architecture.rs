@@ -92,6 +92,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
         &["azure", "load", "cli"],
         "a client for load and for Azure's control plane; the gateway itself calls through pingora",
     ),
+    ("ratatui", &["cli"], "who looks at a terminal is a person"),
+    ("crossterm", &["cli"], "as ratatui"),
     ("azure_core", &["azure"], "how tokens are got is nobody else's business"),
     ("azure_identity", &["azure"], "as azure_core"),
     (

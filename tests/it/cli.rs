@@ -17,6 +17,7 @@ mod manager;
 pub(crate) mod program;
 mod replay;
 mod upgrade;
+mod watching;
 
 use program::Place;
 
@@ -51,6 +52,8 @@ Commands:
   import       Make a configuration from another gateway's, and say what became of each line
   schema       Print the JSON Schema of the configuration file
   demo         Show what it does: simulated fleet, gateway, load and an outage in one process
+  status       Show how a running gateway and its deployments are, and what needs somebody
+  top          Watch the traffic of a running gateway: rates, errors, times, tokens
   healthcheck  Ask a running gateway whether it lives: for container and exec probes
   explain      Ask a running gateway where a chat body would go, and why; nothing is sent there
   drain        Take deployments of a running gateway out of use, and put them back

@@ -53,7 +53,7 @@ pub(crate) const STREAM: &str =
 pub(crate) const STREAM_WITH_USAGE: &str = r#"{"model":"bot","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Where is my parcel?"}]}"#;
 
 /// Longest wait for anything: far more than it takes, so that only what never happens runs into it.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running simulator with a running gateway in front of it.
 pub(crate) struct World {

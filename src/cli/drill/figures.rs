@@ -1,12 +1,8 @@
 //! What a gateway's metrics tell of a stretch of time: the difference of two scrapes.
 
-use std::collections::BTreeMap;
-
-use anyhow::Context as _;
 use serde::Serialize;
 
-/// Outcomes of requests that failed their clients, as the alerts have them.
-const FAILED: &[&str] = &["throttled", "upstream_failed", "broken", "refused"];
+use crate::cli::scrape::{FAILED, Histogram, samples};
 
 /// Counters as of one scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,8 +12,8 @@ pub(super) struct Scrape {
     refusals: f64,
     prompt_tokens: f64,
     cached_tokens: f64,
-    /// Times to the first byte at most so long, by the bound's text.
-    first_byte: BTreeMap<String, f64>,
+    /// Times to the first byte.
+    first_byte: Histogram,
 }
 
 /// What happened between two scrapes.
@@ -44,31 +40,28 @@ impl Scrape {
     /// When a line that matters is not of that format.
     pub(super) fn read(text: &str) -> anyhow::Result<Self> {
         let mut scrape = Self::default();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let Some((series, value)) = line.rsplit_once(' ') else {
-                continue;
-            };
-            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            let place = match name {
-                "emberway_requests_total" => &mut scrape.requests,
-                "emberway_gateway_refusals_total" => &mut scrape.refusals,
-                "emberway_tokens_total" => match label(labels, "kind") {
-                    Some("prompt") => &mut scrape.prompt_tokens,
-                    Some("cached") => &mut scrape.cached_tokens,
-                    _ => continue,
+        for sample in samples(text) {
+            match sample.name {
+                "emberway_requests_total" => {
+                    let value = sample.value()?;
+                    scrape.requests += value;
+                    if sample
+                        .label("outcome")
+                        .is_some_and(|outcome| FAILED.contains(&&*outcome))
+                    {
+                        scrape.failed += value;
+                    }
+                }
+                "emberway_gateway_refusals_total" => scrape.refusals += sample.value()?,
+                "emberway_tokens_total" => match sample.label("kind").as_deref() {
+                    Some("prompt") => scrape.prompt_tokens += sample.value()?,
+                    Some("cached") => scrape.cached_tokens += sample.value()?,
+                    _ => {}
                 },
                 "emberway_time_to_first_byte_seconds_bucket" => {
-                    let bound = label(labels, "le").context("a bucket without a bound in the metrics")?;
-                    scrape.first_byte.entry(bound.to_owned()).or_default()
+                    scrape.first_byte.add(&sample.bound()?, sample.value()?);
                 }
-                _ => continue,
-            };
-            let value: f64 = value
-                .parse()
-                .with_context(|| format!("`{value}` is no number in the metrics"))?;
-            *place += value;
-            if name == "emberway_requests_total" && label(labels, "outcome").is_some_and(|o| FAILED.contains(&o)) {
-                scrape.failed += value;
+                _ => {}
             }
         }
         Ok(scrape)
@@ -79,51 +72,16 @@ impl Scrape {
         let count = |now: f64, before: f64| (now - before).max(0.0).round() as u64;
         let prompt = self.prompt_tokens - earlier.prompt_tokens;
         let cached = self.cached_tokens - earlier.cached_tokens;
-        let buckets = self.buckets_since(earlier);
+        let first_byte = self.first_byte.since(&earlier.first_byte);
         Figures {
             requests: count(self.requests, earlier.requests),
             failed: count(self.failed, earlier.failed),
             refusals: count(self.refusals, earlier.refusals),
-            p50_s: quantile(&buckets, 0.5),
-            p95_s: quantile(&buckets, 0.95),
+            p50_s: first_byte.quantile(0.5),
+            p95_s: first_byte.quantile(0.95),
             cached_share: (prompt > 0.0).then(|| cached / prompt),
         }
     }
-
-    /// Upper bounds with the times at most so long, shortest first.
-    fn buckets_since(&self, earlier: &Self) -> Vec<(f64, f64)> {
-        let of = |(bound, now): (&String, &f64)| {
-            let before = earlier.first_byte.get(bound).copied().unwrap_or(0.0);
-            Some((bound.parse().ok()?, now - before))
-        };
-        let mut buckets: Vec<(f64, f64)> = self.first_byte.iter().filter_map(of).collect();
-        buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
-        buckets
-    }
-}
-
-/// A label's value. Ours hold configured names and fixed words; a quote in a name would be escaped, and such a name is in no label that is
-/// looked at here.
-fn label<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
-    let key = format!("{name}=\"");
-    let at = labels.find(&key)?;
-    labels[at + key.len()..].split('"').next()
-}
-
-/// As Prometheus takes it: evenly within a bucket; in the last one its lower bound.
-fn quantile(buckets: &[(f64, f64)], part: f64) -> Option<f64> {
-    let total = buckets.last()?.1;
-    if total <= 0.0 {
-        return None;
-    }
-    let rank = part * total;
-    let at = buckets.iter().position(|(_, count)| *count >= rank)?;
-    let (lower, below) = at.checked_sub(1).map_or((0.0, 0.0), |at| buckets[at]);
-    let (upper, count) = buckets[at];
-    if !upper.is_finite() {
-        return Some(lower);
-    }
-    Some(lower + (upper - lower) * (rank - below) / (count - below).max(f64::MIN_POSITIVE))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::care::{CaredStatus, EndStatus, FleetStatus, NextStatus};
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
+use crate::cli::status::told::minute;
 use crate::columns::columns;
 use crate::core::calendar::shown_span;
 
@@ -108,7 +109,7 @@ fn row(shown: &Shown) -> Vec<String> {
     let deletion = care
         .map_or(&shown.deletion_at, |care| &care.deletion_at)
         .as_deref()
-        .map(date);
+        .map(minute);
     let by = care.is_some_and(|care| !care.deletion_is_exact);
     vec![
         shown.name.clone(),
@@ -125,17 +126,11 @@ fn row(shown: &Shown) -> Vec<String> {
 }
 
 fn next(next: &NextStatus) -> String {
-    format!("{} {}", next.action, date(&next.at))
+    format!("{} {}", next.action, minute(&next.at))
 }
 
 fn end(end: &EndStatus) -> String {
-    format!("{} {}", date(&end.at), end.cause)
-}
-
-/// The day and minute of an RFC 3339 time in UTC.
-fn date(at: &str) -> String {
-    at.get(..16)
-        .map_or_else(|| at.to_owned(), |minute| minute.replace('T', " "))
+    format!("{} {}", minute(&end.at), end.cause)
 }
 
 fn warning(shown: &Shown) -> Option<String> {
