@@ -191,7 +191,7 @@ impl Arm {
                     request,
                     client_request_id,
                 };
-                witness.followed(write, end.as_ref().map(|()| ())).await;
+                witness.followed(write, end.as_ref().copied()).await;
             }
             end?;
         }

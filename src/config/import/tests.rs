@@ -127,7 +127,9 @@ fn examples_become_what_is_held() {
 
 /// A file with one model and more of it: `params` are lines of `litellm_params`, `rest` follows the list.
 fn one(params: &str, rest: &str) -> String {
-    let indented: String = params.lines().map(|line| format!("      {line}\n")).collect();
+    let indented = params
+        .lines()
+        .fold(String::new(), |text, line| text + "      " + line + "\n");
     format!(
         "model_list:\n  - model_name: bot\n    litellm_params:\n      model: azure/ft\n      \
          api_base: https://contoso-eastus2.openai.azure.com\n      api_key: os.environ/KEY\n{indented}{rest}"
@@ -448,17 +450,16 @@ fn any_file() -> impl proptest::strategy::Strategy<Value = String> {
             let mut text = "model_list:\n".to_owned();
             for (index, (params, info)) in entries.iter().enumerate() {
                 let name = ["bot", "other", "bot"][index];
-                text.push_str(&format!(
-                    "- model_name: {name}\n  litellm_params:\n    model: azure/ft\n"
-                ));
-                params
-                    .iter()
-                    .for_each(|(name, value)| text.push_str(&field("    ", name, value)));
+                writeln!(text, "- model_name: {name}\n  litellm_params:\n    model: azure/ft").expect("text");
+                for (name, value) in params {
+                    text.push_str(&field("    ", name, value));
+                }
                 if !info.is_empty() {
                     text.push_str("  model_info:\n");
                 }
-                info.iter()
-                    .for_each(|(name, value)| text.push_str(&field("    ", name, value)));
+                for (name, value) in info {
+                    text.push_str(&field("    ", name, value));
+                }
             }
             for (section, fields) in [
                 ("router_settings", router),
@@ -468,9 +469,9 @@ fn any_file() -> impl proptest::strategy::Strategy<Value = String> {
                 if !fields.is_empty() {
                     writeln!(text, "{section}:").expect("text");
                 }
-                fields
-                    .iter()
-                    .for_each(|(name, value)| text.push_str(&field("  ", name, value)));
+                for (name, value) in fields {
+                    text.push_str(&field("  ", name, value));
+                }
             }
             text
         },
