@@ -63,11 +63,12 @@ fn fleet(told: &Told) -> String {
     let Some(fleet) = &told.fleet else {
         return "not looked after: no control plane (`azure`) is configured".to_owned();
     };
-    let looked = fleet.looked_at.as_deref().map_or("not yet".to_owned(), minute);
-    let acts = if fleet.acts {
-        "this gateway acts"
-    } else {
-        "another gateway acts"
+    let read = fleet.read_at.as_deref().map(minute);
+    let read = read.map_or("not read in whole yet".to_owned(), |at| format!("read {at}"));
+    let acts = match (fleet.acts, fleet.writes) {
+        (true, true) => "this gateway acts",
+        (true, false) => "this gateway calls only (`azure.writes` is false)",
+        (false, _) => "another gateway acts",
     };
     let cared = told.deployments.iter().filter_map(|deployment| {
         let next = deployment.care.as_ref()?.next.as_ref()?;
@@ -76,9 +77,7 @@ fn fleet(told: &Told) -> String {
     let next = cared.min().map_or("nothing to come".to_owned(), |(at, action, name)| {
         format!("next: {action} {name} {}", minute(at))
     });
-    clean(&format!(
-        "{acts}, Azure looked at {looked}, {next}; more: emberway fleet status"
-    ))
+    clean(&format!("{acts}, Azure {read}, {next}; more: emberway fleet status"))
 }
 
 fn pools(told: &Told, width: usize) -> Vec<Line<'static>> {
@@ -216,7 +215,7 @@ mod tests {
         let told = examples::told(|status| {
             status["draining"] = json!(true);
             status["ready"] = json!(false);
-            status["fleet"] = json!({"acts": true, "looked_at": "2026-11-24T11:57:00Z"});
+            status["fleet"] = json!({"acts": true, "writes": true, "read_at": "2026-11-24T11:57:00Z"});
             status["config"]["last_error"] =
                 json!("emberway.yaml:3:10: unknown field\n  hint: \u{1b}[2Jdid you mean `path`?");
             status["pools"][0]["usable"] = json!(0);
@@ -238,7 +237,7 @@ mod tests {
         let has = |text: &str| assert!(shown.iter().any(|line| line.contains(text)), "{text}: {shown:#?}");
         has("gateway  draining, emberway 0.1.0");
         has("loaded 2026-11-24 09:30, a later file was refused");
-        has("fleet    this gateway acts, Azure looked at 2026-11-24 11:57, next: call a/ft 2026-11-30 00:00;");
+        has("fleet    this gateway acts, Azure read 2026-11-24 11:57, next: call a/ft 2026-11-30 00:00;");
         has("a/ft        north   paused, drained, 30 min left  ");
         has("  by 2026-12-01 00:00");
         has("b/ft        south   breaker half_open, cooling 12 s   0 % of 150k          3             -");
