@@ -63,11 +63,12 @@ fn fleet(told: &Told) -> String {
     let Some(fleet) = &told.fleet else {
         return "not looked after: no control plane (`azure`) is configured".to_owned();
     };
-    let read = fleet.read_at.as_deref().map_or("not wholly yet".to_owned(), minute);
+    let read = fleet.read_at.as_deref().map(minute);
+    let read = read.map_or("not read in whole yet".to_owned(), |at| format!("read {at}"));
     let acts = match (fleet.acts, fleet.writes) {
         (true, true) => "this gateway acts",
-        (true, false) => "this gateway acts, and writes nothing (`azure.writes` is false)",
-        (false, _) => "this gateway does not act",
+        (true, false) => "this gateway calls only (`azure.writes` is false)",
+        (false, _) => "another gateway acts",
     };
     let cared = told.deployments.iter().filter_map(|deployment| {
         let next = deployment.care.as_ref()?.next.as_ref()?;
@@ -76,9 +77,7 @@ fn fleet(told: &Told) -> String {
     let next = cared.min().map_or("nothing to come".to_owned(), |(at, action, name)| {
         format!("next: {action} {name} {}", minute(at))
     });
-    clean(&format!(
-        "{acts}, Azure read {read}, {next}; more: emberway fleet status"
-    ))
+    clean(&format!("{acts}, Azure {read}, {next}; more: emberway fleet status"))
 }
 
 fn pools(told: &Told, width: usize) -> Vec<Line<'static>> {

@@ -198,13 +198,7 @@ fn convert<'a>(
     };
     let mut entries = Vec::new();
     for list in lists {
-        if !list.is_list() {
-            return Err(list.mistake(
-                "`model_list` is no list",
-                "each model is an item, which begins with `-`",
-            ));
-        }
-        for entry in list.items() {
+        for entry in items_of(&list)? {
             entries.extend(models.read(&entry)?);
         }
     }
@@ -241,6 +235,16 @@ fn convert<'a>(
         report.tell_missed(root);
     }
     Ok((raw, fleet.comments, secrets))
+}
+
+fn items_of<'a>(list: &Node<'a>) -> Result<Vec<Node<'a>>, ConfigErrors> {
+    if list.is_list() {
+        return Ok(list.items().into_iter().collect());
+    }
+    Err(list.mistake(
+        "`model_list` is no list",
+        "each model is an item, which begins with `-`",
+    ))
 }
 
 /// A section's last mention counts; the others are told.
