@@ -299,6 +299,7 @@ impl Running {
         self.sockets.clear();
         self.stop_traffic.send_replace(true);
         while self.accepting.join_next().await.is_some() {}
+        // Nothing tells when the last that were accepted are known.
         tokio::time::sleep(last).await;
     }
 

@@ -181,6 +181,7 @@ impl Arm {
             if tries >= most || asked.is_some_and(|asked| asked > patience.look_max) {
                 return accepted(sent?);
             }
+            // Azure's word on when to ask again, or a growing wait: nothing tells that it has recovered.
             tokio::time::sleep(patience.again(asked, tries - 1, rand::random())).await;
         }
     }
@@ -295,6 +296,7 @@ impl Arm {
             if began.elapsed() >= patience.operation {
                 break;
             }
+            // Azure tells of an operation only when it is asked.
             tokio::time::sleep(patience.look(asked, looks)).await;
             let seen = match self.send_again(&look).await {
                 Err(error) if vanishes && error.is_missing() => return Ok(()),

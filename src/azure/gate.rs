@@ -48,6 +48,7 @@ impl Gate {
     /// Waits until one more request may be sent.
     pub async fn pace(&self) {
         while let Some(wait) = self.take(Instant::now()) {
+            // Until the oldest write is a minute ago: the limit is by time.
             tokio::time::sleep(wait).await;
         }
     }

@@ -3,7 +3,7 @@
 //! Exit code 1 where the gateway takes no requests or a pool has nobody usable, so that scripts can ask; what else needs somebody is
 //! told, and does not change it: alarms are for people, and the pool's others may carry on.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -69,13 +69,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
 
 /// The screen for who reads stdout: as wide as a terminal is, and as it needs to be in a pipe.
 fn text(told: &Told, operator: &Operator) -> anyhow::Result<String> {
-    let is_terminal = std::io::stdout().is_terminal();
-    let width = if is_terminal {
-        let (columns, _) = crossterm::terminal::size().context("cannot learn the terminal's size")?;
-        usize::from(columns)
-    } else {
-        usize::MAX
-    };
+    let (is_terminal, width) = styled::stdout()?;
     let lines = screen::screen(told, &operator.url(), width);
     Ok(styled::printed(&lines, styled::wants_styles(is_terminal)))
 }

@@ -4,7 +4,9 @@
 //! Whatever a gateway tells passes [`clean`]: names and error texts quote files, and must not move a terminal's cursor.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
+use anyhow::Context as _;
 use crossterm::style::{Colored, ContentStyle};
 use ratatui::backend::IntoCrossterm as _;
 use ratatui::style::{Color, Style};
@@ -140,6 +142,15 @@ pub(super) fn printed(lines: &[Line<'_>], is_styled: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Whether stdout is a terminal, and how wide what is printed may be: as wide as that, and as wide as it needs to be elsewhere.
+pub(super) fn stdout() -> anyhow::Result<(bool, usize)> {
+    if !std::io::stdout().is_terminal() {
+        return Ok((false, usize::MAX));
+    }
+    let (columns, _) = crossterm::terminal::size().context("cannot learn the terminal's size")?;
+    Ok((true, usize::from(columns)))
 }
 
 /// Whether stdout is to have styles: on a terminal, unless `NO_COLOR` is set to anything.

@@ -120,6 +120,7 @@ async fn once(args: &TopArgs, operator: &Operator) -> anyhow::Result<()> {
     let first = Look::take(operator).await;
     let mut window = Window::new(args.window);
     window.take(first.at, first.answer?.1);
+    // A rate needs two looks, so far apart.
     tokio::time::sleep(args.interval).await;
     let second = Look::take(operator).await;
     let (told, counts) = second.answer?;
@@ -129,13 +130,7 @@ async fn once(args: &TopArgs, operator: &Operator) -> anyhow::Result<()> {
         traffic: window.take(second.at, counts),
         lost: None,
     };
-    let is_terminal = std::io::stdout().is_terminal();
-    let width = if is_terminal {
-        let (columns, _) = crossterm::terminal::size().context("cannot learn the terminal's size")?;
-        usize::from(columns)
-    } else {
-        usize::MAX
-    };
+    let (is_terminal, width) = styled::stdout()?;
     let view = View {
         sort: args.sort,
         ..View::default()

@@ -216,6 +216,7 @@ async fn run(mut reloader: Reloader, mut causes: Causes, on_reload: OnReload) {
     loop {
         let cause = tokio::select! {
             () = causes.changed.notified() => {
+                // A file is written in several steps, and nothing tells which is the last.
                 tokio::time::sleep(DEBOUNCE).await;
                 Cause::Changed
             }

@@ -216,6 +216,7 @@ impl<'a> Stage<'a> {
             self.part(2, 0.0),
             Extent::UntilStopped,
         )?;
+        // An act of the demo lasts so long; what it shows is judged by counts.
         tokio::time::sleep(self.parts(BEFORE_PARTS)).await;
 
         let running = running(self.world, |_request| true);
@@ -224,6 +225,7 @@ impl<'a> Stage<'a> {
         self.say(format!(
             "   {DEAD} is down: its port is closed, its connections were reset, {running} requests were in it."
         ))?;
+        // So long the region is gone.
         tokio::time::sleep(self.parts(DOWN_PARTS)).await;
 
         self.ledger.enter(Act::Back);
@@ -236,6 +238,7 @@ impl<'a> Stage<'a> {
         let returned = self.ledger.wait_for(|seen| verdict::returned_at(seen, DEAD).is_some());
         // Not returning in time is no error here: the verdict will say so.
         let _ = tokio::time::timeout(WAIT_MAX, returned).await;
+        // So long it is watched after its return.
         tokio::time::sleep(self.parts(BACK_PARTS)).await;
         for run in &runs {
             run.halt();

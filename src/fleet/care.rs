@@ -24,7 +24,7 @@ use crate::fleet::care::ending::Nearness;
 use crate::fleet::care::memory::MemoryError;
 use crate::fleet::care::told::Told;
 use crate::fleet::declaration::Declaration;
-use crate::fleet::lease::{self, Kept, Lease};
+use crate::fleet::lease::{self, Lease};
 use crate::fleet::look;
 use crate::fleet::standing::{self, Picture};
 use crate::fleet::traffic::{Seen, Standing, Traffic};
@@ -228,7 +228,8 @@ impl Care {
     /// Takes the lease or keeps it. Whoever has just got it goes on where its predecessor was; whoever has not follows its progress.
     async fn find_out_who_acts(&mut self) {
         let now_ms = (self.partners.now_ms)();
-        if self.lease.keep(now_ms).await == Kept::BeganToFail {
+        self.lease.keep(now_ms).await;
+        if self.lease.takes_failure() {
             // Nobody acts, so nobody else tells.
             self.alert_of_lease();
         }

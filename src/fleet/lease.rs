@@ -17,15 +17,6 @@ const HELD_MS: i64 = MINUTE_MS;
 /// How often it is renewed, so that two renewals may fail.
 pub(super) const RENEWED: Duration = Duration::from_secs(20);
 
-/// How an attempt at it went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
-    /// Who holds it is known, or is as unknown as before.
-    Known,
-    /// The store cannot be written any more, for the first time.
-    BeganToFail,
-}
-
 /// A lease that is wanted, and perhaps held.
 pub(super) struct Lease {
     store: Arc<dyn LeaseStore>,
@@ -34,6 +25,8 @@ pub(super) struct Lease {
     /// Until when it is held, in milliseconds since the Unix epoch; 0 where it is not.
     until_ms: AtomicI64,
     is_failing: AtomicBool,
+    /// Whether it has begun to fail since that was last asked.
+    is_untold: AtomicBool,
 }
 
 impl Lease {
@@ -43,6 +36,7 @@ impl Lease {
             holder,
             until_ms: AtomicI64::new(0),
             is_failing: AtomicBool::new(false),
+            is_untold: AtomicBool::new(false),
         }
     }
 
@@ -52,11 +46,11 @@ impl Lease {
     }
 
     /// Takes it or keeps it, unless that was done a moment ago. A store that fails counts as one where another holds it.
-    pub(super) async fn keep(&self, now_ms: i64) -> Kept {
+    pub(super) async fn keep(&self, now_ms: i64) {
         let until_ms = self.until_ms.load(Ordering::Relaxed);
         let renewed_ms = i64::try_from(RENEWED.as_millis()).unwrap_or(i64::MAX);
         if (now_ms..=now_ms + HELD_MS).contains(&until_ms) && until_ms - now_ms > HELD_MS - renewed_ms {
-            return Kept::Known;
+            return;
         }
         let until_ms = now_ms.saturating_add(HELD_MS);
         match self.store.hold(NAME, &self.holder, now_ms, until_ms).await {
@@ -64,17 +58,20 @@ impl Lease {
                 self.until_ms
                     .store(if is_held { until_ms } else { 0 }, Ordering::Relaxed);
                 self.is_failing.store(false, Ordering::Relaxed);
-                Kept::Known
             }
             Err(error) => {
                 // What was granted until later still is.
-                if self.is_failing.swap(true, Ordering::Relaxed) {
-                    return Kept::Known;
+                if !self.is_failing.swap(true, Ordering::Relaxed) {
+                    LeaseFailing { error: &error }.emit();
+                    self.is_untold.store(true, Ordering::Relaxed);
                 }
-                LeaseFailing { error: &error }.emit();
-                Kept::BeganToFail
             }
         }
+    }
+
+    /// Whether the store has begun to fail since this was last asked.
+    pub(super) fn takes_failure(&self) -> bool {
+        self.is_untold.swap(false, Ordering::Relaxed)
     }
 
     /// Lets another take over at once.

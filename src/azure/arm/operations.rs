@@ -170,6 +170,7 @@ impl Arm {
                     waited: began.elapsed(),
                 });
             }
+            // Nothing tells when another's operation on the account has ended.
             tokio::time::sleep(patience.again(None, tries, rand::random())).await;
             tries += 1;
         }

@@ -67,6 +67,7 @@ impl Relay {
                 Err(TransportError::Exchange {
                     is_unreachable: true, ..
                 }) if tries < UNREACHABLE_TRIES => {
+                    // An endpoint that starts is back in a moment, and nothing tells of it.
                     tokio::time::sleep(UNREACHABLE_PAUSE).await;
                     continue;
                 }

@@ -46,6 +46,7 @@ impl Time for WallTime {
 
     async fn wait_until(&self, at_ms: i64) {
         let left = u64::try_from(at_ms.saturating_sub(clock::now_ms())).unwrap_or_default();
+        // What is waited for is a time: of Azure, which is asked then.
         tokio::time::sleep(Duration::from_millis(left)).await;
     }
 }

@@ -109,13 +109,15 @@ impl Care {
 
     /// The same at once: whether it could be read.
     pub(super) async fn read_store(&mut self) -> bool {
-        match self.partners.usage.deployments().await {
+        let known = self.partners.usage.deployments().await;
+        // Also where it failed: it is told once a minute.
+        self.heard_at_ms = Some((self.partners.now_ms)());
+        match known {
             Ok(known) => {
                 let known = known.into_iter();
                 self.heard = known
                     .filter_map(|known| Some((known.deployment, known.last_success_at_ms?)))
                     .collect();
-                self.heard_at_ms = Some((self.partners.now_ms)());
                 true
             }
             Err(error) => {
