@@ -34,6 +34,12 @@ else
     node_versions='`openai ${require("./tests/clients/node/node_modules/openai/package.json").version} on Node ${process.versions.node}`'
     echo "Node client that was tested: $("$EMBERWAY_TEST_NODE" -p "$node_versions" || echo "of unknown version")"
 fi
+prometheus=${EMBERWAY_TEST_PROMETHEUS:-prometheus}
+if command -v "$prometheus" > /dev/null; then
+    echo "Dashboards and rules were tested with: $("$prometheus" --version 2>&1 | head -n 1 || echo "a Prometheus of unknown version")"
+else
+    echo "Dashboards and rules were not tested with a real Prometheus: there is no $prometheus (Debian's prometheus)."
+fi
 # "Running unittests src/lib.rs (…)", "Running tests/it/main.rs (…)", "Doc-tests emberway", each followed by "test result: …".
 awk '
     $1 == "Running" { name = $2 == "unittests" ? $3 : $2 }

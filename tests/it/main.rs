@@ -37,6 +37,7 @@ mod misses;
 mod moving_in;
 mod operations;
 mod placement;
+mod prometheus;
 mod recovery;
 mod refusals;
 mod reload;
