@@ -21,6 +21,19 @@ export interface Alarm {
   wants_reconciliation: boolean;
 }
 
+/** What looking after the fleet knows of a deployment. */
+export interface Care {
+  policy: string;
+  state: string;
+  idle_s: number | null;
+  deletion_at: string | null;
+  deletion_is_exact: boolean;
+  urgency: string;
+  next: { action: string; at: string; usd: number | null } | null;
+  end: { cause: string; at: string } | null;
+  sentence: string | null;
+}
+
 export interface DeploymentStatus {
   name: string;
   region: string;
@@ -36,6 +49,7 @@ export interface DeploymentStatus {
   absent: string | null;
   last_success_at_ms: number | null;
   deletion_at_ms: number | null;
+  care?: Care | null;
   last_failure: { at: string; at_ms?: number; outcome: string; status: number | null } | null;
 }
 
