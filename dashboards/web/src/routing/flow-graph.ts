@@ -99,9 +99,9 @@ export function drawn(graph: FlowGraph, width: number, height: number): { nodes:
   const layout = sankey<FlowNode, FlowLink>()
     .nodeId((node) => node.id)
     .nodeWidth(8)
-    .nodePadding(18)
+    .nodePadding(32)
     .nodeAlign((node) => node.column)
-    .extent([[1, 10], [width - 1, height - 10]]);
+    .extent([[1, 14], [width - 1, height - 14]]);
   const laid = layout({ nodes: graph.nodes.map((node) => ({ ...node })), links: graph.links.map((link) => ({ ...link, value: link.requests })) });
   const path = sankeyLinkHorizontal<FlowNode, FlowLink>();
   const nodes = laid.nodes.map((node) => {
@@ -121,5 +121,5 @@ export function drawn(graph: FlowGraph, width: number, height: number): { nodes:
 /** A height at which the busiest column's labels do not touch. */
 export function heightFor(graph: FlowGraph): number {
   const most = Math.max(...[0, 1, 2].map((column) => graph.nodes.filter((node) => node.column === column).length), 1);
-  return Math.min(Math.max(most * 46 + 20, 180), 640);
+  return Math.min(Math.max(most * 56 + 24, 200), 800);
 }

@@ -1,0 +1,2 @@
+/** To come in this change. */
+export default function Page() { return null; }
