@@ -51,36 +51,6 @@ export const SECTIONS: readonly Section[] = [
     filters: FILTERS,
     load: () => import('./pages/routing'),
   },
-  {
-    id: 'configure',
-    title: 'Configure',
-    key: 'c',
-    icon: 'configure',
-    ranges: [],
-    range: '1h',
-    filters: [],
-    load: () => import('./pages/configure'),
-  },
-  {
-    id: 'cache',
-    title: 'Cache',
-    key: 'a',
-    icon: 'cache',
-    ranges: RECENT,
-    range: '1h',
-    filters: FILTERS,
-    load: () => import('./pages/cache'),
-  },
-  {
-    id: 'import',
-    title: 'Import',
-    key: 'i',
-    icon: 'import',
-    ranges: [],
-    range: '1h',
-    filters: [],
-    load: () => import('./pages/import'),
-  },
 ];
 
 /** The section of this id, or the first. */

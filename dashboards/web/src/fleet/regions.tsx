@@ -58,8 +58,10 @@ function Without({ region }: { region: FleetRegion }) {
   if (least === null) return <span class="muted">not known yet</span>;
   const isEnough = least.ratio >= 1;
   return (
-    <Pill tone={isEnough ? 'ok' : 'warn'}>
-      {isEnough ? `the others carry ${least.pool} ${count(least.ratio)} times over` : `the others carry ${percent(least.ratio)} of ${least.pool}`}
-    </Pill>
+    <span class="region-without">
+      <Pill tone={isEnough ? 'ok' : 'warn'}>
+        {isEnough ? `the others carry ${least.pool} ${count(least.ratio)} times over` : `the others carry ${percent(least.ratio)} of ${least.pool}`}
+      </Pill>
+    </span>
   );
 }

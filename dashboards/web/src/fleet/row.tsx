@@ -68,8 +68,13 @@ export function Row({ deployment, spark, isOpen, onOpen }: RowProps) {
 function Room({ deployment }: { deployment: FleetDeployment }) {
   const room = roomOf(deployment);
   if (room === null) {
-    const units = deployment.capacity !== null && deployment.sku?.includes('Provisioned') ? `${count(deployment.capacity)} PTU, ` : '';
-    return <span class="muted small">{units}limit not known</span>;
+    const isReserved = deployment.capacity !== null && deployment.sku?.includes('Provisioned');
+    return (
+      <span class="fleet-clock">
+        {isReserved && <span>{count(deployment.capacity)} PTU</span>}
+        <span class="muted small">limit not known</span>
+      </span>
+    );
   }
   return (
     <span class="fleet-room">

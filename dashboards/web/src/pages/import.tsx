@@ -1,2 +1,0 @@
-/** To come in this change. */
-export default function Page() { return null; }
