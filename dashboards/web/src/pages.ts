@@ -29,7 +29,7 @@ export const SECTIONS: readonly Section[] = [
     ranges: RECENT,
     range: '1h',
     filters: FILTERS,
-    load: () => import('./pages/overview'),
+    load: () => import('./pages/overview/index'),
   },
 ];
 
