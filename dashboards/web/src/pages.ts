@@ -31,6 +31,16 @@ export const SECTIONS: readonly Section[] = [
     filters: FILTERS,
     load: () => import('./pages/overview/index'),
   },
+  {
+    id: 'latency',
+    title: 'Latency',
+    key: 'l',
+    icon: 'latency',
+    ranges: RECENT,
+    range: '1h',
+    filters: FILTERS,
+    load: () => import('./pages/latency/index'),
+  },
 ];
 
 /** The section of this id, or the first. */
