@@ -32,6 +32,16 @@ export const SECTIONS: readonly Section[] = [
     load: () => import('./pages/overview/index'),
   },
   {
+    id: 'latency',
+    title: 'Latency',
+    key: 'l',
+    icon: 'latency',
+    ranges: RECENT,
+    range: '1h',
+    filters: FILTERS,
+    load: () => import('./pages/latency/index'),
+  },
+  {
     id: 'fleet',
     title: 'Fleet',
     key: 'f',
