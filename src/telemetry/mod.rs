@@ -8,6 +8,8 @@ pub mod batch;
 pub mod clock;
 pub mod definitions;
 pub mod events;
+pub mod finished;
+pub mod journal;
 mod json;
 pub mod logging;
 pub mod metrics;

@@ -1,0 +1,232 @@
+/** What the gateway is doing now: session, status, live ticks, fleet, routing, cache, drains. */
+import type { Figures } from './reading';
+
+export type Role = 'viewer' | 'operator' | 'admin';
+
+export interface Session {
+  signed_in: boolean;
+  offers: ('token' | 'oidc')[];
+  version: string;
+  name?: string;
+  role?: Role;
+  auth?: 'none' | 'token' | 'oidc';
+  config_writable?: boolean;
+  config_reason?: string | null;
+  demo?: boolean;
+}
+
+export interface Alarm {
+  kind: string;
+  advice: string;
+  wants_reconciliation: boolean;
+}
+
+/** What looking after the fleet knows of a deployment. */
+export interface Care {
+  policy: string;
+  state: string;
+  idle_s: number | null;
+  deletion_at: string | null;
+  deletion_is_exact: boolean;
+  urgency: string;
+  next: { action: string; at: string; usd: number | null } | null;
+  end: { cause: string; at: string } | null;
+  sentence: string | null;
+}
+
+export interface DeploymentStatus {
+  name: string;
+  region: string;
+  in_flight: number;
+  breaker: string;
+  alarm: Alarm | null;
+  limit_tokens_per_minute: number | null;
+  limit_used: number | null;
+  cache_life_s: number;
+  cooling_until_ms: number | null;
+  drained: boolean;
+  drained_until_ms: number | null;
+  absent: string | null;
+  last_success_at_ms: number | null;
+  deletion_at_ms: number | null;
+  care?: Care | null;
+  last_failure: { at: string; at_ms?: number; outcome: string; status: number | null } | null;
+}
+
+export interface PoolStatus {
+  name: string;
+  deployments: number;
+  usable: number;
+  regions: string[];
+  sent_tokens: number;
+  limit_without: Record<string, number>;
+  headroom: Record<string, number>;
+}
+
+export interface Status {
+  at_ms: number;
+  started_at_ms: number;
+  ready: boolean;
+  draining: boolean;
+  version: string;
+  requests_running: number;
+  config: { generation: number; loaded_at_ms: number; last_error: string | null };
+  pools: PoolStatus[];
+  deployments: DeploymentStatus[];
+}
+
+/** What the live stream tells every two seconds. */
+export interface Tick {
+  at_ms: number;
+  status: { ready: boolean; draining: boolean; requests_running: number; config: { generation: number; last_error: string | null } };
+  deployments: {
+    name: string;
+    breaker: string;
+    in_flight: number;
+    limit_used: number | null;
+    drained: boolean;
+    absent: string | null;
+    cooling_until_ms: number | null;
+  }[];
+  last: Figures | null;
+}
+
+export interface FleetDeployment extends DeploymentStatus {
+  resource: string;
+  pools: string[];
+  tiers: Record<string, number>;
+  weight: number;
+  sku: string | null;
+  capacity: number | null;
+  model: string | null;
+  hosting_usd_per_hour: number | null;
+  recent: Figures;
+  actions: { drain: boolean; ping: boolean; recreate: boolean; recreate_reason: string | null };
+}
+
+export interface FleetRegion {
+  name: string;
+  deployments: number;
+  usable: number;
+  requests: number;
+  errors: number;
+  ttft_p95_ms: number | null;
+  headroom: Record<string, number>;
+}
+
+export interface Fleet {
+  fleet: Record<string, unknown> | null;
+  deployments: FleetDeployment[];
+  regions: FleetRegion[];
+}
+
+export interface Flow {
+  route: string;
+  deployment: string;
+  region: string;
+  tier: number;
+  requests: number;
+  reasons: Record<string, number>;
+  errors: number;
+}
+
+export interface Flows {
+  flows: Flow[];
+  spills: Record<string, number>;
+  failovers: { from: string; to: string; outcome: string; requests: number }[];
+}
+
+export interface RouteInfo {
+  name: string;
+  aliases: string[];
+  pool: string;
+  policy: string;
+  [setting: string]: unknown;
+}
+
+export interface PoolInfo {
+  name: string;
+  tiers: { deployment: string; weight: number; usable: boolean }[][];
+  regions: string[];
+  usable: number;
+}
+
+/** A prompt's beginning that many requests share, by the first digits of its hash. */
+export interface Head {
+  digest: string;
+  homes: number;
+  tokens_per_minute: number;
+}
+
+export interface Routing {
+  routes: RouteInfo[];
+  pools: PoolInfo[];
+  heads: Head[];
+  table: { blocks: number; blocks_max: number; bytes: number };
+}
+
+/** What is taken out; `left_s` is null until it is put back. */
+export interface Drains {
+  drains: { kind: string; name: string; left_s: number | null }[];
+}
+
+/** Where a body would go, and why; holds no text of it. */
+export interface Explanation {
+  route: string;
+  pool: string;
+  policy: string;
+  replicas: number;
+  prompt_tokens: number;
+  total_tokens: number;
+  is_first_turn: boolean;
+  blocks: { id: string; tokens: number }[];
+  key_block: number | null;
+  homes: number;
+  warm_tokens: number;
+  cache_key: { value: string; keys: number; pays: boolean } | null;
+  candidates: Candidate[];
+  left_out: { deployment: string; why: string; tier: number; for_s: number | null; until: string | null }[];
+  unasked: { waits_up_to_s: number | null; status: number; code: string; retry_after_s: number | null } | null;
+}
+
+export interface Candidate {
+  deployment: string;
+  region: string;
+  tier: number;
+  reason: string;
+  expected_tokens: number;
+  limit: number | null;
+  room: number | null;
+  in_flight: number;
+  breaker: string;
+  share_of_plans: number;
+  probed_in_s: number | null;
+  /** Parts of the limit: used now, used with the request, and how full it may be made. */
+  passed_over: { used: number; filled: number; full: number } | null;
+}
+
+export interface Miss {
+  cause: string;
+  text: string;
+  requests: number;
+  tokens: number;
+  usd: number;
+}
+
+export interface Drift {
+  route: string;
+  client: string;
+  at_tokens: number;
+  share: number;
+  text: string;
+  [more: string]: unknown;
+}
+
+export interface Cache {
+  expected_tokens: number;
+  cached_tokens: number;
+  prompt_tokens: number;
+  misses: Miss[];
+  drift: Drift[];
+  heads: Head[];
+}
