@@ -7,6 +7,7 @@ import { may } from '../state/session';
 import type { Applied, Change } from '../types/config';
 import { Button, Field, Note } from '../ui/basics';
 import { toast } from '../ui/toast';
+import { download } from './download';
 import { Problems } from './problems';
 import { applied, base, errors, isDirty, read, text, verdict } from './store';
 
@@ -109,15 +110,6 @@ function Elsewhere({ why, path }: { why: string; path: string }) {
       </div>
     </div>
   );
-}
-
-export function download(content: string, name: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type: 'application/yaml' }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
 }
 
 function Done({ result }: { result: Applied }) {

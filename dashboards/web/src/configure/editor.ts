@@ -98,7 +98,7 @@ export function openEditor({ host, text, schema, readOnly, onChange }: Options):
         lineNumbers(), foldGutter(), lintGutter(), history(), drawSelection(), indentOnInput(), bracketMatching(), highlightActiveLine(),
         indentUnit.of('  '), EditorState.tabSize.of(2), yaml(), syntaxHighlighting(colours), theme, search({ top: true }),
         EditorState.readOnly.of(readOnly),
-        EditorView.contentAttributes.of({ 'aria-label': 'Configuration as YAML. Escape, then Tab leaves the editor.' }),
+        EditorView.contentAttributes.of({ tabindex: '0', 'aria-label': 'Configuration as YAML. Escape, then Tab leaves the editor.' }),
         autocompletion({ override: [(context) => complete(schema, values, context)], icons: false }),
         hoverTooltip((shown, at) => hover(schema, shown, at)),
         keymap.of([...completionKeymap, ...lintKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...defaultKeymap]),

@@ -1,6 +1,7 @@
 /** One setting as a form field: what it is, means, defaults to and may be comes from the schema; what is typed goes into the text. */
 import { useEffect, useId, useState } from 'preact/hooks';
 import { Button } from '../ui/basics';
+import { Words } from '../ui/words';
 import { at } from './document';
 import type { Path, Value } from './document';
 import { removeAt, setAt } from './edits';
@@ -31,7 +32,8 @@ export function Setting({ path, inherits, label, names, required = false }: Fiel
     setRefused(false);
   }, [shown]);
   if (!rules) return null;
-  const inherited = inherits ? inWords(at(values, inherits)) : '';
+  const from = inherits && schema.value ? schemaAt(schema.value, inherits) : null;
+  const inherited = inherits ? inWords(at(values, inherits)) || (from ? defaultOf(from) : '') : '';
   const otherwise = inherited || defaultOf(rules);
   const before = at(baseValues.value, path);
   const isChanged = inWords(before) !== shown;
@@ -43,10 +45,16 @@ export function Setting({ path, inherits, label, names, required = false }: Fiel
     if (made === null) setRefused(next !== '' && listObjection(rules, next) === null);
     else change(made);
   };
-  const describe = `${id}-help`;
-  const shared = { id, 'aria-describedby': describe, 'aria-invalid': wrong !== null || told?.severity === 'error' };
   const choices = names?.map((name) => ({ value: name, description: '' })) ?? choicesOf(rules);
   const meaning = choices.find((choice) => choice.value === (shown || otherwise))?.description;
+  const says = meaning && !told ? ` ${shown || otherwise}: ${meaning}` : '';
+  const help = wrong
+    ? `It must be ${wrong}.`
+    : refused
+      ? 'This change cannot be made by the form; make it in YAML.'
+      : `${told ? `${told.message}${told.help ? `; ${told.help}` : ''}` : (rules.description ?? '')}${says}`;
+  const describe = `${id}-help`;
+  const shared = { id, 'aria-describedby': describe, 'aria-invalid': wrong !== null || told?.severity === 'error' };
   return (
     <div class={isChanged ? 'setting setting-changed' : 'setting'}>
       <label for={id}>{label ?? String(path.at(-1)).replaceAll('_', ' ')}</label>
@@ -78,8 +86,7 @@ export function Setting({ path, inherits, label, names, required = false }: Fiel
         </Button>
       )}
       <p id={describe} class={wrong || told?.severity === 'error' || refused ? 'field-error' : 'field-help'}>
-        {wrong ? `It must be ${wrong}.` : refused ? 'This change cannot be made by the form; make it in YAML.' : told ? `${told.message}${told.help ? `; ${told.help}` : ''}` : (rules.description ?? '')}
-        {!wrong && !told && meaning ? ` ${shown || otherwise}: ${meaning}` : ''}
+        <Words text={help} />
       </p>
     </div>
   );

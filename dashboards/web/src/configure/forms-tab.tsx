@@ -5,6 +5,7 @@ import { place, setParams } from '../state/url';
 import { Button, Field, Note } from '../ui/basics';
 import { confirm } from '../ui/dialog';
 import { toast } from '../ui/toast';
+import { Words } from '../ui/words';
 import { items, word } from './document';
 import type { Path } from './document';
 import { insertAt, removeAt } from './edits';
@@ -251,7 +252,11 @@ function Part({ title, text: about, children }: { title: string; text: string; c
   return (
     <section class="part" aria-label={title}>
       <h2>{title}</h2>
-      {about && <p class="muted">{about}</p>}
+      {about && (
+        <p class="muted">
+          <Words text={about} />
+        </p>
+      )}
       {children}
     </section>
   );

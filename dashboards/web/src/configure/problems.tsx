@@ -2,6 +2,7 @@
 import { plural } from '../format';
 import type { Problem } from '../types/config';
 import { Pill, type Tone } from '../ui/basics';
+import { Words } from '../ui/words';
 import { checking, problems, verdictError } from './store';
 
 const TONES: Record<Problem['severity'], Tone> = { error: 'error', warning: 'warn', remark: 'info' };
@@ -49,8 +50,13 @@ export function Problems({ onGo }: { onGo?: (problem: Problem) => void }) {
           </Pill>
           <span>
             {problem.path && <span class="mono small">{problem.path} </span>}
-            {problem.message}
-            {problem.help && <span class="muted"> {problem.help}</span>}
+            <Words text={problem.message} />
+            {problem.help && (
+              <span class="muted">
+                {' '}
+                <Words text={problem.help} />
+              </span>
+            )}
           </span>
         </li>
       ))}

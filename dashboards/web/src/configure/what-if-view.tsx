@@ -104,7 +104,7 @@ function Result({ result }: { result: WhatIf }) {
 function Outcomes({ today, proposed }: { today: WhatIfOutcome; proposed: WhatIfOutcome }) {
   return (
     <div class="table-box" role="region" aria-label="Today against proposed" tabIndex={0}>
-      <table class="table">
+      <table class="table what-if">
         <thead>
           <tr>
             <th scope="col">Played again</th>

@@ -109,7 +109,7 @@ function Body({ step }: { step: Step }) {
         <Card title="Difference to what is in use">
           <div class="stack">
             {verdict.value && isDirty.value && <Changes changes={verdict.value.changes} />}
-            <DiffView before={base.value?.text ?? ''} after={text.value} label="Difference to what is in use" />
+            <DiffView before={base.value?.text ?? ''} after={text.value} label="Lines that differ" />
             <Problems />
           </div>
         </Card>
