@@ -2,8 +2,8 @@
  * The API's calls, typed. Paths are relative, so that the page works behind a path prefix. A refusal becomes an `ApiError` with the
  * gateway's own words; a lost session tells the shell to ask for a new sign-in.
  */
-import type { AuditEntry, CostRow, EventKind, GatewayEvent, Heatmap, LatencyOf, Series, SeriesBy, Severity, SlowRequest,
-  Summary, UsageBy, UsageRow } from './types/reading';
+import type { AuditEntry, Costs, EventKind, GatewayEvent, Heatmap, LatencyOf, Series, SeriesBy, Severity, SlowRequest,
+  Summary, UsageBy, Usage } from './types/reading';
 import type { Applied, CheckResult, ConfigText, ConfigVersion, Imported, WhatIf } from './types/config';
 import type { Schema } from './configure/schema';
 import type { Cache, Drains, Explanation, Fleet, Flows, Routing, Session, Status } from './types/state';
@@ -111,8 +111,8 @@ export const summary = (scope: Scope, signal?: AbortSignal): Promise<Summary> =>
 export const heatmap = (scope: Scope, of: LatencyOf, signal?: AbortSignal): Promise<Heatmap> => get('heatmap', { ...scope, of }, signal);
 export const slowest = (scope: Scope, of: 'ttft' | 'total', limit: number, signal?: AbortSignal): Promise<{ requests: SlowRequest[] }> =>
   get('requests/slowest', { ...scope, of, limit }, signal);
-export const usage = (scope: Scope, by: UsageBy, signal?: AbortSignal): Promise<{ rows: UsageRow[] }> => get('usage', { ...scope, by }, signal);
-export const costs = (scope: Scope, signal?: AbortSignal): Promise<{ rows: CostRow[] }> => get('costs', { ...scope }, signal);
+export const usage = (scope: Scope, by: UsageBy, signal?: AbortSignal): Promise<Usage> => get('usage', { ...scope, by }, signal);
+export const costs = (scope: Scope, signal?: AbortSignal): Promise<Costs> => get('costs', { ...scope }, signal);
 export interface EventQuery {
   kind?: EventKind | undefined;
   severity?: Severity | undefined;

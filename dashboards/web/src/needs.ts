@@ -18,6 +18,20 @@ const DELETION_NEAR_MS = 86_400_000;
 /** A deployment whose limit is used beyond this share is about to be throttled. */
 const LIMIT_NEAR = 0.95;
 
+/** Why a deployment cannot be used, by Azure's word for it. */
+const ABSENT: Readonly<Record<string, string>> = {
+  missing: 'does not exist at Azure',
+  provisioning: 'is being made',
+  failed: 'could not be made: Azure failed',
+  deleting: 'is being deleted',
+  paused: 'is paused at Azure',
+  disabled: 'is disabled by Azure',
+  ending: 'ends soon, and others carry its load',
+  retired: 'has a model that is retired',
+};
+/** These mend themselves. */
+const COMING: ReadonlySet<string> = new Set(['provisioning', 'ending']);
+
 const ORDER: Record<Need['tone'], number> = { error: 0, warn: 1, info: 2 };
 
 export function needs(status: Status, now_ms: number): Need[] {
@@ -48,7 +62,7 @@ function ofDeployment(one: DeploymentStatus, now_ms: number): Need[] {
     found.push({ id: `${what} ${one.name}`, tone, text, advice, section: 'fleet' });
   };
   if (one.alarm !== null) add('alarm', 'error', `${one.name}: ${one.alarm.kind.replaceAll('_', ' ')}.`, one.alarm.advice);
-  if (one.absent !== null) add('absent', 'error', `${one.name} is not there (${one.absent.replaceAll('_', ' ')}).`);
+  else if (one.absent !== null) add('absent', COMING.has(one.absent) ? 'info' : 'error', `${one.name} ${ABSENT[one.absent] ?? `is not there: ${one.absent}`}.`);
   if (one.breaker === 'open') add('breaker', 'error', `${one.name} is set aside: it failed again and again.`);
   else if (one.breaker === 'half_open') add('breaker', 'warn', `${one.name} is being tried again after failures.`);
   if (one.cooling_until_ms !== null && one.cooling_until_ms > now_ms) {
