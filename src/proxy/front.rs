@@ -200,6 +200,7 @@ routes: [{name: bot, pool: ft}]
             pins: Arc::new(pins),
             misses: MissLedger::new(&[], std::time::Instant::now()),
             trace: None,
+            tracing: None,
             when_full: WhenFull::Drop,
             activity: Arc::default(),
             overload: Overload::default(),

@@ -50,6 +50,7 @@ pub mod standing;
 pub mod state;
 pub mod tap;
 pub mod trace;
+pub mod tracing;
 pub mod upstream;
 pub mod view;
 pub mod waiting;
@@ -67,6 +68,7 @@ use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
 use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
+use crate::proxy::tracing::Tracing;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
 use crate::telemetry::metrics::Metrics;
@@ -95,6 +97,8 @@ pub struct Gateway {
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.
     pub trace: Option<TraceQueue>,
+    /// Which requests are in a trace that is sent on, where any are.
+    pub tracing: Option<Tracing>,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.
