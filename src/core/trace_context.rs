@@ -51,6 +51,17 @@ impl TraceParent {
         })
     }
 
+    /// The trace's id as logs and headers have it: 32 hexadecimal digits.
+    pub fn trace_text(self) -> impl fmt::Display {
+        struct Text(NonZeroU128);
+        impl fmt::Display for Text {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+        Text(self.trace)
+    }
+
     /// Whether its sender keeps the trace.
     pub fn is_sampled(self) -> bool {
         self.flags & SAMPLED != 0
@@ -265,7 +276,12 @@ mod tests {
 
     #[test]
     fn attempts_have_spans_of_their_own() {
-        let request = RequestTrace::begin(Some(known(1)), NonZeroU128::MIN, NonZeroU64::MIN, Sampling::new(1.0, true));
+        let request = RequestTrace::begin(
+            Some(known(1)),
+            NonZeroU128::MIN,
+            NonZeroU64::MIN,
+            Sampling::new(1.0, true),
+        );
         let mut spans: HashSet<_> = (0..1_000).map(|number| request.attempt(number).span).collect();
         spans.insert(request.own.span);
         assert_eq!(spans.len(), 1_001);

@@ -25,6 +25,7 @@ pub mod explain;
 pub mod failover;
 pub mod fallback;
 pub mod finish;
+pub mod finished;
 pub mod front;
 pub mod gathered;
 pub mod handler;
@@ -71,6 +72,7 @@ use crate::proxy::state::Live;
 use crate::proxy::tracing::Tracing;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
+use crate::telemetry::finished::FinishedQueue;
 use crate::telemetry::metrics::Metrics;
 
 /// What all requests share.
@@ -99,6 +101,8 @@ pub struct Gateway {
     pub trace: Option<TraceQueue>,
     /// Which requests are in a trace that is sent on, where any are.
     pub tracing: Option<Tracing>,
+    /// Where finished requests wait for those who keep history of them.
+    pub finished: FinishedQueue,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.

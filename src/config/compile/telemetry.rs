@@ -73,7 +73,10 @@ fn endpoint(context: &mut Context<'_>, raw: &RawOtlp, at: &Pointer) -> Option<ur
                 let hint = "write `https://…`, or set `telemetry.otlp.allow_plaintext: true`".to_owned();
                 context.error(at, format!("to `{written}` everything would travel readably"), hint);
             }
-            if ["v1/traces/", "v1/metrics/"].iter().any(|end| url.path().ends_with(end)) {
+            if ["v1/traces/", "v1/metrics/"]
+                .iter()
+                .any(|end| url.path().ends_with(end))
+            {
                 let hint = "leave `/v1/…` out: it is added".to_owned();
                 context.error(at, format!("`{written}` is the URL of one signal"), hint);
             }
@@ -86,11 +89,7 @@ fn endpoint(context: &mut Context<'_>, raw: &RawOtlp, at: &Pointer) -> Option<ur
     }
 }
 
-fn headers(
-    context: &mut Context<'_>,
-    raw: &BTreeMap<String, SecretText>,
-    at: &Pointer,
-) -> Vec<(HeaderName, Secret)> {
+fn headers(context: &mut Context<'_>, raw: &BTreeMap<String, SecretText>, at: &Pointer) -> Vec<(HeaderName, Secret)> {
     if raw.len() > HEADERS_MAX {
         context.error(at, format!("there are more than {HEADERS_MAX} headers"), None);
     }
@@ -99,7 +98,11 @@ fn headers(
         let at = at.key(name);
         let value = context.secret(&at, &value.0);
         let Ok(known) = HeaderName::try_from(name.as_str()) else {
-            context.error(&at, format!("`{name}` is not a header's name"), "such as `x-api-key`".to_owned());
+            context.error(
+                &at,
+                format!("`{name}` is not a header's name"),
+                "such as `x-api-key`".to_owned(),
+            );
             continue;
         };
         if RESERVED.contains(&known.as_str()) {
@@ -123,9 +126,12 @@ fn resource(context: &mut Context<'_>, raw: &BTreeMap<String, String>, at: &Poin
         let at = at.key(name);
         let is_name = name.len() <= ATTRIBUTE_NAME_MAX
             && name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-/".contains(letter));
+            && name
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || "._-/".contains(letter));
         if !is_name {
-            let hint = "letters, digits, `.`, `_`, `-` and `/`, the first a letter, such as `deployment.environment.name`";
+            let hint =
+                "letters, digits, `.`, `_`, `-` and `/`, the first a letter, such as `deployment.environment.name`";
             context.error(&at, format!("`{name}` is not an attribute's name"), hint.to_owned());
         }
         if name == "service.name" {
@@ -155,7 +161,11 @@ fn compile_metrics(context: &mut Context<'_>, raw: &RawOtlpMetrics, at: &Pointer
     let at = at.key("every");
     let every = context.duration(&at, &raw.every);
     if every < METRICS_EVERY_MIN {
-        context.error(&at, format!("`{}` is too often", raw.every.text()), "1s or more".to_owned());
+        context.error(
+            &at,
+            format!("`{}` is too often", raw.every.text()),
+            "1s or more".to_owned(),
+        );
     }
     MetricsSettings {
         every,

@@ -22,7 +22,9 @@ fn nothing_is_sent_unless_the_file_says_so() {
     assert_eq!(compile(SMALL).expect("compiles").install.otlp, None);
     check(
         "{endpoint: 'http://localhost:4318'}",
-        &["22: telemetry.otlp: neither traces nor metrics would be sent; add `traces: {}`, `metrics: {}` or both, or leave `telemetry` out"],
+        &[
+            "22: telemetry.otlp: neither traces nor metrics would be sent; add `traces: {}`, `metrics: {}` or both, or leave `telemetry` out",
+        ],
     );
 }
 
@@ -40,8 +42,14 @@ fn a_whole_section_and_its_defaults() {
     assert_eq!(otlp.headers[0].0, "x-api-key");
     assert_eq!(otlp.headers[0].1.expose(), "team-key-team-key-team-key");
     let resource: Vec<_> = otlp.resource.iter().map(|(name, value)| (&**name, &**value)).collect();
-    assert_eq!(resource, [("deployment.environment.name", "production"), ("host.name", "a-token")]);
-    assert_eq!((&*otlp.service_name, otlp.timeout), ("emberway", Duration::from_secs(10)));
+    assert_eq!(
+        resource,
+        [("deployment.environment.name", "production"), ("host.name", "a-token")]
+    );
+    assert_eq!(
+        (&*otlp.service_name, otlp.timeout),
+        ("emberway", Duration::from_secs(10))
+    );
     let traces = otlp.traces.as_ref().expect("traces");
     assert_eq!((traces.share, traces.follow_clients, traces.queue), (0.05, true, 8_192));
     assert_eq!(traces.every, Duration::from_secs(5));
@@ -55,18 +63,26 @@ fn a_whole_section_and_its_defaults() {
 fn a_collector_must_be_one() {
     check(
         "{endpoint: collector, traces: {}}",
-        &["22: telemetry.otlp.endpoint: `collector` is not a URL: relative URL without a base; such as `http://127.0.0.1:4318`"],
+        &[
+            "22: telemetry.otlp.endpoint: `collector` is not a URL: relative URL without a base; such as `http://127.0.0.1:4318`",
+        ],
     );
     check(
         "{endpoint: 'http://collector.example.com:4318', traces: {}}",
-        &["22: telemetry.otlp.endpoint: to `http://collector.example.com:4318` everything would travel readably; write `https://…`, or set `telemetry.otlp.allow_plaintext: true`"],
+        &[
+            "22: telemetry.otlp.endpoint: to `http://collector.example.com:4318` everything would travel readably; write `https://…`, or set `telemetry.otlp.allow_plaintext: true`",
+        ],
     );
     check(
         "{endpoint: 'http://127.0.0.1:4318/v1/traces', traces: {}}",
-        &["22: telemetry.otlp.endpoint: `http://127.0.0.1:4318/v1/traces` is the URL of one signal; leave `/v1/…` out: it is added"],
+        &[
+            "22: telemetry.otlp.endpoint: `http://127.0.0.1:4318/v1/traces` is the URL of one signal; leave `/v1/…` out: it is added",
+        ],
     );
-    compile(&with("{endpoint: 'http://collector.example.com:4318', allow_plaintext: true, traces: {}}"))
-        .expect("as is allowed");
+    compile(&with(
+        "{endpoint: 'http://collector.example.com:4318', allow_plaintext: true, traces: {}}",
+    ))
+    .expect("as is allowed");
 }
 
 #[test]
@@ -74,7 +90,9 @@ fn headers_are_names_with_references() {
     let with_headers = |headers: &str| format!("{{endpoint: 'http://localhost', headers: {headers}, traces: {{}}}}");
     check(
         &with_headers("{x-api-key: literal-secret}"),
-        &["22: telemetry.otlp.headers.x-api-key: a secret must be given by reference, not written out; such as `${env:AZURE_OPENAI_KEY}`, `${file:/run/secrets/azure-openai-key}`"],
+        &[
+            "22: telemetry.otlp.headers.x-api-key: a secret must be given by reference, not written out; such as `${env:AZURE_OPENAI_KEY}`, `${file:/run/secrets/azure-openai-key}`",
+        ],
     );
     check(
         &with_headers("{'x api': '${env:TEAM_KEY}'}"),
@@ -88,7 +106,9 @@ fn headers_are_names_with_references() {
         &with_headers("{A: '${env:TEAM_KEY}', a: '${env:TEAM_KEY}'}"),
         &["22: telemetry.otlp.headers.a: there is another header `a`; give each once, whatever its capitals"],
     );
-    let many: Vec<String> = (0..17).map(|number| format!("h{number}: '${{env:TEAM_KEY}}'")).collect();
+    let many: Vec<String> = (0..17)
+        .map(|number| format!("h{number}: '${{env:TEAM_KEY}}'"))
+        .collect();
     check(
         &with_headers(&format!("{{{}}}", many.join(", "))),
         &["22: telemetry.otlp.headers: there are more than 16 headers"],
@@ -100,11 +120,15 @@ fn attributes_and_times_have_bounds() {
     let with_more = |more: &str| format!("{{endpoint: 'http://localhost', metrics: {{}}, {more}}}");
     check(
         &with_more("resource: {'a b': c}"),
-        &["22: telemetry.otlp.resource.a b: `a b` is not an attribute's name; letters, digits, `.`, `_`, `-` and `/`, the first a letter, such as `deployment.environment.name`"],
+        &[
+            "22: telemetry.otlp.resource.a b: `a b` is not an attribute's name; letters, digits, `.`, `_`, `-` and `/`, the first a letter, such as `deployment.environment.name`",
+        ],
     );
     check(
         &with_more("resource: {service.name: c}"),
-        &["22: telemetry.otlp.resource.service.name: the service's name has a setting of its own; write `telemetry.otlp.service_name`"],
+        &[
+            "22: telemetry.otlp.resource.service.name: the service's name has a setting of its own; write `telemetry.otlp.service_name`",
+        ],
     );
     check(
         &with_more(&format!("resource: {{a: {}}}", "x".repeat(1_025))),

@@ -72,7 +72,7 @@ fn snapshot() -> Snapshot {
 
 fn record() -> UsageRecord {
     UsageRecord {
-        request_id: "r1".to_owned(),
+        request_id: "r1".into(),
         started_at_ms: 0,
         client: "zeta".into(),
         route: "legal".into(),
@@ -105,6 +105,7 @@ fn request(record: &UsageRecord) -> RequestFinished<'_> {
         deployment: Some(DeploymentIx(1)),
         reason: "affinity",
         gateway: Duration::from_micros(80),
+        trace: None,
     }
 }
 
