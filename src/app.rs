@@ -107,6 +107,8 @@ pub struct Running {
     care: Option<care::RunningCare>,
     lives: JoinHandle<()>,
     history: history::RunningHistory,
+    /// What sends to a collector, where one is configured.
+    otlp: Option<crate::otlp::running::RunningOtlp>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
@@ -162,6 +164,8 @@ pub async fn start_from(
 
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
     let (gateway, writers) = build(&checked, &store).await?;
+    let (consumer, otlp) = otlp::start(&gateway, &install)?;
+    let consumers = consumer.into_iter().map(|consumer| Box::new(consumer) as _).collect();
     let logins = Logins::start(&gateway, install.azure.as_ref()).await?;
     let state = Arc::new(ProcessState {
         is_draining: AtomicBool::new(false),
@@ -194,7 +198,8 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
-        history: history::start(&gateway, Vec::new()),
+        history: history::start(&gateway, consumers),
+        otlp,
         gateway,
         addresses,
         admin_address,
@@ -329,6 +334,9 @@ impl Running {
         }
         self.stop_misses.send_replace(true);
         self.history.end(FLUSH_MAX).await;
+        if let Some(otlp) = self.otlp.take() {
+            otlp.end(FLUSH_MAX).await;
+        }
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();

@@ -21,6 +21,7 @@ use crate::telemetry::series::FleetSeries;
 pub mod care;
 mod fleet;
 mod lines;
+pub mod otlp;
 pub mod process;
 
 pub use fleet::{
