@@ -200,8 +200,8 @@ fn check(outcome: RequestOutcome, attempt: (&'static str, u16), expected: [Optio
     let mut request = in_trace(finished(STARTED_MS), None, 1.0);
     request.record.outcome = outcome;
     (request.attempts[0].outcome, request.attempts[0].status) = attempt;
-    let shown = spans(&request).iter().map(|span| {
-        let error = said(span)
+    let shown = spans(&request).into_iter().map(|span| {
+        let error = said(&span)
             .iter()
             .find_map(|said| said.strip_prefix("error.type=").map(str::to_owned));
         assert_eq!(span.status == Status::error(""), error.is_some(), "{span:?}");
