@@ -30,6 +30,7 @@ use crate::telemetry::metrics;
 
 pub mod care;
 pub mod drains;
+pub mod history;
 
 /// Longest time for a request's head to arrive, the idle time before it included: otherwise whoever reaches the port could hold
 /// connections for ever without a token.

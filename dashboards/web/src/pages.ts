@@ -31,6 +31,36 @@ export const SECTIONS: readonly Section[] = [
     filters: FILTERS,
     load: () => import('./pages/overview/index'),
   },
+  {
+    id: 'latency',
+    title: 'Latency',
+    key: 'l',
+    icon: 'latency',
+    ranges: RECENT,
+    range: '1h',
+    filters: FILTERS,
+    load: () => import('./pages/latency/index'),
+  },
+  {
+    id: 'fleet',
+    title: 'Fleet',
+    key: 'f',
+    icon: 'fleet',
+    ranges: [],
+    range: '15m',
+    filters: ['deployment', 'region'],
+    load: () => import('./pages/fleet'),
+  },
+  {
+    id: 'routing',
+    title: 'Routing',
+    key: 'r',
+    icon: 'routing',
+    ranges: RECENT,
+    range: '1h',
+    filters: FILTERS,
+    load: () => import('./pages/routing'),
+  },
 ];
 
 /** The section of this id, or the first. */

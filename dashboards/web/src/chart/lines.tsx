@@ -6,12 +6,12 @@ import { useSignal, type Signal } from '@preact/signals';
 import { useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { clockSeconds, day, moment, utc } from '../format';
-import { setParams } from '../state/url';
 import { IconButton } from '../ui/basics';
 import { Table, type Column } from '../ui/table';
 import { timeAxis, valueAxis } from './axis';
 import { Canvas } from './canvas';
 import { colour, type Colour } from './colours';
+import { DRAG_PX_MIN, zoom } from './zoom';
 
 export interface Line {
   label: string;
@@ -38,7 +38,6 @@ interface LinesProps {
 }
 
 const ROWS_MAX = 600;
-const DRAG_PX_MIN = 8;
 
 export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height = 200, top, bare = false }: LinesProps) {
   const at = useSignal<number | null>(null);
@@ -111,7 +110,7 @@ function options(
     width,
     height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: {
       y: false,
       sync: { key: 'time', setSeries: false, filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave' } },
@@ -152,16 +151,6 @@ function lonely(chart: uPlot, seriesIndex: number): number[] {
     if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
   }
   return found;
-}
-
-/** Makes the stretch that was dragged out the page's range. */
-function zoom(chart: uPlot): void {
-  const { left, width } = chart.select;
-  if (width < DRAG_PX_MIN) return;
-  const from = Math.round(chart.posToVal(left, 'x') * 1000);
-  const to = Math.round(chart.posToVal(left + width, 'x') * 1000);
-  chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-  setParams({ from: String(from), to: String(to), range: '' });
 }
 
 interface LegendItemProps {

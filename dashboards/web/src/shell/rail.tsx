@@ -8,7 +8,7 @@ import { Person } from './person';
 export function Rail({ current }: { current: string }) {
   void place.value; // The links carry the range and filters along, so they follow the address.
   return (
-    <div class="rail">
+    <header class="rail">
       <a class="brand" href={linkTo('overview')}>
         <img src="./ember.svg" alt="" width="24" height="24" />
         <span>Emberway</span>
@@ -25,6 +25,6 @@ export function Rail({ current }: { current: string }) {
         <Person />
         <p class="rail-version">{session.value?.version}</p>
       </div>
-    </div>
+    </header>
   );
 }
