@@ -61,6 +61,26 @@ export const SECTIONS: readonly Section[] = [
     filters: FILTERS,
     load: () => import('./pages/routing'),
   },
+  {
+    id: 'usage',
+    title: 'Usage and cost',
+    key: 'u',
+    icon: 'usage',
+    ranges: ['24h', '7d', '30d', '90d', '400d'],
+    range: '7d',
+    filters: FILTERS,
+    load: () => import('./pages/usage/index'),
+  },
+  {
+    id: 'events',
+    title: 'Events',
+    key: 'e',
+    icon: 'events',
+    ranges: [],
+    range: '1h',
+    filters: [],
+    load: () => import('./pages/events/index'),
+  },
 ];
 
 /** The section of this id, or the first. */

@@ -20,6 +20,8 @@ export interface Line {
   /** The surface under the line is tinted. */
   fill?: boolean;
   dash?: boolean;
+  /** Columns instead of a line, for whole days and the like. */
+  bars?: boolean;
 }
 
 interface LinesProps {
@@ -38,6 +40,9 @@ interface LinesProps {
 }
 
 const ROWS_MAX = 600;
+const DAY_MS = 86_400_000;
+/** Columns take seven tenths of their step, at most 48 px. */
+const BARS = uPlot.paths.bars?.({ size: [0.7, 48] });
 
 export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height = 200, top, bare = false }: LinesProps) {
   const at = useSignal<number | null>(null);
@@ -51,7 +56,7 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
     () => [starts_ms.map((ms) => ms / 1000), ...lines.map((line) => line.values.slice())],
     [starts_ms, lines],
   );
-  const shape = lines.map((line) => `${line.label}:${line.colour}:${line.fill ?? ''}:${line.dash ?? ''}`).join('|');
+  const shape = lines.map((line) => `${line.label}:${line.colour}:${line.fill ?? ''}:${line.dash ?? ''}:${line.bars ?? ''}`).join('|');
   const build = (width: number, tall: number): uPlot.Options => options(width, tall, lines, format, frame, hidden, at);
   const toggle = (name: string): void => {
     const next = new Set(hidden);
@@ -130,9 +135,10 @@ function options(
           show: !hidden.has(line.label),
           stroke: () => colour(line.colour),
           width: 1.5,
-          ...(line.fill ? { fill: () => colour(line.colour, '26') } : {}),
+          ...(line.bars || line.fill ? { fill: () => colour(line.colour, line.bars ? '' : '26') } : {}),
           ...(line.dash ? { dash: [4, 4] } : {}),
-          points: { show: true, size: 3, filter: lonely },
+          ...(line.bars && BARS ? { paths: BARS, width: 0 } : {}),
+          points: { show: line.bars !== true, size: 3, filter: lonely },
         }),
       ),
     ],
@@ -172,19 +178,22 @@ function LegendItem({ line, at, format, off, onToggle }: LegendItemProps) {
   );
 }
 
+/** Whether steps are days, so that their time of day says nothing. A day may lack an hour. */
+const inDays = (starts_ms: readonly number[]): boolean => (starts_ms[1] ?? 0) - (starts_ms[0] ?? 0) > DAY_MS * 0.9;
+
 /** The moment under the pointer; as wide without one, so that nothing moves. */
 function Moment({ at, starts_ms }: { at: Signal<number | null>; starts_ms: readonly number[] }) {
   const ms = at.value === null ? undefined : starts_ms[at.value];
   return (
     <span class="legend-moment" title={ms === undefined ? undefined : utc(ms)}>
-      {ms === undefined ? '' : `${day(ms).slice(5)} ${clockSeconds(ms)}`}
+      {ms === undefined ? '' : inDays(starts_ms) ? day(ms) : `${day(ms).slice(5)} ${clockSeconds(ms)}`}
     </span>
   );
 }
 
 function AsTable({ label, starts_ms, lines, format, height }: Pick<LinesProps, 'label' | 'starts_ms' | 'lines' | 'format'> & { height: number }) {
   const columns: Column<number>[] = [
-    { id: 'at', head: 'From', cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{moment(starts_ms[i] ?? 0)}</span>, by: (i) => i },
+    { id: 'at', head: 'From', cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{inDays(starts_ms) ? day(starts_ms[i] ?? 0) : moment(starts_ms[i] ?? 0)}</span>, by: (i) => i },
     ...lines.map(
       (line): Column<number> => ({
         id: line.label,
