@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use crate::config::checked::Install;
 use crate::core::trace_context::Sampling;
-use crate::otlp::consumer::OtlpConsumer;
 use crate::otlp::running::{self, OtlpError, RunningOtlp};
 use crate::proxy::Gateway;
 use crate::proxy::tracing::Tracing;
+use crate::telemetry::finished::FinishedConsumer;
+
+/// Who is handed finished requests.
+type Consumers = Vec<Box<dyn FinishedConsumer>>;
 
 /// Which requests get a place in a trace: none where no traces are sent.
 pub(super) fn tracing(install: &Install) -> Option<Tracing> {
@@ -21,15 +24,12 @@ pub(super) fn tracing(install: &Install) -> Option<Tracing> {
 ///
 /// # Errors
 /// When certificates or TLS cannot be used.
-pub(super) fn start(
-    gateway: &Arc<Gateway>,
-    install: &Install,
-) -> Result<(Option<OtlpConsumer>, Option<RunningOtlp>), OtlpError> {
+pub(super) fn start(gateway: &Arc<Gateway>, install: &Install) -> Result<(Consumers, Option<RunningOtlp>), OtlpError> {
     let Some(settings) = &install.otlp else {
-        return Ok((None, None));
+        return Ok((Vec::new(), None));
     };
     let asked = Arc::clone(gateway);
     let current = move || Arc::clone(&asked.live.load().config.runtime.snapshot);
     let (consumer, running) = running::start(settings, Box::new(current), &gateway.metrics)?;
-    Ok((Some(consumer), Some(running)))
+    Ok((vec![Box::new(consumer)], Some(running)))
 }

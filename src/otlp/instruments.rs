@@ -1,7 +1,7 @@
 //! Finished requests as figures: the conventions' histograms, and counters of our own.
 //!
-//! They count what `/metrics` counts, from the same requests. Cardinality is bounded twice: attributes are configured names and closed words,
-//! and beyond the SDK's 2,000 sets an instrument keeps one that says so (`otel.metric.overflow`).
+//! They count what `/metrics` counts, from the same requests. Cardinality is bounded twice: attributes are configured names and closed
+//! words, and beyond the SDK's 2,000 sets an instrument keeps one that says so (`otel.metric.overflow`).
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};

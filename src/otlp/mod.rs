@@ -4,8 +4,8 @@
 //! way itself `proxy::tracing` only reads and writes a header. What a slow or absent collector costs is a bounded queue.
 //!
 //! Names are those of OpenTelemetry's conventions for generative AI, in development, as of its own repository
-//! (<https://github.com/open-telemetry/semantic-conventions-genai>), which builds on the semantic conventions 1.42. What they have no name for
-//! begins with `emberway.`. Only configured names, closed words, ids and figures are told: never a prompt, an answer or a key.
+//! (<https://github.com/open-telemetry/semantic-conventions-genai>), which builds on the semantic conventions 1.42. What they have no
+//! name for begins with `emberway.`. Only configured names, closed words, ids and figures are told: never a prompt, an answer or a key.
 
 pub mod collector;
 pub mod consumer;

@@ -1,7 +1,7 @@
 //! Sends spans to the collector: a bounded queue, and the one task that empties it.
 //!
-//! A batch that the collector cannot take now waits for it, with longer and longer pauses, while the queue fills behind it; what finds no room
-//! there is dropped and counted. One that it will never take is dropped. At the end what waits is sent, each batch once.
+//! A batch that the collector cannot take now waits for it, with longer and longer pauses, while the queue fills behind it; what finds
+//! no room there is dropped and counted. One that it will never take is dropped. At the end what waits is sent, each batch once.
 
 use std::sync::Arc;
 use std::time::Duration;
