@@ -45,8 +45,16 @@ function ofGateway({ ready, draining, config }: Status): Need[] {
     const advice = 'the gateway runs on with the last good one; mend the file and it is read again';
     found.push({ id: 'config', tone: 'error', text: `The configuration was refused: ${config.last_error}`, advice, section: 'configure' });
   }
-  if (draining) found.push({ id: 'draining', tone: 'warn', text: 'The gateway is going down: it takes no new requests.', advice: null, section: 'events' });
-  else if (!ready) found.push({ id: 'ready', tone: 'error', text: 'The gateway is not ready for traffic.', advice: null, section: 'events' });
+  if (draining)
+    found.push({
+      id: 'draining',
+      tone: 'warn',
+      text: 'The gateway is going down: it takes no new requests.',
+      advice: null,
+      section: 'events',
+    });
+  else if (!ready)
+    found.push({ id: 'ready', tone: 'error', text: 'The gateway is not ready for traffic.', advice: null, section: 'events' });
   return found;
 }
 
@@ -62,7 +70,8 @@ function ofDeployment(one: DeploymentStatus, now_ms: number): Need[] {
     found.push({ id: `${what} ${one.name}`, tone, text, advice, section: 'fleet' });
   };
   if (one.alarm !== null) add('alarm', 'error', `${one.name}: ${one.alarm.kind.replaceAll('_', ' ')}.`, one.alarm.advice);
-  else if (one.absent !== null) add('absent', COMING.has(one.absent) ? 'info' : 'error', `${one.name} ${ABSENT[one.absent] ?? `is not there: ${one.absent}`}.`);
+  else if (one.absent !== null)
+    add('absent', COMING.has(one.absent) ? 'info' : 'error', `${one.name} ${ABSENT[one.absent] ?? `is not there: ${one.absent}`}.`);
   if (one.breaker === 'open') add('breaker', 'error', `${one.name} is set aside: it failed again and again.`);
   else if (one.breaker === 'half_open') add('breaker', 'warn', `${one.name} is being tried again after failures.`);
   if (one.cooling_until_ms !== null && one.cooling_until_ms > now_ms) {
@@ -72,7 +81,12 @@ function ofDeployment(one: DeploymentStatus, now_ms: number): Need[] {
   }
   if (one.deletion_at_ms !== null && one.deletion_at_ms - now_ms < DELETION_SOON_MS) {
     const tone = one.deletion_at_ms - now_ms < DELETION_NEAR_MS ? 'error' : 'warn';
-    add('deletion', tone, `Azure deletes ${one.name} ${ago(one.deletion_at_ms, now_ms)} unless it is used.`, 'ping it, or let the gateway keep it alive');
+    add(
+      'deletion',
+      tone,
+      `Azure deletes ${one.name} ${ago(one.deletion_at_ms, now_ms)} unless it is used.`,
+      'ping it, or let the gateway keep it alive',
+    );
   }
   if (one.drained) {
     const until = one.drained_until_ms === null ? '' : `, back ${ago(one.drained_until_ms, now_ms)}`;

@@ -76,7 +76,10 @@ test('the worst comes first, and a refused configuration is among the worst', ()
 });
 
 test('an urgent deployment stands before one that is not', () => {
-  const deployments = [{ ...GOOD, drained: true }, { ...GOOD, name: 'west/b', breaker: 'open' }];
+  const deployments = [
+    { ...GOOD, drained: true },
+    { ...GOOD, name: 'west/b', breaker: 'open' },
+  ];
   expect(found(status({}, { deployments }))).toEqual([
     ['breaker west/b', 'error'],
     ['drained east/a', 'info'],

@@ -116,18 +116,7 @@ export interface SlowRequest {
 
 export type Severity = 'info' | 'warn' | 'error';
 export type EventKind =
-  | 'failover'
-  | 'breaker'
-  | 'throttle'
-  | 'reload'
-  | 'drain'
-  | 'guard'
-  | 'alarm'
-  | 'overload'
-  | 'store'
-  | 'config'
-  | 'fleet'
-  | 'process';
+  'failover' | 'breaker' | 'throttle' | 'reload' | 'drain' | 'guard' | 'alarm' | 'overload' | 'store' | 'config' | 'fleet' | 'process';
 
 /** One thing that happened, in words. `id` only grows, over restarts too. */
 export interface GatewayEvent {

@@ -62,13 +62,31 @@ function UsageTable({ by, rows }: { by: UsageBy; rows: readonly UsageRow[] }) {
         </span>
       ),
     },
-    { id: 'usd', head: 'tokens’ price', number: true, by: (row) => row.token_usd, cell: (row) => atLeast(usd(row.token_usd), row.unpriced_requests > 0) },
+    {
+      id: 'usd',
+      head: 'tokens’ price',
+      number: true,
+      by: (row) => row.token_usd,
+      cell: (row) => atLeast(usd(row.token_usd), row.unpriced_requests > 0),
+    },
     { id: 'saved', head: 'saved', number: true, by: (row) => row.saved_usd, cell: (row) => usd(row.saved_usd) },
-    { id: 'requests', head: 'requests', number: true, by: (row) => row.requests, cell: (row) => <span title={exact(row.requests)}>{count(row.requests)}</span> },
+    {
+      id: 'requests',
+      head: 'requests',
+      number: true,
+      by: (row) => row.requests,
+      cell: (row) => <span title={exact(row.requests)}>{count(row.requests)}</span>,
+    },
     { id: 'errors', head: 'errors', number: true, by: errorShare, cell: (row) => percent(errorShare(row)) },
     { id: 'prompt', head: 'prompt tokens', number: true, by: (row) => row.prompt_tokens, cell: (row) => count(row.prompt_tokens) },
     { id: 'cached', head: 'cached', number: true, by: cachedShare, cell: (row) => percent(cachedShare(row)) },
-    { id: 'completion', head: 'completion tokens', number: true, by: (row) => row.completion_tokens, cell: (row) => count(row.completion_tokens) },
+    {
+      id: 'completion',
+      head: 'completion tokens',
+      number: true,
+      by: (row) => row.completion_tokens,
+      cell: (row) => count(row.completion_tokens),
+    },
   ];
   return (
     <Table

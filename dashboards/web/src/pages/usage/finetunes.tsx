@@ -15,13 +15,18 @@ export function FineTunes({ costs }: { costs: Loaded<Costs> }) {
   const range = chosen('7d');
   return (
     <Card title="What each deployment costs" explain="usdPer1k" flush actions={<Csv path="costs" scope={range.scope()} />}>
-      <Async of={costs} rows={26} empty={(data) => (data.rows.length === 0 ? 'No deployment had requests or hosting in this range.' : null)}>
+      <Async
+        of={costs}
+        rows={26}
+        empty={(data) => (data.rows.length === 0 ? 'No deployment had requests or hosting in this range.' : null)}
+      >
         {(data) => (
           <>
             <Findings findings={data.findings} />
             <CostTable rows={data.rows} />
             <p class="cost-days muted small">
-              Whole days in UTC, from {utc(data.from_ms).slice(0, 10)} to {utc(data.to_ms - 1).slice(0, 10)}. Hosting is of no route or client, so those filters do not count here.
+              Whole days in UTC, from {utc(data.from_ms).slice(0, 10)} to {utc(data.to_ms - 1).slice(0, 10)}. Hosting is of no route or
+              client, so those filters do not count here.
             </p>
           </>
         )}
@@ -55,7 +60,13 @@ function CostTable({ rows }: { rows: readonly CostRow[] }) {
   const columns: Column<CostRow>[] = [
     { id: 'deployment', head: 'deployment', by: (row) => row.deployment, cell: (row) => <span class="nowrap">{row.deployment}</span> },
     { id: 'parts', head: 'hosting and tokens as a bar', bare: true, cell: (row) => <Parts row={row} most={most} /> },
-    { id: 'total', head: 'in all', number: true, by: (row) => row.total_usd, cell: (row) => <b>{atLeast(usd(row.total_usd), row.is_partial)}</b> },
+    {
+      id: 'total',
+      head: 'in all',
+      number: true,
+      by: (row) => row.total_usd,
+      cell: (row) => <b>{atLeast(usd(row.total_usd), row.is_partial)}</b>,
+    },
     { id: 'hosting', head: 'hosting', number: true, by: (row) => row.hosting_usd, cell: (row) => usd(row.hosting_usd) },
     { id: 'tokens', head: 'tokens', number: true, by: (row) => row.token_usd, cell: (row) => usd(row.token_usd) },
     { id: 'keepalive', head: 'keepalives', number: true, by: (row) => row.keepalive_usd, cell: (row) => usd(row.keepalive_usd) },

@@ -34,10 +34,10 @@ function Totals({ costs: { total, forecast } }: { costs: Costs }) {
     ['Hosting', 'hosting', usd(total.hosting_usd)],
     ['Tokens', 'tokenUsd', usd(total.token_usd)],
     ['Keepalives', 'keepalive', usd(total.keepalive_usd)],
-    ['1,000 requests', 'usdPer1k', usd(total.usd_per_1k_requests)],
-    ['Saved by caching', 'saved', usd(total.saved_usd)],
+    ['Per 1,000', 'usdPer1k', usd(total.usd_per_1k_requests)],
+    ['Saved', 'saved', usd(total.saved_usd)],
   ];
-  if (forecast !== null) figures.push(['The whole month', 'forecast', atLeast(usd(forecast.total_usd), forecast.is_partial)]);
+  if (forecast !== null) figures.push(['This month', 'forecast', atLeast(usd(forecast.total_usd), forecast.is_partial)]);
   return (
     <dl class="totals">
       {figures.map(([name, term, value]) => (
