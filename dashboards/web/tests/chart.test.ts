@@ -1,5 +1,6 @@
-/** Marks that would lie on each other are one, and the most urgent speaks. */
+/** What charts are drawn with: marks that would lie on each other are one, and colours have one form. */
 import { expect, test } from 'vitest';
+import { sixDigits } from '../src/chart/colours';
 import { apart, type Mark } from '../src/chart/marks';
 
 const mark = (at_ms: number, colour: Mark['colour'], text: string): Mark => ({ at_ms, colour, text });
@@ -16,4 +17,8 @@ test('marks on each other are told as one, with how many more there are', () => 
 
 test('the same marks are apart when a pixel is shorter', () => {
   expect(apart([mark(0, 'muted', 'a'), mark(5, 'error', 'b')], 0.5)).toHaveLength(2);
+});
+
+test('colours that the build shortened are as long as the others', () => {
+  expect([sixDigits('#fff'), sixDigits('#A0c'), sixDigits('#151719')]).toEqual(['#ffffff', '#AA00cc', '#151719']);
 });
