@@ -28,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const EMPTY: &[(&str, &str)] = &[
     ("offset", "nothing is a day old"),
     ("absent(", "a gateway is scraped"),
+    ("emberway_otlp_", "there is no collector; tests/it/otlp has one"),
     (
         "emberway_keepalives_total",
         "no deployment is idle for days; tests/it/fleet does that",
