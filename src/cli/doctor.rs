@@ -6,9 +6,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
@@ -111,14 +111,15 @@ async fn examine(args: &DoctorArgs, checked: Checked) -> anyhow::Result<Report> 
         .timeout(args.timeout)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .build()?;
-    let patient = Arc::new(Patient {
+        .build()
+        .context("cannot set up the HTTP client")?;
+    let patient = Patient {
         checked,
         file: args.config.clone(),
         timeout: args.timeout,
         call: args.call,
         http,
-    });
+    };
     let trusted = certificate::trusted();
     let mut checks: Vec<BoxFuture<'_, Vec<Finding>>> = vec![
         Box::pin(async { compiled(&patient) }),

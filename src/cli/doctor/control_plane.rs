@@ -105,7 +105,7 @@ async fn bounded<T>(
     match tokio::time::timeout(patience, asking).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
-            let mend = "mend what it says; the identity needs the role `Cognitive Services Contributor`, or a reader's to look only";
+            let mend = "mend what it says: the credential of `azure`, or its rights on the account";
             Err(Finding::fail(Group::ControlPlane, name, format!("{error}"), mend))
         }
         Err(_elapsed) => {

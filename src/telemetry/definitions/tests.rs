@@ -210,7 +210,8 @@ fn anchors(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every alert has a severity, a summary, a description and a section of the runbook that names it; and what can go wrong with the fleet has an alert.
+/// Every alert has a severity, a summary, a description and a section of the runbook that names it; and what can go wrong with the
+/// fleet has an alert.
 #[test]
 fn each_alert_is_whole_and_in_the_runbook() {
     let text = read("dashboards/prometheus/alerts.yaml");

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::expressions::{Kind, Question};
-use crate::harness::{client, within};
+use crate::harness::{client, eventually, within};
 
 /// It ends with this.
 pub(super) struct Prometheus {
@@ -58,16 +58,28 @@ impl Prometheus {
         .await;
         // Read on, so that it never waits for room in the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let http = client(|builder| builder);
+        let ready = format!("http://{address}/-/ready");
+        eventually("Prometheus to be ready", || async {
+            let answer = http.get(&ready).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
         Self {
             url: format!("http://{address}/api/v1/"),
-            http: client(|builder| builder),
+            http,
             _process: process,
             _folder: folder,
         }
     }
 
-    /// How many series have a value for it, or what Prometheus has against it.
-    pub(super) async fn ask(&self, question: &Question) -> Result<usize, String> {
+    /// How many series have a value for it; an expression that Prometheus refuses ends the test.
+    pub(super) async fn ask(&self, question: &Question) -> usize {
+        let asked = self.try_ask(question).await;
+        asked.unwrap_or_else(|error| panic!("{question}: {error}"))
+    }
+
+    async fn try_ask(&self, question: &Question) -> Result<usize, String> {
         let expression = question.expression.as_str();
         let answer = match question.kind {
             Kind::Instant | Kind::Valid => self.get("query", &[("query", expression)]).await?,

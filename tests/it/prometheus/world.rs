@@ -88,12 +88,15 @@ async fn scene(sim: &Simulator, number: u64, clients: &Clients) {
                 fault(account, 12, preset("unavailable"));
             }
         }
-        4 => fault("spare", 2, preset("provisioned_full")),
+        // Of those that wait for one that rests, only one has a place.
+        4 => {
+            fault("spare", 8, preset("provisioned_full"));
+            clients.many(8).await;
+        }
         // More at once than the gateway may run.
         5 => {
             fault("spare", 40, Action::Delay { ms: 300 });
-            let many: JoinSet<()> = (0..40).map(|_| clients.clone().one(KEY, "alone", false)).collect();
-            many.join_all().await;
+            clients.many(40).await;
         }
         _ => {}
     }
@@ -125,6 +128,12 @@ impl Clients {
             3 => all.spawn(self.clone().one(KEY, "no-such-model", false)),
             _ => all.spawn(self.clone().one("a-key-that-nobody-has-been-given", "bot", false)),
         };
+        all.join_all().await;
+    }
+
+    /// So many at one time.
+    async fn many(&self, count: usize) {
+        let all: JoinSet<()> = (0..count).map(|_| self.clone().one(KEY, "alone", false)).collect();
         all.join_all().await;
     }
 
@@ -180,7 +189,7 @@ fn config(sim: &Simulator, folder: &TempDir) -> String {
         "listeners: [{{ address: '127.0.0.1:0' }}]\nadmin: {{ address: '127.0.0.1:0' }}\n\
          usage: {{ path: '{0}/usage.db' }}\ntrace: {{ path: '{0}/trace.jsonl' }}\n\
          limits: {{ max_delay: 0s, running_requests: 16 }}\nhealth: {{ slow_start: 0s, open_for: 300ms }}\n\
-         defaults: {{ timeouts: {{ first_byte: 1s, whole_answer: 1s }}, waiting: {{ max_wait: 1s }} }}\n\
+         defaults: {{ timeouts: {{ first_byte: 1s, whole_answer: 1s }}, waiting: {{ max_wait: 1s, queue: 1 }} }}\n\
          azure: {{ subscription: 11111111-1111-4111-8111-111111111111, resource_group: emberway-sim, management: '{1}',\n\
          \x20 credential: {{ token: '${{env:CONTROL}}' }} }}\n\
          clients:\n  - {{ name: desk, keys: ['${{env:KEY}}'] }}\n\
