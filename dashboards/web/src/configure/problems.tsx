@@ -31,8 +31,14 @@ export function Verdict() {
   );
 }
 
-export function Problems({ onGo }: { onGo?: (problem: Problem) => void }) {
-  const list = problems.value;
+type Go = (problem: Problem) => void;
+
+/** The problems of the edited text. */
+export function Problems({ onGo }: { onGo?: Go }) {
+  return <ProblemList list={problems.value} {...(onGo ? { onGo } : {})} />;
+}
+
+export function ProblemList({ list, onGo }: { list: readonly Problem[]; onGo?: Go }) {
   if (list.length === 0) return null;
   return (
     <ul class="problems" aria-label="Problems">

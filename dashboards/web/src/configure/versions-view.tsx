@@ -69,7 +69,7 @@ function Version({ version, onRestored }: { version: ConfigVersion; onRestored: 
     setBusy(true);
     try {
       const { version: made } = await api.restoreConfig(version.id, now.sha256, `restored version ${version.id}`);
-      toast(`version ${version.id} is in use again, as version ${made}`);
+      toast(`version ${version.id} is in use again${made === null ? '' : `, as version ${made}`}`);
       await read();
       onRestored();
     } catch (error) {

@@ -19,7 +19,7 @@ export function stateOf(deployment: FleetDeployment, now_ms: number): State {
   if (alarm) return { tone: 'error', word: 'needs somebody', detail: alarm.kind.replaceAll('_', ' ') };
   if (breaker === 'half_open') return { tone: 'warn', word: 'on trial', detail: 'breaker half open' };
   if (cooling_until_ms !== null && cooling_until_ms > now_ms) return { tone: 'warn', word: 'resting', detail: `after a 429, ${ago(cooling_until_ms, now_ms)}` };
-  return deployment.recent.requests > 0 || deployment.in_flight > 0 ? { tone: 'ok', word: 'serving', detail: null } : { tone: 'ok', word: 'ready', detail: 'no requests lately' };
+  return (deployment.recent?.requests ?? 0) > 0 || deployment.in_flight > 0 ? { tone: 'ok', word: 'serving', detail: null } : { tone: 'ok', word: 'ready', detail: deployment.recent ? 'no requests lately' : null };
 }
 
 /** Whether it can get requests. */

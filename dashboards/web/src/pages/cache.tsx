@@ -3,7 +3,7 @@ import * as api from '../api';
 import { driftAdvice, driftCost, driftShare, causeHelp, causeName, ordered, partsOf, sums } from '../cache/words';
 import { Lines, type Line } from '../chart/lines';
 import { cachedShare, share } from '../figures';
-import { count, percent, usd } from '../format';
+import { count, moment, percent, usd } from '../format';
 import { Heads } from '../routing/heads';
 import { now_ms } from '../state/clock';
 import { useLoad } from '../state/load';
@@ -68,7 +68,9 @@ function Totals({ cache }: { cache: Cache }) {
     ['Missed', percent(share(missed.tokens, cache.prompt_tokens)), `${count(missed.tokens)} tokens that had been sent before`],
     ['What that cost', usd(missed.usd), 'more than if they had been cached'],
   ];
+  const { from_ms, to_ms } = cache;
   return (
+    <>
     <dl class="cache-totals">
       {figures.map(([name, value, more]) => (
         <div key={name}>
@@ -78,6 +80,12 @@ function Totals({ cache }: { cache: Cache }) {
         </div>
       ))}
     </dl>
+    {from_ms !== undefined && to_ms !== undefined && (
+      <p class="muted small cache-hours">
+        Sums are kept by the hour: these are of {moment(from_ms)} to {moment(to_ms)}.
+      </p>
+    )}
+    </>
   );
 }
 
@@ -129,10 +137,10 @@ function Drifts({ cache }: { cache: Cache }) {
   return (
     <ul class="drifts">
       {cache.drift.map((drift) => (
-        <li key={`${drift.route} ${drift.client} ${drift.at_tokens}`}>
+        <li key={`${drift.route} ${drift.at_tokens}`}>
           <p>
             <a href={linkTo('cache', { route: drift.route })}>{drift.route}</a>
-            {drift.client ? <span class="muted"> from {drift.client}</span> : null}: {driftShare(drift)}
+            : {driftShare(drift)}
             {driftCost(drift) ? <b>; {driftCost(drift)}</b> : null}
           </p>
           <DriftPlace at={drift.at_tokens} />

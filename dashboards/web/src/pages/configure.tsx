@@ -39,7 +39,7 @@ export default function ConfigurePage() {
     <div class="stack">
       <header class="configure-head">
         <div>
-          <p class="mono small configure-path">{now.path}</p>
+          <p class="mono small configure-path">{now.path ?? 'no file'}</p>
           <p class="muted small">
             generation {now.generation}
             {now.writable ? '' : ', cannot be written from here'}

@@ -16,7 +16,7 @@ import '../styles/import.css';
 type Line = Imported['lines'][number];
 
 const COLUMNS: readonly Column<Line>[] = [
-  { id: 'line', head: 'Line', cell: ({ line }) => line, by: ({ line }) => line, number: true },
+  { id: 'line', head: 'Line', cell: ({ line }) => (line === 0 ? '–' : line), by: ({ line }) => line, number: true },
   { id: 'grade', head: 'Grade', cell: ({ grade }) => <Pill tone={toneOf(grade)}>{grade}</Pill>, by: ({ grade }) => grade },
   { id: 'path', head: 'What stood there', cell: ({ path }) => <span class="mono small import-path">{path}</span>, by: ({ path }) => path },
   { id: 'text', head: 'What becomes of it', cell: ({ text }) => <Words text={text} /> },
@@ -105,16 +105,44 @@ function Result({ result }: { result: Imported }) {
   return (
     <>
       <Note tone={left.length === 0 ? 'ok' : 'warn'}>
-        {left.length === 0 ? 'Everything was carried over, exactly or approximately.' : 'Something is left for you: what is manual you fill in, what is unsupported stays with LiteLLM or goes.'}
+        {result.yaml === '' ? 'No model of Azure OpenAI stands in the file, so there is nothing to carry over.' : left.length === 0 ? 'Everything was carried over, exactly or approximately.' : 'Something is left for you: what is manual you fill in, what is unsupported stays with LiteLLM or goes.'}
       </Note>
       <Card title="What became of each line" flush actions={<Choice label="Show grades" options={options} value={grade} onChange={setGrade} />}>
         <Table label="Each line and its grade" columns={COLUMNS} rows={result.lines.filter((line) => grade === 'all' || line.grade === grade)} rowKey={({ line, path, text }) => `${line} ${path} ${text}`} />
       </Card>
-      <Card title="The configuration" actions={<Actions yaml={result.yaml} />}>
+      {Object.keys(result.variables ?? {}).length > 0 && (
+        <Card title="Variables to set">
+          <dl class="facts">
+            {Object.entries(result.variables ?? {}).map(([name, what]) => (
+              <div key={name}>
+                <dt class="mono">{name}</dt>
+                <dd>
+                  <Words text={what} />
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </Card>
+      )}
+      {(result.problems?.length ?? 0) > 0 && (
+        <Card title="What the check will say">
+          <ul class="import-problems">
+            {result.problems?.map(({ severity, path, line, message }) => (
+              <li key={`${path} ${message}`}>
+                <Pill tone={severity === 'error' ? 'error' : 'warn'}>{line > 0 ? `line ${line}` : severity}</Pill>
+                <span>
+                  <span class="mono small">{path}</span> <Words text={message} />
+                </span>
+              </li>
+            ))}
+          </ul>
+        </Card>
+      )}
+      {result.yaml !== '' && <Card title="The configuration" actions={<Actions yaml={result.yaml} />}>
         <pre class="import-yaml" tabIndex={0} aria-label="The configuration as YAML">
           {result.yaml}
         </pre>
-      </Card>
+      </Card>}
     </>
   );
 }

@@ -3,11 +3,25 @@ import { bytes, count, percent } from '../format';
 import type { Head, Routing } from '../types/state';
 import { Table, type Column } from '../ui/table';
 
+const SHOWN_MAX = 3;
+
 const COLUMNS: readonly Column<Head>[] = [
   { id: 'digest', head: 'Beginning', cell: ({ digest }) => <span class="mono">{digest}</span> },
+  { id: 'where', head: 'Lately at', cell: ({ deployments }) => <Where deployments={deployments ?? []} /> },
   { id: 'homes', head: 'Homes', cell: ({ homes }) => homes, by: ({ homes }) => homes, number: true },
   { id: 'tokens', head: 'Tokens/min', cell: ({ tokens_per_minute }) => count(tokens_per_minute), by: ({ tokens_per_minute }) => tokens_per_minute, number: true },
 ];
+
+/** Deployments of a head, the first of many. */
+function Where({ deployments }: { deployments: readonly string[] }) {
+  const more = deployments.length - SHOWN_MAX;
+  return (
+    <span class="small">
+      {deployments.slice(0, SHOWN_MAX).join(', ') || '–'}
+      {more > 0 ? ` and ${more} more` : ''}
+    </span>
+  );
+}
 
 export function Heads({ heads, table }: { heads: readonly Head[]; table?: Routing['table'] }) {
   return (

@@ -68,8 +68,21 @@ function RouteLine({ route }: { route: RouteInfo }) {
       <a href={linkTo('routing', { route: route.name })}>{route.name}</a>
       {route.aliases.length > 0 && <span class="muted"> also {route.aliases.join(', ')}</span>}
       <span class="muted small route-policy">
-        {route.policy}: {policyWords(route.policy)}
+        {route.policy}: {route.policy_text ?? policyWords(route.policy)}
       </span>
+      {(route.settings?.length ?? 0) > 0 && (
+        <details class="route-settings small">
+          <summary>Its rules</summary>
+          <dl class="facts">
+            {route.settings?.map(({ name, text }) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{text}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
     </li>
   );
 }
@@ -101,7 +114,7 @@ function Tier({ tier, regionOf, regions }: TierProps) {
               {member.deployment}
             </a>
             <span class="muted">{regionOf(member.deployment)}</span>
-            {!member.usable && <Pill tone="error">not usable</Pill>}
+            {!member.usable && <Pill tone="error">{member.why?.replaceAll('_', ' ') ?? 'not usable'}</Pill>}
             <span class="tier-share">{percent(parts[n])}</span>
           </li>
         ))}

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { at, parse } from '../../src/configure/document';
+import { flowText } from '../../src/configure/flow-text';
 import { edited, insertAt, moveAt, removeAt, setAt } from '../../src/configure/edits';
 
 const demo = readFileSync(new URL('../../../../config/demo.yaml', import.meta.url), 'utf8');
@@ -78,6 +79,11 @@ it('quotes what would else be read as something else', () => {
     const now = setAt('a: { b: x }\n', ['a', 'b'], value) ?? '';
     expect(at(parse(now).values ?? undefined, ['a', 'b'])).toBe(value);
   }
+});
+
+it('writes text that could be read as something else in quotes, and the rest plainly', () => {
+  expect(['yes', '12', '1e3', 'null', '~', 'a b', ''].map(flowText)).toEqual(['"yes"', '"12"', '"1e3"', '"null"', '"~"', '"a b"', '""']);
+  expect(flowText({ deployment: 'a/b', weight: 3, models: ['gpt-4.1', '5m'] })).toBe('{ deployment: a/b, weight: 3, models: [gpt-4.1, 5m] }');
 });
 
 it('refuses to edit what it cannot read, and leaves a text alone that says the same already', () => {

@@ -20,7 +20,7 @@ describe('shares', () => {
     expect(shares([0, 0])).toEqual([0.5, 0.5]);
     expect(shares([])).toEqual([]);
   });
-  it.each([[[0.5, 0.3, 0.2], 0, 0.8], [[0.5, 0.3, 0.2], 2, 0], [[1, 0], 0, 1], [[0.98, 0.01, 0.01], 0, 1], [[1], 0, 0.3]] as const)(
+  it.each([[[0.5, 0.3, 0.2], 0, 0.8], [[0.5, 0.3, 0.2], 2, 0], [[1, 0], 0, 1], [[0.98, 0.01, 0.01], 0, 1], [[0.5, 0.49, 0.01], 0, 0.9], [[1], 0, 0.3]] as const)(
     'of %j with number %i at %d add up to one, none of them nothing', (before, index, share) => {
       const after = withShare(before, index, share);
       expect(sum(after)).toBeCloseTo(1, 9);

@@ -1,6 +1,7 @@
 /** States, room, clocks and the consequences of a drain, case by case. */
 import { describe, expect, it } from 'vitest';
 
+import type { Figures } from '../../src/types/reading';
 import type { FleetDeployment } from '../../src/types/state';
 import { emptied, idleOf, isUsable, roomOf, stateOf, takeOver } from '../../src/fleet/words';
 
@@ -18,7 +19,7 @@ const care = { policy: 'keep', state: 'there', idle_s: 11 * 86_400, deletion_at:
 describe('the state that matters most', () => {
   const cases: [Partial<FleetDeployment>, string, string][] = [
     [{}, 'ok', 'serving'],
-    [{ recent: { ...base.recent, requests: 0 } }, 'ok', 'ready'],
+    [{ recent: { ...base.recent, requests: 0 } as Figures }, 'ok', 'ready'],
     [{ breaker: 'open' }, 'error', 'ejected'],
     [{ breaker: 'half_open' }, 'warn', 'on trial'],
     [{ cooling_until_ms: NOW + 9_000 }, 'warn', 'resting'],

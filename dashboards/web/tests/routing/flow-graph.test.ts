@@ -50,3 +50,8 @@ it('is drawn inside its box, with nothing for nothing', () => {
   expect(links.every(({ path, ends }) => path.startsWith('M') && ends[0] !== '' && ends[1] !== '')).toBe(true);
   expect(drawn(flowGraph([]), 800, 200)).toEqual({ nodes: [], links: [] });
 });
+
+it('names requests that nobody was asked for', () => {
+  const graph = flowGraph([{ ...flow('a', '(none)', 5, { no_room: 5 }), region: '' }]);
+  expect(graph.nodes.map(({ name }) => name)).toEqual(['a', 'nobody was asked', 'nowhere']);
+});
