@@ -2,9 +2,8 @@
 
 use anyhow::Context as _;
 
-use crate::cli::cost::report::{CostReport, CostRow};
-use crate::cli::usage::thousands;
-use crate::columns::{columns, usd};
+use crate::storage::cost_sheet::{CostReport, CostRow};
+use crate::columns::{columns, thousands, usd};
 use crate::core::calendar::{DAY_MS, HOUR_MS, shown_date};
 use crate::core::ledger::advice::{Advice, Forecast};
 

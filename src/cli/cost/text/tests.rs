@@ -1,7 +1,7 @@
 //! Reports as they are printed.
 
 use super::*;
-use crate::cli::cost::report::Period;
+use crate::storage::cost_sheet::Period;
 use crate::core::calendar::date_ms;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::advice::Noted;
