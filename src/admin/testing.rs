@@ -8,8 +8,17 @@ use parking_lot::Mutex;
 use super::Sources;
 use super::access::Access;
 use super::api::ApiSources;
+use super::api::answer::Refusal;
+use super::api::books::Books;
+use super::api::cache::CacheAnswer;
+use super::api::fleet::{FleetActions, FleetAnswer, Pinged};
+use super::api::routing::{RoutingAnswer, RoutingView};
+use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
 use crate::storage::StoreError;
 use crate::storage::audit::{AuditEntry, AuditStore};
+use crate::storage::limited::ReadRefused;
+use crate::storage::report::Range;
+use crate::storage::usage_sums::Only;
 
 /// Sources of which nothing is asked, open to everybody.
 pub(super) fn sources() -> Sources {
@@ -22,8 +31,50 @@ pub(super) fn sources() -> Sources {
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
+            books: Arc::new(Nobody),
+            fleet: Arc::new(Nobody),
+            routing: Arc::new(Nobody),
             config_writable: Box::new(|| Ok(())),
         },
+    }
+}
+
+/// Whom nobody asks.
+struct Nobody;
+
+#[async_trait]
+impl Books for Nobody {
+    async fn usage(&self, _: UsageBy, _: &Only, _: Range) -> Result<UsageAnswer, ReadRefused> {
+        panic!("nobody asks for it")
+    }
+
+    async fn costs(&self, _: &Only, _: Range) -> Result<CostAnswer, ReadRefused> {
+        panic!("nobody asks for it")
+    }
+
+    async fn cache(&self, _: &Only, _: Range) -> Result<CacheAnswer, ReadRefused> {
+        panic!("nobody asks for it")
+    }
+}
+
+#[async_trait]
+impl FleetActions for Nobody {
+    fn fleet(&self) -> FleetAnswer {
+        panic!("nobody asks for it")
+    }
+
+    async fn ping(&self, _: &str) -> Result<Pinged, Refusal> {
+        panic!("nobody asks for it")
+    }
+
+    fn recreate(&self, _: &str) -> Result<(), Refusal> {
+        panic!("nobody asks for it")
+    }
+}
+
+impl RoutingView for Nobody {
+    fn routing(&self) -> RoutingAnswer {
+        panic!("nobody asks for it")
     }
 }
 

@@ -70,7 +70,8 @@ impl CallFailed {
 /// What came instead of an answer.
 pub async fn call(gateway: &Gateway, live: &Live, deployment: DeploymentIx) -> Result<Usage, CallFailed> {
     let (began, started_at_ms) = (Instant::now(), clock::now_ms());
-    let says = |made: &Result<Usage, CallFailed>, word: &str| made.as_ref().is_err_and(|failed| failed.text.contains(word));
+    let says =
+        |made: &Result<Usage, CallFailed>, word: &str| made.as_ref().is_err_and(|failed| failed.text.contains(word));
     let mut made = exchange(gateway, live, deployment, A_WORD).await;
     if says(&made, A_WORD.0) {
         made = exchange(gateway, live, deployment, A_WORD_OF_OLD).await;

@@ -39,11 +39,16 @@ const MISSES_ONLY: &str = "hour_ms >= ?1 AND hour_ms < ?2 AND (?3 IS NULL OR rou
 ///
 /// # Errors
 /// When SQLite refuses.
-pub async fn read_cache(connection: &mut SqliteConnection, only: &Only, range: Range) -> Result<CacheReport, StoreError> {
+pub async fn read_cache(
+    connection: &mut SqliteConnection,
+    only: &Only,
+    range: Range,
+) -> Result<CacheReport, StoreError> {
     let range = whole_hours(range);
     let mut transaction = connection.begin().await?;
-    let prompts =
-        format!("SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(cached_tokens), 0) FROM usage WHERE {ONLY}");
+    let prompts = format!(
+        "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(cached_tokens), 0) FROM usage WHERE {ONLY}"
+    );
     // `figures` reads from the second column on.
     let sums = format!(
         "SELECT '', cause, sum(requests), sum(tokens), sum(micro_usd) FROM miss WHERE {MISSES_ONLY} \
@@ -140,7 +145,11 @@ mod tests {
             miss("zeta", "b/ft", Cause::MovedBySpill, Some(5)),
         ];
         store.add_misses(&sums).await.expect("written");
-        let found = [drift("support", hour_ms, 10), drift("other", hour_ms, 99), drift("old", hour_ms - 1, 99)];
+        let found = [
+            drift("support", hour_ms, 10),
+            drift("other", hour_ms, 99),
+            drift("old", hour_ms - 1, 99),
+        ];
         store.put_drifts(&found, &[]).await.expect("written");
         let mut connection = connect_reader(&path).await.expect("opens");
         let range = Range {
@@ -178,7 +187,10 @@ mod tests {
             },
         ] {
             let some = read(only).await;
-            assert_eq!(causes(&some), [(Cause::MovedBySpill, 1, Some(300)), (Cause::Expired, 1, Some(9))]);
+            assert_eq!(
+                causes(&some),
+                [(Cause::MovedBySpill, 1, Some(300)), (Cause::Expired, 1, Some(9))]
+            );
         }
         let none = read(Only {
             route: Some("nowhere".to_owned()),

@@ -126,7 +126,8 @@ impl CostReport {
 }
 
 impl CostRow {
-    fn plus(self, other: &Self) -> Self {
+    /// Both together, by the name of the first.
+    pub fn plus(self, other: &Self) -> Self {
         Self {
             key: self.key,
             hosting_micro_usd: self.hosting_micro_usd + other.hosting_micro_usd,

@@ -100,7 +100,9 @@ impl LimitedReader {
     pub async fn begin(&self) -> Result<LimitedRead<'_>, ReadRefused> {
         let turn = tokio::time::timeout(self.limits.wait, self.turns.acquire()).await;
         // The semaphore is never closed.
-        let Ok(Ok(turn)) = turn else { return Err(ReadRefused::Busy) };
+        let Ok(Ok(turn)) = turn else {
+            return Err(ReadRefused::Busy);
+        };
         let mut connection = connect_reader(&self.path).await?;
         let until = Instant::now() + self.limits.time;
         connection

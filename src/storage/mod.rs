@@ -17,7 +17,6 @@ use serde::Serialize;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
-pub mod acts;
 pub mod audit;
 pub mod cache_report;
 pub mod cost_report;

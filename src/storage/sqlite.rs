@@ -276,7 +276,6 @@ fn migrator() -> Migrator {
         migration(6, "lives", include_str!("../../migrations/0006_lives.sql")),
         migration(7, "leases", include_str!("../../migrations/0007_leases.sql")),
         migration(8, "audit", include_str!("../../migrations/0008_audit.sql")),
-        migration(10, "acts", include_str!("../../migrations/0010_acts.sql")),
     ])
 }
 

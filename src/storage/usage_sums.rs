@@ -153,7 +153,9 @@ mod tests {
                 since_ms: start,
                 until_ms,
             };
-            let sums = read_usage_sums(&mut connection, GroupBy::Client, &only, range).await.expect("read");
+            let sums = read_usage_sums(&mut connection, GroupBy::Client, &only, range)
+                .await
+                .expect("read");
             assert!(!sums.truncated);
             let mut shown: Vec<_> = sums.sums.iter().map(shown).collect();
             shown.sort_unstable();
@@ -178,7 +180,11 @@ mod tests {
             ..only
         };
         assert_eq!(read(elsewhere, start + 100).await, []);
-        assert_eq!(read(Only::default(), start + 1).await.len(), 1, "the end is not included");
+        assert_eq!(
+            read(Only::default(), start + 1).await.len(),
+            1,
+            "the end is not included"
+        );
     }
 
     fn shown(sum: &UsageSum) -> (String, u64, u64) {

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use crate::admin::api::acts::Entry;
 use crate::admin::api::answer::Refusal;
 use crate::admin::api::cache::CacheAnswer;
 use crate::admin::api::usage::{CostAnswer, UsageAnswer, UsageBy};
@@ -10,7 +9,7 @@ use crate::storage::limited::ReadRefused;
 use crate::storage::report::Range;
 use crate::storage::usage_sums::Only;
 
-/// Usage, costs and what was done, as the store has them. Each call is bounded in time and number: see
+/// Usage, costs and misses, as the store has them. Each call is bounded in time and number: see
 /// [`LimitedReader`](crate::storage::limited::LimitedReader).
 #[async_trait]
 pub trait Books: Send + Sync {
@@ -31,12 +30,6 @@ pub trait Books: Send + Sync {
     /// # Errors
     /// When the store cannot be read in time.
     async fn cache(&self, only: &Only, range: Range) -> Result<CacheAnswer, ReadRefused>;
-
-    /// What operators did and what was written to Azure, newest first, at most so many.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    async fn audit(&self, most: u32) -> Result<Vec<Entry>, ReadRefused>;
 }
 
 impl From<ReadRefused> for Refusal {

@@ -1,25 +1,21 @@
-//! Taking deployments, accounts and regions out and putting them back: `/admin/drains` for the page, with an entry for each change.
+//! Taking deployments, accounts and regions out and putting them back: `/admin/drains` for the page.
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::admin::Sources;
 use crate::admin::access::Caller;
-use crate::admin::api::acts::{self, Deed};
-use crate::admin::api::answer::{Asked, ErrorBody, Refusal, Sent};
-use crate::admin::drains::{BeginBody, DrainAsked, DrainList};
-use crate::openai::error;
-use crate::storage::acts::ActResult;
+use crate::admin::api::answer::{Answer, Asked, ErrorBody, Sent};
+use crate::admin::drains::{BeginBody, DrainAsked, DrainList, change};
+
+/// Where changes are entered as made.
+const TARGET: &str = "/api/v1/drains";
 
 /// What is put back.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Undone {
     /// `deployment`, `resource` or `region`.
@@ -30,8 +26,9 @@ pub(super) struct Undone {
 
 /// What is taken out now, in the order in which it was.
 #[utoipa::path(get, path = "/drains", tag = "fleet", responses((status = 200, body = DrainList)))]
-pub(super) async fn list(State(sources): State<Arc<Sources>>) -> Response {
-    answer((sources.drains)(DrainAsked::List).map(|drains| DrainList { drains }))
+pub(super) async fn list(State(sources): State<Arc<Sources>>) -> Answer<DrainList> {
+    let drains = (sources.drains)(DrainAsked::List)?;
+    Ok(Json(DrainList { drains }))
 }
 
 /// Takes a deployment, an account or a region out, for a time or until it is put back.
@@ -52,23 +49,8 @@ pub(super) async fn begin(
     State(sources): State<Arc<Sources>>,
     Extension(caller): Extension<Caller>,
     Sent(body): Sent<BeginBody>,
-) -> Response {
-    let BeginBody {
-        kind,
-        name,
-        for_s,
-        force,
-    } = body;
-    let subject = format!("{kind} {name}");
-    let lasting = for_s.map_or_else(|| "until it is put back".to_owned(), |seconds| format!("for {seconds} s"));
-    let done = format!("taken out {lasting}{}", if force { ", by force" } else { "" });
-    let asked = DrainAsked::Begin {
-        kind,
-        name,
-        for_s,
-        force,
-    };
-    change(&sources, &caller, ("drain", &subject, done), asked).await
+) -> Answer<DrainList> {
+    change(&sources, &caller, TARGET, body.into()).await
 }
 
 /// Puts something back that was taken out.
@@ -84,38 +66,6 @@ pub(super) async fn undo(
     State(sources): State<Arc<Sources>>,
     Extension(caller): Extension<Caller>,
     Asked(Undone { kind, name }): Asked<Undone>,
-) -> Response {
-    let subject = format!("{kind} {name}");
-    let asked = DrainAsked::Undo { kind, name };
-    change(&sources, &caller, ("undo_drain", &subject, "put back".to_owned()), asked).await
-}
-
-async fn change(sources: &Sources, caller: &Caller, deed: (&str, &str, String), asked: DrainAsked) -> Response {
-    let changed = (sources.drains)(asked).map(|drains| DrainList { drains });
-    let (action, subject, done) = deed;
-    let (result, text) = match &changed {
-        Ok(_) => (ActResult::Done, done),
-        Err((_, body)) => {
-            let told = error::read(body).message;
-            (ActResult::Refused, told.unwrap_or_else(|| "refused".to_owned()))
-        }
-    };
-    let deed = Deed {
-        action,
-        subject,
-        result,
-        text,
-    };
-    acts::note(sources, caller, deed).await;
-    answer(changed)
-}
-
-fn answer(changed: Result<DrainList, (u16, Bytes)>) -> Response {
-    match changed {
-        Ok(list) => Json(list).into_response(),
-        Err((status, body)) => match StatusCode::from_u16(status) {
-            Ok(status) => (status, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-            Err(_) => Refusal::failed("the refusal has no status", "no_status").into_response(),
-        },
-    }
+) -> Answer<DrainList> {
+    change(&sources, &caller, TARGET, DrainAsked::Undo { kind, name }).await
 }

@@ -12,11 +12,10 @@ use utoipa::ToSchema;
 
 use crate::admin::Sources;
 use crate::admin::access::Caller;
-use crate::admin::api::acts::{self, Deed};
 use crate::admin::api::answer::{Answer, ErrorBody, Refusal, Sent};
+use crate::admin::api::audited::{Write, audited};
 use crate::admin::care::FleetStatus;
 use crate::admin::status::DeploymentStatus;
-use crate::storage::acts::ActResult;
 
 /// Largest body of a request about one deployment.
 pub(super) const ACTION_BYTES_MAX: usize = 16 * 1024;
@@ -172,20 +171,14 @@ pub(super) async fn ping(
     Extension(caller): Extension<Caller>,
     Sent(PingBody { deployment }): Sent<PingBody>,
 ) -> Answer<Pinged> {
-    let pinged = sources.api.fleet.ping(&deployment).await;
-    let (result, text) = match &pinged {
-        Ok(pinged) if pinged.outcome == "success" => (ActResult::Done, pinged.text.clone()),
-        Ok(pinged) => (ActResult::Failed, pinged.text.clone()),
-        Err(refused) => (ActResult::Refused, refused.message.clone()),
+    let write = Write {
+        method: "POST",
+        target: "/api/v1/deployments/ping",
+        asked: format!("call {deployment}"),
     };
-    let deed = Deed {
-        action: "ping",
-        subject: &deployment,
-        result,
-        text,
-    };
-    acts::note(&sources, &caller, deed).await;
-    pinged.map(Json)
+    let fleet = Arc::clone(&sources.api.fleet);
+    let pinged = audited(&sources, &caller, write, async move { fleet.ping(&deployment).await });
+    pinged.await.map(Json)
 }
 
 /// Has a lost deployment made again, by the fleet's own rebuilding and its rules.
@@ -211,19 +204,14 @@ pub(super) async fn recreate(
         let message = "`confirm` must be the deployment's name once more, as `resource/name`";
         return Err(Refusal::bad_param("confirm", message));
     }
-    let text = "it will be made again within some seconds, as it is declared; its state tells how far that is".to_owned();
-    let asked = sources.api.fleet.recreate(&deployment);
-    let (result, told) = match &asked {
-        Ok(()) => (ActResult::Done, "asked the fleet's care to make it again".to_owned()),
-        Err(refused) => (ActResult::Refused, refused.message.clone()),
+    let text =
+        "it will be made again within some seconds, as it is declared; its state tells how far that is".to_owned();
+    let write = Write {
+        method: "POST",
+        target: "/api/v1/deployments/recreate",
+        asked: format!("make {deployment} again"),
     };
-    let deed = Deed {
-        action: "recreate",
-        subject: &deployment,
-        result,
-        text: told,
-    };
-    acts::note(&sources, &caller, deed).await;
-    asked?;
+    let fleet = Arc::clone(&sources.api.fleet);
+    audited(&sources, &caller, write, async move { fleet.recreate(&deployment) }).await?;
     Ok((StatusCode::ACCEPTED, Json(Recreating { accepted: true, text })))
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use strum::VariantArray as _;
 use tokio::sync::Semaphore;
@@ -29,7 +30,7 @@ const OURS: &str = "emberway.yaml";
 /// Whose configuration it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum From {
+pub(super) enum From {
     /// LiteLLM's proxy.
     Litellm,
 }
@@ -46,43 +47,43 @@ pub(super) struct ImportBody {
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ImportAnswer {
+pub(super) struct ImportAnswer {
     /// Our file; empty where there is nothing that can be carried over.
-    pub yaml: String,
+    pub(super) yaml: String,
     /// What became of each line, in their order.
-    pub lines: Vec<ImportLine>,
+    pub(super) lines: Vec<ImportLine>,
     /// How many lines have each grade.
-    pub counts: BTreeMap<String, usize>,
+    pub(super) counts: BTreeMap<String, usize>,
     /// Environment variables that our file reads, each with what it is for.
-    pub variables: BTreeMap<String, String>,
+    pub(super) variables: BTreeMap<String, String>,
     /// What `emberway check` says of our file once those variables are set.
-    pub problems: Vec<ImportProblem>,
+    pub(super) problems: Vec<ImportProblem>,
 }
 
 /// What became of one of their lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ImportLine {
+pub(super) struct ImportLine {
     /// Its number, from 1; 0 where it is about something that the file does not say.
-    pub line: u32,
+    pub(super) line: u32,
     /// The field, such as `model_list[0].litellm_params.rpm`.
-    pub path: String,
+    pub(super) path: String,
     /// `exact`, `approximate`, `manual` or `unsupported`.
-    pub grade: String,
+    pub(super) grade: String,
     /// Where it went, what differs, what to do.
-    pub text: String,
+    pub(super) text: String,
 }
 
 /// What `emberway check` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ImportProblem {
+pub(super) struct ImportProblem {
     /// `error` or `warning`.
-    pub severity: String,
+    pub(super) severity: String,
     /// The field of our file.
-    pub path: String,
+    pub(super) path: String,
     /// Its line, from 1; 0 where it is about the whole file.
-    pub line: u32,
+    pub(super) line: u32,
     /// What is wrong and how to mend it.
-    pub message: String,
+    pub(super) message: String,
 }
 
 /// Converts another gateway's configuration, with what became of each line. Nothing is stored or changed.
@@ -107,7 +108,8 @@ pub(super) async fn import(
         return Err(Refusal::unavailable(message, "busy"));
     };
     let converted = tokio::task::spawn_blocking(move || convert(&text)).await;
-    converted.map_err(|_| Refusal::failed("the conversion failed; please report this file", "import_failed"))?
+    converted
+        .map_err(|_| Refusal::failed("the conversion failed; please report this file", "import_failed"))?
         .map(Json)
 }
 
@@ -132,10 +134,9 @@ fn convert(text: &str) -> Result<ImportAnswer, Refusal> {
 }
 
 fn unprocessable(error: &ImportError) -> Refusal {
-    let status = axum::http::StatusCode::UNPROCESSABLE_ENTITY;
     Refusal {
         param: Some("text".into()),
-        ..Refusal::new(status, error.to_string(), "not_understood")
+        ..Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string(), "not_understood")
     }
 }
 
@@ -146,7 +147,9 @@ fn answer(yaml: String, report: &Report) -> ImportAnswer {
         grade: line.grade.to_string(),
         text: line.remark.clone(),
     };
-    let counts = Grade::VARIANTS.iter().map(|grade| (grade.to_string(), report.count(*grade)));
+    let counts = Grade::VARIANTS
+        .iter()
+        .map(|grade| (grade.to_string(), report.count(*grade)));
     let problem = |severity: &str, problem: &Problem| ImportProblem {
         severity: severity.to_owned(),
         path: problem.field.clone(),
@@ -165,7 +168,9 @@ fn answer(yaml: String, report: &Report) -> ImportAnswer {
         yaml,
         lines: report.lines.iter().map(line).collect(),
         counts: counts.collect(),
-        variables: variables.map(|(name, purpose)| (name.clone(), (*purpose).to_owned())).collect(),
+        variables: variables
+            .map(|(name, purpose)| (name.clone(), (*purpose).to_owned()))
+            .collect(),
         problems: check.collect(),
     }
 }
@@ -180,7 +185,11 @@ mod tests {
                       api_base: https://contoso.openai.azure.com\n      api_key: os.environ/AZURE_KEY\n      rpm: 60\n";
         let answer = convert(theirs).expect("carried over");
         assert!(answer.yaml.contains("contoso.openai.azure.com"), "{}", answer.yaml);
-        let rpm = answer.lines.iter().find(|line| line.path.ends_with(".rpm")).expect("told");
+        let rpm = answer
+            .lines
+            .iter()
+            .find(|line| line.path.ends_with(".rpm"))
+            .expect("told");
         assert_eq!(rpm.line, 7);
         assert_eq!(answer.counts.len(), 4);
         assert_eq!(answer.counts.values().sum::<usize>(), answer.lines.len());
@@ -195,6 +204,10 @@ mod tests {
         let refused = convert("model_list: [").expect_err("no YAML");
         assert_eq!((refused.status.as_u16(), refused.code), (422, "not_understood"));
         let includes = convert("include: [more.yaml]\nmodel_list: []\n").expect_err("not read");
-        assert!(includes.message.contains("`more.yaml` is another file"), "{}", includes.message);
+        assert!(
+            includes.message.contains("`more.yaml` is another file"),
+            "{}",
+            includes.message
+        );
     }
 }

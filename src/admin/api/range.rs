@@ -9,7 +9,7 @@ use crate::storage::report::Range;
 use crate::storage::usage_sums::Only;
 
 /// Longest stretch of time: records are kept no longer by most.
-pub const RANGE_DAYS_MAX: i64 = 400;
+pub(super) const RANGE_DAYS_MAX: i64 = 400;
 /// The last millisecond of the year 9999: beyond it dates cannot be written.
 const TIME_MS_MAX: i64 = 253_402_300_799_999;
 /// Longest name in a filter, in bytes: `resource/name` with room.
@@ -18,13 +18,13 @@ const NAME_BYTES_MAX: usize = 256;
 /// A stretch of time.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct TimeQuery {
+pub(super) struct TimeQuery {
     /// First moment that counts, in milliseconds since the Unix epoch; an hour before `to_ms` when left out.
     #[param(minimum = 0, maximum = 253_402_300_799_999_i64)]
-    pub from_ms: Option<i64>,
+    pub(super) from_ms: Option<i64>,
     /// First moment that no longer counts; now when left out. At most 400 days after `from_ms`.
     #[param(minimum = 0, maximum = 253_402_300_799_999_i64)]
-    pub to_ms: Option<i64>,
+    pub(super) to_ms: Option<i64>,
 }
 
 impl TimeQuery {
@@ -32,7 +32,7 @@ impl TimeQuery {
     ///
     /// # Errors
     /// When a moment is no date, the end is not after the start, or it is too long.
-    pub fn range(self, now_ms: i64) -> Result<Range, Refusal> {
+    pub(super) fn range(self, now_ms: i64) -> Result<Range, Refusal> {
         for (name, given) in [("from_ms", self.from_ms), ("to_ms", self.to_ms)] {
             if given.is_some_and(|ms| !(0..=TIME_MS_MAX).contains(&ms)) {
                 let message = format!("`{name}` must be milliseconds since 1970, up to the year 9999");
@@ -46,7 +46,8 @@ impl TimeQuery {
             return Err(Refusal::bad_param("from_ms", message));
         }
         if until_ms - since_ms > RANGE_DAYS_MAX * DAY_MS {
-            let message = format!("`from_ms` and `to_ms` are more than {RANGE_DAYS_MAX} days apart; ask for less at a time");
+            let message =
+                format!("`from_ms` and `to_ms` are more than {RANGE_DAYS_MAX} days apart; ask for less at a time");
             return Err(Refusal::bad_param("from_ms", message));
         }
         Ok(Range { since_ms, until_ms })
@@ -57,19 +58,19 @@ impl TimeQuery {
 /// legal, and only records know them.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct OnlyQuery {
+pub(super) struct OnlyQuery {
     /// Only requests for this route.
     #[param(max_length = 256)]
-    pub route: Option<String>,
+    pub(super) route: Option<String>,
     /// Only requests that this deployment (`resource/name`) answered, or was tried for last.
     #[param(max_length = 256)]
-    pub deployment: Option<String>,
+    pub(super) deployment: Option<String>,
     /// Only requests that a deployment in this region answered, or was tried for last.
     #[param(max_length = 256)]
-    pub region: Option<String>,
+    pub(super) region: Option<String>,
     /// Only requests of this client.
     #[param(max_length = 256)]
-    pub client: Option<String>,
+    pub(super) client: Option<String>,
 }
 
 impl OnlyQuery {
@@ -77,7 +78,7 @@ impl OnlyQuery {
     ///
     /// # Errors
     /// When a name is longer than any can be.
-    pub fn only(self) -> Result<Only, Refusal> {
+    pub(super) fn only(self) -> Result<Only, Refusal> {
         Ok(Only {
             route: name("route", self.route)?,
             deployment: name("deployment", self.deployment)?,
@@ -117,7 +118,11 @@ mod tests {
             (Some(day(-1)), None, Ok((-DAY_MS, 0))),
             (None, Some(day(-1)), Ok((-DAY_MS - HOUR_MS, -DAY_MS))),
             (Some(day(-400)), Some(NOW_MS), Ok((-400 * DAY_MS, 0))),
-            (Some(day(-400) - 1), Some(NOW_MS), Err("from_ms: `from_ms` and `to_ms` are more than 400 days")),
+            (
+                Some(day(-400) - 1),
+                Some(NOW_MS),
+                Err("from_ms: `from_ms` and `to_ms` are more than 400 days"),
+            ),
             (Some(NOW_MS), Some(NOW_MS), Err("from_ms: `from_ms` must be before")),
             (Some(-1), None, Err("from_ms: `from_ms` must be milliseconds")),
             (None, Some(i64::MAX), Err("to_ms: `to_ms` must be milliseconds")),

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::admin::Sources;
 use crate::admin::api::answer::{Asked, ErrorBody, Refusal};
+
+/// Largest body that is explained: read in a few milliseconds, so that nobody else waits.
+pub(super) const EXPLAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Tells how requests are routed. Linear in the configuration; waits for nothing.
 pub trait RoutingView: Send + Sync {
@@ -121,7 +125,7 @@ pub(super) async fn routing(State(sources): State<Arc<Sources>>) -> Json<Routing
 }
 
 /// For whom a body is explained.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ExplainQuery {
     /// The client's name, which matters for its hints only; nobody's when left out.
@@ -149,14 +153,16 @@ pub(super) async fn explain(
     State(sources): State<Arc<Sources>>,
     Asked(ExplainQuery { client }): Asked<ExplainQuery>,
     headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let body = body.map_err(|rejection| Refusal::new(rejection.status(), rejection.body_text(), "bad_body"))?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     match (sources.explain)(&client, &body, &headers) {
-        Ok(explanation) => (json, explanation).into_response(),
-        Err((status, body)) => match StatusCode::from_u16(status) {
-            Ok(status) => (status, json, body).into_response(),
-            Err(_) => Refusal::failed("the refusal has no status", "no_status").into_response(),
-        },
+        Ok(explanation) => Ok((json, explanation).into_response()),
+        Err((status, body)) => {
+            let status = StatusCode::from_u16(status);
+            let status = status.map_err(|_| Refusal::failed("the refusal has no status", "no_status"))?;
+            Ok((status, json, body).into_response())
+        }
     }
 }

@@ -7,14 +7,14 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::admin::api::answer::Refusal;
-use crate::core::calendar::{DAY_MS, shown_date};
+use crate::core::calendar::shown_date;
 use crate::storage::report::Range;
 
 /// What formulas begin with; a tab or a carriage return before one is skipped by some programs.
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// A text cell that no spreadsheet computes. Numbers are written by the caller and need none.
-pub fn text(cell: &str) -> String {
+pub(super) fn text(cell: &str) -> String {
     if cell.starts_with(FORMULA_STARTS) {
         format!("'{cell}")
     } else {
@@ -26,7 +26,7 @@ pub fn text(cell: &str) -> String {
 ///
 /// # Errors
 /// Never in practice: rows are as long as their header, and memory takes all that is written.
-pub fn download(name: &str, range: Range, header: &[&str], rows: &[Vec<String>]) -> Result<Response, Refusal> {
+pub(super) fn download(name: &str, range: Range, header: &[&str], rows: &[Vec<String>]) -> Result<Response, Refusal> {
     let failed = |error: &dyn std::fmt::Display| Refusal::failed(format!("cannot write CSV: {error}"), "csv_failed");
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).map_err(|error| failed(&error))?;
@@ -34,28 +34,26 @@ pub fn download(name: &str, range: Range, header: &[&str], rows: &[Vec<String>])
         writer.write_record(row).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-    let (first, last) = (shown_date(range.since_ms), shown_date((range.until_ms - 1).max(range.since_ms)));
+    let (first, last) = (
+        shown_date(range.since_ms),
+        shown_date((range.until_ms - 1).max(range.since_ms)),
+    );
     let file = format!("attachment; filename=\"emberway-{name}-{first}-{last}.csv\"");
     let file = HeaderValue::from_str(&file).map_err(|error| failed(&error))?;
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/csv; charset=utf-8"),
+        ),
         (header::CONTENT_DISPOSITION, file),
     ];
     Ok((headers, bytes).into_response())
 }
 
-/// A range of whole days as one of moments.
-pub fn whole_days(range: Range) -> Range {
-    let days = |ms: i64| ms - ms.rem_euclid(DAY_MS);
-    Range {
-        since_ms: days(range.since_ms),
-        until_ms: days(range.until_ms - 1) + DAY_MS,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::calendar::DAY_MS;
 
     #[test]
     fn no_cell_is_a_formula() {
@@ -81,7 +79,13 @@ mod tests {
         };
         let rows = [vec![text("a,\"b\""), "1".to_owned()]];
         let response = download("usage", range, &["key", "requests"], &rows).expect("a file");
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
         assert_eq!(
             header(header::CONTENT_DISPOSITION).as_deref(),
             Some("attachment; filename=\"emberway-usage-2026-11-24-2026-11-25.csv\"")

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::admin::Sources;
 use crate::admin::api::answer::{Asked, ErrorBody, Refusal};
@@ -46,7 +46,7 @@ pub enum Form {
 }
 
 /// How usage is asked for.
-#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct UsageQuery {
     /// What rows are by.
@@ -60,7 +60,7 @@ pub(super) struct UsageQuery {
 }
 
 /// How costs are asked for.
-#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CostQuery {
     /// The form of the answer.

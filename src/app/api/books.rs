@@ -1,27 +1,22 @@
 //! What the API tells of the usage store: sums, priced by the configuration that is in use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::admin::api::acts::Entry;
 use crate::admin::api::books::Books;
 use crate::admin::api::cache::{CacheAnswer, Drifting, Miss};
 use crate::admin::api::usage::{CostAnswer, CostRow, Finding, Forecast, UsageAnswer, UsageBy, UsageRow};
 use crate::app::api::routing;
 use crate::app::money::Prices;
-use crate::core::arm_id::DeploymentArmId;
 use crate::core::calendar::HOUR_MS;
-use crate::core::ids::DeploymentId;
-use crate::core::ledger::advice::{self, Advice, AdviceKind};
+use crate::core::ledger::advice::Advice;
 use crate::core::ledger::bill::{self, CostGroup, Sum};
 use crate::core::ledger::book::PriceBook;
-use crate::core::ledger::prices::{self, PriceList};
+use crate::core::ledger::prices::PriceList;
 use crate::proxy::Gateway;
-use crate::storage::acts::{Act, ActStore as _};
-use crate::storage::audit::{AuditEntry, AuditPhase, AuditStore as _};
 use crate::storage::cache_report::read_cache;
 use crate::storage::cost_report::read_paid;
 use crate::storage::cost_sheet::{CostReport, CostRow as SheetRow, Period};
@@ -37,7 +32,6 @@ const MILLION: f64 = 1e6;
 /// The usage store of a gateway, and its prices.
 pub(in crate::app) struct StoreBooks {
     reader: LimitedReader,
-    store: Arc<SqliteStore>,
     prices: Arc<Prices>,
     gateway: Arc<Gateway>,
 }
@@ -46,7 +40,6 @@ impl StoreBooks {
     pub(in crate::app) fn new(gateway: &Arc<Gateway>, store: &Arc<SqliteStore>, prices: &Arc<Prices>) -> Self {
         Self {
             reader: LimitedReader::new(Path::to_owned(store.path()), ReadLimits::default()),
-            store: Arc::clone(store),
             prices: Arc::clone(prices),
             gateway: Arc::clone(gateway),
         }
@@ -89,12 +82,18 @@ impl Books for StoreBooks {
         let live = self.gateway.live.load_full();
         let snapshot = &live.config.runtime.snapshot;
         let region_of = |name: &str| {
-            let deployment = snapshot.deployments.iter().find(|deployment| &**deployment.id == name)?;
+            let deployment = snapshot
+                .deployments
+                .iter()
+                .find(|deployment| &**deployment.id == name)?;
             Some(&**snapshot.resources[deployment.resource.0].region)
         };
         Ok(costs(&report, |name| {
             only.deployment.as_ref().is_none_or(|deployment| deployment == name)
-                && only.region.as_ref().is_none_or(|region| region_of(name) == Some(region))
+                && only
+                    .region
+                    .as_ref()
+                    .is_none_or(|region| region_of(name) == Some(region))
         }))
     }
 
@@ -139,13 +138,6 @@ impl Books for StoreBooks {
             heads: routing::heads(&self.gateway),
         })
     }
-
-    async fn audit(&self, most: u32) -> Result<Vec<Entry>, ReadRefused> {
-        let acts = self.store.acts(most).await?;
-        // Three entries a write at most.
-        let writes = self.store.audit(0, most.saturating_mul(3)).await?;
-        Ok(entries(acts, &writes, most as usize))
-    }
 }
 
 fn dollars(micro_usd: u64) -> f64 {
@@ -160,7 +152,11 @@ fn usage(by: UsageBy, range: Range, sums: UsageSums, book: &PriceBook) -> UsageA
         *money = money.plus(priced(&sum, book));
         row.requests += sum.requests;
         row.errors += sum.errors;
-        row.unpriced_requests += if priced(&sum, book).unpriced > 0 { sum.requests } else { 0 };
+        row.unpriced_requests += if priced(&sum, book).unpriced > 0 {
+            sum.requests
+        } else {
+            0
+        };
     }
     let mut total = (UsageRow::default(), Sum::default());
     for (row, money) in groups.values() {
@@ -188,7 +184,10 @@ fn usage(by: UsageBy, range: Range, sums: UsageSums, book: &PriceBook) -> UsageA
 
 /// What the tokens of requests to one deployment cost. Where nobody was asked there are none.
 fn priced(sum: &UsageSum, book: &PriceBook) -> Sum {
-    let price = sum.deployment.as_ref().map_or_else(Default::default, |deployment| book.price(deployment));
+    let price = sum
+        .deployment
+        .as_ref()
+        .map_or_else(Default::default, |deployment| book.price(deployment));
     bill::request_sum(sum.prompt_tokens, sum.cached_tokens, sum.completion_tokens, &price)
 }
 
@@ -269,51 +268,16 @@ fn findings(report: &CostReport) -> Vec<Finding> {
             text: text.to_owned(),
         }
     };
-    let unseen = unknown("unseen", "no gateway has noted yet that it is there, so its hosting is not counted");
-    let stale = unknown("stale", "no gateway has seen it for a day; it is counted as if it were there");
+    let unseen = unknown(
+        "unseen",
+        "no gateway has noted yet that it is there, so its hosting is not counted",
+    );
+    let stale = unknown(
+        "stale",
+        "no gateway has seen it for a day; it is counted as if it were there",
+    );
     let told = report.findings.iter().map(advice);
     told.chain(report.unseen.iter().map(unseen))
         .chain(report.stale.iter().map(stale))
         .collect()
-}
-
-/// What operators did and what was written to Azure, one entry each, newest first.
-fn entries(acts: Vec<Act>, writes: &[AuditEntry], most: usize) -> Vec<Entry> {
-    let of_phase = |phase: AuditPhase| -> HashMap<&str, &AuditEntry> {
-        let entries = writes.iter().filter(|entry| entry.phase == phase);
-        entries.map(|entry| (&*entry.client_request_id, entry)).collect()
-    };
-    let (answers, ends) = (of_phase(AuditPhase::Answered), of_phase(AuditPhase::Ended));
-    let sent = writes.iter().filter(|entry| entry.phase == AuditPhase::Sent);
-    let written = sent.map(|entry| {
-        let id = &*entry.client_request_id;
-        let outcome = ends.get(id).or_else(|| answers.get(id)).and_then(|told| told.outcome.clone());
-        Entry {
-            at_ms: entry.at_ms,
-            who: entry.actor.clone(),
-            action: format!("azure_{}", entry.method.to_lowercase()),
-            subject: subject(&entry.target),
-            result: outcome.unwrap_or_else(|| "unknown: it may have had its effect".to_owned()),
-            text: entry.asked.clone().unwrap_or_default(),
-        }
-    });
-    let done = acts.into_iter().map(|act| Entry {
-        at_ms: act.at_ms,
-        who: act.who,
-        action: act.action,
-        subject: act.subject,
-        result: act.result.as_ref().to_owned(),
-        text: act.text,
-    });
-    let mut entries: Vec<Entry> = done.chain(written).collect();
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.at_ms));
-    entries.truncate(most);
-    entries
-}
-
-/// `account/deployment` of a path at Azure, or the path where it is of something else.
-fn subject(target: &str) -> String {
-    let path = target.split('?').next().unwrap_or_default();
-    let id = path.find("/subscriptions/").and_then(|at| path[at..].parse::<DeploymentArmId>().ok());
-    id.map_or_else(|| path.to_owned(), |id| format!("{}/{}", id.account().name(), id.name()))
 }

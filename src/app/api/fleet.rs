@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use crate::admin::api::answer::Refusal;
 use crate::admin::api::fleet::{Actions, DeploymentShown, FleetActions, FleetAnswer, Pinged, RegionShown};
 use crate::admin::status::{DeploymentStatus, Status};
+use crate::app::ProcessState;
 use crate::app::money::Prices;
-use crate::app::{ProcessState, sources};
+use crate::app::sources::{self, Known};
 use crate::core::fleet::phoenix::State;
 use crate::core::ids::DeploymentId;
 use crate::core::recovery::absence::Absence;
@@ -31,17 +32,30 @@ const PING_AGAIN: Duration = Duration::from_secs(10);
 
 /// The fleet of a running gateway.
 pub(in crate::app) struct GatewayFleet {
-    pub(in crate::app) gateway: Arc<Gateway>,
-    pub(in crate::app) state: Arc<ProcessState>,
-    pub(in crate::app) prices: Arc<Prices>,
-    pub(in crate::app) board: Arc<Board>,
-    pub(in crate::app) orders: Arc<Orders>,
-    pub(in crate::app) pings: Arc<Pings>,
+    gateway: Arc<Gateway>,
+    state: Arc<ProcessState>,
+    prices: Arc<Prices>,
+    board: Arc<Board>,
+    orders: Arc<Orders>,
+    pings: Arc<Pings>,
+}
+
+impl GatewayFleet {
+    pub(in crate::app) fn new(gateway: &Arc<Gateway>, state: &Arc<ProcessState>, known: &Known) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            state: Arc::clone(state),
+            prices: Arc::clone(&known.prices),
+            board: Arc::clone(&known.board),
+            orders: Arc::clone(&known.orders),
+            pings: Arc::default(),
+        }
+    }
 }
 
 /// Calls that operators make: one at a time for each deployment, and not too often.
 #[derive(Debug, Default)]
-pub(in crate::app) struct Pings(Mutex<HashMap<DeploymentId, Ping>>);
+struct Pings(Mutex<HashMap<DeploymentId, Ping>>);
 
 #[derive(Debug, Clone, Copy)]
 enum Ping {
@@ -56,7 +70,10 @@ impl Pings {
         // Deployments that went with a reload are forgotten, so that this stays as small as the fleet.
         known.retain(|_, ping| !matches!(ping, Ping::Ended(at) if now.duration_since(*at) >= PING_AGAIN));
         match known.get(deployment) {
-            Some(Ping::Running) => Err(Refusal::conflict("a call is running there; wait for its answer", "ping_running")),
+            Some(Ping::Running) => Err(Refusal::conflict(
+                "a call is running there; wait for its answer",
+                "ping_running",
+            )),
             Some(Ping::Ended(at)) => {
                 let left = PING_AGAIN.saturating_sub(now.duration_since(*at)).as_secs() + 1;
                 let message = format!("it was called a moment ago; call it again in {left} s");
@@ -118,14 +135,19 @@ impl FleetActions for GatewayFleet {
             .emit(&gateway.metrics);
             called
         });
-        let called = calling.await.map_err(|_| Refusal::failed("the call was cut off", "ping_failed"))?;
+        let called = calling
+            .await
+            .map_err(|_| Refusal::failed("the call was cut off", "ping_failed"))?;
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(match called {
             Ok(used) => Pinged {
                 outcome: "success",
                 status: Some(200),
                 took_ms,
-                text: format!("it answered; {} prompt and {} completion tokens", used.prompt, used.completion),
+                text: format!(
+                    "it answered; {} prompt and {} completion tokens",
+                    used.prompt, used.completion
+                ),
             },
             Err(failed) => Pinged {
                 outcome: if failed.status.is_some() { "refused" } else { "failed" },
@@ -221,7 +243,7 @@ fn regions(live: &Live, status: &Status) -> Vec<RegionShown> {
             live.availability(DeploymentIx(at), now),
             Availability::Ready | Availability::Probe
         );
-        let known = regions.iter().position(|region| region.name == **name);
+        let known = regions.iter().position(|region| *region.name == ***name);
         let known = known.unwrap_or_else(|| {
             regions.push(RegionShown {
                 name: name.to_string(),
@@ -247,17 +269,28 @@ fn headroom(status: &Status, region: &str) -> BTreeMap<String, f64> {
 /// Why a deployment cannot or need not be made again; none where it can.
 fn why_not(live: &Live, declaration: &Declaration, care: Option<&CareView>, deployment: &Deployment) -> Option<String> {
     let Some(azure) = &live.config.install.azure else {
-        return Some("the configuration names no control plane (`azure`), so nothing can be made at Azure from here".to_owned());
+        return Some(
+            "the configuration names no control plane (`azure`), so nothing can be made at Azure from here".to_owned(),
+        );
     };
     if !azure.writes || !declaration.writes {
         return Some("nothing may be written to Azure: `azure.writes` is false".to_owned());
     }
-    let declared = declaration.declared.deployments.iter().find(|one| one.id == deployment.id);
+    let declared = declaration
+        .declared
+        .deployments
+        .iter()
+        .find(|one| one.id == deployment.id);
     let Some(declared) = declared else {
-        return Some("its resource is not declared for the control plane, so the gateway does not know its account at Azure".to_owned());
+        return Some(
+            "its resource is not declared for the control plane, so the gateway does not know its account at Azure"
+                .to_owned(),
+        );
     };
     if declaration::order(declared, None).is_none() {
-        return Some("the configuration does not say what it is made of: declare its model and its `capacity`".to_owned());
+        return Some(
+            "the configuration does not say what it is made of: declare its model and its `capacity`".to_owned(),
+        );
     }
     if !declared.policy.rebuilds() {
         let policy = declared.policy.as_str();
@@ -271,7 +304,10 @@ fn why_not(live: &Live, declaration: &Declaration, care: Option<&CareView>, depl
     if !care.acts {
         return Some("another gateway on this usage file looks after the fleet: ask that one".to_owned());
     }
-    let cared = care.deployments.iter().find(|cared| cared.deployment == deployment.id)?;
+    let cared = care
+        .deployments
+        .iter()
+        .find(|cared| cared.deployment == deployment.id)?;
     let at = find(live, &deployment.id)?;
     stands(cared, live.deployments[at.0].state.absent.get())
 }
@@ -303,7 +339,10 @@ mod tests {
         let now = Instant::now();
         let code = |begun: Result<(), Refusal>| begun.err().map(|refused| (refused.status.as_u16(), refused.code));
         assert_eq!(code(pings.begin(&here, now)), None);
-        assert_eq!(code(pings.begin(&here, now + 2 * PING_AGAIN)), Some((409, "ping_running")));
+        assert_eq!(
+            code(pings.begin(&here, now + 2 * PING_AGAIN)),
+            Some((409, "ping_running"))
+        );
         assert_eq!(code(pings.begin(&there, now)), None, "each has its own");
         pings.end(&here, now);
         assert_eq!(code(pings.begin(&here, now)), Some((429, "ping_too_soon")));
@@ -332,13 +371,24 @@ mod tests {
             ("doubted", None, Some("it is there")),
             ("there", Some(Absence::Missing), Some("Azure has never shown it")),
             ("waiting", Some(Absence::Missing), Some("it is being made already")),
-            ("creating", Some(Absence::Provisioning), Some("it is being made already")),
-            ("propagating", Some(Absence::Provisioning), Some("it is being made already")),
+            (
+                "creating",
+                Some(Absence::Provisioning),
+                Some("it is being made already"),
+            ),
+            (
+                "propagating",
+                Some(Absence::Provisioning),
+                Some("it is being made already"),
+            ),
         ] {
             let reason = stands(&cared(state), absent);
             match expected {
                 None => assert_eq!(reason, None, "{state}"),
-                Some(expected) => assert!(reason.as_deref().is_some_and(|reason| reason.starts_with(expected)), "{state}: {reason:?}"),
+                Some(expected) => assert!(
+                    reason.as_deref().is_some_and(|reason| reason.starts_with(expected)),
+                    "{state}: {reason:?}"
+                ),
             }
         }
     }

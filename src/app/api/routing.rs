@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::admin::api::routing::{Head, MemberShown, PoolShown, RouteShown, RoutingAnswer, RoutingView, Setting, Table};
+use crate::admin::api::routing::{
+    Head, MemberShown, PoolShown, RouteShown, RoutingAnswer, RoutingView, Setting, Table,
+};
 use crate::core::admission::limit::LimitRule;
 use crate::core::placement::policy::Policy;
 use crate::core::recovery::health::Availability;
@@ -48,7 +50,10 @@ pub(super) fn heads(gateway: &Gateway) -> Vec<Head> {
     let hot = memory.placement.hot_heads(HEADS_SHOWN, now).into_iter();
     let shown = hot.map(|head| {
         let held = memory.placement.held(head.id, &seeds, replicas, now);
-        let names = held.places.into_iter().map(|place| snapshot.deployments[place].id.to_string());
+        let names = held
+            .places
+            .into_iter()
+            .map(|place| snapshot.deployments[place].id.to_string());
         Head {
             digest: format!("{:08x}", head.id.0 >> 96),
             homes: head.homes,
@@ -75,7 +80,9 @@ fn route_shown(live: &Live, route: &Route, state: &RouteState) -> RouteShown {
 
 fn policy_text(policy: Policy) -> &'static str {
     match policy {
-        Policy::Nested => "follows prompts to where their beginning is cached, and divides beginnings that are too hot for one deployment",
+        Policy::Nested => {
+            "follows prompts to where their beginning is cached, and divides beginnings that are too hot for one deployment"
+        }
         Policy::RoundRobin => "takes each deployment in turn, by weight",
         Policy::LeastBusy => "takes the deployment with the fewest requests in flight for its weight",
         Policy::HeadHash => "chooses by a hash of the prompt's first 1,024 tokens",
@@ -191,7 +198,7 @@ fn pool_shown(live: &Live, pool: &Pool, now: Instant) -> PoolShown {
     let mut regions: Vec<String> = Vec::new();
     for member in pool.members() {
         let region = &snapshot.resources[snapshot.deployments[member.deployment.0].resource.0].region;
-        if !regions.iter().any(|known| *known == **region) {
+        if !regions.iter().any(|known| **known == ***region) {
             regions.push(region.to_string());
         }
     }
@@ -227,6 +234,9 @@ mod tests {
             tokens_per_minute: None,
             concurrency: Some(4),
         };
-        assert_eq!(limits(rule).as_deref(), Some("60 requests a minute, 4 requests at one time"));
+        assert_eq!(
+            limits(rule).as_deref(),
+            Some("60 requests a minute, 4 requests at one time")
+        );
     }
 }

@@ -11,29 +11,6 @@ use tracing::{debug, error, info, warn};
 use crate::telemetry::events::lines::{Causes, OneLine};
 use crate::telemetry::metrics::Metrics;
 
-// === Operators ===
-
-/// What an operator did could not be written down; it was done all the same.
-#[derive(Debug)]
-pub struct ActNotKept<'a> {
-    /// Who.
-    pub who: &'a str,
-    /// What, in a word.
-    pub action: &'a str,
-    /// What it was done to.
-    pub subject: &'a str,
-    /// Why.
-    pub error: &'a dyn Error,
-}
-
-impl ActNotKept<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
-        let (who, action, subject) = (self.who, self.action, self.subject);
-        error!(who, action, subject, error = %Causes(self.error), "what an operator did is missing in the audit");
-    }
-}
-
 // === Configuration ===
 
 /// A new configuration is in use.
