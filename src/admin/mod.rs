@@ -31,6 +31,7 @@ pub mod api;
 pub mod care;
 pub mod drains;
 mod health;
+pub mod history;
 pub mod status;
 #[cfg(test)]
 mod testing;
