@@ -65,7 +65,7 @@ pub enum ReadRefused {
 impl From<StoreError> for ReadRefused {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::Statement(cause) => cause.as_database_error().and_then(|error| error.code()),
+            StoreError::Statement(cause) => cause.as_database_error().and_then(sqlx::error::DatabaseError::code),
             _ => None,
         };
         if code.is_some_and(|code| code == INTERRUPTED_CODE) {

@@ -188,7 +188,7 @@ mod tests {
         let rpm = answer
             .lines
             .iter()
-            .find(|line| line.path.ends_with(".rpm"))
+            .find(|line| line.path.ends_with("params.rpm"))
             .expect("told");
         assert_eq!(rpm.line, 7);
         assert_eq!(answer.counts.len(), 4);

@@ -167,7 +167,7 @@ fn usage(by: UsageBy, range: Range, sums: UsageSums, book: &PriceBook) -> UsageA
     }
     let mut rows: Vec<UsageRow> = groups
         .into_iter()
-        .map(|(key, (row, money))| usage_row(key, row, &money))
+        .map(|(key, (row, money))| usage_row(key, &row, &money))
         .collect();
     if by != UsageBy::Day {
         rows.sort_by_key(|row| std::cmp::Reverse(row.requests));
@@ -177,7 +177,7 @@ fn usage(by: UsageBy, range: Range, sums: UsageSums, book: &PriceBook) -> UsageA
         to_ms: range.until_ms,
         by,
         rows,
-        total: usage_row("all".to_owned(), total.0, &total.1),
+        total: usage_row("all".to_owned(), &total.0, &total.1),
         truncated: sums.truncated,
     }
 }
@@ -191,7 +191,7 @@ fn priced(sum: &UsageSum, book: &PriceBook) -> Sum {
     bill::request_sum(sum.prompt_tokens, sum.cached_tokens, sum.completion_tokens, &price)
 }
 
-fn usage_row(key: String, counts: UsageRow, money: &Sum) -> UsageRow {
+fn usage_row(key: String, counts: &UsageRow, money: &Sum) -> UsageRow {
     UsageRow {
         key,
         prompt_tokens: money.prompt_tokens,
@@ -199,7 +199,7 @@ fn usage_row(key: String, counts: UsageRow, money: &Sum) -> UsageRow {
         completion_tokens: money.completion_tokens,
         token_usd: dollars(money.micro_usd),
         saved_usd: dollars(money.saved_micro_usd),
-        ..counts
+        ..counts.clone()
     }
 }
 
@@ -217,7 +217,7 @@ fn costs(report: &CostReport, is_asked: impl Fn(&str) -> bool) -> CostAnswer {
         })
         .collect();
     let asked = report.groups.iter().filter(|group| is_asked(&group.key));
-    let mut total = asked.fold(SheetRow::default(), |total, group| total.plus(group));
+    let mut total = asked.fold(SheetRow::default(), SheetRow::plus);
     "all".clone_into(&mut total.key);
     CostAnswer {
         from_ms: report.since_ms,

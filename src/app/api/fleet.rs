@@ -163,13 +163,11 @@ impl FleetActions for GatewayFleet {
         let at = find(&live, deployment).ok_or_else(|| unknown(&live, deployment))?;
         let deployment = &live.config.runtime.snapshot.deployments[at.0];
         let declaration = declaration::of(&live.config.runtime).unwrap_or_default();
-        match why_not(&live, &declaration, self.board.load_full().as_deref(), deployment) {
-            Some(reason) => Err(Refusal::conflict(reason, "cannot_recreate")),
-            None => {
-                self.orders.place(deployment.id.clone());
-                Ok(())
-            }
+        if let Some(reason) = why_not(&live, &declaration, self.board.load_full().as_deref(), deployment) {
+            return Err(Refusal::conflict(reason, "cannot_recreate"));
         }
+        self.orders.place(deployment.id.clone());
+        Ok(())
     }
 }
 

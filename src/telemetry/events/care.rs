@@ -276,9 +276,10 @@ impl Pinged<'_> {
         metrics.keepalives.with_label_values(labels).inc();
         let deployment = self.deployment;
         let (prompt_tokens, completion_tokens) = self.used.unwrap_or_default();
-        match self.error {
-            Some(error) => info!(%deployment, error, "was called for an operator, in vain"),
-            None => info!(%deployment, prompt_tokens, completion_tokens, "was called for an operator"),
+        if let Some(error) = self.error {
+            info!(%deployment, error, "was called for an operator, in vain");
+        } else {
+            info!(%deployment, prompt_tokens, completion_tokens, "was called for an operator");
         }
     }
 }
