@@ -70,5 +70,6 @@ export default function Latency() {
   );
 }
 
+/** Why a heat map is empty. */
 const noneOf = (of: LatencyOf): string =>
   of === 'ttft' ? 'No streams in this range; only streams have a first token. Look at the whole request instead.' : 'No requests in this range.';

@@ -45,7 +45,7 @@ function columns(by: By, scale_ms: number): Column<Slow>[] {
         <a href={formatPlace({ ...place.value, params: patched(place.value.params, { [by]: one.group.key }) })}>{one.group.label || one.group.key}</a>
       ),
     },
-    { id: 'bar', head: '', cell: (one) => <Spans slow={one} scale_ms={scale_ms} /> },
+    { id: 'bar', head: 'p50 to p99 as a bar', bare: true, cell: (one) => <Spans slow={one} scale_ms={scale_ms} /> },
     {
       id: 'p95',
       head: 'p95',

@@ -42,7 +42,7 @@ function CostTable({ rows }: { rows: readonly CostRow[] }) {
   const most = Math.max(...rows.map((row) => row.total_usd), 0.01);
   const columns: Column<CostRow>[] = [
     { id: 'deployment', head: 'deployment', by: (row) => row.deployment, cell: (row) => <span class="nowrap">{row.deployment}</span> },
-    { id: 'parts', head: '', cell: (row) => <Parts row={row} most={most} /> },
+    { id: 'parts', head: 'hosting and tokens as a bar', bare: true, cell: (row) => <Parts row={row} most={most} /> },
     { id: 'total', head: 'in all', number: true, by: (row) => row.total_usd, cell: (row) => <b>{usd(row.total_usd)}</b> },
     { id: 'hosting', head: 'hosting', number: true, by: (row) => row.hosting_usd, cell: (row) => usd(row.hosting_usd) },
     { id: 'tokens', head: 'tokens', number: true, by: (row) => row.token_usd, cell: (row) => usd(row.token_usd) },
