@@ -118,6 +118,8 @@ export interface EventQuery {
   severity?: Severity | undefined;
   limit?: number;
   before_id?: number | undefined;
+  from_ms?: number;
+  to_ms?: number;
 }
 export const events = (query: EventQuery, signal?: AbortSignal): Promise<{ events: GatewayEvent[] }> => get('events', { ...query }, signal);
 export const audit = (limit: number, signal?: AbortSignal): Promise<{ entries: AuditEntry[] }> => get('audit', { limit }, signal);
