@@ -47,7 +47,12 @@ export function partsOf(points: Points, tokens: readonly number[]): (number | nu
   return points.prompt_tokens.map((prompt, n) => (prompt > 0 ? Math.min((tokens[n] ?? 0) / prompt, 1) : null));
 }
 
-const SEGMENTS: Record<string, string> = { tools: 'the tools', format: 'the response format', system: 'the system prompt', message: 'the first message' };
+const SEGMENTS: Record<string, string> = {
+  tools: 'the tools',
+  format: 'the response format',
+  system: 'the system prompt',
+  message: 'the first message',
+};
 
 /** What to look for, by where the prompts part. */
 export function driftAdvice(drift: Drift): string {

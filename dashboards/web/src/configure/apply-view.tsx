@@ -60,7 +60,13 @@ export function ApplyView() {
           }}
         >
           <Field id="apply-note" label="Why this change" help="It stands beside the version, for whoever looks for it later.">
-            <input id="apply-note" value={note} maxLength={NOTE_MAX} aria-describedby="apply-note-help" onInput={(event) => setNote(event.currentTarget.value)} />
+            <input
+              id="apply-note"
+              value={note}
+              maxLength={NOTE_MAX}
+              aria-describedby="apply-note-help"
+              onInput={(event) => setNote(event.currentTarget.value)}
+            />
           </Field>
           {error && (
             <Note tone="error">
@@ -69,11 +75,22 @@ export function ApplyView() {
             </Note>
           )}
           <div class="row">
-            <Button kind="primary" type="submit" busy={busy} disabled={!isDirty.value || errors.value > 0 || verdict.value === null || newer.value !== null}>
+            <Button
+              kind="primary"
+              type="submit"
+              busy={busy}
+              disabled={!isDirty.value || errors.value > 0 || verdict.value === null || newer.value !== null}
+            >
               Apply
             </Button>
             <span class="muted small">
-              {newer.value !== null ? 'Decide above how to go on from the newer file.' : !isDirty.value ? 'Nothing has changed.' : errors.value > 0 ? `${plural(errors.value, 'error')} to mend first.` : 'It holds for the next request; running ones end as they began.'}
+              {newer.value !== null
+                ? 'Decide above how to go on from the newer file.'
+                : !isDirty.value
+                  ? 'Nothing has changed.'
+                  : errors.value > 0
+                    ? `${plural(errors.value, 'error')} to mend first.`
+                    : 'It holds for the next request; running ones end as they began.'}
             </span>
           </div>
         </form>
@@ -117,7 +134,9 @@ function Elsewhere({ why, path }: { why: string; path: string | null }) {
   };
   return (
     <div class="stack">
-      <Note tone="info">It cannot be applied from here: {why}. Take the text along, and put it where {path ?? 'the configuration'} comes from.</Note>
+      <Note tone="info">
+        It cannot be applied from here: {why}. Take the text along, and put it where {path ?? 'the configuration'} comes from.
+      </Note>
       <div class="row">
         <Button kind="primary" onClick={copy}>
           Copy the text

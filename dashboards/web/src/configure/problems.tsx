@@ -19,7 +19,8 @@ export function summaryOf(list: readonly Problem[]): string {
 
 /** One line about the text as it is now. */
 export function Verdict() {
-  const worst = problems.value.find(({ severity }) => severity === 'error') ?? problems.value.find(({ severity }) => severity === 'warning');
+  const worst =
+    problems.value.find(({ severity }) => severity === 'error') ?? problems.value.find(({ severity }) => severity === 'warning');
   if (verdictError.value !== null) return <Pill tone="warn">not checked: {verdictError.value}</Pill>;
   return (
     <span aria-live="polite">

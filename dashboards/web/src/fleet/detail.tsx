@@ -25,9 +25,11 @@ export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
   const idle = idleOf(deployment, now_ms.value);
   return (
     <div class="fleet-detail">
-      {alarm && <Note tone="error">
+      {alarm && (
+        <Note tone="error">
           <Words text={alarm.advice} />
-        </Note>}
+        </Note>
+      )}
       <dl class="facts">
         {deployment.pools.map((pool) => (
           <Fact key={pool} name={`Pool ${pool}`}>
@@ -46,9 +48,15 @@ export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
           )}
         </Fact>
         <Fact name="Last 15 minutes">
-          {recent ? `${plural(recent.requests, 'request')}, ${percent(errorShare(recent))} failed, ${usd(recent.token_usd)} for tokens` : NONE}
+          {recent
+            ? `${plural(recent.requests, 'request')}, ${percent(errorShare(recent))} failed, ${usd(recent.token_usd)} for tokens`
+            : NONE}
         </Fact>
-        <Fact name="Its cache">{deployment.cache_life_s > 0 ? `keeps what nobody asks for some ${duration(deployment.cache_life_s * 1000)}` : 'is believed not to keep anything'}</Fact>
+        <Fact name="Its cache">
+          {deployment.cache_life_s > 0
+            ? `keeps what nobody asks for some ${duration(deployment.cache_life_s * 1000)}`
+            : 'is believed not to keep anything'}
+        </Fact>
         {idle?.deletion_at_ms != null && (
           <Fact name="Deletion">
             {idle.isExact ? 'on' : 'by'} <At ms={idle.deletion_at_ms} />
@@ -127,7 +135,11 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
         </Button>
       </div>
       {!isOperator && <p class="muted small">You are a viewer: taking out, pinging and making again need the role operator.</p>}
-      {isOperator && !actions.recreate && actions.recreate_reason && <p class="muted small">It cannot be made again from here: <Words text={actions.recreate_reason} /></p>}
+      {isOperator && !actions.recreate && actions.recreate_reason && (
+        <p class="muted small">
+          It cannot be made again from here: <Words text={actions.recreate_reason} />
+        </p>
+      )}
     </div>
   );
 }

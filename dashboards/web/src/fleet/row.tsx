@@ -7,7 +7,17 @@ import { Bar, IconButton, Pill } from '../ui/basics';
 import { Spark } from '../chart/spark';
 import { idleOf, roomOf, stateOf } from './words';
 
-export const HEADS = ['Deployment', 'State', 'Room left', 'In flight', 'First token p50 / p95', 'Cached', 'Inactivity', 'Per hour', ''] as const;
+export const HEADS = [
+  'Deployment',
+  'State',
+  'Room left',
+  'In flight',
+  'First token p50 / p95',
+  'Cached',
+  'Inactivity',
+  'Per hour',
+  '',
+] as const;
 
 interface RowProps {
   deployment: FleetDeployment;

@@ -51,7 +51,11 @@ export function byKind(flow: Flow): [FlowKind, number][] {
 
 export function flowGraph(flows: readonly Flow[]): FlowGraph {
   const real = flows.filter((flow) => flow.requests > 0);
-  const names = [largest(real, (flow) => flow.route, NODES_MAX[0]), largest(real, (flow) => nameOf(flow.deployment), NODES_MAX[1]), largest(real, regionOf, NODES_MAX[2])] as const;
+  const names = [
+    largest(real, (flow) => flow.route, NODES_MAX[0]),
+    largest(real, (flow) => nameOf(flow.deployment), NODES_MAX[1]),
+    largest(real, regionOf, NODES_MAX[2]),
+  ] as const;
   const nodes = new Map<string, FlowNode>();
   const links = new Map<string, FlowLink>();
   const node = (column: 0 | 1 | 2, wanted: string, flow: Flow): string => {
@@ -105,12 +109,28 @@ export function drawn(graph: FlowGraph, width: number, height: number): { nodes:
     .nodeWidth(8)
     .nodePadding(32)
     .nodeAlign((node) => node.column)
-    .extent([[1, 32], [width - 1, height - 14]]);
-  const laid = layout({ nodes: graph.nodes.map((node) => ({ ...node })), links: graph.links.map((link) => ({ ...link, value: link.requests })) });
+    .extent([
+      [1, 32],
+      [width - 1, height - 14],
+    ]);
+  const laid = layout({
+    nodes: graph.nodes.map((node) => ({ ...node })),
+    links: graph.links.map((link) => ({ ...link, value: link.requests })),
+  });
   const path = sankeyLinkHorizontal<FlowNode, FlowLink>();
   const nodes = laid.nodes.map((node) => {
     const [x0, x1, y0, y1] = [node.x0 ?? 0, node.x1 ?? 0, node.y0 ?? 0, node.y1 ?? 0];
-    return { id: node.id, column: node.column, name: node.name, requests: node.requests, errors: node.errors, x: x0, y: y0, width: x1 - x0, height: Math.max(1, y1 - y0) };
+    return {
+      id: node.id,
+      column: node.column,
+      name: node.name,
+      requests: node.requests,
+      errors: node.errors,
+      x: x0,
+      y: y0,
+      width: x1 - x0,
+      height: Math.max(1, y1 - y0),
+    };
   });
   const names = new Map(graph.nodes.map((node) => [node.id, node.name]));
   const links = laid.links.map((link, n) => {

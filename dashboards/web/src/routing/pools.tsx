@@ -30,15 +30,18 @@ export function Pools({ pools, routes, regionOf, regions }: PoolsProps) {
             <PoolState pool={pool} />
           </header>
           <ul class="pool-routes">
-            {routes.filter((route) => route.pool === pool.name).map((route) => (
-              <RouteLine key={route.name} route={route} />
-            ))}
+            {routes
+              .filter((route) => route.pool === pool.name)
+              .map((route) => (
+                <RouteLine key={route.name} route={route} />
+              ))}
           </ul>
           <ol class="tiers">
             {pool.tiers.map((tier, n) => (
               <li key={n}>
                 <p class="tier-name">
-                  <b>Tier {n + 1}</b> <span class="muted">{n === 0 ? 'first, while it has room' : 'only where nothing above can be used or has room'}</span>
+                  <b>Tier {n + 1}</b>{' '}
+                  <span class="muted">{n === 0 ? 'first, while it has room' : 'only where nothing above can be used or has room'}</span>
                 </p>
                 <Tier tier={tier} regionOf={regionOf} regions={regions} />
               </li>
@@ -109,7 +112,11 @@ function Tier({ tier, regionOf, regions }: TierProps) {
       <ul class="tier-members">
         {tier.map((member, n) => (
           <li key={member.deployment}>
-            <span class="swatch" aria-hidden="true" style={{ '--swatch': `var(--${regionColour(regions, regionOf(member.deployment))})` }} />
+            <span
+              class="swatch"
+              aria-hidden="true"
+              style={{ '--swatch': `var(--${regionColour(regions, regionOf(member.deployment))})` }}
+            />
             <a class="tier-deployment" href={linkTo('fleet', { deployment: member.deployment })}>
               {member.deployment}
             </a>

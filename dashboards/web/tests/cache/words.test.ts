@@ -16,7 +16,17 @@ it('puts what costs most first, then what happens most', () => {
 });
 
 it('has words and help for every cause that the gateway knows', () => {
-  for (const cause of ['cold', 'expired', 'overflow', 'moved_by_spill', 'moved_by_failover', 'moved_by_homes', 'too_short', 'not_cacheable', 'drift']) {
+  for (const cause of [
+    'cold',
+    'expired',
+    'overflow',
+    'moved_by_spill',
+    'moved_by_failover',
+    'moved_by_homes',
+    'too_short',
+    'not_cacheable',
+    'drift',
+  ]) {
     expect(causeName(cause)).not.toContain('_');
     expect(causeHelp(cause)).not.toBeNull();
   }
@@ -43,8 +53,18 @@ describe('prompts that drift', () => {
 
 it('counts grades, those that want somebody first', () => {
   const lines = (['exact', 'manual', 'exact'] as const).map((grade, line) => ({ line, path: '', grade, text: '' }));
-  expect(countsOf(lines).map(({ grade, count }) => [grade, count])).toEqual([['unsupported', 0], ['manual', 1], ['approximate', 0], ['exact', 2]]);
+  expect(countsOf(lines).map(({ grade, count }) => [grade, count])).toEqual([
+    ['unsupported', 0],
+    ['manual', 1],
+    ['approximate', 0],
+    ['exact', 2],
+  ]);
   expect(toneOf('manual')).toBe('warn');
 });
 
-it.each([['', false], ['  \n', false], ['model_list: []', true], ['x'.repeat(1024 * 1024 + 1), false]])('takes a file or says why not (%#)', (text, fits) => expect(objection(text) === null).toBe(fits));
+it.each([
+  ['', false],
+  ['  \n', false],
+  ['model_list: []', true],
+  ['x'.repeat(1024 * 1024 + 1), false],
+])('takes a file or says why not (%#)', (text, fits) => expect(objection(text) === null).toBe(fits));

@@ -4,9 +4,23 @@ import { expect, it } from 'vitest';
 import { compared } from '../../src/configure/what-if';
 import type { WhatIfOutcome } from '../../src/types/config';
 
-const today: WhatIfOutcome = { requests: 100, hit_ratio: 0.7, cached_tokens: 70, prompt_tokens: 100, spills: 10, refused: 0, token_usd: 2, hosting_usd: 5, by_deployment: [] };
+const today: WhatIfOutcome = {
+  requests: 100,
+  hit_ratio: 0.7,
+  cached_tokens: 70,
+  prompt_tokens: 100,
+  spills: 10,
+  refused: 0,
+  token_usd: 2,
+  hosting_usd: 5,
+  by_deployment: [],
+};
 const verdicts = (change: Partial<WhatIfOutcome>): Record<string, string> =>
-  Object.fromEntries(compared(today, { ...today, ...change }).filter(({ verdict }) => verdict !== 'same').map(({ name, verdict }) => [name, verdict]));
+  Object.fromEntries(
+    compared(today, { ...today, ...change })
+      .filter(({ verdict }) => verdict !== 'same')
+      .map(({ name, verdict }) => [name, verdict]),
+  );
 
 it.each([
   [{}, {}],
