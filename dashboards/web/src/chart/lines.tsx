@@ -248,12 +248,12 @@ function AsTable({
   const rows = starts_ms.map((_, i) => i).slice(-ROWS_MAX);
   return (
     <div class="chart-table" style={{ height: `${height}px` }}>
-      <Table label={label} columns={columns} rows={rows} rowKey={String} sort={{ id: 'at', down: true }} />
+      <Table label={`${label}, as a table`} columns={columns} rows={rows} rowKey={String} sort={{ id: 'at', down: true }} />
     </div>
   );
 }
 
-export function lastKnown(values: readonly (number | null)[]): number | null {
+function lastKnown(values: readonly (number | null)[]): number | null {
   for (let i = values.length - 1; i >= 0; i -= 1) if (values[i] != null) return i;
   return null;
 }
