@@ -50,7 +50,6 @@ const EMPTY: &[(&str, &str)] = &[
         "emberway_requests_cut_off_total",
         "the gateway ends after the last question",
     ),
-    ("emberway_placement_head_homes", "no prompt is hot enough for two homes"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -185,6 +185,9 @@ async fn a_certificate_that_ends_is_told_before_and_after() {
         )
         .await;
         says(&said, code, &[state, "a: ", &part]);
+        if code != 0 {
+            continue;
+        }
         // Trusted by nobody here.
         let another = Place::new();
         certify(another.path("").as_path(), (2090, 1, 1));
