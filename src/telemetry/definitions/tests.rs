@@ -118,7 +118,7 @@ impl Known {
             let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
             let (name, after) = rest.split_at(end);
             rest = after;
-            let ours = ["emberway", "gen_ai_", "process_"]
+            let ours = ["emberway_", "emberway:", "gen_ai_", "process_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix));
             if !ours || recorded.contains(name) {

@@ -17,7 +17,7 @@ fn world() -> (std::sync::Arc<Snapshot>, DeclaredDeployment) {
     let text = "listeners: [{ address: '127.0.0.1:8080' }]\n\
         azure: { subscription: 11111111-1111-4111-8111-111111111111, resource_group: g, credential: { token: '${env:T}' } }\n\
         clients: [{ name: c, keys: ['${env:K}'] }]\n\
-        resources: [{ name: a, region: swedencentral, account: a, endpoint: 'https://a.example', credential: { api_key: '${env:K}' }, \
+        resources: [{ name: a, region: swedencentral, account: contoso, endpoint: 'https://a.example', credential: { api_key: '${env:K}' }, \
         deployments: [{ name: ft, sku: Standard, capacity: 50, fine_tuned_model: gpt-4.1-mini-2025-04-14.ft-1, price: { input: 1, output: 4 } }] }]\n\
         pools: [{ name: p, tiers: [[a/ft]] }]\nroutes: [{ name: r, pool: p }]\n";
     let variables = |name: &str| Some(format!("a-secret-of-sufficient-length-for-{name}"));
