@@ -74,7 +74,14 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
     <figure class="chart">
       <figcaption class="legend">
         {lines.map((line) => (
-          <LegendItem key={line.label} line={line} at={at} format={format} off={hidden.has(line.label)} onToggle={() => toggle(line.label)} />
+          <LegendItem
+            key={line.label}
+            line={line}
+            at={at}
+            format={format}
+            off={hidden.has(line.label)}
+            onToggle={() => toggle(line.label)}
+          />
         ))}
         <Moment at={at} mark={mark} starts_ms={starts_ms} />
       </figcaption>
@@ -137,18 +144,16 @@ function options(
     axes: [timeAxis(), valueAxis(format)],
     series: [
       {},
-      ...lines.map(
-        (line): uPlot.Series => ({
-          label: line.label,
-          show: !hidden.has(line.label),
-          stroke: () => colour(line.colour),
-          width: 1.5,
-          ...(line.bars || line.fill ? { fill: () => colour(line.colour, line.bars ? '' : '26') } : {}),
-          ...(line.dash ? { dash: [4, 4] } : {}),
-          ...(line.bars && BARS ? { paths: BARS, width: 0 } : {}),
-          points: { show: line.bars !== true, size: 3, filter: lonely },
-        }),
-      ),
+      ...lines.map((line): uPlot.Series => ({
+        label: line.label,
+        show: !hidden.has(line.label),
+        stroke: () => colour(line.colour),
+        width: 1.5,
+        ...(line.bars || line.fill ? { fill: () => colour(line.colour, line.bars ? '' : '26') } : {}),
+        ...(line.dash ? { dash: [4, 4] } : {}),
+        ...(line.bars && BARS ? { paths: BARS, width: 0 } : {}),
+        points: { show: line.bars !== true, size: 3, filter: lonely },
+      })),
     ],
     hooks: {
       draw: [(chart) => drawMarks(chart, frame.current.marks)],
@@ -184,7 +189,13 @@ interface LegendItemProps {
 function LegendItem({ line, at, format, off, onToggle }: LegendItemProps) {
   const index = at.value ?? lastKnown(line.values);
   return (
-    <button type="button" class={off ? 'legend-item off' : 'legend-item'} aria-pressed={!off} title={off ? 'Show' : 'Hide'} onClick={onToggle}>
+    <button
+      type="button"
+      class={off ? 'legend-item off' : 'legend-item'}
+      aria-pressed={!off}
+      title={off ? 'Show' : 'Hide'}
+      onClick={onToggle}
+    >
       <span class={line.dash ? 'swatch swatch-dash' : 'swatch'} style={{ '--swatch': `var(--${line.colour})` }} aria-hidden="true" />
       <span>{line.label}</span>
       <span class="legend-value">{format(index === null ? null : (line.values[index] ?? null))}</span>
@@ -212,18 +223,27 @@ function Moment({ at, mark, starts_ms }: Under & { starts_ms: readonly number[] 
   );
 }
 
-function AsTable({ label, starts_ms, lines, format, height }: Pick<LinesProps, 'label' | 'starts_ms' | 'lines' | 'format'> & { height: number }) {
+function AsTable({
+  label,
+  starts_ms,
+  lines,
+  format,
+  height,
+}: Pick<LinesProps, 'label' | 'starts_ms' | 'lines' | 'format'> & { height: number }) {
   const columns: Column<number>[] = [
-    { id: 'at', head: 'From', cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{inDays(starts_ms) ? day(starts_ms[i] ?? 0) : moment(starts_ms[i] ?? 0)}</span>, by: (i) => i },
-    ...lines.map(
-      (line): Column<number> => ({
-        id: line.label,
-        head: line.label,
-        number: true,
-        cell: (i) => format(line.values[i] ?? null),
-        by: (i) => line.values[i] ?? null,
-      }),
-    ),
+    {
+      id: 'at',
+      head: 'From',
+      cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{inDays(starts_ms) ? day(starts_ms[i] ?? 0) : moment(starts_ms[i] ?? 0)}</span>,
+      by: (i) => i,
+    },
+    ...lines.map((line): Column<number> => ({
+      id: line.label,
+      head: line.label,
+      number: true,
+      cell: (i) => format(line.values[i] ?? null),
+      by: (i) => line.values[i] ?? null,
+    })),
   ];
   const rows = starts_ms.map((_, i) => i).slice(-ROWS_MAX);
   return (
@@ -233,7 +253,7 @@ function AsTable({ label, starts_ms, lines, format, height }: Pick<LinesProps, '
   );
 }
 
-export function lastKnown(values: readonly (number | null)[]): number | null {
+function lastKnown(values: readonly (number | null)[]): number | null {
   for (let i = values.length - 1; i >= 0; i -= 1) if (values[i] != null) return i;
   return null;
 }

@@ -17,7 +17,11 @@ interface Chart {
   lines: (points: Points, series: Series) => Line[];
 }
 
-const less = (a: readonly number[], b: readonly number[]): number[] => plus(a, b.map((value) => -value));
+const less = (a: readonly number[], b: readonly number[]): number[] =>
+  plus(
+    a,
+    b.map((value) => -value),
+  );
 
 function percentiles(of: LatencyOf): Chart['lines'] {
   return (points) => [
