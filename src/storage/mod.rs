@@ -19,6 +19,7 @@ use crate::core::ledger::usage::UsageRecord;
 
 pub mod audit;
 pub mod cost_report;
+pub mod history;
 pub mod kept;
 pub mod leases;
 pub mod lives;

@@ -21,6 +21,7 @@ pub mod care;
 mod fleet;
 mod lines;
 pub mod process;
+pub mod traffic;
 
 pub use fleet::{
     AlarmRaised, BreakerChanged, BreakerOf, CacheLost, DeploymentCooling, ExchangeFailed, LimitChanged, LookupFailed,

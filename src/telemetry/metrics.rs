@@ -4,6 +4,8 @@
 //! elsewhere is set while rendering, from a [`FleetView`]. The registry is our own, never the library's global one, so
 //! that tests can have as many as they like.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use prometheus::{
     CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -12,6 +14,7 @@ use prometheus::{
 
 use crate::telemetry::definitions as define;
 use crate::telemetry::definitions::kind::{Definition, Kind};
+use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::care::CareGauges;
 use crate::telemetry::view::{DeploymentView, FleetView};
 
@@ -20,10 +23,11 @@ mod care;
 /// Content type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every metric of the process.
+/// Every metric of the process, and the journal: what events are emitted into.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    journal: Arc<Journal>,
     pub(super) requests: IntCounterVec,
     pub(super) time_to_first_byte: HistogramVec,
     pub(super) gateway_overhead: HistogramVec,
@@ -142,7 +146,13 @@ impl Metrics {
             cache_saved_usd: float_counter_vec(&registry, &define::CACHE_SAVED_USD)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
             registry,
+            journal: Arc::default(),
         })
+    }
+
+    /// Where events are noted in words.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// Every metric in Prometheus' text format, as of `now_ms` (milliseconds since the Unix epoch).
