@@ -71,6 +71,14 @@ test('the worst comes first, and a refused configuration is among the worst', ()
   ]);
 });
 
+test('an urgent deployment stands before one that is not', () => {
+  const deployments = [{ ...GOOD, drained: true }, { ...GOOD, name: 'west/b', breaker: 'open' }];
+  expect(found(status({}, { deployments }))).toEqual([
+    ['breaker west/b', 'error'],
+    ['drained east/a', 'info'],
+  ]);
+});
+
 test('a gateway that goes down is not also called not ready', () => {
   expect(found(status({}, { ready: false, draining: true }))).toEqual([['draining', 'warn']]);
   expect(found(status({}, { ready: false }))).toEqual([['ready', 'error']]);
