@@ -38,6 +38,7 @@ use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::process;
 use crate::telemetry::finished::FinishedQueue;
+use crate::telemetry::journal::Journal;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 
@@ -180,6 +181,7 @@ pub async fn start_from(
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
     let board = Arc::new(Board::empty());
     let care = care::start(&gateway, &store, &install, &board).await?;
+    let history = history::start(&gateway, &store, &writers.prices, Vec::new()).await?;
     let known = sources::Known {
         prices: writers.prices,
         board,
@@ -194,7 +196,7 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
-        history: history::start(&gateway, Vec::new()),
+        history,
         gateway,
         addresses,
         admin_address,
@@ -263,7 +265,7 @@ impl Running {
     /// When usage records could not be written in time.
     pub async fn drain(mut self) -> anyhow::Result<()> {
         self.state.is_draining.store(true, Ordering::Release);
-        tracing::info!(running = self.gateway.activity.running(), "draining");
+        process::ProcessChanged::Draining(self.gateway.activity.running()).emit(self.gateway.metrics.journal());
         self.gateway.activity.enter_phase(Phase::Leaving);
         // Load balancers must see that it is not ready before connections are refused.
         tokio::time::sleep(self.shutdown.delay).await;
@@ -285,7 +287,7 @@ impl Running {
     pub async fn leave(mut self) -> anyhow::Result<()> {
         self.state.has_successor.store(true, Ordering::Release);
         self.state.is_draining.store(true, Ordering::Release);
-        tracing::info!(running = self.gateway.activity.running(), "leaving to the successor");
+        process::ProcessChanged::Leaving(self.gateway.activity.running()).emit(self.gateway.metrics.journal());
         let begun = tokio::time::Instant::now();
         self.gateway.activity.enter_phase(Phase::Leaving);
         self.stop_admin.send_replace(Stop::Accepting);
@@ -314,7 +316,7 @@ impl Running {
         if tokio::time::timeout(limit, activity.none_running()).await.is_err() {
             let running = activity.running();
             let limit = self.shutdown.drain;
-            process::RequestsCutOff { running, limit }.emit();
+            process::RequestsCutOff { running, limit }.emit(self.gateway.metrics.journal());
             activity.cut_off();
             let _ = tokio::time::timeout(CUT_OFF_MAX, activity.none_running()).await;
             process::CutOffDone {
@@ -384,7 +386,10 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         QueueSettings { capacity, keep_days },
         Arc::new(counted),
         clock::now_ms,
-        Box::new(tell),
+        {
+            let metrics = Arc::clone(&metrics);
+            Box::new(move |change| tell(change, metrics.journal()))
+        },
     );
     let live = Live::build(Arc::clone(checked), &metrics, None)?;
     let known = store.deployments().await?;
@@ -448,10 +453,12 @@ fn start_trace(settings: Option<&TraceSettings>) -> anyhow::Result<Option<(Trace
 
 /// Tells of changes of the usage store.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of an observer")]
-fn tell(change: StoreChange<'_>) {
+fn tell(change: StoreChange<'_>, journal: &Journal) {
     match change {
-        StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(),
-        StoreChange::Recovered { failures, dropped } => process::UsageStoreRecovered { failures, dropped }.emit(),
+        StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(journal),
+        StoreChange::Recovered { failures, dropped } => {
+            process::UsageStoreRecovered { failures, dropped }.emit(journal)
+        }
     }
 }
 

@@ -315,7 +315,7 @@ impl Care {
                     absence: standing.absence,
                     why: &why,
                 }
-                .emit();
+                .emit(self.partners.metrics.journal());
             }
         }
         for (deployment, standing) in &standings {

@@ -13,9 +13,9 @@ use crate::core::history::sums::Sums;
 use crate::core::history::times::Times;
 use crate::history::History;
 use crate::storage::StoreError;
+use crate::storage::history::StoredEvent;
 use crate::storage::history::events::EventsWanted;
 use crate::storage::history::reading::{Reading, RowsAsked};
-use crate::storage::history::StoredEvent;
 use crate::telemetry::journal::Event;
 
 const ALL_TIMES: [Latency; 3] = [Latency::Ttft, Latency::Total, Latency::Overhead];
@@ -89,13 +89,7 @@ impl History {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn heatmap(
-        &self,
-        asked: &Asked,
-        of: Latency,
-        points: usize,
-        now_ms: i64,
-    ) -> Result<Heatmap, StoreError> {
+    pub async fn heatmap(&self, asked: &Asked, of: Latency, points: usize, now_ms: i64) -> Result<Heatmap, StoreError> {
         let grid = Grid::new(asked.from_ms, asked.to_ms, points, now_ms);
         let time = (grid.from_ms, grid.to_ms, grid.rows);
         let kind = Kind::for_question(By::None, &asked.filter);

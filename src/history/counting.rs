@@ -98,7 +98,7 @@ impl FinishedConsumer for Counting {
 
 impl Recent {
     /// Ends the interval that runs, and begins another.
-    fn close(&mut self, start_ms: i64) {
+    pub(super) fn close(&mut self, start_ms: i64) {
         let over = Arc::new(std::mem::replace(&mut self.open, Interval::new(start_ms)));
         if !over.is_empty() {
             self.closed.push_back(Arc::clone(&over));

@@ -12,9 +12,13 @@ use tokio::sync::{Notify, RwLock};
 use crate::core::history::gather;
 use crate::core::history::lines::{Interval, Kind};
 use crate::core::history::shown::Latest;
+use crate::core::history::shown::SlowRequest;
 use crate::core::history::slow::SlowMinute;
 use crate::core::history::step::Step;
+use crate::core::ledger::life::Life;
 use crate::history::telling::Telling;
+use crate::storage::StoreError;
+use crate::storage::history::reading::Reading;
 use crate::storage::sqlite::SqliteStore;
 use crate::telemetry::journal::Journal;
 
@@ -48,7 +52,7 @@ struct Recent {
     latest: Arc<Interval>,
     slow: SlowMinute,
     /// Slow requests with the beginning of the minute in which they ended.
-    slow_news: Vec<(i64, crate::core::history::shown::SlowRequest)>,
+    slow_news: Vec<(i64, SlowRequest)>,
     telling: Telling,
     /// Intervals that were lost since the store failed for long.
     lost: u64,
@@ -79,8 +83,8 @@ impl History {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn continue_journal(&self) -> Result<(), crate::storage::StoreError> {
-        let mut reading = crate::storage::history::reading::Reading::begin(self.store.path()).await?;
+    pub async fn continue_journal(&self) -> Result<(), StoreError> {
+        let mut reading = Reading::begin(self.store.path()).await?;
         self.journal.continue_after(reading.newest_event().await?);
         Ok(())
     }
@@ -94,6 +98,19 @@ impl History {
             step_ms: Step::Seconds.ms(),
             figures: all.map(|(_, line)| gather::figures(line)).unwrap_or_default(),
         }
+    }
+
+    /// Where events are noted.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// When deployments were there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn lives(&self) -> Result<Vec<Life>, StoreError> {
+        Reading::begin(self.store.path()).await?.lives().await
     }
 
     /// Intervals that were lost since the store failed for long.

@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::storage::StoreError;
 use crate::storage::history::reading::Reading;
 use crate::storage::history::{Batch, StoredEvent};
-use crate::telemetry::events::process::{HistoryStoreFailing, HistoryStoreRecovered};
+use crate::telemetry::events::history::{HistoryStoreFailing, HistoryStoreRecovered};
 use crate::telemetry::journal::Event;
 
 /// How long events wait for an interval's end where no request comes.
@@ -126,13 +126,15 @@ impl HistoryWriter {
             let mut recent = self.history.recent.lock();
             let written = |interval: &Arc<_>| batch.intervals.iter().any(|one| Arc::ptr_eq(one, interval));
             recent.closed.retain(|interval| !written(interval));
-            recent.slow_news.drain(..batch.slow.len().min(recent.slow_news.len()));
+            let written = batch.slow.len().min(recent.slow_news.len());
+            recent.slow_news.drain(..written);
             drop(recent);
             if let Some(newest) = newest_event {
                 self.history.journal.note_stored(newest);
             }
         }
-        self.unsettled.extend(batch.slow.iter().map(|(minute_ms, _)| *minute_ms));
+        self.unsettled
+            .extend(batch.slow.iter().map(|(minute_ms, _)| *minute_ms));
         if let Some(over) = batch.minute_over {
             self.unsettled.remove(&over);
         }

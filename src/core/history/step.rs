@@ -304,8 +304,7 @@ mod tests {
                     Step::Seconds.floor(NOW - 90 * MINUTE_MS),
                     hour - 55 * MINUTE_MS,
                 ),
-                (Step::Minute, hour - 55 * MINUTE_MS, hour),
-                (Step::Minute, hour, minute),
+                (Step::Minute, hour - 55 * MINUTE_MS, minute),
                 (Step::Seconds, minute, Step::Seconds.ceil(NOW)),
             ],
         );

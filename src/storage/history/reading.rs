@@ -11,8 +11,10 @@ use crate::core::history::ask::{By, Filter, Latency};
 use crate::core::history::lines::{Key, Kind, Line};
 use crate::core::history::shown::SlowRequest;
 use crate::core::history::step::{Marks, Span, Step};
+use crate::core::ledger::life::Life;
 use crate::storage::StoreError;
 use crate::storage::history::{RolledUp, State, columns, damaged, row, state, step_s};
+use crate::storage::lives::read_lives;
 use crate::storage::sqlite::connect_reader;
 
 /// How much longer rows may be behind now before they are made: what this gateway counted is written by then.
@@ -271,6 +273,14 @@ impl Reading {
             }
         }
         Ok(kept_from_ms)
+    }
+
+    /// When deployments were there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn lives(&mut self) -> Result<Vec<Life>, StoreError> {
+        read_lives(&mut self.connection).await
     }
 
     /// The newest event's number, 0 without any.

@@ -26,6 +26,7 @@ pub struct ConfigReloaded<'a> {
 impl ConfigReloaded<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note(self.note());
         metrics.config_reloads.with_label_values(&["loaded"]).inc();
         info!(path = %self.path.display(), generation = self.generation, "configuration reloaded");
     }
@@ -43,6 +44,7 @@ pub struct ConfigRefused<'a> {
 impl ConfigRefused<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note(self.note());
         metrics.config_reloads.with_label_values(&["refused"]).inc();
         error!(path = %self.path.display(), error = %OneLine(&self.error), "configuration refused, the older one stays in use");
     }
@@ -130,7 +132,8 @@ pub struct UsageStoreFailing<'a> {
 
 impl UsageStoreFailing<'_> {
     /// Logs it; failures are counted by the queue itself.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         error!(error = %Causes(self.error), "usage store fails; records wait in memory and are tried again");
     }
 }
@@ -146,7 +149,8 @@ pub struct UsageStoreRecovered {
 
 impl UsageStoreRecovered {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         info!(
             failures = self.failures,
             dropped = self.dropped,
@@ -166,44 +170,6 @@ impl MissStoreFailing<'_> {
     /// Logs it. No money is charged by them, so it is no error; records of requests go to the same file and tell of it themselves.
     pub fn emit(&self) {
         warn!(error = %Causes(self.error), "cannot write why prompts were not cached; tried again every ten seconds");
-    }
-}
-
-/// Writing the history has begun to fail.
-#[derive(Debug)]
-pub struct HistoryStoreFailing<'a> {
-    /// Why.
-    pub error: &'a (dyn Error + 'static),
-}
-
-impl HistoryStoreFailing<'_> {
-    /// Logs and notes it. No money is charged by it.
-    pub fn emit(&self, journal: &Journal) {
-        warn!(error = %Causes(self.error), "cannot write the history; tried again every ten seconds");
-        let text = "the history cannot be written: what is recent waits in memory and is tried again";
-        journal.note(
-            Note::new(Severity::Warn, EventKind::Store, text)
-                .advise("look at the disk of `usage.path`: is it full, read-only or slow? The log tells what SQLite says"),
-        );
-    }
-}
-
-/// The history can be written again.
-#[derive(Debug)]
-pub struct HistoryStoreRecovered {
-    /// Intervals of ten seconds that found no room in memory since the process started.
-    pub lost: u64,
-}
-
-impl HistoryStoreRecovered {
-    /// Logs and notes it.
-    pub fn emit(&self, journal: &Journal) {
-        info!(lost = self.lost, "the history is written again");
-        let text = match self.lost {
-            0 => "the history is written again, and nothing is missing".to_owned(),
-            lost => format!("the history is written again; {lost} intervals of ten seconds are missing"),
-        };
-        journal.note(Note::new(Severity::Info, EventKind::Store, text));
     }
 }
 
@@ -293,6 +259,37 @@ impl UsageRecordsLost {
     }
 }
 
+// === The process ===
+
+/// The process serves, or begins to end.
+#[derive(Debug)]
+pub enum ProcessChanged {
+    /// It has started.
+    Started,
+    /// It was told to stop, with so many requests running.
+    Draining(usize),
+    /// A successor serves, and it ends, with so many requests running.
+    Leaving(usize),
+}
+
+impl ProcessChanged {
+    /// Logs and notes it.
+    pub fn emit(&self, journal: &Journal) {
+        let text = match self {
+            Self::Started => format!("the gateway has started, version {}", env!("CARGO_PKG_VERSION")),
+            Self::Draining(running) => {
+                info!(running, "draining");
+                format!("the gateway was told to stop: it drains, with {running} requests running")
+            }
+            Self::Leaving(running) => {
+                info!(running, "leaving to the successor");
+                format!("a successor serves: the gateway ends, with {running} requests running")
+            }
+        };
+        journal.note(Note::new(Severity::Info, EventKind::Process, text));
+    }
+}
+
 // === The end ===
 
 /// The time of a drain is over, and requests still run.
@@ -306,7 +303,8 @@ pub struct RequestsCutOff {
 
 impl RequestsCutOff {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         warn!(
             running = self.running,
             limit_s = self.limit.as_secs_f64(),
@@ -459,7 +457,8 @@ pub struct DrainChanged<'a> {
 
 impl DrainChanged<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         info!(
             kind = self.kind,
             name = self.name,

@@ -105,7 +105,8 @@ impl ThrottlesSeen<'_> {
             format!("{requests} times")
         };
         let text = format!("{route}: {deployment} answered with 429 {times}, and no other deployment was asked{rest}");
-        let advice = "the pool's limits are used up: raise capacity, add a deployment, or let requests wait (`waiting`)";
+        let advice =
+            "the pool's limits are used up: raise capacity, add a deployment, or let requests wait (`waiting`)";
         let note = Note::new(Severity::Warn, EventKind::Throttle, text)
             .of(deployment)
             .advise(advice);
