@@ -18,10 +18,13 @@ use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
 pub mod audit;
+pub mod cache_report;
 pub mod cost_report;
+pub mod cost_sheet;
 pub mod history;
 pub mod kept;
 pub mod leases;
+pub mod limited;
 pub mod lives;
 pub mod miss_report;
 pub mod misses;
@@ -34,6 +37,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod testing;
 pub mod trace;
+pub mod usage_sums;
 pub mod writer;
 
 /// A place that keeps usage records for good.

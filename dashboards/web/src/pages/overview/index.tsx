@@ -9,6 +9,7 @@ import type { Series } from '../../types/reading';
 import { Async } from '../../ui/async';
 import './overview.css';
 import { Charts } from './charts';
+import { useMarks } from './marks';
 import { Needs } from './needs';
 import { Parts } from './parts';
 import { Tiles } from './tiles';
@@ -22,6 +23,7 @@ export default function Overview() {
   const summary = useLoad(range.key, (signal) => api.summary(range.scope(), signal), range.every_ms);
   const read = useLoad(range.key, (signal) => api.series(range.scope(), 'none', POINTS, signal), range.every_ms * 3);
   const series = useLive(read.data, range.live && !range.filtered);
+  const marks = useMarks(range);
 
   return (
     <div class="stack">
@@ -32,7 +34,7 @@ export default function Overview() {
       <Async of={read} rows={66} empty={(data) => (quiet(series ?? data) ? NOTHING : null)}>
         {(data) => (
           <>
-            <Charts series={series ?? data} />
+            <Charts series={series ?? data} marks={marks} />
             <Parts />
           </>
         )}
