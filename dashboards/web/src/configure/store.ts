@@ -77,6 +77,13 @@ export function change(next: string): void {
   text.value = next;
 }
 
+/** Makes an edit of the text; whether it could be made. */
+export function apply(edit: (text: string) => string | null): boolean {
+  const made = edit(text.peek());
+  if (made !== null) change(made);
+  return made !== null;
+}
+
 /** What is typed in the editor, which has its own undo as well. */
 export function typed(next: string): void {
   if (isTyping) text.value = next;
