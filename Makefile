@@ -45,11 +45,13 @@ docker: ## a container image (IMAGE=name)
 # === Test and check ===
 
 .PHONY: test
-test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node ## every test, the clients' too; ends with the counts
+test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node $(SETUP)/page-tests ## every test, the clients' too; ends with the counts
 	@export EMBERWAY_TEST_NODE="$$(cat $(SETUP)/node)"
 	export EMBERWAY_TEST_PYTHON="$$(cat $(SETUP)/python)"
 	export EMBERWAY_TEST_AZ="$$(cat $(SETUP)/azure-cli 2> /dev/null || true)"
 	[ -n "$$EMBERWAY_TEST_NODE" ] || unset EMBERWAY_TEST_NODE
+	export EMBERWAY_TEST_PAGE="$$(cat $(SETUP)/page-tests)"
+	[ -n "$$EMBERWAY_TEST_PAGE" ] || unset EMBERWAY_TEST_PAGE
 	[ -n "$$EMBERWAY_TEST_PYTHON" ] || unset EMBERWAY_TEST_PYTHON
 	[ -n "$$EMBERWAY_TEST_AZ" ] || unset EMBERWAY_TEST_AZ
 	scripts/test.sh
@@ -131,6 +133,10 @@ bench-overload: build-release $(SETUP)/python3 ## what the gateway answers, and 
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --places 200
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --share $(or $(SHARE),1)
 
+.PHONY: bench-page
+bench-page: build-release $(SETUP)/python3 $(SETUP)/page-tests ## what the page weighs, how soon it is there, and what ten open ones cost the gateway
+	@python3 benches/page/run.py --emberway $(TARGET)/release/emberway --node "$$(cat $(SETUP)/page-tests)"
+
 .PHONY: figures
 figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
 	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md
@@ -138,10 +144,11 @@ figures: build-release ## what placement finds cached on recorded traces, into d
 
 # === Set-up, each step once ===
 
-.PHONY: setup-python setup-azure-cli setup-node
+.PHONY: setup-python setup-azure-cli setup-node setup-page
 setup-python: $(SETUP)/python ## the Python client libraries that tests use
 setup-azure-cli: $(SETUP)/azure-cli ## the Azure CLI that a test uses
 setup-node: $(SETUP)/node ## the Node client library that tests use
+setup-page: $(SETUP)/page-tests ## Chromium and Playwright, which test the page
 
 $(SETUP):
 	@mkdir -p $@
@@ -204,6 +211,18 @@ $(SETUP)/node: $(wildcard $(CLIENTS)/node/package-lock.json) scripts/node.sh | $
 		npm ci --silent --no-fund --no-audit --prefix $(CLIENTS)/node
 		echo "$$node" > $@
 	else
+		: > $@
+	fi
+
+# The path of Node; empty where there is no Chromium or no fitting Node: then the page's tests say that they are skipped.
+$(SETUP)/page-tests: tests/page/package-lock.json scripts/need.sh scripts/node.sh | $(SETUP)
+	@node=$$(scripts/node.sh)
+	if [ -n "$$node" ] && scripts/need.sh 'command -v chromium=chromium'; then
+		echo "setup: installing Playwright into tests/page/node_modules"
+		npm ci --silent --no-fund --no-audit --prefix tests/page
+		echo "$$node" > $@
+	else
+		echo "setup: no Chromium or no Node; the page's tests will be skipped"
 		: > $@
 	fi
 

@@ -321,6 +321,7 @@ mod tests {
             env_file: PathBuf::from("target/demo.env"),
             env_file_taken: None,
             report: None,
+            goes_on: true,
             load: std::time::Duration::from_secs(4),
             stamp_after: None,
             free_ports: false,
