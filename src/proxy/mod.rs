@@ -25,6 +25,7 @@ pub mod explain;
 pub mod failover;
 pub mod fallback;
 pub mod finish;
+pub mod finished;
 pub mod front;
 pub mod gathered;
 pub mod handler;
@@ -69,6 +70,7 @@ use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
+use crate::telemetry::finished::FinishedQueue;
 use crate::telemetry::metrics::Metrics;
 
 /// What all requests share.
@@ -95,6 +97,8 @@ pub struct Gateway {
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.
     pub trace: Option<TraceQueue>,
+    /// Where finished requests wait for those who keep history of them.
+    pub finished: FinishedQueue,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.
