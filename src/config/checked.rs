@@ -92,6 +92,8 @@ pub struct AdminListener {
     pub address: SocketAddr,
     /// Token asked of everything but the health endpoints; required off loopback.
     pub token: Option<Secret>,
+    /// Whether this is `emberway demo`, whose figures are of a simulated world; no file says so.
+    pub is_demo: bool,
 }
 
 /// The usage store and its queue.

@@ -84,7 +84,13 @@ pub fn changes(old: &Runtime, new: &Runtime) -> Vec<Change> {
 pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
     let Install {
         listeners,
-        admin: AdminListener { address, token },
+        admin:
+            AdminListener {
+                address,
+                token,
+                // No file says it.
+                is_demo: _,
+            },
         usage:
             UsageSettings {
                 path,

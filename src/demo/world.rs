@@ -111,6 +111,7 @@ impl World {
         let checked = compile(&config, &scenario.accounts, &key, |checked| {
             checked.install.listeners[0].address = loopback(chosen[0].got);
             checked.install.admin.address = loopback(chosen[1].got);
+            checked.install.admin.is_demo = true;
             checked.install.usage.path.clone_from(&usage);
             checked.install.trace = Some(TraceSettings {
                 path: trace.clone(),

@@ -99,7 +99,11 @@ fn compile_admin(
         warn_if_weak(context, &at, &written.0, secret.expose());
         Some(secret)
     });
-    AdminListener { address, token }
+    AdminListener {
+        address,
+        token,
+        is_demo: false,
+    }
 }
 
 /// Parses an address and reports one that cannot be bound beside those bound already.

@@ -9,6 +9,8 @@ export interface Figures {
   failovers: number;
   prompt_tokens: number;
   cached_tokens: number;
+  /** Prompt tokens that could have been cached, since they were sent before. */
+  expected_tokens: number;
   completion_tokens: number;
   token_usd: number;
   saved_usd: number;
@@ -35,6 +37,7 @@ export type CountMember =
   | 'failovers'
   | 'prompt_tokens'
   | 'cached_tokens'
+  | 'expected_tokens'
   | 'completion_tokens'
   | 'token_usd'
   | 'saved_usd';
@@ -143,7 +146,7 @@ export interface AuditEntry {
   action: string;
   subject: string;
   result: string;
-  text: string;
+  text: string | null;
 }
 
 export type UsageBy = 'client' | 'route' | 'deployment' | 'region' | 'day';
