@@ -29,7 +29,7 @@ export const SECTIONS: readonly Section[] = [
     ranges: RECENT,
     range: '1h',
     filters: FILTERS,
-    load: () => import('./pages/overview/index'),
+    load: () => import('./pages/overview'),
   },
   {
     id: 'latency',
@@ -62,6 +62,26 @@ export const SECTIONS: readonly Section[] = [
     load: () => import('./pages/routing'),
   },
   {
+    id: 'configure',
+    title: 'Configure',
+    key: 'c',
+    icon: 'configure',
+    ranges: [],
+    range: '1h',
+    filters: [],
+    load: () => import('./pages/configure'),
+  },
+  {
+    id: 'cache',
+    title: 'Cache',
+    key: 'a',
+    icon: 'cache',
+    ranges: RECENT,
+    range: '1h',
+    filters: FILTERS,
+    load: () => import('./pages/cache'),
+  },
+  {
     id: 'usage',
     title: 'Usage and cost',
     key: 'u',
@@ -80,6 +100,16 @@ export const SECTIONS: readonly Section[] = [
     range: '1h',
     filters: [],
     load: () => import('./pages/events/index'),
+  },
+  {
+    id: 'import',
+    title: 'Import',
+    key: 'i',
+    icon: 'import',
+    ranges: [],
+    range: '1h',
+    filters: [],
+    load: () => import('./pages/import'),
   },
 ];
 
