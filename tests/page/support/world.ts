@@ -72,7 +72,7 @@ export async function chat(model: string, words: string): Promise<number> {
 }
 
 /** The names of the page's sections, with a heading that each shows. */
-export const SECTIONS = ["overview", "latency", "fleet", "routing", "configure", "cache", "usage", "events"] as const;
+export const SECTIONS = ["overview", "latency", "fleet", "routing", "configure", "cache", "usage", "events", "import"] as const;
 
 /** Opens a section and waits until its figures are there. */
 export async function open(page: Page, section: string, query = ""): Promise<void> {
