@@ -14,12 +14,14 @@ use tracing::{debug, error, info, trace};
 use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
+use crate::core::trace_context::RequestTrace;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
 pub mod care;
 mod fleet;
 mod lines;
+pub mod otlp;
 pub mod process;
 
 pub use fleet::{
@@ -44,6 +46,8 @@ pub struct RequestFinished<'a> {
     pub reason: &'static str,
     /// Time spent in the gateway itself, waiting for neither upstream nor client.
     pub gateway: Duration,
+    /// Its place in a trace, where traces are sent.
+    pub trace: Option<RequestTrace>,
 }
 
 impl RequestFinished<'_> {
@@ -82,6 +86,7 @@ impl RequestFinished<'_> {
             ttft_ms = record.first_token_us.map(milliseconds),
             total_ms = milliseconds(record.total_us),
             gateway_ms = to_microsecond(self.gateway),
+            trace_id = self.trace.map(|trace| display(trace.own.trace_text())),
             "request"
         );
     }
