@@ -32,6 +32,7 @@ use crate::proxy::{Gateway, listen};
 use crate::storage::kept::ResponseStore;
 use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
+use crate::storage::trace::recent::Recent;
 use crate::storage::trace::{self, TraceOptions, TraceQueue, TraceWriter};
 use crate::storage::writer::{QueueSettings, StoreChange, UsageWriter, usage_queue};
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
@@ -400,6 +401,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         pins: Arc::new(pins),
         misses,
         trace,
+        recent: Recent::new(install.admin.recent_requests),
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
         overload: Overload::default(),

@@ -84,7 +84,13 @@ pub fn changes(old: &Runtime, new: &Runtime) -> Vec<Change> {
 pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
     let Install {
         listeners,
-        admin: AdminListener { address, token },
+        admin:
+            AdminListener {
+                address,
+                token,
+                configure,
+                recent_requests,
+            },
         usage:
             UsageSettings {
                 path,
@@ -102,6 +108,8 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("listeners", *listeners != new.listeners),
         ("admin.address", *address != new.admin.address),
         ("admin.token", *token != new.admin.token),
+        ("admin.configure", *configure != new.admin.configure),
+        ("admin.recent_requests", *recent_requests != new.admin.recent_requests),
         ("usage.path", *path != new.usage.path),
         ("usage.queue", *queue != new.usage.queue),
         ("usage.when_full", *when_full != new.usage.when_full),

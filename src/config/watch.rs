@@ -42,6 +42,8 @@ pub struct ReloadStatus {
     pub last_attempt_ms: i64,
     /// Why the latest attempt failed; none when the file as it is now is in use.
     pub last_error: Option<String>,
+    /// SHA-256 of the text that was tried last; none where it could not be read, and before the first attempt.
+    pub tried: Option<[u8; 32]>,
 }
 
 /// Why a reload was refused.
@@ -85,6 +87,7 @@ pub struct ConfigWatch {
     status: Arc<ArcSwap<ReloadStatus>>,
     attempts: watch::Receiver<u64>,
     ordered: Arc<Notify>,
+    written: Arc<Notify>,
     refused: Arc<Notify>,
     task: JoinHandle<()>,
     /// Reports nothing once dropped.
@@ -105,6 +108,11 @@ impl ConfigWatch {
     /// Asks for a reload, as SIGHUP does, even if the file has not changed. Does not wait for it.
     pub fn reload(&self) {
         self.ordered.notify_one();
+    }
+
+    /// Says that this process has just written the file: it is read at once, and put to use if it means anything else. Does not wait for it.
+    pub fn written(&self) {
+        self.written.notify_one();
     }
 
     /// How to say that a credential was refused: the file and what it refers to are read, and put to use if they say anything else.
@@ -142,8 +150,9 @@ pub fn spawn(
         loaded_at_ms: now,
         last_attempt_ms: now,
         last_error: None,
+        tried: None,
     }));
-    let (ordered, refused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let [ordered, written, refused] = std::array::from_fn(|_| Arc::new(Notify::new()));
     let (attempt_counter, attempts) = watch::channel(0);
     let reloader = Reloader {
         path: path.to_owned(),
@@ -156,6 +165,7 @@ pub fn spawn(
     let causes = Causes {
         changed,
         ordered: Arc::clone(&ordered),
+        written: Arc::clone(&written),
         refused: Arc::clone(&refused),
         hangup,
     };
@@ -164,6 +174,7 @@ pub fn spawn(
         status,
         attempts,
         ordered,
+        written,
         refused,
         task,
         _watcher: watcher,
@@ -208,6 +219,7 @@ fn watch_directories(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWat
 struct Causes {
     changed: Arc<Notify>,
     ordered: Arc<Notify>,
+    written: Arc<Notify>,
     refused: Arc<Notify>,
     hangup: Signal,
 }
@@ -222,6 +234,7 @@ async fn run(mut reloader: Reloader, mut causes: Causes, on_reload: OnReload) {
             }
             Some(()) = causes.hangup.recv() => Cause::Ordered,
             () = causes.ordered.notified() => Cause::Ordered,
+            () = causes.written.notified() => Cause::Changed,
             () = causes.refused.notified() => Cause::CredentialRefused,
         };
         reloader = match tokio::task::spawn_blocking(move || reloader.attempt(cause)).await {
@@ -256,6 +269,15 @@ enum Seen {
     Unreadable,
     /// Digest of its text.
     Text([u8; 32]),
+}
+
+impl Seen {
+    fn digest(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Text(digest) => Some(*digest),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
 }
 
 /// What came of trying to load the file.
@@ -346,6 +368,7 @@ impl Reloader {
             loaded_at_ms: now,
             last_attempt_ms: now,
             last_error: None,
+            tried: self.seen.digest(),
         }
     }
 
@@ -357,6 +380,7 @@ impl Reloader {
             loaded_at_ms: status.loaded_at_ms,
             last_attempt_ms: now_ms(),
             last_error,
+            tried: self.seen.digest(),
         }
     }
 

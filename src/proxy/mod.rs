@@ -69,6 +69,7 @@ use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
+use crate::storage::trace::recent::Recent;
 use crate::telemetry::metrics::Metrics;
 
 /// What all requests share.
@@ -95,6 +96,8 @@ pub struct Gateway {
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.
     pub trace: Option<TraceQueue>,
+    /// The newest requests, for what-if questions, if they are kept.
+    pub recent: Option<Recent>,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.

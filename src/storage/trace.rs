@@ -29,12 +29,14 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::core::ids::{DeploymentId, RouteId};
+use crate::core::ids::{DeploymentId, PoolId, RouteId};
 use crate::core::placement::chain::{BlockId, Chain};
 use crate::core::placement::policy::Policy;
+use crate::core::placement::view::Ask;
 use crate::storage::trace::file::Rotating;
 
 mod file;
+pub mod recent;
 
 /// Requests that wait to be written: at most 5 KiB each.
 const QUEUE: usize = 1_024;
@@ -71,14 +73,16 @@ pub struct TraceRecord {
     pub prompt_tokens: u64,
     /// What the answer used; none where nobody answered.
     pub used: Option<Used>,
-    /// What it was reckoned to count against a limit, in tokens.
-    pub limit_tokens: u64,
-    /// Whether it began a conversation.
-    pub is_first_turn: bool,
+    /// What placement was told of it, with what it was reckoned to count against a limit.
+    pub ask: Ask,
     /// What was asked for.
     pub route: RouteId,
+    /// The pool that the blocks are named within; none where that is not known.
+    pub pool: Option<PoolId>,
     /// By which policy the route placed it.
     pub policy: Policy,
+    /// How long the answer took in all, in milliseconds; 0 where that is not known.
+    pub took_ms: u32,
 }
 
 /// What the answer to a request of a trace used.
@@ -310,12 +314,12 @@ impl Writing {
             output_length: used.map_or(0, |used| used.completion_tokens),
             block_size: BLOCK_TOKENS,
             hash_ids: self.keyed.ids(&record.chain),
-            is_first_turn: record.is_first_turn,
+            is_first_turn: record.ask.is_first_turn,
             route: &record.route,
             policy: record.policy.into(),
             deployment: used.and_then(|used| used.deployment.as_ref()).map(|id| &***id),
             cached_tokens: used.map(|used| used.cached_tokens),
-            limit_tokens: record.limit_tokens,
+            limit_tokens: record.ask.total_tokens.into(),
             answered: used.is_none().then_some(false),
             key_id: &self.key_id,
             share: self.share,

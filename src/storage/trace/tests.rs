@@ -37,10 +37,18 @@ fn record(chain: Chain) -> TraceRecord {
             cached_tokens: 128,
             deployment: Some("contoso/support".into()),
         }),
-        limit_tokens: 400,
-        is_first_turn: true,
+        ask: Ask {
+            prompt_tokens: 300,
+            total_tokens: 400,
+            is_first_turn: true,
+            is_cacheable: true,
+            session: None,
+            draw: 0,
+        },
         route: "support".into(),
+        pool: Some("pool".into()),
         policy: Policy::LeastBusy,
+        took_ms: 250,
     }
 }
 
