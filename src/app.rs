@@ -38,11 +38,13 @@ use crate::storage::writer::{QueueSettings, StoreChange, UsageWriter, usage_queu
 use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::process;
+use crate::telemetry::finished::FinishedQueue;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 
 mod care;
 pub mod handover;
+mod history;
 mod lives;
 mod logins;
 mod money;
@@ -104,6 +106,7 @@ pub struct Running {
     /// Who looks after the fleet, where that is wanted.
     care: Option<care::RunningCare>,
     lives: JoinHandle<()>,
+    history: history::RunningHistory,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
@@ -191,6 +194,7 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
+        history: history::start(&gateway, Vec::new()),
         gateway,
         addresses,
         admin_address,
@@ -324,6 +328,7 @@ impl Running {
             care.end(FLUSH_MAX).await;
         }
         self.stop_misses.send_replace(true);
+        self.history.end(FLUSH_MAX).await;
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
@@ -402,6 +407,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         misses,
         trace,
         recent: Recent::new(install.admin.recent_requests),
+        finished: FinishedQueue::default(),
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
         overload: Overload::default(),

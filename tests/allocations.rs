@@ -13,6 +13,8 @@ use std::time::Duration;
 use allocation_counter::measure;
 use bytes::Bytes;
 use emberway::config::checked::ClientKey;
+use emberway::core::ledger::finished::{Finished, FinishedAttempt};
+use emberway::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSource};
 use emberway::core::placement::chain::{ChainBuilder, ChainKey};
 use emberway::core::placement::plan::Placement;
 use emberway::core::placement::rule::Rule;
@@ -28,6 +30,7 @@ use emberway::openai::stream::{self, Stripped};
 use emberway::openai::target::WireOperation;
 use emberway::proxy::auth::KeyTable;
 use emberway::proxy::tap::StreamTap;
+use emberway::telemetry::finished::FinishedQueue;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
@@ -314,4 +317,63 @@ fn taking_usage_out_allocates_the_new_event_and_nothing_else() {
         1,
         "the report is parsed: a stack of brackets"
     );
+}
+
+/// Its names are shared with the usage record, and the queue keeps its memory: the copy for history costs no allocation.
+#[test]
+fn a_finished_request_is_left_for_history_without_allocating() {
+    let record = UsageRecord {
+        request_id: "3f".repeat(16).into(),
+        started_at_ms: 0,
+        client: "shop".into(),
+        route: "support".into(),
+        operation: Operation::Chat,
+        deployment: Some("eu/ft".into()),
+        region: Some("swedencentral".into()),
+        served_region: Some("swedencentral".into()),
+        spilled_to: None,
+        attempts: 2,
+        outcome: RequestOutcome::Success,
+        status: 200,
+        streamed: true,
+        source: UsageSource::Reported,
+        prompt_tokens: 2_000,
+        cached_tokens: 1_024,
+        completion_tokens: 50,
+        first_byte_us: Some(1),
+        first_token_us: Some(2),
+        total_us: 3,
+        upstream_us: 1,
+        kept: None,
+    };
+    let attempt = FinishedAttempt {
+        deployment: "eu/ft".into(),
+        region: "swedencentral".into(),
+        reason: "home",
+        outcome: "success",
+        status: 200,
+        began_us: 0,
+        headers_us: 1,
+        total_us: 3,
+        retry_after_ms: None,
+        maybe_billed: false,
+        answers: true,
+    };
+    let (queue, mut taken) = (FinishedQueue::default(), Vec::new());
+    let leave = || {
+        queue.leave(Finished {
+            record: record.clone(),
+            reason: "home",
+            overhead_us: 0,
+            body_us: 0,
+            queue_us: 0,
+            expected_tokens: None,
+            miss: None,
+            attempts: [attempt.clone(), attempt.clone()].into_iter().collect(),
+        })
+    };
+    assert!(leave(), "the queue has memory now");
+    assert_eq!(allocations(leave), 0);
+    queue.take(&mut taken);
+    assert_eq!(taken.len(), 2);
 }

@@ -23,7 +23,7 @@ use crate::proxy::state::Live;
 /// The facts of a request.
 pub struct RequestContext {
     /// The id that the client sees as `x-request-id`.
-    pub id: String,
+    pub id: Arc<str>,
     /// When its head had been read.
     pub started: Instant,
     /// The same, in milliseconds since the Unix epoch.
@@ -123,8 +123,8 @@ impl AttemptFacts {
 }
 
 /// A request's id: 128 random bits in hexadecimal.
-pub fn new_id() -> String {
-    format!("{:032x}", rand::random::<u128>())
+pub fn new_id() -> Arc<str> {
+    format!("{:032x}", rand::random::<u128>()).into()
 }
 
 impl RequestContext {

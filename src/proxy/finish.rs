@@ -1,5 +1,6 @@
 //! The end of every request: one usage record, one event for it and one for each attempt, whatever happened.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::checked::WhenFull;
@@ -10,10 +11,10 @@ use crate::core::topology::{ClientIx, RouteIx};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::{self, Usage};
 use crate::proxy::context::{AttemptFacts, RequestContext};
-use crate::proxy::misses::{Before, CachedAnswer};
+use crate::proxy::misses::{Before, CachedAnswer, Judged};
 use crate::proxy::observe::Observed;
 use crate::proxy::state::Live;
-use crate::proxy::{Gateway, client_limits, trace};
+use crate::proxy::{Gateway, client_limits, finished, trace};
 use crate::telemetry::events::{AnswerTimes, AttemptFinished, BilledTwice, RequestFinished};
 
 /// Hands the facts over; where the usage queue is full and the configuration says so, waits for room.
@@ -57,19 +58,21 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
         emit_attempt(&live, context, route, attempt, index, now);
     }
     let deciding = context.deciding_attempt();
-    if let Some(reported) = context.reported {
-        judge(gateway, &live, context, reported, now);
-    }
+    let judged = context
+        .reported
+        .and_then(|reported| judge(gateway, &live, context, reported, now));
     trace::note(gateway, context, &record);
+    let reason = deciding.map_or_else(
+        || context.refusal.map_or("none", Into::into),
+        |attempt| attempt.reason.into(),
+    );
+    finished::leave(gateway, &live, context, &record, (reason, judged), now);
     RequestFinished {
         record: &record,
         client,
         route,
         deployment: deciding.map(|attempt| attempt.deployment),
-        reason: deciding.map_or_else(
-            || context.refusal.map_or("none", Into::into),
-            |attempt| attempt.reason.into(),
-        ),
+        reason,
         gateway: context.overhead(now),
     }
     .emit(&live.series);
@@ -77,15 +80,11 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
 }
 
 /// Sets what the answer reports as cached against what was expected.
-fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage, now: Instant) {
-    let (Some(client), Some(route)) = (context.client, context.route) else {
-        return;
-    };
-    let (Some(attempt), Some(placed)) = (context.deciding_attempt(), &context.placed) else {
-        return;
-    };
+fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage, now: Instant) -> Option<Judged> {
+    let (client, route) = (context.client?, context.route?);
+    let (attempt, placed) = (context.deciding_attempt()?, context.placed.as_ref()?);
     if attempt.is_spilled {
-        return;
+        return None;
     }
     let observed = Observed {
         gateway,
@@ -104,7 +103,7 @@ fn judge(gateway: &Gateway, live: &Live, context: &RequestContext, usage: Usage,
         placed,
         usage,
     };
-    gateway.misses.note(live, &answer);
+    gateway.misses.note(live, &answer)
 }
 
 fn emit_attempt(
@@ -157,7 +156,7 @@ fn record(live: &Live, context: &RequestContext, client: ClientIx, route: RouteI
     let since_start = |at: Instant| micros(at.duration_since(context.started));
     let (source, usage) = usage_of(context);
     UsageRecord {
-        request_id: context.id.clone(),
+        request_id: Arc::clone(&context.id),
         started_at_ms: context.started_at_ms,
         client: snapshot.clients[client.0].id.clone(),
         route: snapshot.routes[route.0].id.clone(),

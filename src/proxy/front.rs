@@ -161,6 +161,7 @@ mod tests {
     use crate::storage::kept::ResponseStore;
     use crate::storage::sqlite::SqliteStore;
     use crate::storage::writer::{QueueSettings, usage_queue};
+    use crate::telemetry::finished::FinishedQueue;
     use crate::telemetry::metrics::Metrics;
 
     const CONFIG: &str = "
@@ -200,6 +201,7 @@ routes: [{name: bot, pool: ft}]
             pins: Arc::new(pins),
             misses: MissLedger::new(&[], std::time::Instant::now()),
             trace: None,
+            finished: FinishedQueue::default(),
             when_full: WhenFull::Drop,
             activity: Arc::default(),
             overload: Overload::default(),

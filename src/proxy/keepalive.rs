@@ -165,7 +165,7 @@ fn record(
     let configured = &snapshot.deployments[deployment.0];
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     UsageRecord {
-        request_id: format!("keepalive-{started_at_ms}"),
+        request_id: format!("keepalive-{started_at_ms}").into(),
         started_at_ms,
         client: ClientId::from(KEEPALIVE_CLIENT),
         route: RouteId::from(KEEPALIVE_ROUTE),

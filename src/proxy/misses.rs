@@ -23,7 +23,7 @@ use crate::core::ledger::cost;
 use crate::core::ledger::drift::Drift;
 use crate::core::ledger::drift::gate::Gate;
 use crate::core::ledger::drift::sample::{Sample, Sampler};
-use crate::core::ledger::misses::{self, Cause, Drifting, Facts, Moved};
+use crate::core::ledger::misses::{self, Cause, Drifting, Facts, Miss, Moved};
 use crate::core::placement::plan::Reason;
 use crate::core::recovery::outcome::AttemptOutcome;
 use crate::core::topology::{ClientIx, DeploymentIx, Route, RouteIx, Snapshot};
@@ -127,6 +127,15 @@ pub struct CachedAnswer<'a> {
     pub usage: Usage,
 }
 
+/// What came of judging an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// Prompt tokens that could have been cached, since they were sent before.
+    pub expected: u64,
+    /// What was missed of them, and why; none when it was all there.
+    pub miss: Option<Miss>,
+}
+
 /// What the attempts before the one that answered came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
@@ -196,12 +205,12 @@ impl MissLedger {
     }
 
     /// Judges an answer, counts it in the metrics, and leaves its miss, if it is one. Says nothing of requests that want no cache, and of
-    /// routes whose policy does not remember what was sent.
-    pub fn note(&self, live: &Live, answer: &CachedAnswer<'_>) {
+    /// routes whose policy does not remember what was sent: none then.
+    pub fn note(&self, live: &Live, answer: &CachedAnswer<'_>) -> Option<Judged> {
         let snapshot = &*live.config.runtime.snapshot;
         let (route, placed) = (&snapshot.routes[answer.route.0], answer.placed);
         if !placed.prompt.ask.is_cacheable || route.policy.plain().is_some() {
-            return;
+            return None;
         }
         let (route, deployment) = (&route.id, &snapshot.deployments[answer.deployment.0]);
         let here = placed
@@ -242,6 +251,7 @@ impl MissLedger {
                 micro_usd_each: deployment.price.as_ref().and_then(cost::micro_usd_per_missed_token),
             });
         }
+        Some(Judged { expected, miss })
     }
 
     /// Counts a request of a route, and gives something to feed its prompt to if it is to be sampled.

@@ -25,6 +25,7 @@ pub mod explain;
 pub mod failover;
 pub mod fallback;
 pub mod finish;
+pub mod finished;
 pub mod front;
 pub mod gathered;
 pub mod handler;
@@ -70,6 +71,7 @@ use crate::proxy::state::Live;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
 use crate::storage::trace::recent::Recent;
+use crate::telemetry::finished::FinishedQueue;
 use crate::telemetry::metrics::Metrics;
 
 /// What all requests share.
@@ -98,6 +100,8 @@ pub struct Gateway {
     pub trace: Option<TraceQueue>,
     /// The newest requests, for what-if questions, if they are kept.
     pub recent: Option<Recent>,
+    /// Where finished requests wait for those who keep history of them.
+    pub finished: FinishedQueue,
     /// What happens to a record when the queue is full.
     pub when_full: WhenFull,
     /// Requests running.

@@ -84,7 +84,7 @@ pub async fn refuse_head(gateway: &Gateway, session: &mut ServerSession) {
         let body = error.body();
         let mut head = ResponseHeader::build_no_case(error.status(), Some(4))?;
         head.insert_header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-        head.insert_header(headers::REQUEST_ID, &id)?;
+        head.insert_header(headers::REQUEST_ID, &*id)?;
         head.set_content_length(body.len())?;
         session.set_write_timeout(Some(TAKEN_WITHIN));
         session.write_error_response(head, body).await

@@ -51,6 +51,7 @@ pub fn fleet_view(gateway: &Gateway, now: Instant, now_ms: i64) -> FleetView {
         client_connections_refused: gateway.clients.refused(),
         usage: usage_view(gateway.usage.stats()),
         misses_dropped: gateway.misses.dropped(),
+        finished_dropped: gateway.finished.dropped(),
         trace: gateway
             .trace
             .as_ref()

@@ -66,7 +66,7 @@ pub(super) fn insert_usage(records: &[UsageRecord]) -> Statement {
     let mut query = sqlx::query(AssertSqlSafe(sized(&USAGE_SQL, records.len())));
     for record in records {
         query = query
-            .bind(record.request_id.clone())
+            .bind(Arc::clone(&record.request_id))
             .bind(record.started_at_ms)
             .bind(Arc::clone(&record.client))
             .bind(Arc::clone(&record.route))

@@ -5,7 +5,7 @@ use crate::core::ledger::usage::{Operation, RequestOutcome, UsageRecord, UsageSo
 /// A plain success; tests change what they are about.
 pub(super) fn record(number: u32) -> UsageRecord {
     UsageRecord {
-        request_id: format!("request-{number}"),
+        request_id: format!("request-{number}").into(),
         started_at_ms: 1_764_000_000_000 + i64::from(number),
         client: "acme".into(),
         route: "support".into(),

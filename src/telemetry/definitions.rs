@@ -436,6 +436,12 @@ pub const MISSES_DROPPED: Definition = counter(
     "Misses and prompt samples lost for `emberway usage --misses` because the task that writes them was behind, or its store failed for long.",
 );
 /// See its help.
+pub const FINISHED_DROPPED: Definition = counter(
+    "emberway_finished_requests_dropped_total",
+    &[],
+    "Finished requests that are missing in the history (not in the usage records), because the task that takes them was behind.",
+);
+/// See its help.
 pub const TRACE_WRITTEN: Definition = counter(
     "emberway_trace_records_written_total",
     &[],

@@ -67,7 +67,7 @@ impl RequestFinished<'_> {
         }
         info!(
             target: "emberway::request",
-            request_id = record.request_id,
+            request_id = &*record.request_id,
             client = &**record.client,
             route = &**record.route,
             deployment = record.deployment.as_ref().map(|id| &***id),

@@ -94,6 +94,7 @@ struct Scraped {
     usage_batches: IntCounter,
     usage_write_errors: IntCounter,
     misses_dropped: IntCounter,
+    finished_dropped: IntCounter,
     trace_written: IntCounter,
     trace_dropped: IntCounter,
     log_lines_dropped: IntCounter,
@@ -192,6 +193,7 @@ impl Scraped {
             usage_batches: counter(registry, &define::USAGE_BATCHES)?,
             usage_write_errors: counter(registry, &define::USAGE_WRITE_ERRORS)?,
             misses_dropped: counter(registry, &define::MISSES_DROPPED)?,
+            finished_dropped: counter(registry, &define::FINISHED_DROPPED)?,
             trace_written: counter(registry, &define::TRACE_WRITTEN)?,
             trace_dropped: counter(registry, &define::TRACE_DROPPED)?,
             log_lines_dropped: counter(registry, &define::LOG_LINES_DROPPED)?,
@@ -248,6 +250,7 @@ impl Scraped {
         raise(&self.usage_batches, view.usage.batches);
         raise(&self.usage_write_errors, view.usage.write_errors);
         raise(&self.misses_dropped, view.misses_dropped);
+        raise(&self.finished_dropped, view.finished_dropped);
         raise(&self.trace_written, view.trace.written);
         raise(&self.trace_dropped, view.trace.dropped);
         raise(&self.log_lines_dropped, view.log_lines_dropped);

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod clock;
 pub mod definitions;
 pub mod events;
+pub mod finished;
 mod json;
 pub mod logging;
 pub mod metrics;

@@ -35,6 +35,8 @@ pub struct FleetView {
     pub usage: UsageView,
     /// Misses and samples lost before they were written.
     pub misses_dropped: u64,
+    /// Finished requests lost before they were in the history.
+    pub finished_dropped: u64,
     /// The trace's counters.
     pub trace: TraceView,
     /// How many configurations have been taken into use.

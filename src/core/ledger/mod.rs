@@ -5,6 +5,7 @@ pub mod bill;
 pub mod book;
 pub mod cost;
 pub mod drift;
+pub mod finished;
 pub mod hosting;
 pub mod idle;
 pub mod kept;

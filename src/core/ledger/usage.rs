@@ -3,6 +3,8 @@
 //! Exactly one is made per request that was let in, whatever its end. It never holds prompt text, keys or
 //! anything else a client typed except through configured ids.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 
@@ -17,8 +19,8 @@ pub const KEEPALIVE_ROUTE: &str = "keepalive";
 /// One finished request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UsageRecord {
-    /// The gateway's `x-request-id`.
-    pub request_id: String,
+    /// The gateway's `x-request-id`; shared, since several keep a request's facts when it has finished.
+    pub request_id: Arc<str>,
     /// When the request's head had been read, in milliseconds since the Unix epoch.
     pub started_at_ms: i64,
     /// Who asked.

@@ -72,7 +72,7 @@ fn snapshot() -> Snapshot {
 
 fn record() -> UsageRecord {
     UsageRecord {
-        request_id: "r1".to_owned(),
+        request_id: "r1".into(),
         started_at_ms: 0,
         client: "zeta".into(),
         route: "legal".into(),

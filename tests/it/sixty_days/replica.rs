@@ -125,7 +125,7 @@ impl Replica {
         let answer: Value = sent.json().await.map_err(|error| error.to_string())?;
         let count = |at: &str| answer.pointer(at).and_then(Value::as_u64).unwrap_or_default();
         let record = UsageRecord {
-            request_id: format!("{deployment}-{now_ms}"),
+            request_id: format!("{deployment}-{now_ms}").into(),
             started_at_ms: now_ms,
             client: client.into(),
             route: route.into(),
