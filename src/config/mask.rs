@@ -4,17 +4,13 @@
 //! that is being typed. What counts is what the schema marks as secret, and fields that nobody knows whose names sound like one. A text that
 //! is no YAML is judged line by line. A comment is not judged.
 
-use serde_json::Value;
-
 use crate::config::document::Document;
 use crate::config::errors::Pointer;
-use crate::config::schema;
+use crate::config::fields::{self, sounds_secret};
 
 /// What stands in a secret's place.
 pub const MASK: &str = "••••••••";
 
-/// Words in the names of fields that hold secrets.
-const WORDS: [&str; 6] = ["key", "token", "secret", "password", "authorization", "credential"];
 /// Shorter values are too likely to be found in other words; the field's lines are hidden instead.
 const REPLACED_BYTES_MIN: usize = 6;
 
@@ -32,9 +28,9 @@ pub fn mask(text: &str) -> Masked {
     let Ok(document) = Document::parse(text) else {
         return mask_lines(text);
     };
-    let mut found = Vec::new();
-    let root = schema::inlined();
-    walk(&document.value, &[&root], &Pointer::root(), &mut found);
+    let secrets = fields::fields(&document).into_iter();
+    let secrets = secrets.filter(|field| field.is_secret && !is_reference(&field.text));
+    let found: Vec<(Pointer, String)> = secrets.map(|field| (field.at, field.text)).collect();
     let mut masked = text.to_owned();
     for (at, secret) in &found {
         if secret.len() >= REPLACED_BYTES_MIN && masked.contains(secret.as_str()) {
@@ -47,60 +43,6 @@ pub fn mask(text: &str) -> Masked {
         text: masked,
         fields: found.into_iter().map(|(at, _)| at.to_string()).collect(),
     }
-}
-
-/// Finds secrets. `schemas` are those that the value may be of; none where nobody knows its field.
-fn walk(value: &Value, schemas: &[&Value], at: &Pointer, found: &mut Vec<(Pointer, String)>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let known = each(schemas, &|schema| schema["properties"].get(name));
-                walk(value, &known, &at.key(name), found);
-            }
-        }
-        Value::Array(items) => {
-            for (position, value) in items.iter().enumerate() {
-                let known = each(schemas, &|schema| schema.get("items"));
-                walk(value, &known, &at.index(position), found);
-            }
-        }
-        Value::String(text) if is_secret(schemas, at) && !is_reference(text) => {
-            found.push((at.clone(), text.clone()));
-        }
-        Value::Number(number) if is_secret(schemas, at) => found.push((at.clone(), number.to_string())),
-        _ => {}
-    }
-}
-
-/// A part of each schema and of its alternatives.
-fn each<'a>(schemas: &[&'a Value], part: &dyn Fn(&'a Value) -> Option<&'a Value>) -> Vec<&'a Value> {
-    let mut parts = Vec::new();
-    for schema in schemas {
-        parts.extend(part(schema));
-        for alternatives in ["anyOf", "oneOf"] {
-            let branches: Vec<&Value> = schema[alternatives].as_array().into_iter().flatten().collect();
-            if !branches.is_empty() {
-                parts.extend(each(&branches, part));
-            }
-        }
-    }
-    parts
-}
-
-fn is_secret(schemas: &[&Value], at: &Pointer) -> bool {
-    if schemas.is_empty() {
-        // An item of a list is named by the list.
-        let names: Vec<String> = at.steps().collect();
-        let named = names.iter().rev().find(|step| step.parse::<usize>().is_err());
-        return named.is_some_and(|name| sounds_secret(name));
-    }
-    let mut marked = each(schemas, &|schema| schema.get("writeOnly")).into_iter();
-    marked.any(|marked| *marked == true)
-}
-
-fn sounds_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Whether a value refers to a secret, or is the digest of one.

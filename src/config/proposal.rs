@@ -4,6 +4,7 @@
 //! variable changes in between). What is told never holds a secret.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::config::errors::{ConfigErrors, Problem};
 use crate::config::load::{self, FILE_MAX_BYTES};
 use crate::config::mask;
 use crate::config::place;
+use crate::config::references::{self, Reach, Tamed};
 use crate::config::secrets::Variables;
 
 /// Lines around a difference that are shown with it.
@@ -79,13 +81,31 @@ impl Judged {
     }
 }
 
-/// Judges a text in place of the file at `path`, which holds `current`, against the configuration in use.
-pub fn judge(text: &str, path: &Path, variables: &Variables, current: &str, in_use: &Checked) -> Judged {
+/// What a text is judged by.
+pub struct Against<'a> {
+    /// The file that it would be in.
+    pub path: &'a Path,
+    /// How references are resolved.
+    pub variables: &'a Arc<Variables>,
+    /// What the file holds.
+    pub current: &'a str,
+    /// The configuration in use.
+    pub in_use: &'a Checked,
+}
+
+/// Judges a text of somebody who may reach so far.
+pub fn judge(text: &str, against: &Against<'_>, reach: Reach) -> Judged {
+    let Against {
+        path, current, in_use, ..
+    } = *against;
+    let tamed = references::tame(text, current, reach);
+    let outer = Arc::clone(against.variables);
+    let variables = move |name: &str| references::stands_in(name).or_else(|| outer(name));
     let compiled = if text.len() as u64 > FILE_MAX_BYTES {
         let problem = Problem::whole_file("the file is larger than 1 MiB".to_owned(), None);
         Err(vec![problem])
     } else {
-        load::compile_text(text, path, variables).map_err(|ConfigErrors { problems, .. }| problems)
+        compiled(&tamed, path, &variables).map_err(|ConfigErrors { problems, .. }| problems)
     };
     let compiled = compiled.and_then(|checked| match place::trace_folder(checked.install.trace.as_ref()) {
         Some(problem) => Err(vec![problem]),
@@ -98,6 +118,7 @@ pub fn judge(text: &str, path: &Path, variables: &Variables, current: &str, in_u
             let warnings = checked.warnings.iter().cloned();
             let mut findings: Vec<Finding> = warnings.map(|problem| found(Severity::Warning, problem)).collect();
             findings.extend(restart_remark(&changes));
+            findings.extend(not_followed(&tamed.left));
             Judged {
                 checked: Some(checked),
                 findings,
@@ -115,6 +136,34 @@ pub fn judge(text: &str, path: &Path, variables: &Variables, current: &str, in_u
             diff,
         },
     }
+}
+
+/// Compiles a text whose references may be followed; one that may not be there is a mistake like others.
+fn compiled(tamed: &Tamed, path: &Path, variables: &Variables) -> Result<Checked, ConfigErrors> {
+    let mut problems = tamed.problems.clone();
+    match load::compile_text(&tamed.text, path, variables) {
+        Ok(checked) if problems.is_empty() => return Ok(checked),
+        Ok(_) => {}
+        Err(errors) => {
+            // What is wrong with a stand-in is not wrong with the text.
+            let refused: Vec<&str> = tamed.problems.iter().map(|problem| problem.field.as_str()).collect();
+            let others = errors.problems.into_iter();
+            problems.extend(others.filter(|problem| !refused.contains(&problem.field.as_str())));
+        }
+    }
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    Err(ConfigErrors {
+        file: path.to_owned(),
+        problems,
+    })
+}
+
+fn not_followed(left: &[String]) -> Option<Finding> {
+    (!left.is_empty()).then(|| {
+        let message = format!("not followed, since they are not in the file: {}", left.join(", "));
+        let hint = "somebody who may change the configuration can check them";
+        found(Severity::Remark, Problem::whole_file(message, Some(hint)))
+    })
 }
 
 fn found(severity: Severity, problem: Problem) -> Finding {
@@ -178,15 +227,20 @@ mod tests {
         load::compile_text(DEMO, Path::new("demo.yaml"), &variables).expect("compiles")
     }
 
+    fn judged(text: &str, current: &str) -> Judged {
+        let known: Arc<Variables> = Arc::new(variables);
+        let against = Against {
+            path: Path::new("demo.yaml"),
+            variables: &known,
+            current,
+            in_use: &demo(),
+        };
+        judge(text, &against, Reach::Anywhere)
+    }
+
     fn judge_edit(from: &str, to: &str) -> Judged {
         assert!(DEMO.contains(from), "{from}");
-        judge(
-            &DEMO.replace(from, to),
-            Path::new("demo.yaml"),
-            &variables,
-            DEMO,
-            &demo(),
-        )
+        judged(&DEMO.replace(from, to), DEMO)
     }
 
     fn texts(judged: &Judged) -> Vec<(&str, bool)> {
@@ -198,12 +252,10 @@ mod tests {
 
     #[test]
     fn a_text_that_is_the_file_changes_nothing() {
-        let judged = judge(DEMO, Path::new("demo.yaml"), &variables, DEMO, &demo());
+        let judged = judged(DEMO, DEMO);
         assert!(judged.is_ok());
-        assert_eq!(
-            (texts(&judged), judged.diff.as_str(), judged.findings),
-            (vec![], "", vec![])
-        );
+        assert_eq!((texts(&judged), judged.diff.as_str()), (vec![], ""));
+        assert_eq!(judged.findings, []);
     }
 
     #[test]
@@ -234,23 +286,32 @@ mod tests {
         let text = DEMO
             .replace("    pool: support\n", "    pool: suport\n")
             .replace("\"${env:DEMO_KEY}\"", "a-key-in-clear");
-        let judged = judge(&text, Path::new("demo.yaml"), &variables, DEMO, &demo());
+        let wrong = judged(&text, DEMO);
         let errors = load::compile_text(&text, Path::new("demo.yaml"), &variables).expect_err("mistakes");
-        let found: Vec<Problem> = judged.findings.iter().map(|finding| finding.problem.clone()).collect();
+        let found: Vec<Problem> = wrong.findings.iter().map(|finding| finding.problem.clone()).collect();
         assert_eq!(found, errors.problems);
         assert_eq!(found.len(), 2);
         assert!(
-            !judged.diff.contains("a-key-in-clear") && judged.diff.contains(mask::MASK),
+            !wrong.diff.contains("a-key-in-clear") && wrong.diff.contains(mask::MASK),
             "{}",
-            judged.diff
+            wrong.diff
         );
-        let back = judge(DEMO, Path::new("demo.yaml"), &variables, &text, &demo());
+        let back = judged(DEMO, &text);
         assert!(!back.diff.contains("a-key-in-clear"), "nor one that is in the file");
     }
 
     #[test]
+    fn a_secret_cannot_be_read_through_a_field_that_is_shown() {
+        let judged = judge_edit("http://127.0.0.1:9101", "\"http://127.0.0.1/${env:DEMO_KEY}\"");
+        let told = format!("{judged:?}");
+        assert!(!judged.is_ok() && !told.contains("a-secret-of"), "{told}");
+        assert!(judged.findings[0].problem.message.contains("would show"), "{told}");
+        assert_eq!(judged.findings[0].problem.field, "resources[0].endpoint");
+    }
+
+    #[test]
     fn a_text_that_is_too_large_is_refused() {
-        let judged = judge(&"#".repeat(1024 * 1024 + 1), Path::new("a"), &variables, DEMO, &demo());
+        let judged = judged(&"#".repeat(1024 * 1024 + 1), DEMO);
         assert!(!judged.is_ok() && judged.findings[0].problem.message.contains("1 MiB"));
     }
 }

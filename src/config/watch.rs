@@ -110,15 +110,57 @@ impl ConfigWatch {
         self.ordered.notify_one();
     }
 
-    /// Says that this process has just written the file: it is read at once, and put to use if it means anything else. Does not wait for it.
-    pub fn written(&self) {
-        self.written.notify_one();
+    /// For whoever writes the file by way of this process.
+    pub fn hand(&self) -> Hand {
+        Hand {
+            status: self.status(),
+            attempts: self.attempts(),
+            written: Arc::clone(&self.written),
+        }
     }
 
     /// How to say that a credential was refused: the file and what it refers to are read, and put to use if they say anything else.
     pub fn credential_refused(&self) -> Box<dyn Fn() + Send + Sync> {
         let refused = Arc::clone(&self.refused);
         Box::new(move || refused.notify_one())
+    }
+}
+
+/// Says that the file was written, and hears what came of it. Cloning gives another one.
+#[derive(Debug, Clone)]
+pub struct Hand {
+    status: Arc<ArcSwap<ReloadStatus>>,
+    attempts: watch::Receiver<u64>,
+    written: Arc<Notify>,
+}
+
+impl Hand {
+    /// How the latest reload went.
+    pub fn status(&self) -> Arc<ReloadStatus> {
+        self.status.load_full()
+    }
+
+    /// The file was just written with a text of this SHA-256: it is read at once, and put to use if it means anything else. How that went;
+    /// none if the text was not tried within `limit`, as when somebody else wrote the file meanwhile.
+    pub async fn written(&self, sha256: [u8; 32], limit: Duration) -> Option<Arc<ReloadStatus>> {
+        let mut attempts = self.attempts.clone();
+        self.written.notify_one();
+        let tried = async {
+            loop {
+                let status = self.status();
+                if status.tried == Some(sha256) {
+                    return Some(status);
+                }
+                // An error means that the watch has ended.
+                attempts.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(limit, tried).await.ok().flatten()
+    }
+
+    /// Waits for the next attempt; false when there will be none.
+    pub async fn next_attempt(&mut self) -> bool {
+        self.attempts.changed().await.is_ok()
     }
 }
 

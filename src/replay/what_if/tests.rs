@@ -125,7 +125,7 @@ fn dealing_heads_out_costs_the_hits_that_arithmetic_says() {
 
 #[test]
 fn weights_are_shares() {
-    let traffic = traffic(2_000, 500, 50.0);
+    let traffic = traffic(2_000, 500, 5.0);
     let weighted = "{ name: p, tiers: [[{ deployment: r/a, weight: 4 }, { deployment: r/b, weight: 1 }]] }";
     let checked = config(&FOUR[..2], weighted, "{ name: r, pool: p }");
     let outcome = played(&traffic, &checked);
@@ -259,19 +259,22 @@ fn one_that_is_out_of_use_gets_nothing_and_a_part_stands_for_all() {
     let outcome = played_with(&traffic, &checked, &Setting { known, ..setting() });
     assert_eq!(outcome.by_deployment[0].deployment, "r/b");
     assert_eq!(outcome.by_deployment[1].requests, 0);
-    // Half of all conversations: each deployment takes 150,000 of the 273,120 that are recorded a minute.
+    // Half of all conversations: the two take 200,000 of the 273,120 that are recorded a minute.
+    let scarce = config(
+        &[("a", 200), ("b", 200)],
+        "{ name: p, tiers: [[r/a, r/b]] }",
+        "{ name: r, pool: p }",
+    );
     let half = Setting {
         share: 0.5,
         ..setting()
     };
-    let (half, whole) = (played_with(&traffic, &checked, &half), played(&traffic, &checked));
-    assert!(
-        half.spills > 50 && whole.spills < half.spills,
-        "{} {}",
-        half.spills,
-        whole.spills
-    );
-    assert!(half.token_usd > whole.token_usd.map(|usd| 1.9 * usd));
+    let (half, whole) = (played_with(&traffic, &scarce, &half), played(&traffic, &scarce));
+    let refused = half.refused as f64 / 600.0;
+    assert!((refused - (1.0 - 200_000.0 / 273_120.0)).abs() < 0.1, "{half:?}");
+    assert_eq!(whole.refused, 0, "{whole:?}");
+    let tokens = |outcome: &Outcome| outcome.token_usd.expect("priced");
+    assert!(tokens(&half) > 1.2 * tokens(&whole), "each stands for two");
 }
 
 #[test]
