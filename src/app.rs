@@ -42,6 +42,7 @@ use crate::telemetry::finished::FinishedQueue;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 
+mod api;
 mod care;
 pub mod handover;
 mod history;
@@ -184,7 +185,7 @@ pub async fn start_from(
         prices: writers.prices,
         board,
     };
-    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, install.admin.token));
+    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),

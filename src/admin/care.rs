@@ -1,13 +1,14 @@
 //! What looking after the fleet knows, as `/status` tells it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::core::ids::DeploymentId;
 use crate::telemetry::clock;
 use crate::telemetry::view::CareView;
 
 /// The fleet as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetStatus {
     /// Whether this gateway calls, rebuilds and deletes, of those on its usage file.
     pub acts: bool,
@@ -28,7 +29,7 @@ impl From<&CareView> for FleetStatus {
 }
 
 /// A deployment that is looked after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CaredStatus {
     /// What becomes of it when nobody calls it.
     pub policy: String,
@@ -51,7 +52,7 @@ pub struct CaredStatus {
 }
 
 /// What will be done about an idle deployment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NextStatus {
     /// `steer`, `call`, `delete`, `rebuild` or `let_go`.
     pub action: String,
@@ -62,7 +63,7 @@ pub struct NextStatus {
 }
 
 /// An end by date.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EndStatus {
     /// `retirement` or `developer_tier`.
     pub cause: String,

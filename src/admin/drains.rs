@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{Sources, refusal};
+use super::Sources;
+use super::access::Caller;
+use super::api::answer::{Answer, Refusal};
+use super::api::audited::{Write, audited};
 
 /// Largest body of a request for a drain: a name and three words.
 const ASKED_BYTES_MAX: usize = 16 * 1024;
@@ -41,7 +43,7 @@ pub enum DrainAsked {
 }
 
 /// A drain.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DrainShown {
     /// What the name is of.
     pub kind: String,
@@ -52,14 +54,14 @@ pub struct DrainShown {
 }
 
 /// All drains.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DrainList {
     /// In the order in which they began.
     pub drains: Vec<DrainShown>,
 }
 
 /// The body of `POST`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeginBody {
     /// What the name is of.
@@ -83,57 +85,83 @@ struct Undone {
     name: String,
 }
 
-/// Does what is wanted, and tells which drains there are then; a status and an error body where it is refused.
-pub type ChangeDrains = dyn Fn(DrainAsked) -> Result<Vec<DrainShown>, (u16, Bytes)> + Send + Sync;
+/// Does what is wanted, and tells which drains there are then; why not where it is refused.
+pub type ChangeDrains = dyn Fn(DrainAsked) -> Result<Vec<DrainShown>, Refusal> + Send + Sync;
 
-/// The endpoint.
-pub(super) fn route() -> MethodRouter<Arc<Sources>> {
+/// The endpoint, as far as it only tells.
+pub(super) fn listed() -> MethodRouter<Arc<Sources>> {
     get(list)
-        .post(begin)
-        .delete(undo)
-        .layer(DefaultBodyLimit::max(ASKED_BYTES_MAX))
 }
 
-async fn list(State(sources): State<Arc<Sources>>) -> Response {
-    answer(&sources, DrainAsked::List)
+/// The endpoint, as far as it changes something.
+pub(super) fn changed() -> MethodRouter<Arc<Sources>> {
+    post(begin).delete(undo).layer(DefaultBodyLimit::max(ASKED_BYTES_MAX))
 }
 
-async fn begin(State(sources): State<Arc<Sources>>, body: Bytes) -> Response {
-    match serde_json::from_slice::<BeginBody>(&body) {
-        Ok(BeginBody {
+async fn list(State(sources): State<Arc<Sources>>) -> Answer<DrainList> {
+    (sources.drains)(DrainAsked::List).map(shown)
+}
+
+async fn begin(
+    State(sources): State<Arc<Sources>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Answer<DrainList> {
+    let body = serde_json::from_slice::<BeginBody>(&body).map_err(|error| {
+        let message = format!(
+            "the body is not understood ({error}); send such as {{\"kind\": \"region\", \"name\": \"swedencentral\", \"for_s\": 60}}"
+        );
+        Refusal::bad(message, "bad_body")
+    })?;
+    change(&sources, &caller, body.into()).await
+}
+
+async fn undo(
+    State(sources): State<Arc<Sources>>,
+    Extension(caller): Extension<Caller>,
+    Query(Undone { kind, name }): Query<Undone>,
+) -> Answer<DrainList> {
+    change(&sources, &caller, DrainAsked::Undo { kind, name }).await
+}
+
+/// Changes drains for somebody, with an entry in the audit.
+pub(super) async fn change(sources: &Arc<Sources>, caller: &Caller, asked: DrainAsked) -> Answer<DrainList> {
+    let (method, words) = match &asked {
+        DrainAsked::List => ("GET", String::new()),
+        DrainAsked::Begin {
             kind,
             name,
             for_s,
             force,
-        }) => answer(
-            &sources,
-            DrainAsked::Begin {
-                kind,
-                name,
-                for_s,
-                force,
-            },
-        ),
-        Err(error) => {
-            let message = format!(
-                "the body is not understood ({error}); send such as {{\"kind\": \"region\", \"name\": \"swedencentral\", \"for_s\": 60}}"
-            );
-            refusal(StatusCode::BAD_REQUEST, &message, "bad_body")
+        } => {
+            let lasting = for_s.map_or_else(String::new, |for_s| format!(" for {for_s} s"));
+            let forced = if *force { ", by force" } else { "" };
+            ("POST", format!("drain {kind} {name}{lasting}{forced}"))
         }
-    }
+        DrainAsked::Undo { kind, name } => ("DELETE", format!("undo the drain of {kind} {name}")),
+    };
+    let write = Write {
+        method,
+        target: "/admin/drains",
+        asked: words,
+    };
+    let doing = Arc::clone(sources);
+    audited(sources, caller, write, async move { (doing.drains)(asked) })
+        .await
+        .map(shown)
 }
 
-async fn undo(State(sources): State<Arc<Sources>>, Query(undone): Query<Undone>) -> Response {
-    let Undone { kind, name } = undone;
-    answer(&sources, DrainAsked::Undo { kind, name })
+fn shown(drains: Vec<DrainShown>) -> Json<DrainList> {
+    Json(DrainList { drains })
 }
 
-fn answer(sources: &Sources, asked: DrainAsked) -> Response {
-    match (sources.drains)(asked) {
-        Ok(drains) => Json(DrainList { drains }).into_response(),
-        Err((status, body)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-            (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+impl From<BeginBody> for DrainAsked {
+    fn from(body: BeginBody) -> Self {
+        Self::Begin {
+            kind: body.kind,
+            name: body.name,
+            for_s: body.for_s,
+            force: body.force,
         }
     }
 }

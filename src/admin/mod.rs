@@ -3,7 +3,6 @@
 //! Served by axum, on hyper's HTTP/1.1, on the process's runtime, apart from the traffic: a flood of requests cannot take its port.
 //! Reads published snapshots only. None of the health endpoints ever calls a model: a probe that costs tokens has ruined people.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,19 +16,25 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq as _;
+use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::admin::care::{CaredStatus, FleetStatus};
-use crate::config::secrets::Secret;
-use crate::core::recovery::outcome::Alarm;
-use crate::openai::{bearer, error};
+use crate::admin::access::{Access, Role};
+use crate::admin::api::ApiSources;
+use crate::admin::status::Status;
+use crate::openai::error;
 use crate::telemetry::events::process::AdminAcceptFailed;
 use crate::telemetry::metrics;
 
+pub mod access;
+pub mod api;
 pub mod care;
 pub mod drains;
+mod health;
+pub mod history;
+pub mod status;
+#[cfg(test)]
+mod testing;
 
 /// Longest time for a request's head to arrive, the idle time before it included: otherwise whoever reaches the port could hold
 /// connections for ever without a token.
@@ -51,8 +56,10 @@ pub struct Sources {
     pub explain: Box<Explain>,
     /// Takes deployments out and puts them back.
     pub drains: Box<drains::ChangeDrains>,
-    /// Asked of everything but the health endpoints.
-    pub token: Option<Secret>,
+    /// Who may; asked of everything but the health endpoints.
+    pub access: Access,
+    /// What only the API of the operators' page needs.
+    pub api: ApiSources,
 }
 
 /// Explains a chat body of a client, by its name.
@@ -67,143 +74,6 @@ pub enum Stop {
     Accepting,
     /// It answers what it has begun to answer, and no more.
     Serving,
-}
-
-/// The gateway's state, as `/readyz` and `/status` tell it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
-    /// When this was told (RFC 3339), by the gateway's clock.
-    pub at: String,
-    /// The same in milliseconds since the Unix epoch.
-    pub at_ms: i64,
-    /// When the process started (RFC 3339).
-    pub started_at: String,
-    /// The same in milliseconds since the Unix epoch.
-    pub started_at_ms: i64,
-    /// Whether new requests are welcome.
-    pub ready: bool,
-    /// Whether the process is ending.
-    pub draining: bool,
-    /// The program's version.
-    pub version: &'static str,
-    /// Requests running.
-    pub requests_running: usize,
-    /// The configuration in use.
-    pub config: ConfigStatus,
-    /// How the fleet is looked after; none without a control plane.
-    pub fleet: Option<FleetStatus>,
-    /// Each pool.
-    pub pools: Vec<PoolStatus>,
-    /// Each deployment.
-    pub deployments: Vec<DeploymentStatus>,
-}
-
-/// The configuration in use, and how the last attempt to replace it went.
-#[derive(Debug, Clone, Serialize)]
-pub struct ConfigStatus {
-    /// Counts configurations put to use, the first one included.
-    pub generation: u64,
-    /// When it was loaded (RFC 3339).
-    pub loaded_at: String,
-    /// The same in milliseconds since the Unix epoch.
-    pub loaded_at_ms: i64,
-    /// Why the file as it is now is not in use.
-    pub last_error: Option<String>,
-}
-
-/// A pool.
-#[derive(Debug, Clone, Serialize)]
-pub struct PoolStatus {
-    /// Its name.
-    pub name: String,
-    /// How many deployments it has.
-    pub deployments: u64,
-    /// How many of them may be used now.
-    pub usable: u64,
-    /// Its regions.
-    pub regions: Vec<String>,
-    /// Tokens that all gateways have sent its deployments since this one began, as limits count them and as far as this one knows.
-    pub sent_tokens: f64,
-    /// By each of its regions: tokens a minute that the others take. Empty where that is not known.
-    pub limit_without: BTreeMap<String, f64>,
-    /// The same by the pool's tokens of the last minute, or a minute's since the last look where that is longer ago.
-    pub headroom: BTreeMap<String, f64>,
-}
-
-/// A deployment.
-#[derive(Debug, Clone, Serialize)]
-pub struct DeploymentStatus {
-    /// `resource/name`.
-    pub name: String,
-    /// Where it is.
-    pub region: String,
-    /// Attempts running at it.
-    pub in_flight: u64,
-    /// Its circuit breaker.
-    pub breaker: &'static str,
-    /// What somebody must mend before it can work, if anything.
-    pub alarm: Option<AlarmStatus>,
-    /// Tokens a minute that it takes; none where that is not known.
-    pub limit_tokens_per_minute: Option<u64>,
-    /// Part of that which is used, as far as this gateway knows; more than 1 where it is overdrawn.
-    pub limit_used: Option<f64>,
-    /// How long its cache is believed to keep what nobody asks for, in seconds, as its answers have taught; 0 if it is believed not
-    /// to cache.
-    pub cache_life_s: f64,
-    /// Until when it rests after a 429 (RFC 3339).
-    pub cooling_until: Option<String>,
-    /// The same in milliseconds since the Unix epoch.
-    pub cooling_until_ms: Option<i64>,
-    /// Whether an operator has taken it out.
-    pub drained: bool,
-    /// Until when, in milliseconds since the Unix epoch; none where it is not, and until it is put back.
-    pub drained_until_ms: Option<i64>,
-    /// Why it is not there, by what the control plane says, such as `missing` or `paused`; none where it is, or that is not known.
-    pub absent: Option<&'static str>,
-    /// When it last answered with success (RFC 3339).
-    pub last_success_at: Option<String>,
-    /// The same in milliseconds since the Unix epoch.
-    pub last_success_at_ms: Option<i64>,
-    /// When Azure may delete it for inactivity (RFC 3339).
-    pub deletion_at: Option<String>,
-    /// The same in milliseconds since the Unix epoch.
-    pub deletion_at_ms: Option<i64>,
-    /// What looking after the fleet knows of it, where it is looked after.
-    pub care: Option<CaredStatus>,
-    /// The last attempt that was held against it, by this process.
-    pub last_failure: Option<FailureStatus>,
-}
-
-/// An attempt that was held against its deployment. Nothing that the upstream wrote is told: it may quote a prompt.
-#[derive(Debug, Clone, Serialize)]
-pub struct FailureStatus {
-    /// When it ended (RFC 3339).
-    pub at: String,
-    /// How, in the words of the log and of `emberway_attempts_total`.
-    pub outcome: &'static str,
-    /// The HTTP status of the answer, if there was one.
-    pub status: Option<u16>,
-}
-
-/// What somebody must mend.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct AlarmStatus {
-    /// What it is.
-    pub kind: Alarm,
-    /// What to do.
-    pub advice: &'static str,
-    /// Whether what Azure has differs from what is configured.
-    pub wants_reconciliation: bool,
-}
-
-impl From<Alarm> for AlarmStatus {
-    fn from(kind: Alarm) -> Self {
-        Self {
-            kind,
-            advice: kind.advice(),
-            wants_reconciliation: kind.wants_reconciliation(),
-        }
-    }
 }
 
 /// Accepts connections until `stop` says otherwise, serves them until it says so of that, and then until running requests have their
@@ -242,6 +112,7 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
 
 /// The endpoints. The second spellings are those that probes for `LiteLLM` use.
 fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
+    let asking = |role| middleware::from_fn_with_state((Arc::clone(&sources), role), access::ask);
     let guarded = axum::Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status))
@@ -249,17 +120,23 @@ fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
             "/admin/explain",
             post(explain).layer(DefaultBodyLimit::max(EXPLAINED_BYTES_MAX)),
         )
-        .route("/admin/drains", drains::route())
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&sources), ask_token));
+        .route("/admin/drains", drains::listed())
+        .route_layer(asking(Role::Viewer));
+    let changing = axum::Router::new()
+        .route("/admin/drains", drains::changed())
+        .route_layer(asking(Role::Operator));
+
     axum::Router::new()
-        .route("/livez", get(alive))
-        .route("/health/liveliness", get(alive))
-        .route("/health/liveness", get(alive))
-        .route("/readyz", get(ready))
-        .route("/health/readiness", get(ready))
-        .route("/healthz", get(ready))
-        .route("/health", get(ready))
+        .route("/livez", get(health::alive))
+        .route("/health/liveliness", get(health::alive))
+        .route("/health/liveness", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/health/readiness", get(health::ready))
+        .route("/healthz", get(health::ready))
+        .route("/health", get(health::ready))
         .merge(guarded)
+        .merge(changing)
+        .merge(api::router(&sources))
         .fallback(not_served)
         .layer(middleware::from_fn_with_state(stop, tell_the_end))
         .with_state(sources)
@@ -273,54 +150,6 @@ async fn tell_the_end(State(stop): State<watch::Receiver<Stop>>, request: Reques
         response.headers_mut().insert(header::CONNECTION, close);
     }
     response
-}
-
-async fn alive() -> &'static str {
-    "ok\n"
-}
-
-/// What readiness tells: no names, no addresses, unless the admin token was sent.
-#[derive(Serialize)]
-struct Readiness {
-    ready: bool,
-    draining: bool,
-    requests_running: usize,
-    config: ConfigReadiness,
-    pools_without_usable_deployment: usize,
-}
-
-#[derive(Serialize)]
-struct ConfigReadiness {
-    generation: u64,
-    loaded_at_ms: i64,
-    /// Whether the file as it is now is not in use.
-    reload_failed: bool,
-    /// Why; it quotes the file, so it is for operators only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
-}
-
-async fn ready(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
-    let status = (sources.status)();
-    let code = if status.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let config = status.config;
-    let readiness = Readiness {
-        ready: status.ready,
-        draining: status.draining,
-        requests_running: status.requests_running,
-        config: ConfigReadiness {
-            generation: config.generation,
-            loaded_at_ms: config.loaded_at_ms,
-            reload_failed: config.last_error.is_some(),
-            last_error: config.last_error.filter(|_| is_operator(&sources, &headers)),
-        },
-        pools_without_usable_deployment: status.pools.iter().filter(|pool| pool.usable == 0).count(),
-    };
-    (code, Json(readiness)).into_response()
 }
 
 async fn status(State(sources): State<Arc<Sources>>) -> Json<Status> {
@@ -366,22 +195,6 @@ async fn not_served() -> Response {
     refusal(StatusCode::NOT_FOUND, message, "not_served")
 }
 
-async fn ask_token(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
-    if is_operator(&sources, request.headers()) {
-        return next.run(request).await;
-    }
-    let message = "send the admin token as `Authorization: Bearer TOKEN`; it is `admin.token` in the configuration";
-    refusal(StatusCode::UNAUTHORIZED, message, "invalid_admin_token")
-}
-
-/// Whether the sender may see everything: it sent the admin token, or none is configured.
-fn is_operator(sources: &Sources, headers: &HeaderMap) -> bool {
-    let Some(token) = &sources.token else { return true };
-    let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let sent = sent.and_then(bearer::token).unwrap_or_default();
-    bool::from(sent.ct_eq(token.expose().as_bytes()))
-}
-
 fn refusal(status: StatusCode, message: &str, code: &str) -> Response {
     let kind = if status.is_server_error() {
         "server_error"
@@ -402,23 +215,14 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-
-    fn sources() -> Arc<Sources> {
-        Arc::new(Sources {
-            metrics: Box::new(|| Ok(String::new())),
-            status: Box::new(|| panic!("nobody asks for it")),
-            explain: Box::new(|_, _, _| panic!("nobody asks for it")),
-            drains: Box::new(|_| panic!("nobody asks for it")),
-            token: None,
-        })
-    }
+    use crate::admin::testing;
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_does_not_end_is_given_up() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (_stop, stopped) = watch::channel(Stop::No);
-        tokio::spawn(serve(listener, sources(), stopped));
+        tokio::spawn(serve(listener, Arc::new(testing::sources()), stopped));
         for begun in ["", "GET /livez HTTP/1.1\r\nx: "] {
             let mut client = tokio::net::TcpStream::connect(address).await.expect("a connection");
             client.write_all(begun.as_bytes()).await.expect("sent");

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
+use crate::admin::Sources;
+use crate::admin::api::answer::Refusal;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
-use crate::admin::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Sources, Status};
-use crate::app::ProcessState;
+use crate::admin::status::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Status};
 use crate::app::money::Prices;
-use crate::config::secrets::Secret;
+use crate::app::{ProcessState, api};
+use crate::config::checked::AdminListener;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
 use crate::fleet::care::Board;
-use crate::openai::error;
 use crate::proxy::drains::{self, DrainRefused};
 use crate::proxy::{Gateway, explain, view};
+use crate::storage::sqlite::SqliteStore;
 use crate::telemetry::clock;
 use crate::telemetry::view::{CareView, FleetView};
 
@@ -35,7 +35,8 @@ pub(super) fn admin_sources(
     gateway: &Arc<Gateway>,
     state: &Arc<ProcessState>,
     known: Known,
-    token: Option<Secret>,
+    store: &Arc<SqliteStore>,
+    admin: &AdminListener,
 ) -> Sources {
     let Known { prices, board } = known;
     let for_metrics_too = Arc::clone(&board);
@@ -65,17 +66,17 @@ pub(super) fn admin_sources(
             }
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
-        token,
+        access: api::access(admin),
+        api: api::sources(admin, store),
     }
 }
 
 /// Does what an operator wants with drains, and tells which there are then.
-fn change_drains(gateway: &Arc<Gateway>, asked: DrainAsked) -> Result<Vec<DrainShown>, (u16, Bytes)> {
+fn change_drains(gateway: &Arc<Gateway>, asked: DrainAsked) -> Result<Vec<DrainShown>, Refusal> {
     let now = Instant::now();
     let target = |kind: &str, name: String| match kind.parse::<DrainKind>() {
         Ok(kind) => Ok(DrainTarget { kind, name }),
-        Err(_) => Err(refusal(
-            400,
+        Err(_) => Err(Refusal::bad(
             "`kind` must be `deployment`, `resource` or `region`",
             "unknown_kind",
         )),
@@ -94,13 +95,13 @@ fn change_drains(gateway: &Arc<Gateway>, asked: DrainAsked) -> Result<Vec<DrainS
         DrainAsked::Undo { kind, name } => drains::undo(gateway, target(&kind, name)?),
     };
     done.map_err(|refused| {
-        let (status, code) = match refused {
-            DrainRefused::Unknown { .. } => (404, "unknown_name"),
-            DrainRefused::NotDrained { .. } => (404, "not_drained"),
-            DrainRefused::LastUsable { .. } => (409, "last_usable_deployment"),
-            DrainRefused::Lasting => (400, "bad_duration"),
-        };
-        refusal(status, &refused.to_string(), code)
+        let message = refused.to_string();
+        match refused {
+            DrainRefused::Unknown { .. } => Refusal::not_found(message, "unknown_name"),
+            DrainRefused::NotDrained { .. } => Refusal::not_found(message, "not_drained"),
+            DrainRefused::LastUsable { .. } => Refusal::conflict(message, "last_usable_deployment"),
+            DrainRefused::Lasting => Refusal::bad(message, "bad_duration"),
+        }
     })?;
     let shown = drains::all(gateway, now).into_iter().map(|(target, left)| DrainShown {
         kind: target.kind.as_ref().to_owned(),
@@ -108,10 +109,6 @@ fn change_drains(gateway: &Arc<Gateway>, asked: DrainAsked) -> Result<Vec<DrainS
         left_s: left.map(|left| left.as_secs_f64()),
     });
     Ok(shown.collect())
-}
-
-fn refusal(status: u16, message: &str, code: &str) -> (u16, Bytes) {
-    (status, error::body(message, "invalid_request_error", None, code))
 }
 
 fn full_view(gateway: &Gateway, state: &ProcessState, now_ms: i64) -> FleetView {

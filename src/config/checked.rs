@@ -92,6 +92,8 @@ pub struct AdminListener {
     pub address: SocketAddr,
     /// Token asked of everything but the health endpoints; required off loopback.
     pub token: Option<Secret>,
+    /// Whether this is `emberway demo`, whose figures are of a simulated world; no file says so.
+    pub is_demo: bool,
     /// Whether the configuration's file may be changed from here.
     pub configure: Configure,
     /// Newest requests that are kept in memory for what-if questions; 0 for none.

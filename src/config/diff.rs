@@ -90,6 +90,8 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
                 token,
                 configure,
                 recent_requests,
+                // No file says it.
+                is_demo: _,
             },
         usage:
             UsageSettings {

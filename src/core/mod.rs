@@ -8,6 +8,7 @@ pub mod arm_id;
 pub mod calendar;
 pub mod fleet;
 pub mod headroom;
+pub mod history;
 pub mod ids;
 pub mod ledger;
 pub mod placement;

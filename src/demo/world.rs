@@ -116,7 +116,8 @@ impl World {
             variables: variables(&scenario.accounts, &key),
             path: config_file,
         };
-        let checked = load::compile_text(&config, &source.path, &*source.variables)?;
+        let mut checked = load::compile_text(&config, &source.path, &*source.variables)?;
+        checked.install.admin.is_demo = true;
         let routes = routes(&checked.runtime.snapshot);
         let specs = scenario.accounts.clone();
         let simulator = simulator::start(scenario).await?;

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod definitions;
 pub mod events;
 pub mod finished;
+pub mod journal;
 mod json;
 pub mod logging;
 pub mod metrics;

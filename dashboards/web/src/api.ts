@@ -5,7 +5,8 @@
 import type { AuditEntry, CostRow, EventKind, GatewayEvent, Heatmap, LatencyOf, Series, SeriesBy, Severity, SlowRequest,
   Summary, UsageBy, UsageRow } from './types/reading';
 import type { Applied, CheckResult, ConfigText, ConfigVersion, Imported, WhatIf } from './types/config';
-import type { Cache, Fleet, Flows, Routing, Session, Status } from './types/state';
+import type { Schema } from './configure/schema';
+import type { Cache, Drains, Explanation, Fleet, Flows, Routing, Session, Status } from './types/state';
 
 export const API = 'api/v1';
 
@@ -89,7 +90,7 @@ async function send<T>(method: string, url: string, body?: unknown, signal?: Abo
 }
 
 const get = <T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> => send<T>('GET', address(path, query), undefined, signal);
-const post = <T>(path: string, body: unknown, query?: Query): Promise<T> => send<T>('POST', address(path, query), body);
+const post = <T>(path: string, body: unknown, query?: Query, signal?: AbortSignal): Promise<T> => send<T>('POST', address(path, query), body, signal);
 const remove = <T>(path: string, query?: Query): Promise<T> => send<T>('DELETE', address(path, query));
 
 // Session.
@@ -121,10 +122,10 @@ export const fleet = (signal?: AbortSignal): Promise<Fleet> => get('fleet', {}, 
 export const flows = (scope: Scope, signal?: AbortSignal): Promise<Flows> => get('flows', { ...scope }, signal);
 export const routing = (signal?: AbortSignal): Promise<Routing> => get('routing', {}, signal);
 export const cache = (scope: Scope, signal?: AbortSignal): Promise<Cache> => get('cache', { ...scope }, signal);
-export const explain = (client: string, chatBody: string): Promise<unknown> => post('explain', chatBody, { client });
-export const drains = (signal?: AbortSignal): Promise<unknown> => get('drains', {}, signal);
-export const drain = (body: Record<string, unknown>): Promise<unknown> => post('drains', body);
-export const undrain = (kind: string, name: string): Promise<unknown> => remove('drains', { kind, name });
+export const explain = (client: string, chatBody: string, signal?: AbortSignal): Promise<Explanation> => post('explain', chatBody, { client }, signal);
+export const drains = (signal?: AbortSignal): Promise<Drains> => get('drains', {}, signal);
+export const drain = (body: { kind: string; name: string; for_s?: number; force: boolean }): Promise<Drains> => post('drains', body);
+export const undrain = (kind: string, name: string): Promise<Drains> => remove('drains', { kind, name });
 export interface Pinged {
   outcome: string;
   status: number;
@@ -136,9 +137,9 @@ export const recreate = (deployment: string, confirm: string): Promise<unknown> 
 
 // Configuration.
 export const config = (signal?: AbortSignal): Promise<ConfigText> => get('config', {}, signal);
-export const configSchema = (signal?: AbortSignal): Promise<Record<string, unknown>> => get('config/schema', {}, signal);
-export const checkConfig = (text: string): Promise<CheckResult> => post('config/check', { text });
-export const whatIf = (text: string, window_s: number): Promise<WhatIf> => post('config/what-if', { text, window_s });
+export const configSchema = (signal?: AbortSignal): Promise<Schema> => get('config/schema', {}, signal);
+export const checkConfig = (text: string, signal?: AbortSignal): Promise<CheckResult> => post('config/check', { text }, {}, signal);
+export const whatIf = (text: string, window_s: number, signal?: AbortSignal): Promise<WhatIf> => post('config/what-if', { text, window_s }, {}, signal);
 export const applyConfig = (text: string, base_sha256: string, note: string): Promise<Applied> =>
   post('config/apply', { text, base_sha256, note });
 export const configVersions = (signal?: AbortSignal): Promise<{ versions: ConfigVersion[] }> => get('config/versions', {}, signal);
@@ -146,4 +147,4 @@ export const configVersion = (id: number, signal?: AbortSignal): Promise<ConfigV
   get(`config/versions/${id}`, {}, signal);
 export const restoreConfig = (id: number, base_sha256: string, note: string): Promise<Applied> =>
   post(`config/versions/${id}/restore`, { base_sha256, note });
-export const importConfig = (from: string, text: string): Promise<Imported> => post('import', { from, text });
+export const importConfig = (from: string, text: string, signal?: AbortSignal): Promise<Imported> => post('import', { from, text }, {}, signal);

@@ -4,7 +4,8 @@ export const EXPLAIN = {
   requests: 'Requests that reached a route, each counted once, however many attempts it took. Keepalives are not counted.',
   errors:
     'Requests that a client saw fail: throttled everywhere, failed upstream, broken off, or refused by the gateway. A client’s own ' +
-    'mistakes (400 and the like) and clients that hung up are not errors.',
+    'mistakes (400 and the like) and clients that hung up are not errors. Rescued ones went on to another deployment, unnoticed.',
+  running: 'Requests that are in the gateway this moment, streams that are being answered included.',
   ttft: 'Time to first token: from the request’s head to the first token towards the client. Streams only. This is what people wait for.',
   total: 'From the request’s head to the end of its answer, as the client saw it. Long answers take long, so read it beside tokens.',
   overhead: 'What the gateway itself added: all its work, without waiting for upstreams or for the client’s body.',
@@ -23,6 +24,25 @@ export const EXPLAIN = {
   heatmap: 'Each column is a stretch of time, each row a span of latency; the brighter the cell, the more requests. Two bands mean two kinds of request.',
   slowest: 'The slowest requests of each minute, kept for two days. Open one to see where its time went.',
   usdPer1k: 'Hosting, tokens and keepalives of the deployment, divided by its requests, times a thousand.',
+  headroom:
+    'What the deployments outside a region could take in a minute, by what its pool sends in a minute. Below one the others could not carry the ' +
+    'load if the region were lost now.',
+  flow:
+    'Every request of the range, from the route it came in by to the deployment that answered it and its region. Colour tells whether it went where ' +
+    'it was meant to go, spilled because the first choice had no room, or went on after a failure.',
+  pool: 'A pool is deployments of the same model. Its first tier is used while it has room; a lower tier only where no better one can be used.',
+  heads:
+    'Beginnings that many prompts share, such as a long system prompt. A cold one lives at one deployment, its home; a hot one is spread over as many ' +
+    'homes as its tokens need, and no more. Only hashes are kept, never text.',
+  plan: 'The order in which deployments would be asked for this very request, as the gateway would decide it now. Nothing is sent, counted or stored.',
+  whatIf:
+    'The last requests, played again through the placement that ships: once with the configuration in use, once with yours. Compare the two with each ' +
+    'other; what really happened also had outages and drains in it.',
+  misses: 'Prompt tokens that this gateway had sent before and that were not found in a cache, by cause. Dollars are what they cost more than cached ones.',
+  drift:
+    'Where prompts of a route part early although what follows is the same again: a time, an id or a shuffled list near the front. Everything after it ' +
+    'cannot be cached. Found from hashes; no prompt is kept.',
+  expected: 'What placement expected to be found cached, beside what the provider’s answers reported. A gap that stays is worth a look at the causes below.',
   keepalive: 'Tokens that the gateway spent so that Azure does not delete an unused deployment.',
 } as const;
 

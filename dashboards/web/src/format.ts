@@ -71,6 +71,11 @@ export function usd(value: number | null | undefined): string {
   return `${sign}$${size.toFixed(size >= 0.0995 ? 2 : size >= 0.00995 ? 3 : 4)}`;
 }
 
+/** US dollars where there is little room: three digits, no cents from 100 on. */
+export function usdShort(value: number | null | undefined): string {
+  return known(value) && Math.abs(value) >= 99.995 ? `${value < 0 ? '−' : ''}$${count(Math.abs(value))}` : usd(value);
+}
+
 /** A change with its sign: `+12 %`. */
 export function signed(part: number | null): string {
   if (!known(part)) return NONE;

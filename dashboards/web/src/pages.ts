@@ -29,7 +29,27 @@ export const SECTIONS: readonly Section[] = [
     ranges: RECENT,
     range: '1h',
     filters: FILTERS,
-    load: () => import('./pages/overview'),
+    load: () => import('./pages/overview/index'),
+  },
+  {
+    id: 'fleet',
+    title: 'Fleet',
+    key: 'f',
+    icon: 'fleet',
+    ranges: [],
+    range: '15m',
+    filters: ['deployment', 'region'],
+    load: () => import('./pages/fleet'),
+  },
+  {
+    id: 'routing',
+    title: 'Routing',
+    key: 'r',
+    icon: 'routing',
+    ranges: RECENT,
+    range: '1h',
+    filters: FILTERS,
+    load: () => import('./pages/routing'),
   },
 ];
 

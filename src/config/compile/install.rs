@@ -109,6 +109,7 @@ fn compile_admin(
             RawConfigure::Never => Configure::Never,
         },
         recent_requests: raw.recent_requests,
+        is_demo: false,
     }
 }
 

@@ -9,6 +9,8 @@ export interface Figures {
   failovers: number;
   prompt_tokens: number;
   cached_tokens: number;
+  /** Cached tokens that placement expected; absent where the gateway does not tell. */
+  expected_tokens?: number;
   completion_tokens: number;
   token_usd: number;
   saved_usd: number;
@@ -41,7 +43,7 @@ export type CountMember =
 export type LatencyOf = 'ttft' | 'total' | 'overhead';
 export type LatencyMember = `${LatencyOf}_p${50 | 95 | 99}_ms`;
 
-export type Points = Record<CountMember, number[]> & Record<LatencyMember, (number | null)[]>;
+export type Points = Record<CountMember, number[]> & Record<LatencyMember, (number | null)[]> & { expected_tokens?: number[] };
 
 export type SeriesBy = 'none' | 'route' | 'deployment' | 'region' | 'client';
 

@@ -21,6 +21,19 @@ export interface Alarm {
   wants_reconciliation: boolean;
 }
 
+/** What looking after the fleet knows of a deployment. */
+export interface Care {
+  policy: string;
+  state: string;
+  idle_s: number | null;
+  deletion_at: string | null;
+  deletion_is_exact: boolean;
+  urgency: string;
+  next: { action: string; at: string; usd: number | null } | null;
+  end: { cause: string; at: string } | null;
+  sentence: string | null;
+}
+
 export interface DeploymentStatus {
   name: string;
   region: string;
@@ -36,6 +49,7 @@ export interface DeploymentStatus {
   absent: string | null;
   last_success_at_ms: number | null;
   deletion_at_ms: number | null;
+  care?: Care | null;
   last_failure: { at: string; at_ms?: number; outcome: string; status: number | null } | null;
 }
 
@@ -137,11 +151,11 @@ export interface PoolInfo {
   usable: number;
 }
 
+/** A prompt's beginning that many requests share, by the first digits of its hash. */
 export interface Head {
   digest: string;
   homes: number;
-  deployments: string[];
-  requests: number;
+  tokens_per_minute: number;
 }
 
 export interface Routing {
@@ -149,6 +163,46 @@ export interface Routing {
   pools: PoolInfo[];
   heads: Head[];
   table: { blocks: number; blocks_max: number; bytes: number };
+}
+
+/** What is taken out; `left_s` is null until it is put back. */
+export interface Drains {
+  drains: { kind: string; name: string; left_s: number | null }[];
+}
+
+/** Where a body would go, and why; holds no text of it. */
+export interface Explanation {
+  route: string;
+  pool: string;
+  policy: string;
+  replicas: number;
+  prompt_tokens: number;
+  total_tokens: number;
+  is_first_turn: boolean;
+  blocks: { id: string; tokens: number }[];
+  key_block: number | null;
+  homes: number;
+  warm_tokens: number;
+  cache_key: { value: string; keys: number; pays: boolean } | null;
+  candidates: Candidate[];
+  left_out: { deployment: string; why: string; tier: number; for_s: number | null; until: string | null }[];
+  unasked: { waits_up_to_s: number | null; status: number; code: string; retry_after_s: number | null } | null;
+}
+
+export interface Candidate {
+  deployment: string;
+  region: string;
+  tier: number;
+  reason: string;
+  expected_tokens: number;
+  limit: number | null;
+  room: number | null;
+  in_flight: number;
+  breaker: string;
+  share_of_plans: number;
+  probed_in_s: number | null;
+  /** Parts of the limit: used now, used with the request, and how full it may be made. */
+  passed_over: { used: number; filled: number; full: number } | null;
 }
 
 export interface Miss {

@@ -1,0 +1,13 @@
+/** Lays what the live stream tells every two seconds over what was read of the fleet. Pure. */
+import type { FleetDeployment, Tick } from '../types/state';
+
+export function withTick(deployments: readonly FleetDeployment[], tick: Tick | null, read_at_ms: number): FleetDeployment[] {
+  if (tick === null || tick.at_ms < read_at_ms) return [...deployments];
+  const told = new Map(tick.deployments.map((deployment) => [deployment.name, deployment]));
+  return deployments.map((deployment) => {
+    const now = told.get(deployment.name);
+    if (!now) return deployment;
+    const { breaker, in_flight, limit_used, drained, absent, cooling_until_ms } = now;
+    return { ...deployment, breaker, in_flight, limit_used, drained, absent, cooling_until_ms };
+  });
+}

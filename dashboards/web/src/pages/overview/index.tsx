@@ -1,0 +1,45 @@
+/** The first page: what needs somebody, how the gateway is doing against the time before, and the same over time. */
+import { useMemo } from 'preact/hooks';
+import * as api from '../../api';
+import { tick } from '../../live';
+import { withTick } from '../../series';
+import { useLoad } from '../../state/load';
+import { chosen } from '../../state/scope';
+import type { Series } from '../../types/reading';
+import { Async } from '../../ui/async';
+import './overview.css';
+import { Charts } from './charts';
+import { Needs } from './needs';
+import { Parts } from './parts';
+import { Tiles } from './tiles';
+
+/** Steps of ten seconds in the hour, so that live ticks fit in. */
+const POINTS = 360;
+
+export default function Overview() {
+  const range = chosen('1h');
+  const summary = useLoad(range.key, (signal) => api.summary(range.scope(), signal), range.every_ms);
+  const read = useLoad(range.key, (signal) => api.series(range.scope(), 'none', POINTS, signal), range.every_ms * 3);
+  const series = useLive(read.data, range.live && !range.filtered);
+
+  return (
+    <div class="stack">
+      <Needs />
+      <Async of={summary} rows={36}>
+        {(told) => <Tiles summary={told} series={series} length_ms={range.length_ms} before={range.before} />}
+      </Async>
+      <Async of={read} rows={66}>
+        {(data) => <Charts series={series ?? data} />}
+      </Async>
+      <Parts />
+    </div>
+  );
+}
+
+/** The series with the ticks since it was read, while it follows the present. */
+function useLive(read: Series | null, follows: boolean): Series | null {
+  const now = tick.value;
+  const kept = useMemo<{ series: Series | null }>(() => ({ series: read }), [read]);
+  if (follows && now !== null && kept.series !== null) kept.series = withTick(kept.series, now);
+  return kept.series;
+}

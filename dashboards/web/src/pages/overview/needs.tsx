@@ -1,0 +1,53 @@
+/** The strip at the top: what needs somebody, in words with a way there; one quiet line when nothing does. */
+import * as api from '../../api';
+import { needs } from '../../needs';
+import { now_ms } from '../../state/clock';
+import { useLoad } from '../../state/load';
+import { linkTo } from '../../state/url';
+import { SECTIONS } from '../../pages';
+import { Failed, Skeleton } from '../../ui/async';
+import { Pill } from '../../ui/basics';
+
+const EVERY_MS = 5_000;
+/** More than this is an outage with one cause; the fleet page shows them all. */
+const SHOWN_MAX = 6;
+
+export function Needs() {
+  const status = useLoad('status', (signal) => api.status(signal), EVERY_MS);
+  if (status.data === null) return status.error ? <Failed error={status.error} retry={status.reload} /> : <Skeleton rows={5} />;
+  const found = needs(status.data, now_ms.value);
+  if (found.length === 0) {
+    return (
+      <section class="needs needs-none" aria-label="What needs you">
+        <Pill tone="ok">Nothing needs you: every deployment is in use and the configuration is in force.</Pill>
+      </section>
+    );
+  }
+  return (
+    <section class="needs" aria-label="What needs you">
+      <h2>
+        Needs you <span class="muted">{found.length}</span>
+      </h2>
+      <ul>
+        {found.slice(0, SHOWN_MAX).map((need) => (
+          <li key={need.id}>
+            <Pill tone={need.tone}>
+              <span>
+                {need.text} {need.advice && <span class="muted">{sentence(need.advice)}</span>}
+              </span>
+            </Pill>
+            <a href={linkTo(need.section)}>{SECTIONS.find(({ id }) => id === need.section)?.title ?? 'Look'}</a>
+          </li>
+        ))}
+      </ul>
+      {found.length > SHOWN_MAX && (
+        <p>
+          <a href={linkTo('fleet')}>{found.length - SHOWN_MAX} more</a>
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** The gateway's messages begin small and end without a full stop. */
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

@@ -1,0 +1,158 @@
+/** The tiles: each figure now, against the time before, with its shape over the range. */
+import { cachedShare, change, errorShare } from '../../figures';
+import { count, duration, percent, perSecond, usdShort } from '../../format';
+import { plus, rates, shares, thinned } from '../../series';
+import { ticks } from '../../live';
+import type { Figures, LatencyOf, Points, Series, Summary } from '../../types/reading';
+import { Tile } from '../../ui/tile';
+
+const SPARK_POINTS = 60;
+const HOUR_MS = 3_600_000;
+
+interface TilesProps {
+  summary: Summary;
+  series: Series | null;
+  length_ms: number;
+  before: string;
+}
+
+export function Tiles({ summary: { now, before: then, money }, series, length_ms, before }: TilesProps) {
+  const points = series?.groups[0]?.points;
+  const spark = (of: (points: Points, series: Series) => (number | null)[]): (number | null)[] =>
+    points && series ? thinned(of(points, series), SPARK_POINTS) : [];
+  const seconds = length_ms / 1000;
+  const hours = length_ms / HOUR_MS;
+  const tokens = ({ prompt_tokens, completion_tokens }: Figures): number => prompt_tokens + completion_tokens;
+  const hourly = money.hosting_usd_per_hour + now.token_usd / hours;
+  const hourlyBefore = (then.hosting_usd ?? money.hosting_usd_per_hour * hours) / hours + then.token_usd / hours;
+  return (
+    <div class="tiles">
+      <Tile
+        label="Requests"
+        term="requests"
+        value={perSecond(now.requests / seconds)}
+        more={[['in all', count(now.requests)]]}
+        change={change(now.requests, then.requests)}
+        better="neither"
+        before={before}
+        spark={spark((p, s) => rates(s, p.requests))}
+      />
+      <Running />
+      <Tile
+        label="Errors"
+        term="errors"
+        value={percent(errorShare(now))}
+        more={[
+          ['failed', count(now.errors)],
+          ['rescued', count(now.failovers)],
+        ]}
+        change={change(errorShare(now), errorShare(then))}
+        better="down"
+        before={before}
+        spark={spark((p) => shares(p.errors, p.requests))}
+        colour="error"
+      />
+      <Latency label="First token" of="ttft" now={now} then={then} before={before} spark={spark((p) => p.ttft_p95_ms)} />
+      <Latency label="Whole request" of="total" now={now} then={then} before={before} spark={spark((p) => p.total_p95_ms)} />
+      <Latency label="Gateway’s own" of="overhead" now={now} then={then} before={before} spark={spark((p) => p.overhead_p95_ms)} />
+      <Tile
+        label="Tokens"
+        term="tokens"
+        value={perSecond(tokens(now) / seconds)}
+        more={[
+          ['prompt', count(now.prompt_tokens)],
+          ['completion', count(now.completion_tokens)],
+        ]}
+        change={change(tokens(now), tokens(then))}
+        better="neither"
+        before={before}
+        spark={spark((p, s) => rates(s, plus(p.prompt_tokens, p.completion_tokens)))}
+      />
+      <Tile
+        label="Cached"
+        term="cached"
+        value={percent(cachedShare(now))}
+        more={[['tokens', count(now.cached_tokens)]]}
+        change={change(cachedShare(now), cachedShare(then))}
+        better="up"
+        before={before}
+        spark={spark((p) => shares(p.cached_tokens, p.prompt_tokens))}
+        colour="s3"
+      />
+      <Tile
+        label="Cost"
+        term="money"
+        value={`${usdShort(hourly)}/h`}
+        more={[
+          ['hosting', `${usdShort(money.hosting_usd_per_hour)}/h`],
+          ['tokens', `${usdShort(now.token_usd / hours)}/h`],
+        ]}
+        change={change(hourly, hourlyBefore)}
+        better="down"
+        before={before}
+        spark={spark((p, s) => rates(s, p.token_usd))}
+        colour="s5"
+      />
+      <Tile
+        label="Saved by caching"
+        term="saved"
+        value={`${usdShort(now.saved_usd / hours)}/h`}
+        more={[['in all', usdShort(now.saved_usd)]]}
+        change={change(now.saved_usd, then.saved_usd)}
+        better="up"
+        before={before}
+        spark={spark((p, s) => rates(s, p.saved_usd))}
+        colour="s3"
+      />
+    </div>
+  );
+}
+
+/** What runs this moment, from the live stream; the shape is of the minutes that the page has been open. */
+function Running() {
+  const seen = ticks.value;
+  const last = seen.at(-1);
+  const values = seen.map((one) => one.status.requests_running);
+  return (
+    <Tile
+      label="Running now"
+      term="running"
+      value={count(last?.status.requests_running)}
+      more={last ? [['at most', count(Math.max(...values))]] : []}
+      change={null}
+      better="neither"
+      before=""
+      spark={thinned(values, SPARK_POINTS)}
+      colour="s7"
+    />
+  );
+}
+
+interface LatencyProps {
+  label: string;
+  of: LatencyOf;
+  now: Figures;
+  then: Figures;
+  before: string;
+  spark: readonly (number | null)[];
+}
+
+/** p95 is the figure of the tile: the median hides what people complain about, p99 jumps. */
+function Latency({ label, of, now, then, before, spark }: LatencyProps) {
+  return (
+    <Tile
+      label={label}
+      term={of}
+      value={duration(now[`${of}_p95_ms`])}
+      more={[
+        ['p50', duration(now[`${of}_p50_ms`])],
+        ['p99', duration(now[`${of}_p99_ms`])],
+      ]}
+      change={change(now[`${of}_p95_ms`], then[`${of}_p95_ms`])}
+      better="down"
+      before={before}
+      spark={spark}
+      colour="s2"
+    />
+  );
+}

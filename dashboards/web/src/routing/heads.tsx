@@ -1,0 +1,27 @@
+/** Hot beginnings of prompts and how many homes each has; shared by Routing and Cache. */
+import { bytes, count, percent } from '../format';
+import type { Head, Routing } from '../types/state';
+import { Table, type Column } from '../ui/table';
+
+const COLUMNS: readonly Column<Head>[] = [
+  { id: 'digest', head: 'Beginning', cell: ({ digest }) => <span class="mono">{digest}</span> },
+  { id: 'homes', head: 'Homes', cell: ({ homes }) => (homes === 1 ? '1 deployment' : `${homes} deployments`), by: ({ homes }) => homes },
+  { id: 'tokens', head: 'Prompt tokens/min', cell: ({ tokens_per_minute }) => count(tokens_per_minute), by: ({ tokens_per_minute }) => tokens_per_minute, number: true },
+];
+
+export function Heads({ heads, table }: { heads: readonly Head[]; table?: Routing['table'] }) {
+  return (
+    <>
+      {heads.length === 0 ? (
+        <p class="muted pad">No beginning is hot: prompts are few, short, or all different.</p>
+      ) : (
+        <Table label="Hot beginnings of prompts" columns={COLUMNS} rows={heads} rowKey={({ digest }) => digest} sort={{ id: 'tokens', down: true }} />
+      )}
+      {table && (
+        <p class="muted small pad">
+          {count(table.blocks)} blocks are remembered, {percent(table.blocks / table.blocks_max)} of what there is room for ({bytes(table.bytes)}).
+        </p>
+      )}
+    </>
+  );
+}

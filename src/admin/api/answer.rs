@@ -1,0 +1,191 @@
+//! How the API says no, and how it reads what it is sent: one error envelope for all, the one that clients of the gateway know.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use crate::admin::access::{Caller, Role};
+use crate::openai::error;
+
+/// What an endpoint answers: JSON, or a refusal.
+pub type Answer<T> = Result<Json<T>, Refusal>;
+
+/// Why something was not done. Its body is `{"error": {"message", "type", "param", "code"}}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// What is wrong and how to mend it, for people.
+    pub message: String,
+    /// The parameter it is about, if it is about one.
+    pub param: Option<Cow<'static, str>>,
+    /// What is wrong, for programs.
+    pub code: &'static str,
+}
+
+impl Refusal {
+    /// With this status; see [`Refusal`].
+    pub fn new(status: StatusCode, message: impl Into<String>, code: &'static str) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            param: None,
+            code,
+        }
+    }
+
+    /// 400: the request is not understood.
+    pub fn bad(message: impl Into<String>, code: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message, code)
+    }
+
+    /// 400 for a parameter.
+    pub fn bad_param(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self {
+            param: Some(param.into()),
+            ..Self::bad(message, "bad_parameter")
+        }
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(message: impl Into<String>, code: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message, code)
+    }
+
+    /// 409: not as things are.
+    pub fn conflict(message: impl Into<String>, code: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, message, code)
+    }
+
+    /// 503: not now.
+    pub fn unavailable(message: impl Into<String>, code: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message, code)
+    }
+
+    /// 500: the gateway failed.
+    pub fn failed(message: impl Into<String>, code: &'static str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message, code)
+    }
+
+    /// 401: nobody that is known.
+    pub(in crate::admin) fn unauthorized() -> Self {
+        let message = "sign in, or send an admin token as `Authorization: Bearer TOKEN`; tokens are `admin.token` and `admin.tokens` \
+            in the configuration";
+        Self::new(StatusCode::UNAUTHORIZED, message, "invalid_admin_token")
+    }
+
+    /// 403: somebody who may not.
+    pub(in crate::admin) fn forbidden(needed: Role, caller: &Caller) -> Self {
+        let message = format!(
+            "this asks the role `{}`; `{}` has `{}`",
+            needed.as_ref(),
+            caller.name,
+            caller.role.as_ref()
+        );
+        Self::new(StatusCode::FORBIDDEN, message, "role_too_low")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let kind = if self.status.is_server_error() {
+            "server_error"
+        } else {
+            "invalid_request_error"
+        };
+        let json = HeaderValue::from_static("application/json");
+        let body = error::body(&self.message, kind, self.param.as_deref(), self.code);
+        let mut response = (self.status, [(header::CONTENT_TYPE, json)], body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer realm=\"emberway\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        response
+    }
+}
+
+/// The body of a [`Refusal`], for the document.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorMembers,
+}
+
+/// What is told of an error.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorMembers {
+    /// What is wrong and how to mend it, for people.
+    pub message: String,
+    /// `invalid_request_error` or `server_error`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The parameter it is about, if it is about one.
+    pub param: Option<String>,
+    /// What is wrong, for programs.
+    pub code: Option<String>,
+}
+
+/// A query as a struct; one that is not understood is refused with the envelope.
+#[derive(Debug, Clone)]
+pub struct Asked<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection @ QueryRejection::FailedToDeserializeQueryString(_)) => {
+                let message = format!("the query is not understood: {}", rejection.body_text());
+                Err(Refusal::bad(message, "bad_query"))
+            }
+            Err(rejection) => Err(Refusal::bad(rejection.body_text(), "bad_query")),
+        }
+    }
+}
+
+/// A JSON body as a value; `content-type: application/json` is asked. One that is not understood is refused with the envelope.
+#[derive(Debug, Clone)]
+pub struct Sent<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(refused_body(&rejection)),
+        }
+    }
+}
+
+fn refused_body(rejection: &JsonRejection) -> Refusal {
+    let message = format!("the body is not understood: {}", rejection.body_text());
+    match rejection {
+        // What a value means is part of the request too, and the envelope says which.
+        JsonRejection::JsonDataError(_) | JsonRejection::JsonSyntaxError(_) => Refusal::bad(message, "bad_body"),
+        JsonRejection::MissingJsonContentType(_) => Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send the body as `content-type: application/json`",
+            "bad_content_type",
+        ),
+        other => Refusal::new(other.status(), message, "bad_body"),
+    }
+}
+
+/// What is answered to a method that an endpoint does not have; axum adds `allow`.
+pub(super) async fn wrong_method() -> Refusal {
+    Refusal::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this method is not served here; `allow` says which are",
+        "wrong_method",
+    )
+}
