@@ -44,6 +44,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod api;
 mod care;
+mod configuration;
 pub mod handover;
 mod history;
 mod lives;
@@ -107,6 +108,8 @@ pub struct Running {
     /// Who looks after the fleet, where that is wanted.
     care: Option<care::RunningCare>,
     lives: JoinHandle<()>,
+    /// Who keeps what the configuration's file holds.
+    versions: JoinHandle<()>,
     history: history::RunningHistory,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
@@ -172,8 +175,11 @@ pub async fn start_from(
         log,
     });
     let watch = source
-        .map(|source| reload::watch_config(&gateway, &store, (&state, logins.as_ref()), checked, &source))
+        .as_ref()
+        .map(|source| reload::watch_config(&gateway, &store, (&state, logins.as_ref()), checked, source))
         .transpose()?;
+    let file = source.as_ref().zip(watch.as_ref());
+    let (desk, versions) = configuration::start(&gateway, &store, &install.admin, file);
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(Stop::No);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
@@ -184,6 +190,7 @@ pub async fn start_from(
     let known = sources::Known {
         prices: writers.prices,
         board,
+        desk,
     };
     let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
@@ -195,6 +202,7 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
+        versions,
         history: history::start(&gateway, Vec::new()),
         gateway,
         addresses,
@@ -344,6 +352,7 @@ impl Running {
         self.writer.abort();
         self.probe.abort();
         self.lives.abort();
+        self.versions.abort();
         self.admin.abort();
         self.store.close().await?;
         tracing::info!("drained");

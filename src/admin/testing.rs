@@ -8,6 +8,11 @@ use parking_lot::Mutex;
 use super::Sources;
 use super::access::Access;
 use super::api::ApiSources;
+use super::api::answer::Refusal;
+use super::api::config::Configuration;
+use super::api::config::shapes::{
+    Applied, ApplyBody, ConfigText, Judgement, RestoreBody, Version, VersionText, WhatIf,
+};
 use crate::storage::StoreError;
 use crate::storage::audit::{AuditEntry, AuditStore};
 
@@ -22,8 +27,39 @@ pub(super) fn sources() -> Sources {
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
-            config_writable: Box::new(|| Ok(())),
+            configuration: Arc::new(Unasked),
         },
+    }
+}
+
+/// A configuration that may be changed, and of which nothing else is asked.
+struct Unasked;
+
+#[async_trait]
+impl Configuration for Unasked {
+    fn writable(&self) -> Result<(), String> {
+        Ok(())
+    }
+    async fn shown(&self) -> Result<ConfigText, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn check(&self, _: String, _: bool) -> Result<Judgement, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn what_if(&self, _: String, _: u64, _: bool) -> Result<WhatIf, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn apply(&self, _: String, _: ApplyBody) -> Result<Applied, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn versions(&self) -> Result<Vec<Version>, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn version(&self, _: i64) -> Result<VersionText, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn restore(&self, _: String, _: i64, _: RestoreBody) -> Result<Applied, Refusal> {
+        panic!("nobody asks for it")
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::admin::access::{Access, NamedToken, Role};
 use crate::admin::api::ApiSources;
+use crate::admin::api::config::Configuration;
+use crate::app::configuration::Desk;
 use crate::config::checked::AdminListener;
 use crate::storage::audit::AuditStore;
 use crate::storage::sqlite::SqliteStore;
@@ -19,10 +21,10 @@ pub(super) fn access(admin: &AdminListener) -> Access {
 }
 
 /// What the API alone needs.
-pub(super) fn sources(admin: &AdminListener, store: &Arc<SqliteStore>) -> ApiSources {
+pub(super) fn sources(admin: &AdminListener, store: &Arc<SqliteStore>, desk: &Arc<Desk>) -> ApiSources {
     ApiSources {
         audit: Arc::clone(store) as Arc<dyn AuditStore>,
         is_demo: admin.is_demo,
-        config_writable: Box::new(|| Err("this version does not change its configuration; edit the file".to_owned())),
+        configuration: Arc::clone(desk) as Arc<dyn Configuration>,
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinHandle;
 
 use crate::admin::api::answer::Refusal;
 use crate::admin::api::config::shapes::{
@@ -20,10 +21,11 @@ use crate::config::checked::{AdminListener, Configure};
 use crate::config::proposal::{self, Against, Judged};
 use crate::config::references::Reach;
 use crate::config::secrets::Variables;
-use crate::config::watch::Hand;
+use crate::config::watch::{ConfigWatch, Hand};
 use crate::config::{load, mask, place};
 use crate::proxy::Gateway;
 use crate::storage::StoreError;
+use crate::storage::sqlite::SqliteStore;
 use crate::storage::versions::{NewVersion, VersionStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::configuration::ConfigVersionLost;
@@ -86,27 +88,6 @@ fn hex(digest: &[u8; 32]) -> String {
 }
 
 impl Desk {
-    /// Of a gateway; `source` and `hand` are there where it has a file.
-    pub(super) fn new(
-        gateway: &Arc<Gateway>,
-        store: Arc<dyn VersionStore>,
-        admin: &AdminListener,
-        file: Option<(&Source, Hand)>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            gateway: Arc::clone(gateway),
-            store,
-            configure: admin.configure,
-            file: file.map(|(source, hand)| WatchedFile {
-                path: source.path.clone(),
-                variables: Arc::clone(&source.variables),
-                hand,
-            }),
-            changing: Mutex::new(()),
-            playing: Arc::new(Semaphore::new(1)),
-        })
-    }
-
     fn file(&self) -> Result<&WatchedFile, Refusal> {
         self.file
             .as_ref()
@@ -188,8 +169,31 @@ impl Desk {
     }
 }
 
+/// The configuration of a gateway, and the task that keeps versions of what is changed by other means.
+pub(super) fn start(
+    gateway: &Arc<Gateway>,
+    store: &Arc<SqliteStore>,
+    admin: &AdminListener,
+    file: Option<(&Source, &ConfigWatch)>,
+) -> (Arc<Desk>, JoinHandle<()>) {
+    let desk = Arc::new(Desk {
+        gateway: Arc::clone(gateway),
+        store: Arc::clone(store) as Arc<dyn VersionStore>,
+        configure: admin.configure,
+        file: file.map(|(source, watch)| WatchedFile {
+            path: source.path.clone(),
+            variables: Arc::clone(&source.variables),
+            hand: watch.hand(),
+        }),
+        changing: Mutex::new(()),
+        playing: Arc::new(Semaphore::new(1)),
+    });
+    let keeping = tokio::spawn(keep_versions(Arc::clone(&desk)));
+    (desk, keeping)
+}
+
 /// Keeps versions of what is changed by other means, as long as the file is watched.
-pub(super) async fn keep_versions(desk: Arc<Desk>) {
+async fn keep_versions(desk: Arc<Desk>) {
     let Some(mut hand) = desk.file.as_ref().map(|file| file.hand.clone()) else {
         return;
     };

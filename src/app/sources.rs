@@ -10,6 +10,7 @@ use crate::admin::api::answer::Refusal;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::status::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Status};
+use crate::app::configuration::Desk;
 use crate::app::money::Prices;
 use crate::app::{ProcessState, api};
 use crate::config::checked::AdminListener;
@@ -28,6 +29,8 @@ pub(super) struct Known {
     pub(super) prices: Arc<Prices>,
     /// What looking after the fleet knows.
     pub(super) board: Arc<Board>,
+    /// The configuration, as it is changed.
+    pub(super) desk: Arc<Desk>,
 }
 
 /// What the admin listener reads.
@@ -38,7 +41,7 @@ pub(super) fn admin_sources(
     store: &Arc<SqliteStore>,
     admin: &AdminListener,
 ) -> Sources {
-    let Known { prices, board } = known;
+    let Known { prices, board, desk } = known;
     let for_metrics_too = Arc::clone(&board);
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
@@ -67,7 +70,7 @@ pub(super) fn admin_sources(
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
         access: api::access(admin),
-        api: api::sources(admin, store),
+        api: api::sources(admin, store, &desk),
     }
 }
 

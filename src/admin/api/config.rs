@@ -99,7 +99,10 @@ async fn config(State(sources): State<Arc<Sources>>) -> Answer<ConfigText> {
     responses((status = 200, body = serde_json::Value))
 )]
 async fn config_schema() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/schema+json")], schema::published_text())
+    (
+        [(header::CONTENT_TYPE, "application/schema+json")],
+        schema::published_text(),
+    )
 }
 
 /// What a text would mean: the mistakes that `emberway check` finds, what it would change, and the difference to the file.
@@ -262,4 +265,44 @@ fn checked_note(note: &str) -> Result<(), Refusal> {
         return Err(Refusal::bad_param("note", "`note` has at most 500 characters"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::api;
+
+    #[test]
+    fn looking_and_trying_asks_a_viewer_and_changing_an_administrator() {
+        let document = serde_json::to_value(api::document()).expect("JSON");
+        let role = |path: &str, method: &str| {
+            let operation = &document["paths"][format!("/api/v1/config{path}")][method];
+            operation["x-emberway-role"].as_str().unwrap_or("none").to_owned()
+        };
+        let viewer = [
+            ("", "get"),
+            ("/schema", "get"),
+            ("/check", "post"),
+            ("/what-if", "post"),
+        ];
+        let versions = [("/versions", "get"), ("/versions/{id}", "get")];
+        for (path, method) in viewer.into_iter().chain(versions) {
+            assert_eq!(role(path, method), "viewer", "{path}");
+        }
+        for path in ["/apply", "/versions/{id}/restore"] {
+            assert_eq!(role(path, "post"), "admin", "{path}");
+        }
+    }
+
+    #[test]
+    fn notes_and_numbers_are_bounded() {
+        assert_eq!(checked_note(&"ä".repeat(500)), Ok(()));
+        assert_eq!(
+            checked_note(&"ä".repeat(501)).expect_err("too long").code,
+            "bad_parameter"
+        );
+        assert_eq!(number("7"), Ok(7));
+        let refused = number(&"x".repeat(1_000)).expect_err("no number");
+        assert!(refused.message.len() < 120, "{}", refused.message);
+    }
 }

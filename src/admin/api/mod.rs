@@ -12,6 +12,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::config::Configuration;
 use super::Sources;
 use crate::admin::access::{self, Role};
 use crate::storage::audit::AuditStore;
@@ -19,6 +20,7 @@ use crate::storage::audit::AuditStore;
 pub mod answer;
 mod audit;
 pub(super) mod audited;
+pub mod config;
 mod document;
 mod session;
 mod state;
@@ -34,8 +36,8 @@ pub struct ApiSources {
     pub is_demo: bool,
     /// Where writes are entered.
     pub audit: Arc<dyn AuditStore>,
-    /// Whether the configuration may be changed from here; the reason where it may not.
-    pub config_writable: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// The configuration.
+    pub configuration: Arc<dyn Configuration>,
 }
 
 type Group = OpenApiRouter<Arc<Sources>>;
@@ -51,6 +53,7 @@ fn viewer() -> Group {
         .routes(routes!(document::openapi))
         .routes(routes!(state::status))
         .routes(routes!(audit::audit))
+        .merge(config::viewer())
 }
 
 /// What changes traffic and deployments.
@@ -60,7 +63,7 @@ fn operator() -> Group {
 
 /// What changes the configuration.
 fn admin() -> Group {
-    OpenApiRouter::new()
+    config::admin()
 }
 
 /// The document of the whole API, with the role that each operation asks as `x-emberway-role`.

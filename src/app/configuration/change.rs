@@ -102,7 +102,9 @@ impl Desk {
                     error: &error,
                 }
                 .emit();
-                let message = format!("the text could not be put to use ({why}), and the older one could not be written back: {error}");
+                let message = format!(
+                    "the text could not be put to use ({why}), and the older one could not be written back: {error}"
+                );
                 Refusal::unavailable(message, "config_left_broken")
             }
             Err(refusal) => refusal,
@@ -118,7 +120,10 @@ fn may_replace(old: &Held, body: &ApplyBody) -> Result<(), Refusal> {
         return Err(Refusal::conflict(message, "config_changed").beside("sha256", sha256.into()));
     }
     if old.text == body.text {
-        return Err(Refusal::conflict("the file holds this text already", "config_unchanged"));
+        return Err(Refusal::conflict(
+            "the file holds this text already",
+            "config_unchanged",
+        ));
     }
     match told::secret_reason(&mask::mask(&old.text).fields) {
         Some(reason) => Err(Refusal::conflict(reason, "config_not_writable")),

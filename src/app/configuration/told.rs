@@ -100,7 +100,11 @@ pub(super) fn with_problems(message: &str, code: &'static str, problems: Vec<Pro
 
 /// What a version changed, in a line.
 pub(super) fn summary(changes: &[Change]) -> String {
-    let named: Vec<&str> = changes.iter().take(SUMMARY_CHANGES).map(|change| change.text.as_str()).collect();
+    let named: Vec<&str> = changes
+        .iter()
+        .take(SUMMARY_CHANGES)
+        .map(|change| change.text.as_str())
+        .collect();
     let more = changes.len().saturating_sub(SUMMARY_CHANGES);
     let text = match (named.is_empty(), more) {
         (true, _) => "nothing that has a meaning".to_owned(),
@@ -114,7 +118,11 @@ pub(super) fn summary(changes: &[Change]) -> String {
 pub(super) fn difference_in_a_line(old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
-    format!("{} lines added, {} removed", count(ChangeTag::Insert), count(ChangeTag::Delete))
+    format!(
+        "{} lines added, {} removed",
+        count(ChangeTag::Insert),
+        count(ChangeTag::Delete)
+    )
 }
 
 pub(super) fn version(version: versions::Version, is_current: bool) -> Version {

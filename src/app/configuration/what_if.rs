@@ -116,7 +116,8 @@ fn gathered(gateway: &Gateway, live: &Live, from_ms: i64) -> Result<Gathered, Re
     };
     if let Some(trace) = &live.config.install.trace {
         let newest = file::newest(&trace.path, REQUESTS_MAX);
-        let newest = newest.map_err(|error| Refusal::unavailable(format!("cannot read the trace: {error}"), "trace_unreadable"))?;
+        let newest = newest
+            .map_err(|error| Refusal::unavailable(format!("cannot read the trace: {error}"), "trace_unreadable"))?;
         if within(&newest.requests) > within(&gathered.requests) {
             gathered = Gathered {
                 requests: newest.requests,

@@ -175,7 +175,7 @@ mod tests {
     fn a_minute_holds_its_limit_and_says_when_there_is_room_again() {
         let seconds = Duration::from_secs;
         let mut deployment = Deployment::new(Some(1_000.0), 1.0, false, false);
-        let mut let_in = |deployment: &mut Deployment, at| {
+        let let_in = |deployment: &mut Deployment, at| {
             let fits = deployment.admits(400.0, at);
             if fits {
                 deployment.minute.push_back((at, 400.0));
