@@ -100,8 +100,13 @@ export const signOut = (): Promise<undefined> => remove('session');
 
 // Readings.
 export const status = (signal?: AbortSignal): Promise<Status> => get('status', {}, signal);
-export const series = (scope: Scope, by: SeriesBy, points: number, signal?: AbortSignal): Promise<Series> =>
-  get('series', { ...scope, by, points }, signal);
+
+/** The gateway answers in whole steps, which reach beyond what was asked; the range stays the one asked for. */
+export async function series(scope: Scope, by: SeriesBy, points: number, signal?: AbortSignal): Promise<Series> {
+  const told = await get<Series>('series', { ...scope, by, points }, signal);
+  return { ...told, from_ms: Math.max(told.from_ms, scope.from_ms), to_ms: Math.min(told.to_ms, scope.to_ms) };
+}
+
 export const summary = (scope: Scope, signal?: AbortSignal): Promise<Summary> => get('summary', { ...scope }, signal);
 export const heatmap = (scope: Scope, of: LatencyOf, signal?: AbortSignal): Promise<Heatmap> => get('heatmap', { ...scope, of }, signal);
 export const slowest = (scope: Scope, of: 'ttft' | 'total', limit: number, signal?: AbortSignal): Promise<{ requests: SlowRequest[] }> =>

@@ -5,6 +5,7 @@ import { sectionOf } from './pages';
 import { Boundary } from './shell/boundary';
 import { Help } from './shell/help';
 import { useKeys } from './shell/keys';
+import { Person } from './shell/person';
 import { Rail } from './shell/rail';
 import { SectionView } from './shell/section';
 import { SignIn } from './shell/signin';
@@ -54,6 +55,9 @@ function Shell() {
             <SectionView key={section.id} section={section} />
           </Boundary>
         </main>
+        <footer class="foot">
+          <Person />
+        </footer>
       </div>
       <Toasts />
       <Confirm />

@@ -13,6 +13,8 @@ export const EXPLAIN = {
   tokens: 'Prompt and completion tokens as the provider reported them. Cached prompt tokens are part of the prompt tokens.',
   cached: 'Prompt tokens that the provider found in its cache, of all prompt tokens. Cached tokens are cheaper and answer sooner.',
   money: 'Hosting of fine-tuned deployments by the hour plus tokens by the configured prices. Deployments without a price count as nothing.',
+  tokenUsd: 'Prompt and completion tokens by the configured prices, cached ones at their lower price.',
+  days: 'Whole days. Hosting is not among them: it runs by the hour, used or not, and is in the table below.',
   saved: 'What cached prompt tokens would have cost more at the full price.',
   hosting: 'Azure bills a fine-tuned deployment by the hour, used or not.',
   attempts: 'Calls to a deployment. A request needs one; it takes more when a deployment throttles or fails.',

@@ -39,6 +39,7 @@ export function valueAxis(format: (value: number | null) => string): uPlot.Axis 
     space: 34,
     grid: { stroke: () => colour('line'), width: 1 },
     ticks: { show: false },
-    values: (_chart, splits) => splits.map((value) => format(value)),
+    // A logarithmic axis names only some of its ticks; the others come as `null`.
+    values: (_chart, splits: (number | null)[]) => splits.map((value) => (value === null ? '' : format(value))),
   };
 }

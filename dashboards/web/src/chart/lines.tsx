@@ -6,12 +6,12 @@ import { useSignal, type Signal } from '@preact/signals';
 import { useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { clockSeconds, day, moment, utc } from '../format';
-import { setParams } from '../state/url';
 import { IconButton } from '../ui/basics';
 import { Table, type Column } from '../ui/table';
 import { timeAxis, valueAxis } from './axis';
 import { Canvas } from './canvas';
 import { colour, type Colour } from './colours';
+import { DRAG_PX_MIN, zoom } from './zoom';
 
 export interface Line {
   label: string;
@@ -20,6 +20,8 @@ export interface Line {
   /** The surface under the line is tinted. */
   fill?: boolean;
   dash?: boolean;
+  /** Columns instead of a line, for whole days and the like. */
+  bars?: boolean;
 }
 
 interface LinesProps {
@@ -38,7 +40,9 @@ interface LinesProps {
 }
 
 const ROWS_MAX = 600;
-const DRAG_PX_MIN = 8;
+const DAY_MS = 86_400_000;
+/** Columns take seven tenths of their step, at most 48 px. */
+const BARS = uPlot.paths.bars?.({ size: [0.7, 48] });
 
 export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height = 200, top, bare = false }: LinesProps) {
   const at = useSignal<number | null>(null);
@@ -52,7 +56,7 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
     () => [starts_ms.map((ms) => ms / 1000), ...lines.map((line) => line.values.slice())],
     [starts_ms, lines],
   );
-  const shape = lines.map((line) => `${line.label}:${line.colour}:${line.fill ?? ''}:${line.dash ?? ''}`).join('|');
+  const shape = lines.map((line) => `${line.label}:${line.colour}:${line.fill ?? ''}:${line.dash ?? ''}:${line.bars ?? ''}`).join('|');
   const build = (width: number, tall: number): uPlot.Options => options(width, tall, lines, format, frame, hidden, at);
   const toggle = (name: string): void => {
     const next = new Set(hidden);
@@ -111,7 +115,7 @@ function options(
     width,
     height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 20, 0, 0],
     cursor: {
       y: false,
       sync: { key: 'time', setSeries: false, filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave' } },
@@ -131,9 +135,10 @@ function options(
           show: !hidden.has(line.label),
           stroke: () => colour(line.colour),
           width: 1.5,
-          ...(line.fill ? { fill: () => colour(line.colour, '26') } : {}),
+          ...(line.bars || line.fill ? { fill: () => colour(line.colour, line.bars ? '' : '26') } : {}),
           ...(line.dash ? { dash: [4, 4] } : {}),
-          points: { show: true, size: 3, filter: lonely },
+          ...(line.bars && BARS ? { paths: BARS, width: 0 } : {}),
+          points: { show: line.bars !== true, size: 3, filter: lonely },
         }),
       ),
     ],
@@ -152,16 +157,6 @@ function lonely(chart: uPlot, seriesIndex: number): number[] {
     if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i);
   }
   return found;
-}
-
-/** Makes the stretch that was dragged out the page's range. */
-function zoom(chart: uPlot): void {
-  const { left, width } = chart.select;
-  if (width < DRAG_PX_MIN) return;
-  const from = Math.round(chart.posToVal(left, 'x') * 1000);
-  const to = Math.round(chart.posToVal(left + width, 'x') * 1000);
-  chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-  setParams({ from: String(from), to: String(to), range: '' });
 }
 
 interface LegendItemProps {
@@ -183,19 +178,22 @@ function LegendItem({ line, at, format, off, onToggle }: LegendItemProps) {
   );
 }
 
+/** Whether steps are days, so that their time of day says nothing. A day may lack an hour. */
+const inDays = (starts_ms: readonly number[]): boolean => (starts_ms[1] ?? 0) - (starts_ms[0] ?? 0) > DAY_MS * 0.9;
+
 /** The moment under the pointer; as wide without one, so that nothing moves. */
 function Moment({ at, starts_ms }: { at: Signal<number | null>; starts_ms: readonly number[] }) {
   const ms = at.value === null ? undefined : starts_ms[at.value];
   return (
     <span class="legend-moment" title={ms === undefined ? undefined : utc(ms)}>
-      {ms === undefined ? '' : `${day(ms).slice(5)} ${clockSeconds(ms)}`}
+      {ms === undefined ? '' : inDays(starts_ms) ? day(ms) : `${day(ms).slice(5)} ${clockSeconds(ms)}`}
     </span>
   );
 }
 
 function AsTable({ label, starts_ms, lines, format, height }: Pick<LinesProps, 'label' | 'starts_ms' | 'lines' | 'format'> & { height: number }) {
   const columns: Column<number>[] = [
-    { id: 'at', head: 'From', cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{moment(starts_ms[i] ?? 0)}</span>, by: (i) => i },
+    { id: 'at', head: 'From', cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{inDays(starts_ms) ? day(starts_ms[i] ?? 0) : moment(starts_ms[i] ?? 0)}</span>, by: (i) => i },
     ...lines.map(
       (line): Column<number> => ({
         id: line.label,

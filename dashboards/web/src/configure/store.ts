@@ -27,6 +27,8 @@ const undoable = signal<readonly string[]>([]);
 
 export const isDirty = computed(() => base.value !== null && text.value !== base.value.text);
 export const parsed = computed(() => parse(text.value));
+/** The values of what is in use. */
+export const baseValues = computed(() => parse(base.value?.text ?? '').values ?? undefined);
 export const canUndo = computed(() => undoable.value.length > 0);
 /** The gateway's verdict on the text as it is now; `null` until it is there. */
 export const verdict = computed<CheckResult | null>(() => (checked.value?.text === text.value ? checked.value.result : null));

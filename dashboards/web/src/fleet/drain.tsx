@@ -5,6 +5,7 @@ import type { FleetDeployment } from '../types/state';
 import { Button, Field, Note } from '../ui/basics';
 import { Dialog } from '../ui/dialog';
 import { toast } from '../ui/toast';
+import { Words } from '../ui/words';
 import { emptied, takeOver } from './words';
 
 export interface Target {
@@ -82,7 +83,11 @@ export function Drain({ target, deployments, onClose, onChanged }: DrainProps) {
           ))}
         </select>
       </Field>
-      {refusal !== null && <Note tone="error">{refusal}</Note>}
+      {refusal !== null && (
+        <Note tone="error">
+          <Words text={refusal} />
+        </Note>
+      )}
       {needsForce && (
         <label class="check">
           <input type="checkbox" checked={force} onChange={(event) => setForce(event.currentTarget.checked)} />

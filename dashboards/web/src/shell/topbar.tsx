@@ -10,7 +10,7 @@ import { RangePicker } from './range';
 export function TopBar({ section }: { section: Section }) {
   void theme.value;
   return (
-    <header class="topbar">
+    <section class="topbar" aria-label="Section and range">
       <h1 class="topbar-title">{section.title}</h1>
       <div class="topbar-scope">
         {section.filters.length > 0 && <Filters filters={section.filters} />}
@@ -21,6 +21,6 @@ export function TopBar({ section }: { section: Section }) {
         <IconButton glyph="sun" label="Dark or light" onClick={flipTheme} />
         <IconButton glyph="keyboard" label="Keyboard shortcuts" onClick={() => (helpShown.value = true)} />
       </div>
-    </header>
+    </section>
   );
 }

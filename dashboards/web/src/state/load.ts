@@ -10,13 +10,18 @@ export interface Loaded<T> {
   error: Error | null;
   /** A question is on its way. */
   loading: boolean;
+  /** The data answers an earlier question: another range, another filter. */
+  old: boolean;
   /** When the data came; 0 before. */
   at_ms: number;
   reload: () => void;
 }
 
 interface Kept<T> {
+  /** What was asked last. */
   key: string;
+  /** What the data answers. */
+  answers: string;
   data: T | null;
   error: Error | null;
   loading: boolean;
@@ -28,7 +33,7 @@ interface Kept<T> {
  * shown: a filter may keep the old picture, another page may not.
  */
 export function useLoad<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, every_ms = 0): Loaded<T> {
-  const [kept, setKept] = useState<Kept<T>>({ key, data: null, error: null, loading: true, at_ms: 0 });
+  const [kept, setKept] = useState<Kept<T>>({ key, answers: key, data: null, error: null, loading: true, at_ms: 0 });
   const [round, setRound] = useState(0);
   const asking = useRef(ask);
   asking.current = ask;
@@ -38,7 +43,7 @@ export function useLoad<T>(key: string, ask: (signal: AbortSignal) => Promise<T>
     setKept((old) => ({ ...old, key, loading: true }));
     asking.current(abort.signal).then(
       (data) => {
-        if (!abort.signal.aborted) setKept({ key, data, error: null, loading: false, at_ms: Date.now() });
+        if (!abort.signal.aborted) setKept({ key, answers: key, data, error: null, loading: false, at_ms: Date.now() });
       },
       (error: unknown) => {
         if (abort.signal.aborted) return;
@@ -57,6 +62,6 @@ export function useLoad<T>(key: string, ask: (signal: AbortSignal) => Promise<T>
   }, [key, every_ms]);
 
   const reload = useCallback(() => setRound((value) => value + 1), []);
-  const same = kept.key.split('|', 1)[0] === key.split('|', 1)[0];
-  return { data: same ? kept.data : null, error: kept.error, loading: kept.loading, at_ms: kept.at_ms, reload };
+  const same = kept.answers.split('|', 1)[0] === key.split('|', 1)[0];
+  return { data: same ? kept.data : null, error: kept.error, loading: kept.loading, old: kept.answers !== key, at_ms: kept.at_ms, reload };
 }

@@ -9,8 +9,8 @@ export interface Figures {
   failovers: number;
   prompt_tokens: number;
   cached_tokens: number;
-  /** Cached tokens that placement expected; absent where the gateway does not tell. */
-  expected_tokens?: number;
+  /** Prompt tokens that could have been cached, since they were sent before. */
+  expected_tokens: number;
   completion_tokens: number;
   token_usd: number;
   saved_usd: number;
@@ -37,13 +37,14 @@ export type CountMember =
   | 'failovers'
   | 'prompt_tokens'
   | 'cached_tokens'
+  | 'expected_tokens'
   | 'completion_tokens'
   | 'token_usd'
   | 'saved_usd';
 export type LatencyOf = 'ttft' | 'total' | 'overhead';
 export type LatencyMember = `${LatencyOf}_p${50 | 95 | 99}_ms`;
 
-export type Points = Record<CountMember, number[]> & Record<LatencyMember, (number | null)[]> & { expected_tokens?: number[] };
+export type Points = Record<CountMember, number[]> & Record<LatencyMember, (number | null)[]>;
 
 export type SeriesBy = 'none' | 'route' | 'deployment' | 'region' | 'client';
 
@@ -145,7 +146,7 @@ export interface AuditEntry {
   action: string;
   subject: string;
   result: string;
-  text: string;
+  text: string | null;
 }
 
 export type UsageBy = 'client' | 'route' | 'deployment' | 'region' | 'day';

@@ -18,7 +18,7 @@ export function Async<T>({ of, rows = 20, empty, children }: AsyncProps<T>) {
   }
   const nothing = empty?.(of.data) ?? null;
   return (
-    <div class={of.loading ? 'async async-loading' : 'async'} aria-busy={of.loading}>
+    <div class={of.old && of.loading ? 'async async-old' : 'async'} aria-busy={of.old && of.loading}>
       {of.error && <Failed error={of.error} retry={of.reload} stale />}
       {nothing === null ? children(of.data) : <Empty text={nothing} rows={rows} />}
     </div>

@@ -98,7 +98,9 @@ export function Table<T>({ label, columns, rows, rowKey, sort, detail }: TablePr
                 </tr>
                 {detail && isOpen && (
                   <tr class="detail">
-                    <td colSpan={columns.length + 1}>{detail(row)}</td>
+                    <td colSpan={columns.length + 1}>
+                      <div class="detail-box">{detail(row)}</div>
+                    </td>
                   </tr>
                 )}
               </Fragment>

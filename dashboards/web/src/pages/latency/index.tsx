@@ -1,0 +1,74 @@
+/** Latency: who is slow, when, and where the time of single requests went. What is looked at (`of`, `by`, `a`, `b`) is in the address. */
+import * as api from '../../api';
+import { useLoad } from '../../state/load';
+import { chosen } from '../../state/scope';
+import { place, setParams } from '../../state/url';
+import type { LatencyOf, SeriesBy } from '../../types/reading';
+import { Async } from '../../ui/async';
+import { Card } from '../../ui/basics';
+import { Choice, type Option } from '../../ui/choice';
+import { Heat } from '../../chart/heat';
+import { Comparison } from './comparison';
+import { Each } from './each';
+import { Slowest } from './slowest';
+import { WhoIsSlow } from './who';
+import './latency.css';
+
+/** The answers a page of latency can give; the words are used within sentences too. */
+export const OF_WORDS: Record<LatencyOf, string> = { ttft: 'first token', total: 'whole request', overhead: 'gateway’s own time' };
+const OF: readonly Option<LatencyOf>[] = [
+  { value: 'ttft', label: 'First token' },
+  { value: 'total', label: 'Whole request' },
+  { value: 'overhead', label: 'Gateway’s own' },
+];
+export type By = Exclude<SeriesBy, 'none'>;
+const BY: readonly Option<By>[] = [
+  { value: 'deployment', label: 'Deployment' },
+  { value: 'route', label: 'Route' },
+  { value: 'region', label: 'Region' },
+  { value: 'client', label: 'Client' },
+];
+const POINTS = 180;
+
+export default function Latency() {
+  const { params } = place.value;
+  const of = OF.find(({ value }) => value === params['of'])?.value ?? 'ttft';
+  const by = BY.find(({ value }) => value === params['by'])?.value ?? 'deployment';
+  const range = chosen('1h');
+  const every_ms = range.every_ms * 2;
+  const groups = useLoad(`${range.key} ${by}`, (signal) => api.series(range.scope(), by, POINTS, signal), every_ms);
+  const heat = useLoad(`${range.key} ${of}`, (signal) => api.heatmap(range.scope(), of, signal), every_ms);
+
+  return (
+    <div class="stack">
+      <div class="row">
+        <Choice label="Latency of" options={OF} value={of} onChange={(value) => setParams({ of: value })} />
+        <Choice label="By" options={BY} value={by} onChange={(value) => setParams({ by: value, a: '', b: '' })} />
+      </div>
+      <div class="latency-top">
+        <Card title={`Which ${by} is slow`} explain="percentile" flush>
+          <Async of={groups} rows={44} empty={(data) => (data.groups.some((group) => group.total.requests > 0) ? null : 'No requests in this range.')}>
+            {(data) => <WhoIsSlow groups={data.groups} of={of} by={by} />}
+          </Async>
+        </Card>
+        <Card title="All requests, by latency" explain="heatmap">
+          <Async of={heat} rows={44} empty={(data) => (data.counts.some((column) => column.some((cell) => cell > 0)) ? null : noneOf(of))}>
+            {(data) => <Heat label={`Requests by ${OF_WORDS[of]}`} heat={data} />}
+          </Async>
+        </Card>
+      </div>
+      <Async of={groups} rows={40}>
+        {(data) => (
+          <>
+            <Each series={data} of={of} by={by} />
+            <Comparison series={data} of={of} by={by} />
+          </>
+        )}
+      </Async>
+      <Slowest of={of === 'ttft' ? 'ttft' : 'total'} />
+    </div>
+  );
+}
+
+const noneOf = (of: LatencyOf): string =>
+  of === 'ttft' ? 'No streams in this range; only streams have a first token. Look at the whole request instead.' : 'No requests in this range.';
