@@ -125,6 +125,19 @@ struct ProcessState {
     log: Option<Arc<LogGuard>>,
 }
 
+impl ProcessState {
+    /// Of a process that starts now.
+    fn new(log: Option<Arc<LogGuard>>) -> Self {
+        Self {
+            is_draining: AtomicBool::new(false),
+            has_successor: AtomicBool::new(false),
+            reload: ArcSwapOption::empty(),
+            started_at_ms: clock::now_ms(),
+            log,
+        }
+    }
+}
+
 /// Starts a gateway on the current runtime. Every address is bound when this returns. With a `source`, the configuration is
 /// reloaded when its file changes and on SIGHUP.
 ///
@@ -167,19 +180,8 @@ pub async fn start_from(
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
     let (gateway, writers) = build(&checked, &store).await?;
     let logins = Logins::start(&gateway, install.azure.as_ref()).await?;
-    let state = Arc::new(ProcessState {
-        is_draining: AtomicBool::new(false),
-        has_successor: AtomicBool::new(false),
-        reload: ArcSwapOption::empty(),
-        started_at_ms: clock::now_ms(),
-        log,
-    });
-    let watch = source
-        .as_ref()
-        .map(|source| reload::watch_config(&gateway, &store, (&state, logins.as_ref()), checked, source))
-        .transpose()?;
-    let file = source.as_ref().zip(watch.as_ref());
-    let (desk, versions) = configuration::start(&gateway, &store, &install.admin, file);
+    let state = Arc::new(ProcessState::new(log));
+    let configured = configuration::start(&gateway, &store, (&state, logins.as_ref()), checked, source.as_ref())?;
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(Stop::No);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
@@ -190,7 +192,7 @@ pub async fn start_from(
     let known = sources::Known {
         prices: writers.prices,
         board,
-        desk,
+        desk: configured.desk,
     };
     let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin));
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
@@ -202,7 +204,7 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
-        versions,
+        versions: configured.keeping,
         history: history::start(&gateway, Vec::new()),
         gateway,
         addresses,
@@ -216,7 +218,7 @@ pub async fn start_from(
         accepting,
         store,
         shutdown: install.shutdown,
-        watch,
+        watch: configured.watch,
     })
 }
 

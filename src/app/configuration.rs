@@ -1,7 +1,7 @@
 //! The configuration as the operator's page changes it: read, judged, written to its file, put to use by the reload, kept in versions.
 //!
-//! The file stays the truth: nothing is in use that is not in it. Everything that reads or compiles it runs on blocking threads; one change at
-//! a time, and one what-if.
+//! The file stays the truth: nothing is in use that is not in it. Everything that reads or compiles it runs on blocking threads; one
+//! change at a time, and one what-if.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use crate::admin::api::config::shapes::{
     Applied, ApplyBody, ConfigText, Judgement, RestoreBody, Version, VersionText, WhatIf,
 };
 use crate::admin::api::config::{self, Configuration};
-use crate::app::Source;
-use crate::config::checked::{AdminListener, Configure};
+use crate::app::logins::Logins;
+use crate::app::{ProcessState, Source, reload};
+use crate::config::checked::{Checked, Configure};
 use crate::config::proposal::{self, Against, Judged};
 use crate::config::references::Reach;
 use crate::config::secrets::Variables;
@@ -169,17 +170,33 @@ impl Desk {
     }
 }
 
-/// The configuration of a gateway, and the task that keeps versions of what is changed by other means.
+/// The configuration, as it is watched and changed.
+pub(super) struct Configured {
+    /// The watch on its file, if there is one.
+    pub(super) watch: Option<ConfigWatch>,
+    /// Who changes it.
+    pub(super) desk: Arc<Desk>,
+    /// Who keeps versions of what is changed by other means.
+    pub(super) keeping: JoinHandle<()>,
+}
+
+/// Watches the file, if there is one, and lets it be changed.
 pub(super) fn start(
     gateway: &Arc<Gateway>,
     store: &Arc<SqliteStore>,
-    admin: &AdminListener,
-    file: Option<(&Source, &ConfigWatch)>,
-) -> (Arc<Desk>, JoinHandle<()>) {
+    whose: (&Arc<ProcessState>, Option<&Arc<Logins>>),
+    initial: Arc<Checked>,
+    source: Option<&Source>,
+) -> anyhow::Result<Configured> {
+    let configure = initial.install.admin.configure;
+    let watch = source
+        .map(|source| reload::watch_config(gateway, store, whose, initial, source))
+        .transpose()?;
+    let file = source.zip(watch.as_ref());
     let desk = Arc::new(Desk {
         gateway: Arc::clone(gateway),
         store: Arc::clone(store) as Arc<dyn VersionStore>,
-        configure: admin.configure,
+        configure,
         file: file.map(|(source, watch)| WatchedFile {
             path: source.path.clone(),
             variables: Arc::clone(&source.variables),
@@ -189,7 +206,7 @@ pub(super) fn start(
         playing: Arc::new(Semaphore::new(1)),
     });
     let keeping = tokio::spawn(keep_versions(Arc::clone(&desk)));
-    (desk, keeping)
+    Ok(Configured { watch, desk, keeping })
 }
 
 /// Keeps versions of what is changed by other means, as long as the file is watched.

@@ -1,8 +1,8 @@
 //! Secrets that are written out in a configuration's text, hidden before anybody is shown it.
 //!
 //! A configuration that can be used holds references only, so this matters for one that cannot: a file somebody broke by hand, or a text
-//! that is being typed. What counts is what the schema marks as secret, and fields that nobody knows whose names sound like one. A text that
-//! is no YAML is judged line by line. A comment is not judged.
+//! that is being typed. What counts is what the schema marks as secret, and fields that nobody knows whose names sound like one. A text
+//! that is no YAML is judged line by line. A comment is not judged.
 
 use crate::config::document::Document;
 use crate::config::errors::Pointer;

@@ -1,7 +1,7 @@
 //! A configuration as it was typed, judged before it is put to use: its mistakes, what it would change, and the difference to the file.
 //!
-//! Compiled by the same function as a reload and `emberway check`, with the same variables, so what passes here passes there (unless a file or a
-//! variable changes in between). What is told never holds a secret.
+//! Compiled by the same function as a reload and `emberway check`, with the same variables, so what passes here passes there (unless a
+//! file or a variable changes in between). What is told never holds a secret.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Which references a text that comes over HTTP may make the gateway follow.
 //!
-//! A reference is followed wherever it stands, and what is behind it in a plain field shows: in a message, or in the words of a change. So, from the
-//! page, plain fields may only have references that plain fields of the file have already, and whoever may not change the configuration may
-//! only have those of the file at all: otherwise a reader could ask which variables and files there are, and what is in them. What may not
-//! be followed is taken as if it held some secret, so that the rest can be checked all the same.
+//! A reference is followed wherever it stands, and what is behind it in a plain field shows: in a message, or in the words of a change.
+//! So, from the page, plain fields may only have references that plain fields of the file have already, and whoever may not change the
+//! configuration may only have those of the file at all: otherwise a reader could ask which variables and files there are, and what is in
+//! them. What may not be followed is taken as if it held some secret, so that the rest can be checked all the same.
 
 use std::collections::BTreeSet;
 

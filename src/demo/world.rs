@@ -1,7 +1,7 @@
 //! What runs: the simulator with its built-in scenario, and the gateway with the shipped demo configuration, on chosen ports.
 //!
-//! The configuration is that of the repository, except for what belongs to this one run: addresses, keys, and a usage store that begins empty.
-//! It is written to a file of its own, so that it can be changed while the demo stays up, on the page or by hand.
+//! The configuration is that of the repository, except for what belongs to this one run: addresses, keys, and a usage store that begins
+//! empty. It is written to a file of its own, so that it can be changed while the demo stays up, on the page or by hand.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};

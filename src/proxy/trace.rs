@@ -1,9 +1,9 @@
 //! What a finished request leaves for the trace, if its conversation is in it, and for what-if questions.
 
 use crate::core::ledger::usage::{RequestOutcome, UsageRecord, UsageSource};
+use crate::core::recorded::{TraceRecord, Used};
 use crate::proxy::Gateway;
 use crate::proxy::context::RequestContext;
-use crate::storage::trace::{TraceRecord, Used};
 
 /// Leaves a request for the trace and for the newest requests in memory. One that nobody answered is demand too, and is left with what it
 /// would have asked for. What is left out could not be served by any fleet: requests that a deployment rejected, those whose client left

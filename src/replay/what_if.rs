@@ -6,9 +6,9 @@
 //! gateway would know; what a deployment does with it is modelled in `deployment`. Requests are named by the block ids that the
 //! gateway itself placed them by, so their homes are the real ones.
 //!
-//! Not played: faults, breakers and second attempts beside late ones (no configuration would have had other faults, as far as anybody knows), the
-//! limits of clients and routes, and how a provider spreads one deployment over machines. Caches begin empty; requests from before the time
-//! that is asked about are played first and not counted, so that they are warm where there are any.
+//! Not played: faults, breakers and second attempts beside late ones (no configuration would have had other faults, as far as anybody
+//! knows), the limits of clients and routes, and how a provider spreads one deployment over machines. Caches begin empty; requests from
+//! before the time that is asked about are played first and not counted, so that they are warm where there are any.
 //!
 //! Pure and in virtual time: the same requests, configuration and seed give the same figures. Linear in requests × blocks.
 
@@ -28,9 +28,9 @@ use crate::core::placement::plan::{Candidate, Placement, Plan, Reason};
 use crate::core::placement::rendezvous;
 use crate::core::placement::rule::Rule;
 use crate::core::placement::view::{Ask, State, View};
+use crate::core::recorded::TraceRecord;
 use crate::core::router;
 use crate::core::topology::{DeploymentIx, PoolIx, Route, RouteIx, Snapshot};
-use crate::storage::trace::TraceRecord;
 
 mod deployment;
 pub mod file;

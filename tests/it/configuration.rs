@@ -1,9 +1,13 @@
 //! The configuration is changed over the admin listener: checked, played, applied, restored, and refused where it must be.
 
+use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
+use std::thread::JoinHandle;
 
 use reqwest::Method;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, KEY, Setup, WHOLE, World, eventually, read, sha256, upstreams};
@@ -169,38 +173,64 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
     let none = world.api(Method::POST, "/config/versions/99/restore", body).await;
     assert_eq!((none.status.as_u16(), none.code().as_str()), (404, "unknown_version"));
 
-    // By hand it becomes a version too.
-    world.replace_config(&second).await;
-    world.generation(4).await;
-    let newest = eventually("a version by the file", || async {
-        let versions = world.get("/config/versions").await["versions"].clone();
-        (versions.as_array().map(Vec::len) == Some(4)).then(|| versions[0].clone())
-    })
-    .await;
-    assert_eq!((&newest["who"], &newest["current"]), (&json!("file"), &json!(true)));
-    let text = world.get(&format!("/config/versions/{}", newest["id"])).await["text"].clone();
-    assert_eq!(text, json!(second));
     let audit = world.get("/audit").await;
     assert!(audit.to_string().contains("/api/v1/config/apply"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_hand_becomes_a_version_too() {
+    let setup = Setup::default();
+    let world = World::start(setup.clone()).await;
+    let second = reversed(&world, &setup).await;
+    let newest_of = async |count: usize| {
+        eventually("a version by the file", || async {
+            let versions = world.get("/config/versions").await["versions"].clone();
+            (versions.as_array().map(Vec::len) == Some(count)).then(|| versions[0].clone())
+        })
+        .await
+    };
+    newest_of(1).await;
+    world.replace_config(&second).await;
+    let newest = newest_of(2).await;
+    assert_eq!((&newest["who"], &newest["current"]), (&json!("file"), &json!(true)));
+    assert!(
+        newest["summary"].as_str().expect("a text").contains("lines added"),
+        "{newest}"
+    );
+    let text = world.get(&format!("/config/versions/{}", newest["id"])).await["text"].clone();
+    assert_eq!(text, json!(second));
+}
+
+/// A file that holds a usable key for its first reader, and for every later one a key that cannot travel in a header: as if it were
+/// replaced between the check and the reload.
+fn good_once_then_bad(path: &Path) -> JoinHandle<io::Result<()>> {
+    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    let bad = path.with_extension("bad");
+    std::fs::write(&bad, "a-key-with-a-\u{7f}-in-it-that-is-long").expect("written");
+    let path = path.to_owned();
+    std::thread::spawn(move || {
+        // Opening it waits for the reader, which then reads to the end of what is written here.
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&path)?;
+        std::fs::rename(&bad, &path)?;
+        pipe.write_all(b"a-key-that-can-be-sent-and-is-long")
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_the_reload_refuses_is_taken_back() {
     let world = World::start(Setup::default()).await;
     let text = world.held().await;
-    // It compiles, and cannot travel in a header.
-    let key = world.config_path().with_file_name("key");
-    tokio::fs::write(&key, "a-key-with-a-\u{7f}-in-it-that-is-long")
-        .await
-        .expect("written");
+    let feeding = good_once_then_bad(&world.config_path().with_file_name("key"));
     let bad = text.replace("${env:KEY_b}", "${file:key}");
     let refused = world.apply(&bad).await;
+    feeding.join().expect("it was read").expect("and fed");
     assert_eq!(
         (refused.status.as_u16(), refused.code().as_str()),
         (422, "config_refused"),
         "{refused:?}"
     );
-    assert!(!refused.text().contains("a-key-with"), "{refused:?}");
+    assert!(refused.text().contains("cannot travel in a header"), "{refused:?}");
+    assert!(!refused.text().contains("a-key-"), "{refused:?}");
     assert_eq!(world.held().await, text);
     let shown = world.get("/config").await;
     assert_eq!(
@@ -256,8 +286,8 @@ async fn a_file_that_is_managed_elsewhere_is_not_changed() {
     refused("ConfigMap").await;
 }
 
-/// Shared beginnings, each longer than the 1,024 tokens below which nothing is cached. Five of them in turn over four deployments in turn: each
-/// meets all four.
+/// Shared beginnings, each longer than the 1,024 tokens below which nothing is cached. Five of them in turn over four deployments in
+/// turn: each meets all four.
 const HEADS: usize = 5;
 /// Requests of a head; fewer than would overflow to a deployment's next machine.
 const ROUNDS: usize = 12;

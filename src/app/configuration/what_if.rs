@@ -14,13 +14,13 @@ use crate::config::checked::{Checked, Runtime};
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::book::PriceBook;
 use crate::core::ledger::prices::{self, PriceList};
+use crate::core::recorded::TraceRecord;
 use crate::core::recovery::health::Availability;
 use crate::core::topology::DeploymentIx;
 use crate::proxy::Gateway;
 use crate::proxy::state::Live;
 use crate::replay::what_if::notes::{self, Source};
 use crate::replay::what_if::{self, KnownNow, Setting, file};
-use crate::storage::trace::TraceRecord;
 use crate::storage::trace::recent::REQUESTS_MAX;
 
 /// How long both runs may take together, before a part of the requests is played instead: three tries stay below ten seconds.

@@ -1,8 +1,8 @@
 //! A deployment in a what-if: what it does with a request, and what the gateway would know of it.
 //!
-//! One cache that forgets after ten idle minutes, finds beginnings of 1,024 tokens and more in steps of 128, as Azure documents, and
-//! one limit over a sliding minute. A request counts as what the gateway reckons when it is sent; a provisioned deployment is put right when the
-//! answer is known.
+//! One cache that forgets after ten idle minutes, finds beginnings of 1,024 tokens and more in steps of 128, as Azure documents, and one
+//! limit over a sliding minute. A request counts as what the gateway reckons when it is sent; a provisioned deployment is put right when
+//! the answer is known.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::core::placement::latency::Latency;
 use crate::core::placement::room::Room;
 use crate::core::placement::view::CACHE_LIFE;
 use crate::core::provider::{CACHEABLE_TOKENS, STEP_TOKENS};
-use crate::storage::trace::TraceRecord;
+use crate::core::recorded::TraceRecord;
 
 const MINUTE: Duration = Duration::from_mins(1);
 

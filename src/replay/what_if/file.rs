@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::core::placement::chain::{BlockId, Chain};
 use crate::core::placement::policy::Policy;
 use crate::core::placement::view::Ask;
-use crate::storage::trace::{TraceRecord, Used};
+use crate::core::recorded::{TraceRecord, Used};
 
 /// How much of the file's end is read: some ten thousand requests with long prompts.
 const TAIL_BYTES: u64 = 32 * 1024 * 1024;

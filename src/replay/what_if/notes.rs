@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Setting;
 use super::outcome::Outcome;
 use crate::core::placement::policy::Policy;
+use crate::core::recorded::TraceRecord;
 use crate::core::topology::Snapshot;
-use crate::storage::trace::TraceRecord;
 
 /// Fewer counted requests say little.
 const REQUESTS_MIN: u64 = 200;

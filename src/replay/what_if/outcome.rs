@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::core::ledger::bill;
 use crate::core::ledger::book::PriceBook;
+use crate::core::recorded::TraceRecord;
 use crate::core::topology::{DeploymentIx, RouteIx, Snapshot};
-use crate::storage::trace::TraceRecord;
 
 /// What a run came to. Ratios are parts of 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -9,7 +9,7 @@ use crate::config::checked::Checked;
 use crate::config::load;
 use crate::core::ledger::prices::{self, PriceList};
 use crate::core::placement::policy::Policy;
-use crate::storage::trace::Used;
+use crate::core::recorded::Used;
 
 const START_MS: i64 = 1_764_000_000_000;
 
@@ -104,8 +104,8 @@ fn the_same_configuration_gives_the_same_figures() {
     assert!((outcome.by_deployment.iter().map(|one| one.share).sum::<f64>() - 1.0).abs() < 1e-9);
 }
 
-/// Each head is computed once wherever it comes first: once by a policy that keeps it in one place, four times by one that deals it out to four. Ten
-/// heads with 40 requests each: 39 of 40 heads are found, or 36 of 40.
+/// Each head is computed once wherever it comes first: once by a policy that keeps it in one place, four times by one that deals it out
+/// to four. Ten heads with 40 requests each: 39 of 40 heads are found, or 36 of 40.
 #[test]
 fn dealing_heads_out_costs_the_hits_that_arithmetic_says() {
     let traffic = traffic(400, 10, 5.0);

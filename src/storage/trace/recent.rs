@@ -1,8 +1,8 @@
 //! The newest requests in memory, for what-if questions on the page: always there, without a file.
 //!
-//! Bounded by number and by bytes; the oldest go first. Nothing of it is ever written or sent, so blocks keep the names by which the gateway
-//! placed them (placement remembers the same names): a what-if then finds their real homes. Like a trace it holds lengths, times and
-//! hashes, never text.
+//! Bounded by number and by bytes; the oldest go first. Nothing of it is ever written or sent, so blocks keep the names by which the
+//! gateway placed them (placement remembers the same names): a what-if then finds their real homes. Like a trace it holds lengths, times
+//! and hashes, never text.
 //!
 //! Cost of a request: a copy of its chain (at most 5 KiB) and a lock for a moment.
 
@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::TraceRecord;
 use crate::core::placement::chain::BlockId;
+use crate::core::recorded::TraceRecord;
 
 /// Most requests that may be asked for.
 pub const REQUESTS_MAX: usize = 20_000;

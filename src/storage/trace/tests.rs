@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::core::placement::chain::{ChainBuilder, ChainKey};
+use crate::core::placement::policy::Policy;
+use crate::core::placement::view::Ask;
+use crate::core::recorded::Used;
 
 fn options(directory: &tempfile::TempDir) -> TraceOptions {
     TraceOptions {
