@@ -40,6 +40,9 @@ const BY_FILE: &str = "file";
 /// Why there is nothing to change.
 const NO_FILE: &str = "the gateway was started without a configuration file";
 
+/// Texts that are judged at one time; others wait. A large one keeps a core busy for a second.
+const JUDGED_AT_ONCE: usize = 2;
+
 /// The configuration of a running gateway.
 pub(super) struct Desk {
     gateway: Arc<Gateway>,
@@ -50,6 +53,7 @@ pub(super) struct Desk {
     /// Held while the file is changed from here, or looked at for changes by others.
     changing: Mutex<()>,
     playing: Arc<Semaphore>,
+    judging: Arc<Semaphore>,
 }
 
 /// The file, how its references are resolved, and who reloads it.
@@ -110,7 +114,10 @@ impl Desk {
         let file = self.file()?.clone();
         let in_use = Arc::clone(&self.gateway.live.load().config);
         let reach = if is_admin { Reach::Anywhere } else { Reach::OfTheFile };
+        // It is never closed.
+        let permit = Arc::clone(&self.judging).acquire_owned().await.ok();
         on_thread(move || {
+            let _permit = permit;
             let against = Against {
                 path: &file.path,
                 variables: &file.variables,
@@ -204,6 +211,7 @@ pub(super) fn start(
         }),
         changing: Mutex::new(()),
         playing: Arc::new(Semaphore::new(1)),
+        judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
     });
     let keeping = tokio::spawn(keep_versions(Arc::clone(&desk)));
     Ok(Configured { watch, desk, keeping })
