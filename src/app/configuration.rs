@@ -17,7 +17,8 @@ use crate::admin::api::config::shapes::{
 };
 use crate::admin::api::config::{self, Configuration};
 use crate::app::logins::Logins;
-use crate::app::{ProcessState, Source, reload};
+use crate::app::state::ProcessState;
+use crate::app::{Source, reload};
 use crate::config::checked::{Checked, Configure};
 use crate::config::proposal::{self, Against, Judged};
 use crate::config::references::Reach;

@@ -11,12 +11,14 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::checked::azure::{AzureSettings, Care};
+use crate::config::checked::telemetry::OtlpSettings;
 use crate::config::errors::Problem;
 use crate::config::secrets::Secret;
 use crate::core::recovery::health::Rules;
 use crate::core::topology::{ClientIx, Snapshot};
 
 pub mod azure;
+pub mod telemetry;
 
 /// A configuration that has passed every check.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Install {
     pub azure: Option<AzureSettings>,
     /// Who is told what people should look at, if anybody is.
     pub alerts: Option<AlertSettings>,
+    /// Where traces and metrics are sent, if anywhere.
+    pub otlp: Option<OtlpSettings>,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// What is logged, and how.

@@ -202,6 +202,7 @@ routes: [{name: bot, pool: ft}]
             misses: MissLedger::new(&[], std::time::Instant::now()),
             trace: None,
             recent: None,
+            tracing: None,
             finished: FinishedQueue::default(),
             when_full: WhenFull::Drop,
             activity: Arc::default(),

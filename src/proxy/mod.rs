@@ -51,6 +51,7 @@ pub mod standing;
 pub mod state;
 pub mod tap;
 pub mod trace;
+pub mod tracing;
 pub mod upstream;
 pub mod view;
 pub mod waiting;
@@ -68,6 +69,7 @@ use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
 use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
+use crate::proxy::tracing::Tracing;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
 use crate::storage::trace::recent::Recent;
@@ -100,6 +102,8 @@ pub struct Gateway {
     pub trace: Option<TraceQueue>,
     /// The newest requests, for what-if questions, if they are kept.
     pub recent: Option<Recent>,
+    /// Which requests are in a trace that is sent on, where any are.
+    pub tracing: Option<Tracing>,
     /// Where finished requests wait for those who keep history of them.
     pub finished: FinishedQueue,
     /// What happens to a record when the queue is full.

@@ -37,6 +37,7 @@ function Shell() {
   useKeys();
   useEffect(() => {
     document.title = `${section.title} · Emberway`;
+    scrollTo(0, 0);
   }, [section.id]);
   const skip = (event: Event): void => {
     event.preventDefault();
@@ -59,6 +60,9 @@ function Shell() {
           <Person />
         </footer>
       </div>
+      <p class="hidden" aria-live="polite">
+        {section.title}
+      </p>
       <Toasts />
       <Confirm />
       <Help />

@@ -1,5 +1,6 @@
-/** Arithmetic of usage and cost: days on a time line, sums, and what needs a decision. Pure. */
-import type { CostRow, UsageRow } from './types/reading';
+/** Arithmetic of usage and cost: days on a time line, amounts that are not wholly known, and what wants a decision. Pure. */
+import type { UsageRow } from './types/reading';
+import type { Tone } from './ui/basics';
 
 /** `2026-11-26` as the viewer's midnight, so that the axis names that day. `null` for what is no date. */
 export function dayStart(key: string): number | null {
@@ -21,19 +22,15 @@ export function daily(rows: readonly UsageRow[]): { starts_ms: number[]; rows: (
   return { starts_ms, rows: starts_ms.map((start) => byStart.get(start) ?? null) };
 }
 
-export interface Costs {
-  hosting_usd: number;
-  token_usd: number;
-  keepalive_usd: number;
-  saved_usd: number;
-  total_usd: number;
-  requests: number;
-}
+/** An amount of which a part is not known is at least that. */
+export const atLeast = (text: string, is_partial: boolean): string => (is_partial ? `≥\u202f${text}` : text);
 
-export function sumOf(rows: readonly CostRow[]): Costs {
-  const sum: Costs = { hosting_usd: 0, token_usd: 0, keepalive_usd: 0, saved_usd: 0, total_usd: 0, requests: 0 };
-  for (const row of rows) {
-    for (const member of ['hosting_usd', 'token_usd', 'keepalive_usd', 'saved_usd', 'total_usd', 'requests'] as const) sum[member] += row[member];
-  }
-  return sum;
-}
+/** Kinds that are not named are information. */
+const TONES: ReadonlyMap<string, Tone> = new Map([
+  ['idle', 'warn'],
+  ['unpriced', 'warn'],
+  ['cache_saved', 'ok'],
+]);
+
+/** How much a finding wants somebody. */
+export const findingTone = (kind: string): Tone => TONES.get(kind) ?? 'info';

@@ -1,8 +1,8 @@
-/** Days on a time line, and sums of costs. */
+/** Days on a time line, amounts, findings. */
 import { expect, test } from 'vitest';
 import { day } from '../src/format';
-import type { CostRow, UsageRow } from '../src/types/reading';
-import { daily, dayStart, sumOf } from '../src/usage';
+import type { UsageRow } from '../src/types/reading';
+import { atLeast, daily, dayStart, findingTone } from '../src/usage';
 
 const row = (key: string): UsageRow => ({ key }) as UsageRow;
 
@@ -22,7 +22,10 @@ test('no days are no columns', () => {
   expect(daily([])).toEqual({ starts_ms: [], rows: [] });
 });
 
-test('costs add up', () => {
-  const cost = { hosting_usd: 1, token_usd: 2, keepalive_usd: 3, saved_usd: 4, total_usd: 6, requests: 5 } as CostRow;
-  expect(sumOf([cost, cost])).toEqual({ hosting_usd: 2, token_usd: 4, keepalive_usd: 6, saved_usd: 8, total_usd: 12, requests: 10 });
+test('an amount that is not wholly known says so', () => {
+  expect([atLeast('$3', true), atLeast('$3', false)]).toEqual(['≥\u202f$3', '$3']);
+});
+
+test('findings of kinds that are not known yet are told as information', () => {
+  expect([findingTone('idle'), findingTone('toString'), findingTone('new')]).toEqual(['warn', 'info', 'info']);
 });

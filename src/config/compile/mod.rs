@@ -14,6 +14,7 @@ mod names;
 mod regions;
 mod residency;
 mod routes;
+mod telemetry;
 mod tls;
 mod use_limits;
 

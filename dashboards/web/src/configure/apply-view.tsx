@@ -9,7 +9,7 @@ import { Button, Field, Note } from '../ui/basics';
 import { toast } from '../ui/toast';
 import { download } from './download';
 import { Problems } from './problems';
-import { applied, base, errors, isDirty, read, text, verdict } from './store';
+import { applied, base, errors, isDirty, newer, read, text, verdict } from './store';
 
 const NOTE_MAX = 500;
 
@@ -57,11 +57,11 @@ export function ApplyView() {
           </Field>
           {error && <Note tone="error">{error}</Note>}
           <div class="row">
-            <Button kind="primary" type="submit" busy={busy} disabled={!isDirty.value || errors.value > 0 || verdict.value === null}>
+            <Button kind="primary" type="submit" busy={busy} disabled={!isDirty.value || errors.value > 0 || verdict.value === null || newer.value !== null}>
               Apply
             </Button>
             <span class="muted small">
-              {!isDirty.value ? 'Nothing has changed.' : errors.value > 0 ? `${plural(errors.value, 'error')} to mend first.` : 'It holds for the next request; running ones end as they began.'}
+              {newer.value !== null ? 'Decide above how to go on from the newer file.' : !isDirty.value ? 'Nothing has changed.' : errors.value > 0 ? `${plural(errors.value, 'error')} to mend first.` : 'It holds for the next request; running ones end as they began.'}
             </span>
           </div>
         </form>

@@ -43,7 +43,8 @@ interface Options {
 
 const theme = EditorView.theme({
   '&': { height: '100%', color: 'var(--text)', backgroundColor: 'var(--bg)', fontSize: '13px' },
-  '&.cm-focused': { outline: '2px solid var(--accent)', outlineOffset: '-2px' },
+  // The frame around it shows the focus.
+  '&.cm-focused': { outline: 'none' },
   '.cm-scroller': { fontFamily: 'var(--mono)', lineHeight: '1.55' },
   '.cm-content': { caretColor: 'var(--text)' },
   '.cm-cursor': { borderLeftColor: 'var(--text)' },
@@ -54,7 +55,7 @@ const theme = EditorView.theme({
   '.cm-tooltip-autocomplete ul li[aria-selected]': { color: 'var(--text)', backgroundColor: 'var(--hover)' },
   '.cm-tooltip.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--mono)', maxHeight: '16em' },
   '.cm-tooltip.cm-completionInfo': { padding: '8px 12px', maxWidth: '360px', fontFamily: 'var(--font)', lineHeight: '1.5' },
-  '.cm-completionDetail': { color: 'var(--muted)', fontStyle: 'normal' },
+  '.cm-completionDetail': { display: 'inline-block', maxWidth: '32ch', overflow: 'hidden', color: 'var(--muted)', fontFamily: 'var(--font)', fontStyle: 'normal', textOverflow: 'ellipsis', verticalAlign: 'bottom' },
   '.cm-completionMatchedText': { color: 'var(--accent)', textDecoration: 'none' },
   '.meaning': { maxWidth: '480px', padding: '8px 12px', fontFamily: 'var(--font)', lineHeight: '1.5', whiteSpace: 'pre-line' },
   '.meaning > b': { display: 'block', fontWeight: '600' },
@@ -161,7 +162,11 @@ function replacing(now: string, next: string): { from: number; to: number; inser
 function complete(schema: Schema, values: Value | undefined, context: CompletionContext): CompletionResult | null {
   const place = placeAt(context.state.doc.toString(), context.pos);
   if (!place || (place.typed === '' && !context.explicit && !/[:\-,[{] $/.test(context.state.sliceDoc(context.pos - 2, context.pos)))) return null;
-  const options = suggestions(schema, place, values).map(({ label, apply, kind, detail, info }): Completion => ({ label, apply, type: kind, detail: ` ${detail}`, ...(info ? { info } : {}) }));
+  const options = suggestions(schema, place, values).map(({ label, apply, kind, detail, info }, n): Completion => {
+    // In the order of the schema, what is required first.
+    const boost = (detail === 'required' ? 99 : 50) - Math.min(n, 99);
+    return { label, apply, type: kind, detail: ` ${detail}`, boost, ...(info ? { info } : {}) };
+  });
   return { from: place.from, options, validFor: /^[\w./${}"-]*$/ };
 }
 

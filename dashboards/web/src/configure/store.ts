@@ -60,24 +60,32 @@ function take(now: ConfigText): void {
   text.value = now.text;
   newer.value = null;
   undoable.value = [];
+  isTyping = false;
 }
+
+/** Whether the last change was typed: a stretch of typing is one step of undoing. */
+let isTyping = false;
 
 /** Puts another text in the place of this one, which can be undone. */
 export function change(next: string): void {
   if (next === text.peek()) return;
+  isTyping = false;
   undoable.value = [...undoable.peek(), text.peek()].slice(-UNDO_MAX);
   text.value = next;
 }
 
-/** What is typed in the editor, which has its own undo. */
+/** What is typed in the editor, which has its own undo as well. */
 export function typed(next: string): void {
-  text.value = next;
+  if (isTyping) text.value = next;
+  else change(next);
+  isTyping = true;
 }
 
 export function undo(): void {
   const last = undoable.peek().at(-1);
   if (last === undefined) return;
   undoable.value = undoable.peek().slice(0, -1);
+  isTyping = false;
   text.value = last;
 }
 

@@ -43,7 +43,8 @@ export function YamlTab({ readOnly, line }: { readOnly: boolean; line: number | 
       {state === 'failed' && <Failed error={new Error('the editor could not be read; reload the page if the gateway was updated')} retry={() => (setState('reading'), setRound((n) => n + 1))} />}
       <div class="yaml-frame">
         {state === 'reading' && <Skeleton rows={HEIGHT_ROWS} />}
-        <div ref={host} class="yaml-host" hidden={state !== 'there'} />
+        {/* What is typed is no shortcut of the page, which cannot see that it comes from an editor inside. */}
+        <div ref={host} class="yaml-host" hidden={state !== 'there'} onKeyDown={(event) => event.stopPropagation()} />
       </div>
       <Problems onGo={(problem) => problem.line !== null && editor.current?.goTo(problem.line, problem.column ?? 1)} />
     </div>

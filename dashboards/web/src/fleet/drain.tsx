@@ -70,7 +70,7 @@ export function Drain({ target, deployments, onClose, onChanged }: DrainProps) {
       <ul class="drain-pools">
         {takeOver(deployments, out).map(({ pool, others }) => (
           <li key={pool}>
-            <b>{pool}</b>: {others.length > 0 ? `${others.join(', ')} take over` : 'nobody usable is left'}
+            <b>{pool}</b>: {others.length > 0 ? `${others.join(', ')} ${others.length === 1 ? 'takes' : 'take'} over` : 'nobody usable is left'}
           </li>
         ))}
       </ul>

@@ -47,7 +47,7 @@ export default function CachePage() {
           {(data) => <Drifts cache={data} />}
         </Async>
       </Card>
-      <div class="grid">
+      <div class="grid cache-three">
         <Shares title="Cached by route" by="route" />
         <Shares title="Cached by client" by="client" />
         <Card title="Hot beginnings" explain="heads" flush>
@@ -149,7 +149,7 @@ function DriftPlace({ at }: { at: number }) {
   return (
     <span class="drift-place" role="img" aria-label={`the same for ${count(at)} tokens, then different`}>
       <span class="drift-same" style={{ width: `${(at / whole) * 100}%` }} />
-      <span class="drift-mark small">{count(at)}</span>
+      <span class="drift-mark small">the same for {count(at)} tokens</span>
     </span>
   );
 }

@@ -56,7 +56,7 @@ export default function ConfigurePage() {
         </div>
       </header>
       {now.last_error && <Note tone="error">The file as it is on disk is not in use: {now.last_error}</Note>}
-      {!now.writable && <Note tone="info">You can edit, check and play it here, but not apply it: {now.reason}.</Note>}
+      {!now.writable && step !== 'apply' && <Note tone="info">You can edit, check and play it here, but not apply it: {now.reason}.</Note>}
       <NewerNote />
       <Stepper step={step} />
       <Body step={step} />

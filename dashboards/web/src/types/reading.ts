@@ -116,18 +116,7 @@ export interface SlowRequest {
 
 export type Severity = 'info' | 'warn' | 'error';
 export type EventKind =
-  | 'failover'
-  | 'breaker'
-  | 'throttle'
-  | 'reload'
-  | 'drain'
-  | 'guard'
-  | 'alarm'
-  | 'overload'
-  | 'store'
-  | 'config'
-  | 'fleet'
-  | 'process';
+  'failover' | 'breaker' | 'throttle' | 'reload' | 'drain' | 'guard' | 'alarm' | 'overload' | 'store' | 'config' | 'fleet' | 'process';
 
 /** One thing that happened, in words. `id` only grows, over restarts too. */
 export interface GatewayEvent {
@@ -160,6 +149,15 @@ export interface UsageRow {
   completion_tokens: number;
   token_usd: number;
   saved_usd: number;
+  /** Requests to deployments without a price: with any, the amounts are too low. */
+  unpriced_requests: number;
+}
+
+export interface Usage {
+  rows: UsageRow[];
+  total: UsageRow;
+  /** There is more than one answer holds. */
+  truncated: boolean;
 }
 
 export interface CostRow {
@@ -172,5 +170,35 @@ export interface CostRow {
   total_usd: number;
   requests: number;
   usd_per_1k_requests: number | null;
+  /** A price is not known, so it costs at least so much. */
+  is_partial: boolean;
   advice: string | null;
+}
+
+/** What the month that now is in will cost. */
+export interface Forecast {
+  ends_ms: number;
+  spent_usd: number;
+  hosting_usd: number;
+  token_usd: number;
+  total_usd: number;
+  is_partial: boolean;
+}
+
+/** Something worth knowing of costs; `of` is a deployment or route, or empty. */
+export interface Finding {
+  kind: string;
+  of: string;
+  usd: number;
+  text: string;
+}
+
+/** Whole days in UTC. */
+export interface Costs {
+  from_ms: number;
+  to_ms: number;
+  rows: CostRow[];
+  total: CostRow;
+  forecast: Forecast | null;
+  findings: Finding[];
 }

@@ -34,7 +34,12 @@ export function Audit() {
     <Card title="Who changed what" flush>
       <Async of={read} rows={40} empty={(data) => (data.entries.length === 0 ? 'Nobody has changed anything yet.' : null)}>
         {(data) => (
-          <Table label="Changes" columns={COLUMNS} rows={data.entries} rowKey={(one) => `${one.at_ms} ${one.who} ${one.action} ${one.subject}`} />
+          <Table
+            label="Changes"
+            columns={COLUMNS}
+            rows={data.entries}
+            rowKey={(one) => `${one.at_ms} ${one.who} ${one.action} ${one.subject}`}
+          />
         )}
       </Async>
     </Card>

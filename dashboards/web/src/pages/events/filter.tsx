@@ -27,7 +27,10 @@ export function Filter({ kind, severity, text }: FilterProps) {
       />
       <label class="event-field">
         <span>Kind</span>
-        <select value={kind ?? ''} onChange={(event) => setParams({ kind: isKind(event.currentTarget.value) ? event.currentTarget.value : '' })}>
+        <select
+          value={kind ?? ''}
+          onChange={(event) => setParams({ kind: isKind(event.currentTarget.value) ? event.currentTarget.value : '' })}
+        >
           <option value="">all</option>
           {Object.entries(KINDS).map(([value, { label }]) => (
             <option key={value} value={value}>
@@ -38,7 +41,12 @@ export function Filter({ kind, severity, text }: FilterProps) {
       </label>
       <label class="event-field">
         <span>With</span>
-        <input type="search" value={text} placeholder="a name or a word" onInput={(event) => setParams({ text: event.currentTarget.value }, true)} />
+        <input
+          type="search"
+          value={text}
+          placeholder="a name or a word"
+          onInput={(event) => setParams({ text: event.currentTarget.value }, true)}
+        />
       </label>
     </div>
   );

@@ -42,7 +42,9 @@ export function EventList() {
       <Async of={first} rows={60}>
         {() => (
           <>
-            {shown.length === 0 && <p class="empty">{known.length === 0 ? 'Nothing has happened yet.' : 'No event here fits; older ones may.'}</p>}
+            {shown.length === 0 && (
+              <p class="empty">{known.length === 0 ? 'Nothing has happened yet.' : 'No event here fits; older ones may.'}</p>
+            )}
             {byDay(shown).map((group) => (
               <section key={group.day} class="card event-day" aria-label={group.day}>
                 <h2>{dayName(group.day)}</h2>

@@ -10,6 +10,7 @@ import { Async } from '../../ui/async';
 import { Bar, Card } from '../../ui/basics';
 import { Choice } from '../../ui/choice';
 import { Table, type Column } from '../../ui/table';
+import { atLeast } from '../../usage';
 import { Csv } from './csv';
 
 const BY: readonly UsageBy[] = ['client', 'route', 'deployment', 'region', 'day'];
@@ -30,7 +31,16 @@ export function ByWhom() {
       }
     >
       <Async of={read} rows={30} empty={(data) => (data.rows.length === 0 ? 'No requests in this range.' : null)}>
-        {(data) => <UsageTable by={by} rows={data.rows} />}
+        {(data) => (
+          <>
+            <UsageTable by={by} rows={data.rows} />
+            <p class="cost-days muted small">
+              In all {count(data.total.requests)} requests and {usd(data.total.token_usd)} for tokens.
+              {data.total.unpriced_requests > 0 && ` ${count(data.total.unpriced_requests)} requests went to deployments without a price.`}
+              {data.truncated && ' There are more rows than one answer holds: choose a shorter range, or a filter.'}
+            </p>
+          </>
+        )}
       </Async>
     </Card>
   );
@@ -52,13 +62,31 @@ function UsageTable({ by, rows }: { by: UsageBy; rows: readonly UsageRow[] }) {
         </span>
       ),
     },
-    { id: 'usd', head: 'tokens’ price', number: true, by: (row) => row.token_usd, cell: (row) => usd(row.token_usd) },
+    {
+      id: 'usd',
+      head: 'tokens’ price',
+      number: true,
+      by: (row) => row.token_usd,
+      cell: (row) => atLeast(usd(row.token_usd), row.unpriced_requests > 0),
+    },
     { id: 'saved', head: 'saved', number: true, by: (row) => row.saved_usd, cell: (row) => usd(row.saved_usd) },
-    { id: 'requests', head: 'requests', number: true, by: (row) => row.requests, cell: (row) => <span title={exact(row.requests)}>{count(row.requests)}</span> },
+    {
+      id: 'requests',
+      head: 'requests',
+      number: true,
+      by: (row) => row.requests,
+      cell: (row) => <span title={exact(row.requests)}>{count(row.requests)}</span>,
+    },
     { id: 'errors', head: 'errors', number: true, by: errorShare, cell: (row) => percent(errorShare(row)) },
     { id: 'prompt', head: 'prompt tokens', number: true, by: (row) => row.prompt_tokens, cell: (row) => count(row.prompt_tokens) },
     { id: 'cached', head: 'cached', number: true, by: cachedShare, cell: (row) => percent(cachedShare(row)) },
-    { id: 'completion', head: 'completion tokens', number: true, by: (row) => row.completion_tokens, cell: (row) => count(row.completion_tokens) },
+    {
+      id: 'completion',
+      head: 'completion tokens',
+      number: true,
+      by: (row) => row.completion_tokens,
+      cell: (row) => count(row.completion_tokens),
+    },
   ];
   return (
     <Table

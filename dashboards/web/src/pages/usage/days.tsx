@@ -53,7 +53,9 @@ export function Days() {
       title="Day by day"
       explain="days"
       class="each"
-      actions={<Choice label="Measure" value={name} onChange={setName} options={NAMES.map((value) => ({ value, label: MEASURES[value].label }))} />}
+      actions={
+        <Choice label="Measure" value={name} onChange={setName} options={NAMES.map((value) => ({ value, label: MEASURES[value].label }))} />
+      }
     >
       <Async of={read} rows={31} empty={(data) => (data.rows.length === 0 ? 'No requests in this range.' : null)}>
         {(data) => <Columns rows={data.rows} measure={MEASURES[name]} />}

@@ -1,22 +1,33 @@
 /** The true cost of each deployment: hosting, tokens, keepalives; what a thousand requests cost; and what to do about the dear ones. */
-import { NONE, count, usd } from '../../format';
+import { NONE, count, usd, utc } from '../../format';
 import type { Loaded } from '../../state/load';
 import { chosen } from '../../state/scope';
-import type { CostRow } from '../../types/reading';
+import type { CostRow, Costs, Finding } from '../../types/reading';
 import { Async } from '../../ui/async';
 import { Card, Note } from '../../ui/basics';
 import { Table, type Column } from '../../ui/table';
+import { atLeast, findingTone } from '../../usage';
 import { Csv } from './csv';
 
-export function FineTunes({ costs }: { costs: Loaded<{ rows: CostRow[] }> }) {
+const FINDINGS_MAX = 8;
+
+export function FineTunes({ costs }: { costs: Loaded<Costs> }) {
   const range = chosen('7d');
   return (
     <Card title="What each deployment costs" explain="usdPer1k" flush actions={<Csv path="costs" scope={range.scope()} />}>
-      <Async of={costs} rows={26} empty={(data) => (data.rows.length === 0 ? 'No deployment had requests or hosting in this range.' : null)}>
+      <Async
+        of={costs}
+        rows={48}
+        empty={(data) => (data.rows.length === 0 ? 'No deployment had requests or hosting in this range.' : null)}
+      >
         {(data) => (
           <>
-            <Advice rows={data.rows} />
+            <Findings findings={data.findings} />
             <CostTable rows={data.rows} />
+            <p class="cost-days muted small">
+              Whole days in UTC, from {utc(data.from_ms).slice(0, 10)} to {utc(data.to_ms - 1).slice(0, 10)}. Hosting is of no route or
+              client, so those filters do not count here.
+            </p>
           </>
         )}
       </Async>
@@ -24,16 +35,22 @@ export function FineTunes({ costs }: { costs: Loaded<{ rows: CostRow[] }> }) {
   );
 }
 
-function Advice({ rows }: { rows: readonly CostRow[] }) {
-  const advised = rows.filter((row) => row.advice !== null).toSorted((a, b) => b.total_usd - a.total_usd);
-  if (advised.length === 0) return null;
+/** What could be had cheaper, and what is not known; the dearest first. */
+function Findings({ findings }: { findings: readonly Finding[] }) {
+  if (findings.length === 0) return null;
   return (
     <div class="advice">
-      {advised.map((row) => (
-        <Note key={row.deployment} tone="warn">
-          <b>{row.deployment}</b>: {row.advice}
+      {findings.slice(0, FINDINGS_MAX).map((finding) => (
+        <Note key={`${finding.kind} ${finding.of}`} tone={findingTone(finding.kind)}>
+          {finding.of !== '' && (
+            <>
+              <b>{finding.of}</b>:{' '}
+            </>
+          )}
+          {finding.text}
         </Note>
       ))}
+      {findings.length > FINDINGS_MAX && <p class="muted small">{findings.length - FINDINGS_MAX} more, of smaller amounts.</p>}
     </div>
   );
 }
@@ -42,8 +59,14 @@ function CostTable({ rows }: { rows: readonly CostRow[] }) {
   const most = Math.max(...rows.map((row) => row.total_usd), 0.01);
   const columns: Column<CostRow>[] = [
     { id: 'deployment', head: 'deployment', by: (row) => row.deployment, cell: (row) => <span class="nowrap">{row.deployment}</span> },
-    { id: 'parts', head: '', cell: (row) => <Parts row={row} most={most} /> },
-    { id: 'total', head: 'in all', number: true, by: (row) => row.total_usd, cell: (row) => <b>{usd(row.total_usd)}</b> },
+    { id: 'parts', head: 'hosting and tokens as a bar', bare: true, cell: (row) => <Parts row={row} most={most} /> },
+    {
+      id: 'total',
+      head: 'in all',
+      number: true,
+      by: (row) => row.total_usd,
+      cell: (row) => <b>{atLeast(usd(row.total_usd), row.is_partial)}</b>,
+    },
     { id: 'hosting', head: 'hosting', number: true, by: (row) => row.hosting_usd, cell: (row) => usd(row.hosting_usd) },
     { id: 'tokens', head: 'tokens', number: true, by: (row) => row.token_usd, cell: (row) => usd(row.token_usd) },
     { id: 'keepalive', head: 'keepalives', number: true, by: (row) => row.keepalive_usd, cell: (row) => usd(row.keepalive_usd) },

@@ -1,11 +1,10 @@
 /** Usage and cost: what it came to, day by day, by whom; the true cost of each fine-tune, and what could be saved. */
 import * as api from '../../api';
-import { share } from '../../figures';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
 import { usd } from '../../format';
-import { sumOf } from '../../usage';
-import type { CostRow } from '../../types/reading';
+import { atLeast } from '../../usage';
+import type { Costs } from '../../types/reading';
 import { Async } from '../../ui/async';
 import { Explain } from '../../ui/explain';
 import type { Term } from '../../explain';
@@ -20,7 +19,7 @@ export default function Usage() {
   return (
     <div class="stack">
       <Async of={costs} rows={11}>
-        {(data) => <Totals rows={data.rows} />}
+        {(data) => <Totals costs={data} />}
       </Async>
       <Days />
       <FineTunes costs={costs} />
@@ -29,17 +28,16 @@ export default function Usage() {
   );
 }
 
-function Totals({ rows }: { rows: readonly CostRow[] }) {
-  const sum = sumOf(rows);
-  const thousand = share(sum.total_usd, sum.requests);
-  const figures: readonly (readonly [string, Term, string])[] = [
-    ['In all', 'money', usd(sum.total_usd)],
-    ['Hosting', 'hosting', usd(sum.hosting_usd)],
-    ['Tokens', 'tokenUsd', usd(sum.token_usd)],
-    ['Keepalives', 'keepalive', usd(sum.keepalive_usd)],
-    ['A thousand requests', 'usdPer1k', usd(thousand === null ? null : thousand * 1000)],
-    ['Saved by caching', 'saved', usd(sum.saved_usd)],
+function Totals({ costs: { total, forecast } }: { costs: Costs }) {
+  const figures: [string, Term, string][] = [
+    ['In all', 'money', atLeast(usd(total.total_usd), total.is_partial)],
+    ['Hosting', 'hosting', usd(total.hosting_usd)],
+    ['Tokens', 'tokenUsd', usd(total.token_usd)],
+    ['Keepalives', 'keepalive', usd(total.keepalive_usd)],
+    ['Per 1,000', 'usdPer1k', usd(total.usd_per_1k_requests)],
+    ['Saved', 'saved', usd(total.saved_usd)],
   ];
+  if (forecast !== null) figures.push(['This month', 'forecast', atLeast(usd(forecast.total_usd), forecast.is_partial)]);
   return (
     <dl class="totals">
       {figures.map(([name, term, value]) => (
