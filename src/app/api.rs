@@ -5,10 +5,19 @@ use std::sync::Arc;
 use crate::admin::access::{Access, NamedToken, Role};
 use crate::admin::api::ApiSources;
 use crate::admin::api::config::Configuration;
-use crate::app::configuration::Desk;
+use crate::app::ProcessState;
+use crate::app::api::books::StoreBooks;
+use crate::app::api::fleet::GatewayFleet;
+use crate::app::api::routing::GatewayRouting;
+use crate::app::sources::Known;
 use crate::config::checked::AdminListener;
+use crate::proxy::Gateway;
 use crate::storage::audit::AuditStore;
 use crate::storage::sqlite::SqliteStore;
+
+mod books;
+mod fleet;
+mod routing;
 
 /// Who may use the admin listener.
 pub(super) fn access(admin: &AdminListener) -> Access {
@@ -21,10 +30,19 @@ pub(super) fn access(admin: &AdminListener) -> Access {
 }
 
 /// What the API alone needs.
-pub(super) fn sources(admin: &AdminListener, store: &Arc<SqliteStore>, desk: &Arc<Desk>) -> ApiSources {
+pub(super) fn sources(
+    admin: &AdminListener,
+    gateway: &Arc<Gateway>,
+    state: &Arc<ProcessState>,
+    known: &Known,
+    store: &Arc<SqliteStore>,
+) -> ApiSources {
     ApiSources {
         audit: Arc::clone(store) as Arc<dyn AuditStore>,
+        books: Arc::new(StoreBooks::new(gateway, store, &known.prices)),
+        fleet: Arc::new(GatewayFleet::new(gateway, state, known)),
+        routing: Arc::new(GatewayRouting(Arc::clone(gateway))),
         is_demo: admin.is_demo,
-        configuration: Arc::clone(desk) as Arc<dyn Configuration>,
+        configuration: Arc::clone(&known.desk) as Arc<dyn Configuration>,
     }
 }

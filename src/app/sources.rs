@@ -18,6 +18,7 @@ use crate::config::checked::AdminListener;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
 use crate::fleet::care::Board;
+use crate::fleet::care::orders::Orders;
 use crate::proxy::drains::{self, DrainRefused};
 use crate::proxy::{Gateway, explain, view};
 use crate::storage::sqlite::SqliteStore;
@@ -32,6 +33,8 @@ pub(super) struct Known {
     pub(super) board: Arc<Board>,
     /// The configuration, as it is changed.
     pub(super) desk: Arc<Desk>,
+    /// What operators want made again.
+    pub(super) orders: Arc<Orders>,
 }
 
 /// What the admin listener reads.
@@ -42,7 +45,8 @@ pub(super) fn admin_sources(
     store: &Arc<SqliteStore>,
     admin: &AdminListener,
 ) -> Sources {
-    let Known { prices, board, desk } = known;
+    let api = api::sources(admin, gateway, state, &known, store);
+    let Known { prices, board, .. } = known;
     let for_metrics_too = Arc::clone(&board);
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
@@ -71,7 +75,7 @@ pub(super) fn admin_sources(
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
         access: api::access(admin),
-        api: api::sources(admin, store, &desk),
+        api,
     }
 }
 
@@ -130,7 +134,7 @@ fn by_name(by_region: Vec<(Region, f64)>) -> BTreeMap<String, f64> {
     by_region.into_iter().map(named).collect()
 }
 
-fn status(gateway: &Gateway, state: &ProcessState, care: Option<&CareView>) -> Status {
+pub(super) fn status(gateway: &Gateway, state: &ProcessState, care: Option<&CareView>) -> Status {
     let now_ms = clock::now_ms();
     let view = view::fleet_view(gateway, Instant::now(), now_ms);
     let is_draining = state.is_draining.load(Ordering::Acquire);
