@@ -269,8 +269,49 @@ fn checked_note(note: &str) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::sync::watch;
+
     use super::*;
-    use crate::admin::api;
+    use crate::admin::access::{Access, NamedToken};
+    use crate::admin::{Stop, api, router, testing};
+    use crate::config::secrets::Secret;
+
+    /// The status of what is answered to somebody with this token.
+    async fn status(token: &str, method: &str, path: &str) -> StatusCode {
+        let viewer = NamedToken {
+            name: "eve".to_owned(),
+            token: Secret::new("a-viewers-token".to_owned()),
+            role: Role::Viewer,
+        };
+        let sources = Sources {
+            access: Access::new(vec![viewer]),
+            ..testing::sources()
+        };
+        let (_going_on, stop) = watch::channel(Stop::No);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/config{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"text": "", "base_sha256": ""}"#))
+            .expect("a request");
+        let service = TowerToHyperService::new(router(Arc::new(sources), stop));
+        service.call(request).await.expect("infallible").status()
+    }
+
+    #[tokio::test]
+    async fn a_viewer_looks_and_does_not_change() {
+        let viewer = "a-viewers-token";
+        assert_eq!(status(viewer, "GET", "/schema").await, StatusCode::OK);
+        assert_eq!(status("another", "GET", "/schema").await, StatusCode::UNAUTHORIZED);
+        for path in ["/apply", "/versions/1/restore"] {
+            assert_eq!(status(viewer, "POST", path).await, StatusCode::FORBIDDEN, "{path}");
+        }
+    }
 
     #[test]
     fn looking_and_trying_asks_a_viewer_and_changing_an_administrator() {
