@@ -17,6 +17,10 @@ use super::api::ApiSources;
 use super::api::answer::Refusal;
 use super::api::books::Books;
 use super::api::cache::CacheAnswer;
+use super::api::config::Configuration;
+use super::api::config::shapes::{
+    Applied, ApplyBody, ConfigText, Judgement, RestoreBody, Version, VersionText, WhatIf,
+};
 use super::api::fleet::{FleetActions, FleetAnswer, Pinged};
 use super::api::routing::{RoutingAnswer, RoutingView};
 use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
@@ -38,11 +42,42 @@ pub(super) fn sources() -> Sources {
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
+            configuration: Arc::new(Unasked),
             books: Arc::new(Nobody),
             fleet: Arc::new(Nobody),
             routing: Arc::new(Nobody),
-            config_writable: Box::new(|| Ok(())),
         },
+    }
+}
+
+/// A configuration that may be changed, and of which nothing else is asked.
+struct Unasked;
+
+#[async_trait]
+impl Configuration for Unasked {
+    fn writable(&self) -> Result<(), String> {
+        Ok(())
+    }
+    async fn shown(&self) -> Result<ConfigText, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn check(&self, _: String, _: bool) -> Result<Judgement, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn what_if(&self, _: String, _: u64, _: bool) -> Result<WhatIf, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn apply(&self, _: String, _: ApplyBody) -> Result<Applied, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn versions(&self) -> Result<Vec<Version>, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn version(&self, _: i64) -> Result<VersionText, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn restore(&self, _: String, _: i64, _: RestoreBody) -> Result<Applied, Refusal> {
+        panic!("nobody asks for it")
     }
 }
 

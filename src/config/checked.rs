@@ -98,6 +98,22 @@ pub struct AdminListener {
     pub token: Option<Secret>,
     /// Whether this is `emberway demo`, whose figures are of a simulated world; no file says so.
     pub is_demo: bool,
+    /// Whether the configuration's file may be changed from here.
+    pub configure: Configure,
+    /// Newest requests that are kept in memory for what-if questions; 0 for none.
+    pub recent_requests: usize,
+}
+
+/// Whether the configuration's file may be changed by way of the admin listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Configure {
+    /// Unless it is managed elsewhere: in a Git work tree or a ConfigMap.
+    #[default]
+    Auto,
+    /// Also in a Git work tree.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// The usage store and its queue.

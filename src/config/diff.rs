@@ -88,6 +88,8 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
             AdminListener {
                 address,
                 token,
+                configure,
+                recent_requests,
                 // No file says it.
                 is_demo: _,
             },
@@ -109,6 +111,8 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("listeners", *listeners != new.listeners),
         ("admin.address", *address != new.admin.address),
         ("admin.token", *token != new.admin.token),
+        ("admin.configure", *configure != new.admin.configure),
+        ("admin.recent_requests", *recent_requests != new.admin.recent_requests),
         ("usage.path", *path != new.usage.path),
         ("usage.queue", *queue != new.usage.queue),
         ("usage.when_full", *when_full != new.usage.when_full),

@@ -122,6 +122,26 @@ pub(in crate::config) struct RawAdmin {
     pub(in crate::config) address: String,
     /// Token asked of everything but the health endpoints. Required when the address can be reached from other machines.
     pub(in crate::config) token: Option<SecretText>,
+    /// Whether this file may be changed on the operator's page.
+    pub(in crate::config) configure: RawConfigure,
+    /// Newest requests whose lengths, times and hashes are kept in memory, so that the page can play them on a changed configuration. They
+    /// take at most 32 MiB; `0` keeps none.
+    #[schemars(range(max = 20_000))]
+    pub(in crate::config) recent_requests: usize,
+}
+
+/// Whether this file may be changed on the operator's page.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Configure")]
+pub(in crate::config) enum RawConfigure {
+    /// Unless something else manages it: it is in a Git work tree or mounted from a ConfigMap, or cannot be written.
+    #[default]
+    Auto,
+    /// Also in a Git work tree.
+    Always,
+    /// Never.
+    Never,
 }
 
 impl Default for RawAdmin {
@@ -129,6 +149,8 @@ impl Default for RawAdmin {
         Self {
             address: "127.0.0.1:9090".to_owned(),
             token: None,
+            configure: RawConfigure::Auto,
+            recent_requests: 20_000,
         }
     }
 }

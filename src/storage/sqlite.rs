@@ -276,6 +276,7 @@ fn migrator() -> Migrator {
         migration(6, "lives", include_str!("../../migrations/0006_lives.sql")),
         migration(7, "leases", include_str!("../../migrations/0007_leases.sql")),
         migration(8, "audit", include_str!("../../migrations/0008_audit.sql")),
+        migration(11, "versions", include_str!("../../migrations/0011_versions.sql")),
     ])
 }
 

@@ -19,6 +19,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
 pub mod care;
+pub mod configuration;
 mod fleet;
 mod lines;
 pub mod otlp;

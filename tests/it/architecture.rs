@@ -107,8 +107,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
     ("azure_identity", &["azure"], "as azure_core"),
     (
         "rustix",
-        &["app", "cli"],
-        "system calls: passing sockets between processes, and who may read a file",
+        &["app", "config"],
+        "system calls: passing sockets between processes, and who may read or write a file",
     ),
     ("sd_notify", &["app"], "the one service manager"),
     (

@@ -20,6 +20,7 @@ mod cache_share;
 mod cli;
 mod client_limits;
 mod clients;
+mod configuration;
 mod conformance;
 mod cost;
 mod docs;

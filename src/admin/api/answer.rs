@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -10,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::admin::access::{Caller, Role};
@@ -29,6 +31,10 @@ pub struct Refusal {
     pub param: Option<Cow<'static, str>>,
     /// What is wrong, for programs.
     pub code: &'static str,
+    /// A member beside `error`, for programs that can mend it.
+    pub beside: Option<(&'static str, Value)>,
+    /// Seconds after which asking again makes sense, sent as `retry-after`.
+    pub retry_after_s: Option<u32>,
 }
 
 impl Refusal {
@@ -39,6 +45,26 @@ impl Refusal {
             message: message.into(),
             param: None,
             code,
+            beside: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// The same with a member beside `error`.
+    #[must_use]
+    pub fn beside(self, name: &'static str, value: Value) -> Self {
+        Self {
+            beside: Some((name, value)),
+            ..self
+        }
+    }
+
+    /// The same with `retry-after`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
         }
     }
 
@@ -103,13 +129,28 @@ impl IntoResponse for Refusal {
         };
         let json = HeaderValue::from_static("application/json");
         let body = error::body(&self.message, kind, self.param.as_deref(), self.code);
+        let body = match self.beside {
+            Some((name, value)) => with_member(&body, name, value),
+            None => body,
+        };
         let mut response = (self.status, [(header::CONTENT_TYPE, json)], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer realm=\"emberway\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
         response
     }
+}
+
+/// An error's body with one more member.
+fn with_member(body: &Bytes, name: &str, value: Value) -> Bytes {
+    // It is an object of our own writing.
+    let mut whole: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    whole.insert(name.to_owned(), value);
+    Value::Object(whole).to_string().into()
 }
 
 /// The body of a [`Refusal`], for the document.

@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
+use self::config::Configuration;
 use super::Sources;
 use crate::admin::access::{self, Role};
 use crate::admin::api::books::Books;
@@ -25,6 +26,7 @@ mod audit;
 pub(super) mod audited;
 pub mod books;
 pub mod cache;
+pub mod config;
 mod document;
 mod drains;
 pub mod fleet;
@@ -47,14 +49,14 @@ pub struct ApiSources {
     pub is_demo: bool,
     /// Where writes are entered.
     pub audit: Arc<dyn AuditStore>,
+    /// The configuration.
+    pub configuration: Arc<dyn Configuration>,
     /// What the store tells.
     pub books: Arc<dyn Books>,
     /// The fleet, and what can be done to it.
     pub fleet: Arc<dyn FleetActions>,
     /// How requests are routed.
     pub routing: Arc<dyn RoutingView>,
-    /// Whether the configuration may be changed from here; the reason where it may not.
-    pub config_writable: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
 type Group = OpenApiRouter<Arc<Sources>>;
@@ -78,6 +80,7 @@ fn viewer() -> Group {
         .routes(routes!(usage::usage))
         .routes(routes!(usage::costs))
         .routes(limited(routes!(import::import), import::IMPORT_BYTES_MAX))
+        .merge(config::viewer())
 }
 
 /// What changes traffic and deployments.
@@ -95,7 +98,7 @@ fn limited(routes: UtoipaMethodRouter<Arc<Sources>>, bytes: usize) -> UtoipaMeth
 
 /// What changes the configuration.
 fn admin() -> Group {
-    OpenApiRouter::new()
+    config::admin()
 }
 
 /// The document of the whole API, with the role that each operation asks as `x-emberway-role`.

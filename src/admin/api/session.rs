@@ -64,7 +64,7 @@ fn told(sources: &Sources, caller: Option<Caller>) -> Session {
         demo: None,
     };
     let Some(caller) = caller else { return nothing };
-    let writable = (sources.api.config_writable)();
+    let writable = sources.api.configuration.writable();
     Session {
         signed_in: true,
         name: Some(caller.name.to_string()),

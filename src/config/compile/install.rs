@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::checked::{
-    AdminListener, Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings, WhenFull,
+    AdminListener, Configure, Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings,
+    WhenFull,
 };
 use crate::config::compile::clients::warn_if_weak;
 use crate::config::compile::context::Context;
@@ -14,7 +15,7 @@ use crate::config::compile::tls;
 use crate::config::compile::{alerts, azure, telemetry};
 use crate::config::errors::Pointer;
 use crate::config::raw::{
-    RawAdmin, RawConfig, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull,
+    RawAdmin, RawConfig, RawConfigure, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull,
 };
 
 /// Compiles everything that needs a restart to change.
@@ -106,6 +107,12 @@ fn compile_admin(
     AdminListener {
         address,
         token,
+        configure: match raw.configure {
+            RawConfigure::Auto => Configure::Auto,
+            RawConfigure::Always => Configure::Always,
+            RawConfigure::Never => Configure::Never,
+        },
+        recent_requests: raw.recent_requests,
         is_demo: false,
     }
 }
