@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::admin::history::{EventQueries, HistoryQueries};
 use crate::admin::{self, Stop};
 use crate::app::handover::{HandoverError, Inherited, Offer};
 use crate::app::known::{seed, seen};
@@ -224,6 +225,16 @@ impl Running {
     /// What all its requests share.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// What its requests came to.
+    pub fn history(&self) -> &dyn HistoryQueries {
+        &*self.history.answers
+    }
+
+    /// What happened, in words.
+    pub fn events(&self) -> &dyn EventQueries {
+        &*self.history.answers
     }
 
     /// How many requests are running.

@@ -1,6 +1,6 @@
 //! Answers to questions about the history, from the store and from what is in memory yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::history::ask::{Asked, By, Filter, Latency};
@@ -210,7 +210,7 @@ impl History {
 impl Rows<'_> {
     /// Which groups are told apart.
     async fn chosen(&mut self, by: By) -> Result<Chosen, StoreError> {
-        let mut requests: HashMap<Arc<str>, u64> = HashMap::new();
+        let mut requests: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         if by != By::None {
             for span in self.spans.clone() {
                 let asked = RowsAsked {

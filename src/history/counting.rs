@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::core::history::lines::Interval;
-use crate::core::history::slow;
 use crate::core::history::step::Step;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::bill::{self, Sum};
@@ -78,7 +77,6 @@ impl FinishedConsumer for Counting {
             recent.slow.look(minute_ms, one);
             recent.telling.add(one);
         }
-        debug_assert_eq!(slow::MINUTE_MS, Step::Minute.ms());
         let news = recent.slow.take().into_iter();
         recent.slow_news.extend(news.map(|request| (minute_ms, request)));
     }

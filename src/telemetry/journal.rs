@@ -175,7 +175,7 @@ impl Note {
     }
 
     /// The same of somebody.
-    pub fn of(mut self, subject: impl ToString) -> Self {
+    pub fn of(mut self, subject: &(impl ToString + ?Sized)) -> Self {
         self.subject = Some(subject.to_string());
         self
     }

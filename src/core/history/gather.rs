@@ -1,6 +1,6 @@
 //! Answers made of lines: figures of each point and of the whole, cells of a heat map, flows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::core::history::ask::By;
@@ -20,7 +20,7 @@ pub fn figures(line: &Line) -> Figures {
     let sums = &line.sums;
     let words = |words: &crate::core::history::sums::Words| {
         words
-            .iter()
+            .pairs()
             .map(|(word, count)| (word.to_owned(), count))
             .collect::<BTreeMap<_, _>>()
     };
@@ -89,7 +89,7 @@ pub struct Chosen {
 
 impl Chosen {
     /// Of groups with their requests.
-    pub fn new(by: By, requests: HashMap<Arc<str>, u64>) -> Self {
+    pub fn new(by: By, requests: BTreeMap<Arc<str>, u64>) -> Self {
         let mut all: Vec<_> = requests.into_iter().collect();
         all.sort_by(|(name, count), (other, others)| others.cmp(count).then_with(|| name.cmp(other)));
         all.truncate(GROUPS_MAX);
@@ -289,7 +289,7 @@ pub fn flows(sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<
                 requests: sums.requests,
                 reasons: sums
                     .reasons
-                    .iter()
+                    .pairs()
                     .map(|(word, count)| (word.to_owned(), count))
                     .collect(),
                 errors: sums.errors(),
@@ -297,7 +297,7 @@ pub fn flows(sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<
         }
     }
     let is_spill = |word: &str| word.starts_with("spill") || matches!(word, "tier" | "no_room" | "last_resort");
-    let spills = all.reasons.iter().filter(|(word, _)| is_spill(word));
+    let spills = all.reasons.pairs().filter(|(word, _)| is_spill(word));
     let mut failovers: Vec<FailoverFlow> = all
         .moves
         .iter()

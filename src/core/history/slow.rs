@@ -8,8 +8,6 @@ use crate::core::ledger::finished::{Finished, FinishedAttempt};
 pub const SLOWEST_MAX: usize = 20;
 /// How long they are kept, in milliseconds: two days.
 pub const SLOWEST_KEPT_MS: i64 = 2 * 24 * 60 * 60 * 1_000;
-/// A minute, in milliseconds.
-pub const MINUTE_MS: i64 = 60 * 1_000;
 
 /// The slowest requests of the minute that runs, and which of them are news.
 #[derive(Debug, Default)]
@@ -128,6 +126,8 @@ fn ms(us: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::core::ledger::finished::testing::finished;
+
+    const MINUTE_MS: i64 = 60 * 1_000;
 
     fn slow(total_us: u64) -> Finished {
         let mut request = finished(0);

@@ -98,7 +98,7 @@ impl Words {
     }
 
     /// All words with their counts.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(word, count)| (&**word, *count))
     }
 

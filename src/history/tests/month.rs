@@ -15,7 +15,7 @@ async fn a_month_by_deployment_reads_one_row_an_hour_and_deployment() {
         .expect("a store");
     let hours = 720;
     let mut of_hour = Interval::new(0);
-    for request in 0..720 {
+    for request in 0..7_200_u64 {
         let mut one = finished(0);
         let deployment = request % 6;
         one.record.client = ClientId::from(format!("client-{}", request / 6 % 4));
@@ -28,34 +28,43 @@ async fn a_month_by_deployment_reads_one_row_an_hour_and_deployment() {
         one.record.first_token_us = Some(200_000 * (80 + request * 53 % 300) / 100);
         of_hour.add(&one, &Sum::default());
     }
-    let rows = of_hour
-        .lines()
-        .flat_map(|(key, line)| (0..hours).map(|hour| (Step::Hour, HOUR + hour * HOUR_MS, key.clone(), line.clone())));
-    let marks = Marks {
-        minute_ms: HOUR + hours * HOUR_MS,
-        hour_ms: HOUR + hours * HOUR_MS,
-    };
-    let filled = Batch {
-        now_ms: marks.hour_ms,
-        rolled_up: Some(RolledUp {
-            of: State {
-                marks: Marks {
-                    minute_ms: HOUR,
-                    hour_ms: HOUR,
-                },
-                writes: 1,
-            },
-            marks,
-            rows: rows.collect(),
-        }),
-        ..Batch::default()
-    };
     let first = Batch {
         now_ms: HOUR,
         ..Batch::default()
     };
     store.write_history(&first).await.expect("written");
-    store.write_history(&filled).await.expect("written");
+    let mut of = State {
+        marks: Marks {
+            minute_ms: HOUR,
+            hour_ms: HOUR,
+        },
+        writes: 1,
+    };
+    for day in 0..hours / 24 {
+        let rows = of_hour.lines().flat_map(|(key, line)| {
+            (day * 24..(day + 1) * 24).map(move |hour| (Step::Hour, HOUR + hour * HOUR_MS, key.clone(), line.clone()))
+        });
+        let until_ms = HOUR + (day + 1) * 24 * HOUR_MS;
+        let marks = Marks {
+            minute_ms: until_ms,
+            hour_ms: until_ms,
+        };
+        let filled = Batch {
+            now_ms: until_ms,
+            rolled_up: Some(RolledUp {
+                of,
+                marks,
+                rows: rows.collect(),
+            }),
+            ..Batch::default()
+        };
+        store.write_history(&filled).await.expect("written");
+        of = State {
+            marks,
+            writes: of.writes + 1,
+        };
+    }
+    let marks = of.marks;
     let bytes = std::fs::metadata(store.path()).expect("a file").len();
     let count = of_hour.len() as u64 * hours as u64;
     println!("{count} rows, {} bytes each with index", bytes / count);

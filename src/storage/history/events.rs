@@ -33,9 +33,10 @@ impl Reading {
     pub async fn events(&mut self, wanted: &EventsWanted) -> Result<Vec<StoredEvent>, StoreError> {
         let order = if wanted.after_id.is_some() { "ASC" } else { "DESC" };
         let severities = vec!["?"; wanted.severities.len()].join(", ");
-        let severities = match wanted.severities.len() {
-            0 => String::new(),
-            _ => format!(" AND severity IN ({severities})"),
+        let severities = if severities.is_empty() {
+            String::new()
+        } else {
+            format!(" AND severity IN ({severities})")
         };
         let select = format!(
             "SELECT id, at_ms, severity, kind, subject, text, advice FROM event WHERE id < ? AND id > ? AND at_ms >= ? \

@@ -1,6 +1,7 @@
 //! Reading the history as of one moment: whoever reads sees no write that was not there when reading began.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -114,7 +115,7 @@ impl Reading {
         &mut self,
         asked: RowsAsked<'_>,
         by: By,
-        into: &mut HashMap<Arc<str>, u64>,
+        into: &mut BTreeMap<Arc<str>, u64>,
     ) -> Result<(), StoreError> {
         let name = match by {
             By::None => "''",
@@ -310,7 +311,8 @@ fn condition(filter: &Filter) -> String {
     ];
     let mut sql = String::new();
     for (at, (column, _)) in columns.iter().enumerate().filter(|(_, (_, is_asked))| *is_asked) {
-        sql.push_str(&format!(" AND {column} = ?{}", at + 5));
+        // Writing to a string cannot fail.
+        let _ = write!(sql, " AND {column} = ?{}", at + 5);
     }
     sql
 }

@@ -82,7 +82,7 @@ async fn rows_that_were_made_of_what_changed_meanwhile_are_not_written() {
         .await
         .expect("written");
     let mut reading = Reading::begin(store.path()).await.expect("read");
-    let mut requests = std::collections::HashMap::new();
+    let mut requests = std::collections::BTreeMap::new();
     let asked = RowsAsked {
         span: Span {
             step: Step::Minute,

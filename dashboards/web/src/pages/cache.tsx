@@ -55,15 +55,15 @@ export default function CachePage() {
           {(data) => <Drifts cache={data} />}
         </Async>
       </Card>
-      <div class="grid cache-three">
+      <div class="grid">
         <Shares title="Cached by route" by="route" />
         <Shares title="Cached by client" by="client" />
-        <Card title="Hot beginnings" explain="heads" flush>
-          <Async of={cache} rows={16}>
-            {(data) => <Heads heads={data.heads} />}
-          </Async>
-        </Card>
       </div>
+      <Card title="Hot beginnings" explain="heads" flush>
+        <Async of={cache} rows={16}>
+          {(data) => <Heads heads={data.heads} />}
+        </Async>
+      </Card>
     </div>
   );
 }
@@ -136,8 +136,6 @@ function Misses({ misses }: { misses: readonly Miss[] }) {
       ),
       by: ({ cause }) => causeName(cause),
     },
-    { id: 'helps', head: 'What helps', cell: ({ cause }) => <span class="miss-help">{<Words text={causeHelp(cause) ?? ''} />}</span> },
-    { id: 'requests', head: 'Answers', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
     {
       id: 'tokens',
       head: 'Tokens missed',
@@ -151,6 +149,8 @@ function Misses({ misses }: { misses: readonly Miss[] }) {
       number: true,
     },
     { id: 'usd', head: 'Lost', cell: ({ tokens, usd: lost }) => (tokens > 0 ? usd(lost) : '–'), by: ({ usd: lost }) => lost, number: true },
+    { id: 'requests', head: 'Answers', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
+    { id: 'helps', head: 'What helps', cell: ({ cause }) => <span class="miss-help">{<Words text={causeHelp(cause) ?? ''} />}</span> },
   ];
   return <Table label="Misses by cause" columns={columns} rows={ordered(misses)} rowKey={({ cause }) => cause} />;
 }
@@ -183,10 +183,13 @@ function DriftPlace({ at }: { at: number }) {
   );
 }
 
+/** Sums are of whole steps: with few steps they would be of more than the range. */
+const SUM_POINTS = 60;
+
 function Shares({ title, by }: { title: string; by: 'route' | 'client' }) {
   const groups = useLoad(
     `cache-${by}|${formatPlace(place.value)}`,
-    (signal) => api.series(scopeOf(place.value.params, '1h', now_ms.peek()), by, 1, signal),
+    (signal) => api.series(scopeOf(place.value.params, '1h', now_ms.peek()), by, SUM_POINTS, signal),
     EVERY_MS,
   );
   return (
