@@ -136,7 +136,7 @@ fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
         .route("/health", get(health::ready))
         .merge(guarded)
         .merge(changing)
-        .merge(api::router(&sources))
+        .merge(api::router(&sources, &stop))
         .fallback(not_served)
         .layer(middleware::from_fn_with_state(stop, tell_the_end))
         .with_state(sources)

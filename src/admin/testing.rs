@@ -22,14 +22,19 @@ use super::api::config::shapes::{
     Applied, ApplyBody, ConfigText, Judgement, RestoreBody, Version, VersionText, WhatIf,
 };
 use super::api::fleet::{FleetActions, FleetAnswer, Pinged};
+use super::api::live::Listeners;
 use super::api::routing::{RoutingAnswer, RoutingView};
 use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
+use super::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
 use super::{Sources, Stop, router};
+use crate::core::history::ask::{self, By, Latency};
+use crate::core::history::shown::{Flows, Heatmap, Latest, Series, Slowest, Summary, Total};
 use crate::storage::StoreError;
 use crate::storage::audit::{AuditEntry, AuditStore};
 use crate::storage::limited::ReadRefused;
 use crate::storage::report::Range;
 use crate::storage::usage_sums::Only;
+use crate::telemetry::journal::Event;
 
 /// Sources of which nothing is asked, open to everybody.
 pub(super) fn sources() -> Sources {
@@ -46,6 +51,9 @@ pub(super) fn sources() -> Sources {
             books: Arc::new(Nobody),
             fleet: Arc::new(Nobody),
             routing: Arc::new(Nobody),
+            history: Arc::new(Nobody),
+            events: Arc::new(Nobody),
+            live: Listeners::default(),
         },
     }
 }
@@ -110,6 +118,52 @@ impl FleetActions for Nobody {
     }
 
     fn recreate(&self, _: &str) -> Result<(), Refusal> {
+        panic!("nobody asks for it")
+    }
+}
+
+#[async_trait]
+impl HistoryQueries for Nobody {
+    async fn series(&self, _: &ask::Asked, _: By, _: usize) -> Result<Series, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn totals(&self, _: &ask::Asked, _: By) -> Result<Vec<Total>, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn summary(&self, _: &ask::Asked) -> Result<Summary, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn heatmap(&self, _: &ask::Asked, _: Latency, _: usize) -> Result<Heatmap, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn slowest(&self, _: &ask::Asked, _: Latency, _: usize) -> Result<Slowest, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn flows(&self, _: &ask::Asked) -> Result<Flows, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    fn latest(&self) -> Latest {
+        Latest::default()
+    }
+}
+
+#[async_trait]
+impl EventQueries for Nobody {
+    async fn events(&self, _: &EventsAsked) -> Result<Vec<Event>, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn events_after(&self, _: u64, _: usize) -> Result<Vec<Event>, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    fn newest(&self) -> watch::Receiver<u64> {
         panic!("nobody asks for it")
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::admin::access::{Access, NamedToken, Role};
 use crate::admin::api::ApiSources;
 use crate::admin::api::config::Configuration;
+use crate::admin::api::live::Listeners;
+use crate::admin::history::{EventQueries, HistoryQueries};
 use crate::app::ProcessState;
 use crate::app::api::books::StoreBooks;
 use crate::app::api::fleet::GatewayFleet;
@@ -42,6 +44,9 @@ pub(super) fn sources(
         books: Arc::new(StoreBooks::new(gateway, store, &known.prices)),
         fleet: Arc::new(GatewayFleet::new(gateway, state, known)),
         routing: Arc::new(GatewayRouting(Arc::clone(gateway))),
+        history: Arc::clone(&known.history) as Arc<dyn HistoryQueries>,
+        events: Arc::clone(&known.history) as Arc<dyn EventQueries>,
+        live: Listeners::default(),
         is_demo: admin.is_demo,
         configuration: Arc::clone(&known.desk) as Arc<dyn Configuration>,
     }

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -14,11 +16,13 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 
 use self::config::Configuration;
-use super::Sources;
+use super::{Sources, Stop};
 use crate::admin::access::{self, Role};
 use crate::admin::api::books::Books;
 use crate::admin::api::fleet::FleetActions;
+use crate::admin::api::live::Listeners;
 use crate::admin::api::routing::RoutingView;
+use crate::admin::history::{EventQueries, HistoryQueries};
 use crate::storage::audit::AuditStore;
 
 pub mod answer;
@@ -29,10 +33,14 @@ pub mod cache;
 pub mod config;
 mod document;
 mod drains;
+mod events;
 pub mod fleet;
 mod import;
+pub mod live;
 mod range;
+mod requests;
 pub mod routing;
+mod series;
 mod session;
 mod sheet;
 mod state;
@@ -55,6 +63,12 @@ pub struct ApiSources {
     pub books: Arc<dyn Books>,
     /// The fleet, and what can be done to it.
     pub fleet: Arc<dyn FleetActions>,
+    /// Figures over time.
+    pub history: Arc<dyn HistoryQueries>,
+    /// What happened.
+    pub events: Arc<dyn EventQueries>,
+    /// Who listens to the live stream.
+    pub live: Listeners,
     /// How requests are routed.
     pub routing: Arc<dyn RoutingView>,
 }
@@ -77,6 +91,13 @@ fn viewer() -> Group {
         .routes(routes!(routing::routing))
         .routes(limited(routes!(routing::explain), routing::EXPLAINED_BYTES_MAX))
         .routes(routes!(cache::cache))
+        .routes(routes!(series::series))
+        .routes(routes!(series::summary))
+        .routes(routes!(series::heatmap))
+        .routes(routes!(series::flows))
+        .routes(routes!(requests::slowest))
+        .routes(routes!(events::events))
+        .routes(routes!(live::live))
         .routes(routes!(usage::usage))
         .routes(routes!(usage::costs))
         .routes(limited(routes!(import::import), import::IMPORT_BYTES_MAX))
@@ -128,7 +149,7 @@ pub fn document_text() -> String {
 }
 
 /// The endpoints, below [`PREFIX`].
-pub(super) fn router(sources: &Arc<Sources>) -> axum::Router<Arc<Sources>> {
+pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> axum::Router<Arc<Sources>> {
     let asking = |group: Group, role: Role| {
         let group = axum::Router::from(group);
         let state = (Arc::clone(sources), role);
@@ -144,6 +165,7 @@ pub(super) fn router(sources: &Arc<Sources>) -> axum::Router<Arc<Sources>> {
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))
         .method_not_allowed_fallback(answer::wrong_method)
+        .layer(Extension(stop.clone()))
         .layer(CompressionLayer::new());
     axum::Router::new().nest(PREFIX, inner)
 }
