@@ -45,7 +45,7 @@ docker: ## a container image (IMAGE=name)
 # === Test and check ===
 
 .PHONY: test
-test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node $(SETUP)/page-tests ## every test, the clients' too; ends with the counts
+test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/prometheus $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node $(SETUP)/page-tests ## every test, the clients' too; ends with the counts
 	@export EMBERWAY_TEST_NODE="$$(cat $(SETUP)/node)"
 	export EMBERWAY_TEST_PYTHON="$$(cat $(SETUP)/python)"
 	export EMBERWAY_TEST_AZ="$$(cat $(SETUP)/azure-cli 2> /dev/null || true)"
@@ -161,6 +161,12 @@ $(SETUP)/build-tools: scripts/need.sh | $(SETUP)
 # The test of a clock that jumps says that it was skipped where this cannot be had.
 $(SETUP)/faketime: scripts/need.sh | $(SETUP)
 	@scripts/need.sh 'test -e /usr/lib/*/faketime/libfaketimeMT.so.1=libfaketime' || echo "setup: there is no libfaketime"
+	touch $@
+
+# A real Prometheus asks what dashboards and rules ask; the test says that it was skipped where it cannot be had. The package's own
+# service is not wanted: where there is a service manager, `systemctl disable --now prometheus` ends it.
+$(SETUP)/prometheus: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v prometheus && command -v promtool=prometheus' || echo "setup: there is no Prometheus"
 	touch $@
 
 $(SETUP)/bench-tools: scripts/need.sh | $(SETUP)

@@ -41,6 +41,12 @@ else
     playwright_version=$("$EMBERWAY_TEST_PAGE" -p 'require("./tests/page/node_modules/@playwright/test/package.json").version' || echo "of unknown version")
     echo "The page was tested in $("${CHROMIUM:-chromium}" --version 2> /dev/null || echo "Chromium of unknown version") through Playwright $playwright_version"
 fi
+prometheus=${EMBERWAY_TEST_PROMETHEUS:-prometheus}
+if command -v "$prometheus" > /dev/null; then
+    echo "Dashboards and rules were tested with: $("$prometheus" --version 2>&1 | head -n 1 || echo "a Prometheus of unknown version")"
+else
+    echo "Dashboards and rules were not tested with a real Prometheus: there is no $prometheus (Debian's prometheus)."
+fi
 # "Running unittests src/lib.rs (…)", "Running tests/it/main.rs (…)", "Doc-tests emberway", each followed by "test result: …".
 awk '
     $1 == "Running" { name = $2 == "unittests" ? $3 : $2 }

@@ -40,6 +40,7 @@ mod operations;
 mod operator_api;
 mod otlp;
 mod placement;
+mod prometheus;
 mod recovery;
 mod refusals;
 mod reload;
