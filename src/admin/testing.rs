@@ -1,5 +1,6 @@
 //! Sources for tests of the admin listener: each test sets what it asks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 use super::Sources;
 use super::access::Access;
 use super::api::ApiSources;
+use crate::config::checked::admin::AdminListener;
 use crate::storage::StoreError;
 use crate::storage::audit::{AuditEntry, AuditStore};
 
@@ -18,12 +20,23 @@ pub(super) fn sources() -> Sources {
         status: Box::new(|| panic!("nobody asks for it")),
         explain: Box::new(|_, _, _| panic!("nobody asks for it")),
         drains: Box::new(|_| panic!("nobody asks for it")),
-        access: Access::default(),
+        access: Access::new(&nobody_asked()).expect("no provider"),
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
             config_writable: Box::new(|| Ok(())),
         },
+    }
+}
+
+/// A listener that asks no credential.
+pub(super) fn nobody_asked() -> AdminListener {
+    AdminListener {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        token: None,
+        tokens: Vec::new(),
+        oidc: None,
+        is_demo: false,
     }
 }
 

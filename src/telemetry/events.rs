@@ -17,6 +17,7 @@ use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
+pub mod access;
 pub mod care;
 mod fleet;
 mod lines;

@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use crate::admin::access::{Caller, Role};
+use crate::admin::access::{Caller, Unknown};
+use crate::config::checked::admin::Role;
 use crate::openai::error;
 
 /// What an endpoint answers: JSON, or a refusal.
@@ -29,6 +30,8 @@ pub struct Refusal {
     pub param: Option<Cow<'static, str>>,
     /// What is wrong, for programs.
     pub code: &'static str,
+    /// After how many seconds it may be tried again, where that is known.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
@@ -39,6 +42,7 @@ impl Refusal {
             message: message.into(),
             param: None,
             code,
+            retry_after_s: None,
         }
     }
 
@@ -75,6 +79,14 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message, code)
     }
 
+    /// The same, to be tried again after so many seconds.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
     /// 401: nobody that is known.
     pub(in crate::admin) fn unauthorized() -> Self {
         let message = "sign in, or send an admin token as `Authorization: Bearer TOKEN`; tokens are `admin.token` and `admin.tokens` \
@@ -108,7 +120,23 @@ impl IntoResponse for Refusal {
             let bearer = HeaderValue::from_static("Bearer realm=\"emberway\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         response
+    }
+}
+
+impl From<Unknown> for Refusal {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::Nobody => Self::unauthorized(),
+            Unknown::NoRole(name) => {
+                let message =
+                    format!("`{name}` has no role here; `admin.oidc.roles` says which of the provider's give one");
+                Self::new(StatusCode::FORBIDDEN, message, "no_role")
+            }
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::admin::Sources;
-use crate::admin::access::Role;
 use crate::admin::api::answer::{ErrorBody, ErrorMembers};
 use crate::admin::api::document_text;
+use crate::config::checked::admin::Role;
 
 /// The document without paths.
 #[derive(utoipa::OpenApi)]

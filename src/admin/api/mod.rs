@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Sources;
-use crate::admin::access::{self, Role};
+use crate::admin::access::{self, Ask};
+use crate::config::checked::admin::Role;
 use crate::storage::audit::AuditStore;
 
 pub mod answer;
@@ -42,7 +43,7 @@ type Group = OpenApiRouter<Arc<Sources>>;
 
 /// Who signs in and out: asks no credential.
 fn open() -> Group {
-    OpenApiRouter::new().routes(routes!(session::session))
+    OpenApiRouter::new().routes(routes!(session::session, session::sign_in, session::sign_out))
 }
 
 /// What whoever may look may do.
@@ -93,15 +94,21 @@ pub fn document_text() -> String {
 pub(super) fn router(sources: &Arc<Sources>) -> axum::Router<Arc<Sources>> {
     let asking = |group: Group, role: Role| {
         let group = axum::Router::from(group);
-        let state = (Arc::clone(sources), role);
+        let asked = Ask {
+            sources: Arc::clone(sources),
+            role,
+            wants_header: true,
+        };
         // axum refuses a layer over nothing.
         if group.has_routes() {
-            group.route_layer(middleware::from_fn_with_state(state, access::ask))
+            group.route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
         } else {
             group
         }
     };
+    let letting_in = middleware::from_fn_with_state(Arc::clone(sources), access::let_in);
     let inner = axum::Router::from(open())
+        .route_layer(letting_in)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))

@@ -96,6 +96,14 @@ fn every_install_setting_is_named() {
     let cases = [
         ("admin: {address: '127.0.0.1:9191'}", "admin.address"),
         ("admin: {token: '${env:OTHER_KEY}'}", "admin.token"),
+        (
+            "admin: {tokens: [{name: ada, token: '${env:OTHER_KEY}', role: viewer}]}",
+            "admin.tokens",
+        ),
+        (
+            "admin: {oidc: {issuer: 'https://login.example', client_id: a, client_secret: '${env:OTHER_KEY}', roles: {admin: [A]}}}",
+            "admin.oidc",
+        ),
         ("usage: {path: x}", "usage.path"),
         ("usage: {queue: 1}", "usage.queue"),
         ("usage: {when_full: wait}", "usage.when_full"),
