@@ -3,21 +3,23 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::admin::{self, Stop};
 use crate::app::handover::{HandoverError, Inherited, Offer};
+use crate::app::known::{seed, seen};
 use crate::app::logins::Logins;
 use crate::app::money::{CountedStore, Prices};
+use crate::app::state::ProcessState;
 use crate::config::checked::{Checked, TraceSettings};
 use crate::config::secrets::{Secret, Variables};
-use crate::config::watch::{ConfigWatch, ReloadStatus};
+use crate::config::watch::ConfigWatch;
 use crate::fleet::care::Board;
 use crate::proxy::activity::{Activity, Phase};
 use crate::proxy::body::ByteBudget;
@@ -29,12 +31,12 @@ use crate::proxy::pins::Pins;
 use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
 use crate::proxy::{Gateway, listen};
+use crate::storage::UsageStore;
 use crate::storage::kept::ResponseStore;
 use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
 use crate::storage::trace::{self, TraceOptions, TraceQueue, TraceWriter};
 use crate::storage::writer::{QueueSettings, StoreChange, UsageWriter, usage_queue};
-use crate::storage::{DeploymentSeen, DeploymentTotals, UsageStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::process;
 use crate::telemetry::finished::FinishedQueue;
@@ -45,11 +47,14 @@ mod api;
 mod care;
 pub mod handover;
 mod history;
+mod known;
 mod lives;
 mod logins;
 mod money;
+mod otlp;
 mod reload;
 mod sources;
+mod state;
 pub mod systemd;
 pub mod traffic;
 
@@ -107,18 +112,11 @@ pub struct Running {
     care: Option<care::RunningCare>,
     lives: JoinHandle<()>,
     history: history::RunningHistory,
+    /// What sends to a collector, where one is configured.
+    otlp: Option<crate::otlp::running::RunningOtlp>,
     store: Arc<SqliteStore>,
     shutdown: crate::config::checked::Shutdown,
     watch: Option<ConfigWatch>,
-}
-
-/// What the admin listener tells of the process itself.
-struct ProcessState {
-    is_draining: AtomicBool,
-    has_successor: AtomicBool,
-    reload: ArcSwapOption<ArcSwap<ReloadStatus>>,
-    started_at_ms: i64,
-    log: Option<Arc<LogGuard>>,
 }
 
 /// Starts a gateway on the current runtime. Every address is bound when this returns. With a `source`, the configuration is
@@ -162,14 +160,9 @@ pub async fn start_from(
 
     let store = Arc::new(SqliteStore::open(&install.usage.path).await?);
     let (gateway, writers) = build(&checked, &store).await?;
+    let (consumers, otlp) = otlp::start(&gateway, &install)?;
     let logins = Logins::start(&gateway, install.azure.as_ref()).await?;
-    let state = Arc::new(ProcessState {
-        is_draining: AtomicBool::new(false),
-        has_successor: AtomicBool::new(false),
-        reload: ArcSwapOption::empty(),
-        started_at_ms: clock::now_ms(),
-        log,
-    });
+    let state = Arc::new(ProcessState::new(log));
     let watch = source
         .map(|source| reload::watch_config(&gateway, &store, (&state, logins.as_ref()), checked, &source))
         .transpose()?;
@@ -197,7 +190,8 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
-        history: history::start(&gateway, Vec::new()),
+        history: history::start(&gateway, consumers),
+        otlp,
         gateway,
         addresses,
         admin_address,
@@ -332,6 +326,9 @@ impl Running {
         }
         self.stop_misses.send_replace(true);
         self.history.end(FLUSH_MAX).await;
+        if let Some(otlp) = self.otlp.take() {
+            otlp.end(FLUSH_MAX).await;
+        }
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
@@ -409,6 +406,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         pins: Arc::new(pins),
         misses,
         trace,
+        tracing: otlp::tracing(install),
         finished: FinishedQueue::default(),
         when_full: install.usage.when_full,
         activity: Arc::new(Activity::default()),
@@ -456,30 +454,4 @@ fn tell(change: StoreChange<'_>) {
         StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(),
         StoreChange::Recovered { failures, dropped } => process::UsageStoreRecovered { failures, dropped }.emit(),
     }
-}
-
-/// Gives deployments that are new to this process what the store remembers of them; the others know better already.
-fn seed(live: &Live, known: &[DeploymentTotals], now_ms: i64) {
-    for (deployment, live) in live.config.runtime.snapshot.deployments.iter().zip(&live.deployments) {
-        let known = known.iter().find(|known| known.deployment == deployment.id);
-        let last_success = known.and_then(|known| known.last_success_at_ms);
-        // One that is yet to come is of a clock that ran ahead.
-        let last_success = last_success.filter(|at| *at <= now_ms).unwrap_or(0);
-        live.state.last_success_at_ms.fetch_max(last_success, Ordering::Relaxed);
-        live.state
-            .note_first_seen(known.map_or(now_ms, |known| known.first_seen_ms));
-    }
-}
-
-/// What the store should remember of the deployments, whether or not they are ever called.
-fn seen(live: &Live) -> Vec<DeploymentSeen> {
-    let deployments = live.config.runtime.snapshot.deployments.iter().zip(&live.deployments);
-    deployments
-        .map(|(deployment, live)| DeploymentSeen {
-            deployment: deployment.id.clone(),
-            seen_at_ms: live.state.first_seen_ms.load(Ordering::Relaxed),
-            created_at_ms: deployment.created_at_ms,
-            last_success_at_ms: None,
-        })
-        .collect()
 }

@@ -22,6 +22,7 @@ use emberway::core::placement::view::{Ask, CACHE_LIFE, Member, Tier, View};
 use emberway::core::recovery::health::Availability;
 use emberway::core::router::{self, Known};
 use emberway::core::topology::{ClientIx, DeploymentIx};
+use emberway::core::trace_context::Sampling;
 use emberway::openai::body::{self, Edits};
 use emberway::openai::canonical::{self, Sink, response};
 use emberway::openai::request;
@@ -29,7 +30,9 @@ use emberway::openai::sse::Scanner;
 use emberway::openai::stream::{self, Stripped};
 use emberway::openai::target::WireOperation;
 use emberway::proxy::auth::KeyTable;
+use emberway::proxy::headers::Forwarded;
 use emberway::proxy::tap::StreamTap;
+use emberway::proxy::tracing::{self, Tracing};
 use emberway::telemetry::finished::FinishedQueue;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -319,6 +322,26 @@ fn taking_usage_out_allocates_the_new_event_and_nothing_else() {
     );
 }
 
+/// Where no traces are sent, a client's own headers pass as they are; where they are, a place in a trace is drawn and read in place, and
+/// only the header of an attempt is made: its text, and what holds it.
+#[test]
+fn a_trace_costs_two_allocations_an_attempt_and_none_without() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut headers = HeaderMap::new();
+    for (name, value) in [("traceparent", PARENT), ("tracestate", "a=1"), ("user-agent", "test")] {
+        headers.insert(name, value.parse().expect("header"));
+    }
+    assert_eq!(allocations(|| Forwarded::of(&headers, None)), 0);
+    let on = Tracing {
+        sampling: Sampling::new(0.05, true),
+    };
+    // The thread's generator of random numbers is made once.
+    let trace = on.begin(&headers);
+    assert_eq!(allocations(|| on.begin(&headers)), 0);
+    assert_eq!(allocations(|| Forwarded::of(&headers, Some(trace))), 0);
+    assert_eq!(allocations(|| tracing::header(trace.attempt(0))), 2);
+}
+
 /// Its names are shared with the usage record, and the queue keeps its memory: the copy for history costs no allocation.
 #[test]
 fn a_finished_request_is_left_for_history_without_allocating() {
@@ -369,6 +392,7 @@ fn a_finished_request_is_left_for_history_without_allocating() {
             queue_us: 0,
             expected_tokens: None,
             miss: None,
+            trace: None,
             attempts: [attempt.clone(), attempt.clone()].into_iter().collect(),
         })
     };

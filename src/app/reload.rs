@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
+use crate::app::known::{seed, seen};
 use crate::app::logins::Logins;
-use crate::app::{ProcessState, Source, seed, seen, systemd};
+use crate::app::state::ProcessState;
+use crate::app::{Source, systemd};
 use crate::config::checked::Checked;
 use crate::config::watch::{self as config_watch, ConfigWatch};
 use crate::proxy::refresh::How;

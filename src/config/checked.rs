@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::config::checked::admin::AdminListener;
 use crate::config::checked::azure::{AzureSettings, Care};
+use crate::config::checked::telemetry::OtlpSettings;
 use crate::config::errors::Problem;
 use crate::config::secrets::Secret;
 use crate::core::recovery::health::Rules;
@@ -19,6 +20,7 @@ use crate::core::topology::{ClientIx, Snapshot};
 
 pub mod admin;
 pub mod azure;
+pub mod telemetry;
 
 /// A configuration that has passed every check.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub struct Install {
     pub azure: Option<AzureSettings>,
     /// Who is told what people should look at, if anybody is.
     pub alerts: Option<AlertSettings>,
+    /// Where traces and metrics are sent, if anywhere.
+    pub otlp: Option<OtlpSettings>,
     /// How the process ends.
     pub shutdown: Shutdown,
     /// What is logged, and how.

@@ -102,6 +102,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         trace,
         azure,
         alerts,
+        otlp,
         shutdown: Shutdown { delay, drain },
         log: LogSettings { filter, format },
     } = old;
@@ -118,6 +119,7 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("trace", *trace != new.trace),
         ("azure", !is_same_plane(azure.as_ref(), new.azure.as_ref())),
         ("alerts", *alerts != new.alerts),
+        ("telemetry.otlp", *otlp != new.otlp),
         ("shutdown.delay", *delay != new.shutdown.delay),
         ("shutdown.drain", *drain != new.shutdown.drain),
         ("log.filter", *filter != new.log.filter),

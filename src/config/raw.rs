@@ -12,6 +12,7 @@ use crate::config::raw::alerts::RawAlerts;
 use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
 use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
+use crate::config::raw::telemetry::RawTelemetry;
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
 pub(in crate::config) mod admin;
@@ -19,6 +20,7 @@ pub(in crate::config) mod alerts;
 pub(in crate::config) mod azure;
 pub(in crate::config) mod fleet;
 pub(in crate::config) mod rules;
+pub(in crate::config) mod telemetry;
 
 /// Configuration of the Emberway gateway.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -47,6 +49,8 @@ pub(in crate::config) struct RawConfig {
     pub(in crate::config) azure: Option<RawAzure>,
     /// Who is told what people should look at: deployments that end soon, are lost, or are not made again. Changing it needs a restart.
     pub(in crate::config) alerts: Option<RawAlerts>,
+    /// Traces and metrics for a collector of OpenTelemetry. Without it nothing is sent. Changing it needs a restart.
+    pub(in crate::config) telemetry: Option<RawTelemetry>,
     /// Bounds on what clients may send.
     #[serde(default)]
     pub(in crate::config) limits: RawLimits,

@@ -8,6 +8,7 @@ mod prices;
 mod remarks;
 mod repository;
 mod residency;
+mod telemetry;
 mod use_limits;
 
 use std::path::Path;

@@ -17,3 +17,4 @@ pub mod recovery;
 pub mod router;
 pub mod throughput;
 pub mod topology;
+pub mod trace_context;

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::config::checked::Credential;
 use crate::core::topology::{ApiForm, Resource};
+use crate::core::trace_context::TraceParent;
 use crate::openai::body::{self, Edits};
 use crate::openai::target::WireOperation;
 use crate::proxy::attempt::Attempt;
@@ -20,6 +21,7 @@ use crate::proxy::options::{Options, Refusable};
 use crate::proxy::refresh::{place_of, place_of_another_credential};
 use crate::proxy::state::{Live, LiveResource};
 use crate::proxy::tap::StreamTap;
+use crate::proxy::tracing;
 use crate::proxy::upstream::Exchange;
 use crate::telemetry::{clock, events};
 
@@ -32,6 +34,8 @@ pub struct Adds {
     pub uncached: u32,
     /// When its answer must have begun.
     pub until: Instant,
+    /// Its place in a trace, if the request has one.
+    pub trace: Option<TraceParent>,
 }
 
 /// What came of asking a deployment.
@@ -157,6 +161,7 @@ impl Attempt<'_> {
             options,
             uncached,
             until,
+            trace,
         } = adds;
         let snapshot = &self.call.live.config.runtime.snapshot;
         let configured = &snapshot.deployments[self.deployment.0];
@@ -177,6 +182,7 @@ impl Attempt<'_> {
             resource: login,
             forwarded: self.call.forwarded,
             spills_to: self.spills_to(),
+            traceparent: trace.and_then(tracing::header),
             body_length: body::length(&pieces),
         };
         let timeouts = &self.call.route.timeouts;

@@ -132,6 +132,7 @@ impl Attempt<'_> {
             options: Options::of(self.call, self.deployment, placed),
             uncached: self.uncached(placed),
             until: self.until(began),
+            trace: context.next_attempt_trace(),
         };
         let keyed = adds.options.cache_key.is_some();
         let index = context.begin_attempt(self.deployment, self.reason, (sent, keyed), began);

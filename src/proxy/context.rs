@@ -13,6 +13,7 @@ use crate::core::placement::plan::Reason;
 use crate::core::placement::room::Sent;
 use crate::core::recovery::outcome::{AttemptEnd, AttemptOutcome, Verdict};
 use crate::core::topology::{ClientIx, DeploymentIx, RouteIx};
+use crate::core::trace_context::{RequestTrace, TraceParent};
 use crate::openai::target::WireOperation;
 use crate::openai::usage::Usage;
 use crate::proxy::error::RefusalReason;
@@ -36,6 +37,8 @@ pub struct RequestContext {
     pub route: Option<RouteIx>,
     /// Which operation.
     pub operation: Option<WireOperation>,
+    /// Its place in a trace; none where no traces are sent.
+    pub trace: Option<RequestTrace>,
     /// Where it was placed, and why.
     pub placed: Option<Box<Placed>>,
     /// Attempts, in the order in which they began.
@@ -138,6 +141,7 @@ impl RequestContext {
             client: None,
             route: None,
             operation: None,
+            trace: None,
             placed: None,
             attempts: SmallVec::new(),
             answering: None,
@@ -205,6 +209,11 @@ impl RequestContext {
             is_spilled: false,
         });
         AttemptIx(self.attempts.len() - 1)
+    }
+
+    /// The place in the trace of the attempt that is begun next.
+    pub fn next_attempt_trace(&self) -> Option<TraceParent> {
+        self.trace.map(|trace| trace.attempt(self.attempts.len()))
     }
 
     /// An attempt's facts.

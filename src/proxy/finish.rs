@@ -74,6 +74,7 @@ fn take(gateway: &Gateway, context: &mut RequestContext) -> Option<UsageRecord> 
         deployment: deciding.map(|attempt| attempt.deployment),
         reason,
         gateway: context.overhead(now),
+        trace: context.trace,
     }
     .emit(&live.series);
     Some(record)

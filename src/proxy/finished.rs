@@ -31,6 +31,7 @@ pub fn leave(
         queue_us: micros(context.queue_wait),
         expected_tokens: judged.map(|judged| judged.expected),
         miss: judged.and_then(|judged| judged.miss),
+        trace: context.trace,
         attempts: attempts.collect(),
     });
 }

@@ -66,6 +66,9 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
     let model = deployment.map(Cow::Owned).or_else(|| request.model.clone());
     let route_ix = find_route(&live, context, model.as_deref())?;
     context.enter_route(route_ix);
+    context.trace = gateway
+        .tracing
+        .map(|tracing| tracing.begin(&session.req_header().headers));
     let route = &live.config.runtime.snapshot.routes[route_ix.0];
     let pool = &live.config.runtime.snapshot.pools[route.pool.0];
 
@@ -86,7 +89,7 @@ async fn answer(gateway: &Gateway, session: &mut ServerSession, context: &mut Re
         gateway.memory.since_start(now),
     )));
 
-    let forwarded = Forwarded::of(&session.req_header().headers);
+    let forwarded = Forwarded::of(&session.req_header().headers, context.trace);
     let mut downstream = Downstream::new(session, route.timeouts.idle);
     let call = Call {
         live: &live,

@@ -12,12 +12,14 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use smallvec::SmallVec;
 
 use crate::core::topology::Snapshot;
+use crate::core::trace_context::RequestTrace;
 use crate::proxy::client_limits::{self, Standings};
 use crate::proxy::context::RequestContext;
 use crate::proxy::state::{Live, LiveResource};
+use crate::proxy::tracing::{self, TRACEPARENT, TRACESTATE};
 use crate::telemetry::clock;
 
-/// Request headers that are passed on.
+/// Request headers that are passed on; the two of a trace as the request's place in it says, if it has one.
 const REQUEST_ALLOWED: [&str; 7] = [
     "accept",
     "content-type",
@@ -83,11 +85,14 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    /// Takes them from a request's head.
-    pub fn of(headers: &HeaderMap) -> Self {
+    /// Takes them from the head of a request with this place in a trace. Without one the client's own passes as it is.
+    pub fn of(headers: &HeaderMap, trace: Option<RequestTrace>) -> Self {
         let allowed = |(name, value): (&HeaderName, &HeaderValue)| {
-            let name = REQUEST_ALLOWED.iter().find(|allowed| **allowed == name.as_str())?;
-            Some((*name, value.clone()))
+            let known = REQUEST_ALLOWED.iter().find(|allowed| **allowed == name.as_str())?;
+            let passes = trace.is_none_or(|trace| {
+                *name != TRACEPARENT && (*name != TRACESTATE || tracing::passes_state(headers, trace))
+            });
+            passes.then(|| (*known, value.clone()))
         };
         Self {
             always: headers.iter().filter_map(allowed).collect(),
@@ -111,6 +116,8 @@ pub struct UpstreamHead<'a> {
     pub forwarded: &'a Forwarded,
     /// The deployment that Azure may spill it over to.
     pub spills_to: Option<&'a HeaderValue>,
+    /// The span that it belongs to, in place of what the client sent along.
+    pub traceparent: Option<HeaderValue>,
     /// Length of the body, in bytes.
     pub body_length: usize,
 }
@@ -153,19 +160,28 @@ impl UpstreamHead<'_> {
         let mut result = Ok(());
         self.each_forwarded(|name, value| {
             if result.is_ok() {
-                result = head.insert_header(HeaderName::from_static(name), value.clone());
+                let name = HeaderName::from_static(name);
+                // One list in several headers; of the others the last counts.
+                result = if name == TRACESTATE {
+                    head.append_header(name, value.clone()).map(|_| ())
+                } else {
+                    head.insert_header(name, value.clone())
+                };
             }
         });
         result.map(|()| head)
     }
 
-    /// Every header that comes from the client, and the content type, which is JSON where the client did not say.
+    /// Every header that comes from the client or its trace, and the content type, which is JSON where the client did not say.
     fn each_forwarded(&self, mut each: impl FnMut(&'static str, &HeaderValue)) {
         if !self.forwarded.always.iter().any(|(name, _)| *name == "content-type") {
             each("content-type", &HeaderValue::from_static("application/json"));
         }
         for (name, value) in &self.forwarded.always {
             each(name, value);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            each("traceparent", traceparent);
         }
         if let Some(deployment) = self.spills_to {
             each("x-ms-spillover-deployment", deployment);

@@ -96,6 +96,7 @@ async fn exchange(
         resource: live_resource,
         forwarded: &forwarded,
         spills_to: None,
+        traceparent: None,
         body_length: body[0].len(),
     };
     let timeouts = Timeouts {

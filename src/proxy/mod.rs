@@ -51,6 +51,7 @@ pub mod standing;
 pub mod state;
 pub mod tap;
 pub mod trace;
+pub mod tracing;
 pub mod upstream;
 pub mod view;
 pub mod waiting;
@@ -68,6 +69,7 @@ use crate::proxy::pins::Pins;
 use crate::proxy::placing::Memory;
 use crate::proxy::refresh::CredentialRefresh;
 use crate::proxy::state::Live;
+use crate::proxy::tracing::Tracing;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
 use crate::telemetry::finished::FinishedQueue;
@@ -97,6 +99,8 @@ pub struct Gateway {
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.
     pub trace: Option<TraceQueue>,
+    /// Which requests are in a trace that is sent on, where any are.
+    pub tracing: Option<Tracing>,
     /// Where finished requests wait for those who keep history of them.
     pub finished: FinishedQueue,
     /// What happens to a record when the queue is full.

@@ -11,6 +11,7 @@ use crate::telemetry::definitions::kind::{
 
 mod all;
 pub mod kind;
+pub mod otlp;
 
 pub use all::ALL;
 

@@ -14,6 +14,7 @@ use tracing::{debug, error, info, trace};
 use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
 use crate::core::topology::{ClientIx, DeploymentIx, ResourceIx, RouteIx};
+use crate::core::trace_context::RequestTrace;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
@@ -21,6 +22,7 @@ pub mod access;
 pub mod care;
 mod fleet;
 mod lines;
+pub mod otlp;
 pub mod process;
 
 pub use fleet::{
@@ -45,6 +47,8 @@ pub struct RequestFinished<'a> {
     pub reason: &'static str,
     /// Time spent in the gateway itself, waiting for neither upstream nor client.
     pub gateway: Duration,
+    /// Its place in a trace, where traces are sent.
+    pub trace: Option<RequestTrace>,
 }
 
 impl RequestFinished<'_> {
@@ -83,6 +87,7 @@ impl RequestFinished<'_> {
             ttft_ms = record.first_token_us.map(milliseconds),
             total_ms = milliseconds(record.total_us),
             gateway_ms = to_microsecond(self.gateway),
+            trace_id = self.trace.map(|trace| display(trace.own.trace_text())),
             "request"
         );
     }

@@ -13,9 +13,11 @@ use prometheus::{
 use crate::telemetry::definitions as define;
 use crate::telemetry::definitions::kind::{Definition, Kind};
 use crate::telemetry::metrics::care::CareGauges;
+use crate::telemetry::metrics::otlp::OtlpCounters;
 use crate::telemetry::view::{DeploymentView, FleetView};
 
 mod care;
+mod otlp;
 
 /// Content type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -53,6 +55,7 @@ pub struct Metrics {
     pub(super) alerts: IntCounterVec,
     pub(super) token_usd: CounterVec,
     pub(super) cache_saved_usd: CounterVec,
+    pub(super) otlp: OtlpCounters,
     /// Set while rendering; the lock keeps two scrapes at once from mixing their views.
     scraped: Mutex<Scraped>,
 }
@@ -140,6 +143,7 @@ impl Metrics {
             alerts: counter_vec(&registry, &define::ALERTS)?,
             token_usd: float_counter_vec(&registry, &define::TOKEN_USD)?,
             cache_saved_usd: float_counter_vec(&registry, &define::CACHE_SAVED_USD)?,
+            otlp: OtlpCounters::new(&registry)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
             registry,
         })

@@ -37,6 +37,7 @@ mod membership;
 mod misses;
 mod moving_in;
 mod operations;
+mod otlp;
 mod placement;
 mod recovery;
 mod refusals;

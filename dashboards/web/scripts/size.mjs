@@ -25,7 +25,9 @@ function firstView() {
     found.add(name);
     if (!/\.(html|js)$/.test(name)) continue;
     const text = readFileSync(join(dist, name), 'utf8');
-    const named = name.endsWith('.html') ? [...text.matchAll(/(?:src|href)="\.\/([^"]+)"/g)] : [...text.matchAll(/(?:from|import)\s*["']\.\/([^"']+)["']/g)];
+    const named = name.endsWith('.html')
+      ? [...text.matchAll(/(?:src|href)="\.\/([^"]+)"/g)]
+      : [...text.matchAll(/(?:from|import)\s*["']\.\/([^"']+)["']/g)];
     for (const [, target] of named) {
       const path = name.endsWith('.html') ? target : `assets/${target}`;
       if (files.includes(path) && !found.has(path)) open.push(path);

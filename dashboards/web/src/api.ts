@@ -2,8 +2,21 @@
  * The API's calls, typed. Paths are relative, so that the page works behind a path prefix. A refusal becomes an `ApiError` with the
  * gateway's own words; a lost session tells the shell to ask for a new sign-in.
  */
-import type { AuditEntry, CostRow, EventKind, GatewayEvent, Heatmap, LatencyOf, Series, SeriesBy, Severity, SlowRequest,
-  Summary, UsageBy, UsageRow } from './types/reading';
+import type {
+  AuditEntry,
+  Costs,
+  EventKind,
+  GatewayEvent,
+  Heatmap,
+  LatencyOf,
+  Series,
+  SeriesBy,
+  Severity,
+  SlowRequest,
+  Summary,
+  UsageBy,
+  Usage,
+} from './types/reading';
 import type { Applied, CheckResult, ConfigText, ConfigVersion, Imported, WhatIf } from './types/config';
 import type { Schema } from './configure/schema';
 import type { Cache, Drains, Explanation, Fleet, Flows, Routing, Session, Status } from './types/state';
@@ -90,7 +103,8 @@ async function send<T>(method: string, url: string, body?: unknown, signal?: Abo
 }
 
 const get = <T>(path: string, query?: Query, signal?: AbortSignal): Promise<T> => send<T>('GET', address(path, query), undefined, signal);
-const post = <T>(path: string, body: unknown, query?: Query, signal?: AbortSignal): Promise<T> => send<T>('POST', address(path, query), body, signal);
+const post = <T>(path: string, body: unknown, query?: Query, signal?: AbortSignal): Promise<T> =>
+  send<T>('POST', address(path, query), body, signal);
 const remove = <T>(path: string, query?: Query): Promise<T> => send<T>('DELETE', address(path, query));
 
 // Session.
@@ -100,19 +114,26 @@ export const signOut = (): Promise<undefined> => remove('session');
 
 // Readings.
 export const status = (signal?: AbortSignal): Promise<Status> => get('status', {}, signal);
-export const series = (scope: Scope, by: SeriesBy, points: number, signal?: AbortSignal): Promise<Series> =>
-  get('series', { ...scope, by, points }, signal);
+
+/** The gateway answers in whole steps, which reach beyond what was asked; the range stays the one asked for. */
+export async function series(scope: Scope, by: SeriesBy, points: number, signal?: AbortSignal): Promise<Series> {
+  const told = await get<Series>('series', { ...scope, by, points }, signal);
+  return { ...told, from_ms: Math.max(told.from_ms, scope.from_ms), to_ms: Math.min(told.to_ms, scope.to_ms) };
+}
+
 export const summary = (scope: Scope, signal?: AbortSignal): Promise<Summary> => get('summary', { ...scope }, signal);
 export const heatmap = (scope: Scope, of: LatencyOf, signal?: AbortSignal): Promise<Heatmap> => get('heatmap', { ...scope, of }, signal);
 export const slowest = (scope: Scope, of: 'ttft' | 'total', limit: number, signal?: AbortSignal): Promise<{ requests: SlowRequest[] }> =>
   get('requests/slowest', { ...scope, of, limit }, signal);
-export const usage = (scope: Scope, by: UsageBy, signal?: AbortSignal): Promise<{ rows: UsageRow[] }> => get('usage', { ...scope, by }, signal);
-export const costs = (scope: Scope, signal?: AbortSignal): Promise<{ rows: CostRow[] }> => get('costs', { ...scope }, signal);
+export const usage = (scope: Scope, by: UsageBy, signal?: AbortSignal): Promise<Usage> => get('usage', { ...scope, by }, signal);
+export const costs = (scope: Scope, signal?: AbortSignal): Promise<Costs> => get('costs', { ...scope }, signal);
 export interface EventQuery {
   kind?: EventKind | undefined;
   severity?: Severity | undefined;
   limit?: number;
   before_id?: number | undefined;
+  from_ms?: number;
+  to_ms?: number;
 }
 export const events = (query: EventQuery, signal?: AbortSignal): Promise<{ events: GatewayEvent[] }> => get('events', { ...query }, signal);
 export const audit = (limit: number, signal?: AbortSignal): Promise<{ entries: AuditEntry[] }> => get('audit', { limit }, signal);
@@ -122,7 +143,8 @@ export const fleet = (signal?: AbortSignal): Promise<Fleet> => get('fleet', {}, 
 export const flows = (scope: Scope, signal?: AbortSignal): Promise<Flows> => get('flows', { ...scope }, signal);
 export const routing = (signal?: AbortSignal): Promise<Routing> => get('routing', {}, signal);
 export const cache = (scope: Scope, signal?: AbortSignal): Promise<Cache> => get('cache', { ...scope }, signal);
-export const explain = (client: string, chatBody: string, signal?: AbortSignal): Promise<Explanation> => post('explain', chatBody, { client }, signal);
+export const explain = (client: string, chatBody: string, signal?: AbortSignal): Promise<Explanation> =>
+  post('explain', chatBody, { client }, signal);
 export const drains = (signal?: AbortSignal): Promise<Drains> => get('drains', {}, signal);
 export const drain = (body: { kind: string; name: string; for_s?: number; force: boolean }): Promise<Drains> => post('drains', body);
 export const undrain = (kind: string, name: string): Promise<Drains> => remove('drains', { kind, name });
@@ -139,7 +161,8 @@ export const recreate = (deployment: string, confirm: string): Promise<unknown> 
 export const config = (signal?: AbortSignal): Promise<ConfigText> => get('config', {}, signal);
 export const configSchema = (signal?: AbortSignal): Promise<Schema> => get('config/schema', {}, signal);
 export const checkConfig = (text: string, signal?: AbortSignal): Promise<CheckResult> => post('config/check', { text }, {}, signal);
-export const whatIf = (text: string, window_s: number, signal?: AbortSignal): Promise<WhatIf> => post('config/what-if', { text, window_s }, {}, signal);
+export const whatIf = (text: string, window_s: number, signal?: AbortSignal): Promise<WhatIf> =>
+  post('config/what-if', { text, window_s }, {}, signal);
 export const applyConfig = (text: string, base_sha256: string, note: string): Promise<Applied> =>
   post('config/apply', { text, base_sha256, note });
 export const configVersions = (signal?: AbortSignal): Promise<{ versions: ConfigVersion[] }> => get('config/versions', {}, signal);
@@ -147,4 +170,5 @@ export const configVersion = (id: number, signal?: AbortSignal): Promise<ConfigV
   get(`config/versions/${id}`, {}, signal);
 export const restoreConfig = (id: number, base_sha256: string, note: string): Promise<Applied> =>
   post(`config/versions/${id}/restore`, { base_sha256, note });
-export const importConfig = (from: string, text: string, signal?: AbortSignal): Promise<Imported> => post('import', { from, text }, {}, signal);
+export const importConfig = (from: string, text: string, signal?: AbortSignal): Promise<Imported> =>
+  post('import', { from, text }, {}, signal);

@@ -5,6 +5,7 @@ import { sectionOf } from './pages';
 import { Boundary } from './shell/boundary';
 import { Help } from './shell/help';
 import { useKeys } from './shell/keys';
+import { Person } from './shell/person';
 import { Rail } from './shell/rail';
 import { SectionView } from './shell/section';
 import { SignIn } from './shell/signin';
@@ -36,6 +37,7 @@ function Shell() {
   useKeys();
   useEffect(() => {
     document.title = `${section.title} · Emberway`;
+    scrollTo(0, 0);
   }, [section.id]);
   const skip = (event: Event): void => {
     event.preventDefault();
@@ -54,7 +56,13 @@ function Shell() {
             <SectionView key={section.id} section={section} />
           </Boundary>
         </main>
+        <footer class="foot">
+          <Person />
+        </footer>
       </div>
+      <p class="hidden" aria-live="polite">
+        {section.title}
+      </p>
       <Toasts />
       <Confirm />
       <Help />

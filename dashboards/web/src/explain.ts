@@ -9,10 +9,15 @@ export const EXPLAIN = {
   ttft: 'Time to first token: from the request’s head to the first token towards the client. Streams only. This is what people wait for.',
   total: 'From the request’s head to the end of its answer, as the client saw it. Long answers take long, so read it beside tokens.',
   overhead: 'What the gateway itself added: all its work, without waiting for upstreams or for the client’s body.',
-  percentile: 'Half of all requests were faster than p50, 95 of 100 faster than p95, 99 of 100 faster than p99. Kept as a histogram, so within about 5 %.',
+  percentile:
+    'Half of all requests were faster than p50, 95 of 100 faster than p95, 99 of 100 faster than p99. Kept as a histogram, so within about 5 %.',
   tokens: 'Prompt and completion tokens as the provider reported them. Cached prompt tokens are part of the prompt tokens.',
   cached: 'Prompt tokens that the provider found in its cache, of all prompt tokens. Cached tokens are cheaper and answer sooner.',
-  money: 'Hosting of fine-tuned deployments by the hour plus tokens by the configured prices. Deployments without a price count as nothing.',
+  money:
+    'Hosting of fine-tuned deployments by the hour plus tokens by the configured prices. Deployments without a price count as nothing.',
+  tokenUsd: 'Prompt and completion tokens by the configured prices, cached ones at their lower price.',
+  forecast: 'This month: what is spent, hosting until its end of what is there now, and tokens at the mean of the last seven whole days.',
+  days: 'Whole days in UTC. Hosting is not among them: it runs by the hour, used or not, and is in the table below.',
   saved: 'What cached prompt tokens would have cost more at the full price.',
   hosting: 'Azure bills a fine-tuned deployment by the hour, used or not.',
   attempts: 'Calls to a deployment. A request needs one; it takes more when a deployment throttles or fails.',
@@ -21,7 +26,8 @@ export const EXPLAIN = {
   breaker:
     'A deployment that fails again and again is set aside (its breaker is open) and tried again with single requests (half open) until ' +
     'it answers.',
-  heatmap: 'Each column is a stretch of time, each row a span of latency; the brighter the cell, the more requests. Two bands mean two kinds of request.',
+  heatmap:
+    'Each column is a stretch of time, each row a span of latency; the brighter the cell, the more requests. Two bands mean two kinds of request.',
   slowest: 'The slowest requests of each minute, kept for two days. Open one to see where its time went.',
   usdPer1k: 'Hosting, tokens and keepalives of the deployment, divided by its requests, times a thousand.',
   headroom:
@@ -38,11 +44,13 @@ export const EXPLAIN = {
   whatIf:
     'The last requests, played again through the placement that ships: once with the configuration in use, once with yours. Compare the two with each ' +
     'other; what really happened also had outages and drains in it.',
-  misses: 'Prompt tokens that this gateway had sent before and that were not found in a cache, by cause. Dollars are what they cost more than cached ones.',
+  misses:
+    'Prompt tokens that this gateway had sent before and that were not found in a cache, by cause. Dollars are what they cost more than cached ones.',
   drift:
     'Where prompts of a route part early although what follows is the same again: a time, an id or a shuffled list near the front. Everything after it ' +
     'cannot be cached. Found from hashes; no prompt is kept.',
-  expected: 'What placement expected to be found cached, beside what the provider’s answers reported. A gap that stays is worth a look at the causes below.',
+  expected:
+    'What placement expected to be found cached, beside what the provider’s answers reported. A gap that stays is worth a look at the causes below.',
   keepalive: 'Tokens that the gateway spent so that Azure does not delete an unused deployment.',
 } as const;
 

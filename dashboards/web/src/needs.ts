@@ -18,6 +18,20 @@ const DELETION_NEAR_MS = 86_400_000;
 /** A deployment whose limit is used beyond this share is about to be throttled. */
 const LIMIT_NEAR = 0.95;
 
+/** Why a deployment cannot be used, by Azure's word for it. */
+const ABSENT: Readonly<Record<string, string>> = {
+  missing: 'does not exist at Azure',
+  provisioning: 'is being made',
+  failed: 'could not be made: Azure failed',
+  deleting: 'is being deleted',
+  paused: 'is paused at Azure',
+  disabled: 'is disabled by Azure',
+  ending: 'ends soon, and others carry its load',
+  retired: 'has a model that is retired',
+};
+/** These mend themselves. */
+const COMING: ReadonlySet<string> = new Set(['provisioning', 'ending']);
+
 const ORDER: Record<Need['tone'], number> = { error: 0, warn: 1, info: 2 };
 
 export function needs(status: Status, now_ms: number): Need[] {
@@ -31,8 +45,16 @@ function ofGateway({ ready, draining, config }: Status): Need[] {
     const advice = 'the gateway runs on with the last good one; mend the file and it is read again';
     found.push({ id: 'config', tone: 'error', text: `The configuration was refused: ${config.last_error}`, advice, section: 'configure' });
   }
-  if (draining) found.push({ id: 'draining', tone: 'warn', text: 'The gateway is going down: it takes no new requests.', advice: null, section: 'events' });
-  else if (!ready) found.push({ id: 'ready', tone: 'error', text: 'The gateway is not ready for traffic.', advice: null, section: 'events' });
+  if (draining)
+    found.push({
+      id: 'draining',
+      tone: 'warn',
+      text: 'The gateway is going down: it takes no new requests.',
+      advice: null,
+      section: 'events',
+    });
+  else if (!ready)
+    found.push({ id: 'ready', tone: 'error', text: 'The gateway is not ready for traffic.', advice: null, section: 'events' });
   return found;
 }
 
@@ -48,7 +70,8 @@ function ofDeployment(one: DeploymentStatus, now_ms: number): Need[] {
     found.push({ id: `${what} ${one.name}`, tone, text, advice, section: 'fleet' });
   };
   if (one.alarm !== null) add('alarm', 'error', `${one.name}: ${one.alarm.kind.replaceAll('_', ' ')}.`, one.alarm.advice);
-  if (one.absent !== null) add('absent', 'error', `${one.name} is not there (${one.absent.replaceAll('_', ' ')}).`);
+  else if (one.absent !== null)
+    add('absent', COMING.has(one.absent) ? 'info' : 'error', `${one.name} ${ABSENT[one.absent] ?? `is not there: ${one.absent}`}.`);
   if (one.breaker === 'open') add('breaker', 'error', `${one.name} is set aside: it failed again and again.`);
   else if (one.breaker === 'half_open') add('breaker', 'warn', `${one.name} is being tried again after failures.`);
   if (one.cooling_until_ms !== null && one.cooling_until_ms > now_ms) {
@@ -58,7 +81,12 @@ function ofDeployment(one: DeploymentStatus, now_ms: number): Need[] {
   }
   if (one.deletion_at_ms !== null && one.deletion_at_ms - now_ms < DELETION_SOON_MS) {
     const tone = one.deletion_at_ms - now_ms < DELETION_NEAR_MS ? 'error' : 'warn';
-    add('deletion', tone, `Azure deletes ${one.name} ${ago(one.deletion_at_ms, now_ms)} unless it is used.`, 'ping it, or let the gateway keep it alive');
+    add(
+      'deletion',
+      tone,
+      `Azure deletes ${one.name} ${ago(one.deletion_at_ms, now_ms)} unless it is used.`,
+      'ping it, or let the gateway keep it alive',
+    );
   }
   if (one.drained) {
     const until = one.drained_until_ms === null ? '' : `, back ${ago(one.drained_until_ms, now_ms)}`;

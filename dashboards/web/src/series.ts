@@ -11,6 +11,7 @@ export const COUNTS: readonly CountMember[] = [
   'failovers',
   'prompt_tokens',
   'cached_tokens',
+  'expected_tokens',
   'completion_tokens',
   'token_usd',
   'saved_usd',

@@ -89,11 +89,14 @@ test('changes carry their sign, and large ones are told as times', () => {
 
 test('times are told from now, in both directions', () => {
   const now = 1_000_000_000;
-  check((ms: number) => format.ago(ms, now), [
-    [now, 'now'],
-    [now - 3_000, '3 s ago'],
-    [now - 180_000, '3 min ago'],
-    [now + 7_200_000, 'in 2 h'],
-    [now + 172_800_000, 'in 2 d'],
-  ]);
+  check(
+    (ms: number) => format.ago(ms, now),
+    [
+      [now, 'now'],
+      [now - 3_000, '3 s ago'],
+      [now - 180_000, '3 min ago'],
+      [now + 7_200_000, 'in 2 h'],
+      [now + 172_800_000, 'in 2 d'],
+    ],
+  );
 });

@@ -6,6 +6,8 @@ import type { DeploymentStatus, Status } from '../src/types/state';
 const NOW_MS = 1_000_000_000;
 const DAY_MS = 86_400_000;
 
+const ALARM = { kind: 'deployment_missing', advice: 'create it', wants_reconciliation: true };
+
 const GOOD: DeploymentStatus = {
   name: 'east/a',
   region: 'east',
@@ -49,7 +51,9 @@ test('each trouble of a deployment is told with its urgency', () => {
   const cases: [Partial<DeploymentStatus>, [string, string][]][] = [
     [{ breaker: 'open' }, [['breaker east/a', 'error']]],
     [{ breaker: 'half_open' }, [['breaker east/a', 'warn']]],
-    [{ absent: 'deployment_missing' }, [['absent east/a', 'error']]],
+    [{ absent: 'missing' }, [['absent east/a', 'error']]],
+    [{ absent: 'provisioning' }, [['absent east/a', 'info']]],
+    [{ absent: 'missing', alarm: ALARM }, [['alarm east/a', 'error']]],
     [{ cooling_until_ms: NOW_MS + 5 }, [['cooling east/a', 'warn']]],
     [{ cooling_until_ms: NOW_MS - 5 }, []],
     [{ limit_used: 0.96 }, [['limit east/a', 'warn']]],
@@ -67,6 +71,17 @@ test('the worst comes first, and a refused configuration is among the worst', ()
   expect(found(status({ drained: true }, { config, pools }))).toEqual([
     ['config', 'error'],
     ['pool p', 'error'],
+    ['drained east/a', 'info'],
+  ]);
+});
+
+test('an urgent deployment stands before one that is not', () => {
+  const deployments = [
+    { ...GOOD, drained: true },
+    { ...GOOD, name: 'west/b', breaker: 'open' },
+  ];
+  expect(found(status({}, { deployments }))).toEqual([
+    ['breaker west/b', 'error'],
     ['drained east/a', 'info'],
   ]);
 });

@@ -28,7 +28,12 @@ test('the scope follows the present unless a stretch is fixed', () => {
 });
 
 test('range and filters go along to other sections, the rest stays', () => {
-  expect(sharedParams({ range: '6h', from: '1', to: '2', route: 'r', of: 'ttft' })).toEqual({ range: '6h', from: '1', to: '2', route: 'r' });
+  expect(sharedParams({ range: '6h', from: '1', to: '2', route: 'r', of: 'ttft' })).toEqual({
+    range: '6h',
+    from: '1',
+    to: '2',
+    route: 'r',
+  });
 });
 
 test('an empty value takes a parameter out', () => {

@@ -232,7 +232,7 @@ pub(super) fn scope(context: &mut Context<'_>, at: &Pointer, written: &str) -> S
     scope
 }
 
-fn ca(context: &mut Context<'_>, at: &Pointer, written: &str) -> PathBuf {
+pub(super) fn ca(context: &mut Context<'_>, at: &Pointer, written: &str) -> PathBuf {
     let path = context.directory.join(context.text(at, written));
     let shown = context.directory.join(written);
     tls::check_certificates(context, at, &path, &shown);
@@ -262,7 +262,7 @@ fn base_url(context: &mut Context<'_>, at: &Pointer, written: &str, allow_plaint
 
 /// The URL, and whether it leads to this machine or to what only this machine reaches. Messages show what was written: a reference may
 /// stand for a secret.
-fn parse_base(text: &str, written: &str) -> Result<(Url, bool), String> {
+pub(super) fn parse_base(text: &str, written: &str) -> Result<(Url, bool), String> {
     let mut url = Url::parse(text).map_err(|error| format!("`{written}` is not a URL: {error}"))?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err(format!("`{written}` is neither `https` nor `http`"));

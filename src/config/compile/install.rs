@@ -1,4 +1,4 @@
-//! The half of the configuration that is fixed at start: listeners, admin, usage store, control plane, alerts, log, shutdown.
+//! The half of the configuration that is fixed at start: listeners, admin, usage store, control plane, alerts, telemetry, log, shutdown.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::config::checked::{
 use crate::config::compile::clients::warn_if_weak;
 use crate::config::compile::context::Context;
 use crate::config::compile::tls;
-use crate::config::compile::{admin, alerts, azure};
+use crate::config::compile::{admin, alerts, azure, telemetry};
 use crate::config::errors::Pointer;
 use crate::config::raw::admin::RawAdmin;
 use crate::config::raw::{RawConfig, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull};
@@ -42,6 +42,10 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawConfig) -> Install {
             .alerts
             .as_ref()
             .and_then(|alerts| alerts::compile(context, alerts, raw.azure.is_some(), &root.key("alerts"))),
+        otlp: raw
+            .telemetry
+            .as_ref()
+            .and_then(|raw| telemetry::compile(context, raw, &root.key("telemetry"))),
         shutdown: compile_shutdown(context, &raw.shutdown, &root.key("shutdown")),
         log: compile_log(context, &raw.log, &root.key("log")),
     }

@@ -15,6 +15,7 @@ mod names;
 mod regions;
 mod residency;
 mod routes;
+mod telemetry;
 mod tls;
 mod use_limits;
 

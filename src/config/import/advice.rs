@@ -23,7 +23,7 @@ const TABLE: &[(&str, Grade, &str)] = &[
     (
         "callback_settings",
         Unsupported,
-        "there are no callbacks; metrics are at `/metrics`, records by `emberway usage`",
+        "there are no callbacks; metrics are at `/metrics`, records by `emberway usage`, traces by `telemetry.otlp`",
     ),
     ("vector_store_*", Unsupported, "vector stores are asked at Azure itself"),
     (
@@ -390,7 +390,7 @@ const NO_TEAMS: &str = "there are no teams: each that calls is one of `clients`,
 const NO_CACHE: &str = "answers are not kept: Azure's prompt cache is used better instead (docs/placement.md)";
 const NO_PROBES: &str =
     "no model is called to see whether it works: requests tell, and breakers are probed by real ones";
-const CALLBACKS: &str = "there are no callbacks: metrics are at `/metrics` of `admin`, records by `emberway usage`";
+const CALLBACKS: &str = "there are no callbacks: metrics are at `/metrics` of `admin`, records by `emberway usage`, traces by `telemetry.otlp`";
 const ALERTS: &str = "`alerts.webhook` with `url: ${env:SLACK_WEBHOOK_URL}` tells Slack what people should look at, where `azure` is configured; for the rest there are Prometheus rules in dashboards/";
 
 /// Fields whose `false` asks for something.

@@ -219,6 +219,7 @@ fn convert<'a>(
         shutdown: RawShutdown::default(),
         azure: applications.section(),
         alerts: None,
+        telemetry: None,
         limits: RawLimits::default(),
         health: RawHealth::default(),
         defaults: RawDefaults::default(),

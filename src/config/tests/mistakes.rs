@@ -183,10 +183,10 @@ fn a_field_that_nobody_knows_beside_a_missing_one_is_that_one_misspelt() {
     check_hint("resources:\n", "ressorces:\n", "did you mean `resources`?");
     check_hint("    region: s", "    rgn: s", "did you mean `region`?");
     check(
-        &[("routes:\n", "telemetry:\n")],
+        &[("routes:\n", "garden:\n")],
         &[
             "1:1: routes: `routes` is missing",
-            "18:1: telemetry: unknown field `telemetry`",
+            "18:1: garden: unknown field `garden`",
         ],
     );
 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::core::ids::{DeploymentId, Region};
 use crate::core::ledger::misses::Miss;
 use crate::core::ledger::usage::UsageRecord;
+use crate::core::trace_context::RequestTrace;
 
 /// A finished request.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Finished {
     pub expected_tokens: Option<u64>,
     /// What was missed of them, and why.
     pub miss: Option<Miss>,
+    /// Its place in a trace; none where no traces are sent. That of an attempt follows from it.
+    pub trace: Option<RequestTrace>,
     /// Its attempts, in the order in which they began.
     pub attempts: SmallVec<[FinishedAttempt; 2]>,
 }
@@ -118,6 +121,7 @@ pub(crate) mod testing {
             queue_us: 0,
             expected_tokens: Some(1_152),
             miss: None,
+            trace: None,
             attempts: std::iter::once(attempt).collect(),
         }
     }

@@ -13,6 +13,7 @@ use super::{
     UPSTREAM_CONNECTIONS, USAGE_ACCEPTED, USAGE_BATCHES, USAGE_DROPPED, USAGE_WRITE_ERRORS, USAGE_WRITTEN,
     WAIT_SECONDS, WAITS,
 };
+use crate::telemetry::definitions::otlp::{OTLP_EXPORTS, OTLP_SPANS};
 
 /// Every metric of our own, in the order of the reference page.
 pub const ALL: &[&Definition] = &[
@@ -86,6 +87,8 @@ pub const ALL: &[&Definition] = &[
     &FINISHED_DROPPED,
     &TRACE_WRITTEN,
     &TRACE_DROPPED,
+    &OTLP_EXPORTS,
+    &OTLP_SPANS,
     &LOG_LINES_DROPPED,
     &BUILD_INFO,
 ];

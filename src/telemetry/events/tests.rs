@@ -105,6 +105,7 @@ fn request(record: &UsageRecord) -> RequestFinished<'_> {
         deployment: Some(DeploymentIx(1)),
         reason: "affinity",
         gateway: Duration::from_micros(80),
+        trace: None,
     }
 }
 

@@ -92,6 +92,8 @@ fn lines(text: &str, prefix: &str) -> Vec<String> {
 
 /// Makes a series of each family that has labels, so that a scrape shows it.
 fn touch_every_family(metrics: &Metrics) {
+    metrics.otlp.exports.with_label_values(&["1", "2"]);
+    metrics.otlp.spans.with_label_values(&["1"]);
     for family in [&metrics.requests, &metrics.attempts] {
         family.with_label_values(&["1", "2", "3", "4"]);
     }

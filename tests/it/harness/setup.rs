@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) slow_start: &'static str,
     /// `shutdown`.
     pub(crate) shutdown: &'static str,
+    /// The section `telemetry`, whole.
+    pub(crate) telemetry: String,
     /// `policy` of the defaults.
     pub(crate) policy: &'static str,
     /// `failover` of the defaults.
@@ -82,6 +84,7 @@ impl Default for Setup {
             max_ejected: "1",
             slow_start: "0s",
             shutdown: "delay: 0s, drain: 10s",
+            telemetry: String::new(),
             policy: "nested",
             failover: "",
             waiting: "max_wait: 0s",
@@ -160,8 +163,9 @@ impl Setup {
             .unwrap();
         }
         text + &format!(
-            "pools: [{{ name: ft, tiers: {} }}, {{ name: embed, tiers: {} }}]\n\
+            "{}\npools: [{{ name: ft, tiers: {} }}, {{ name: embed, tiers: {} }}]\n\
              routes: [{{ name: bot, pool: ft{} }}, {{ name: embed, pool: embed }}]\n",
+            self.telemetry,
             members("ft"),
             members("embed"),
             if self.route.is_empty() {

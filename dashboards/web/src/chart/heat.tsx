@@ -67,7 +67,13 @@ export function Heat({ label, heat, height = 320 }: HeatProps) {
       {asTable ? (
         <AsTable label={label} heat={heat} lines={lines} height={height} />
       ) : (
-        <Canvas label={spoken(label, heat, lines)} shape="heat" height={height} data={data} build={(width, tall) => options(width, tall, latest, under)} />
+        <Canvas
+          label={spoken(label, heat, lines)}
+          shape="heat"
+          height={height}
+          data={data}
+          build={(width, tall) => options(width, tall, latest, under)}
+        />
       )}
     </figure>
   );
@@ -88,8 +94,19 @@ function options(width: number, height: number, latest: { current: Heatmap }, un
       x: { time: true, range: () => xRange(latest.current) },
       y: { distr: 3, range: () => yRange(latest.current) },
     },
-    axes: [timeAxis(), { ...valueAxis(duration), grid: { show: false }, splits: (_chart, _axis, low, high) => logTicks(low, high, TICKS_MAX), filter: (_chart, ticks) => ticks }],
-    series: [{}, ...LINES.map((line): uPlot.Series => ({ label: line.label, stroke: () => colour(line.colour), width: 1.5, points: { show: false } }))],
+    axes: [
+      timeAxis(),
+      {
+        ...valueAxis(duration),
+        grid: { show: false },
+        splits: (_chart, _axis, low, high) => logTicks(low, high, TICKS_MAX),
+        filter: (_chart, ticks) => ticks,
+      },
+    ],
+    series: [
+      {},
+      ...LINES.map((line): uPlot.Series => ({ label: line.label, stroke: () => colour(line.colour), width: 1.5, points: { show: false } })),
+    ],
     hooks: {
       drawClear: [(chart) => paint(chart, latest.current)],
       setCursor: [(chart) => (under.value = cellUnder(chart, latest.current))],
@@ -181,17 +198,20 @@ interface AsTableProps {
 
 function AsTable({ label, heat, lines, height }: AsTableProps) {
   const columns: Column<number>[] = [
-    { id: 'at', head: 'From', by: (i) => i, cell: (i) => <span title={utc(heat.starts_ms[i] ?? 0)}>{moment(heat.starts_ms[i] ?? 0)}</span> },
+    {
+      id: 'at',
+      head: 'From',
+      by: (i) => i,
+      cell: (i) => <span title={utc(heat.starts_ms[i] ?? 0)}>{moment(heat.starts_ms[i] ?? 0)}</span>,
+    },
     { id: 'requests', head: 'requests', number: true, by: (i) => sum(heat.counts[i]), cell: (i) => count(sum(heat.counts[i])) },
-    ...LINES.map(
-      ({ label: name }, k): Column<number> => ({
-        id: name,
-        head: name,
-        number: true,
-        by: (i) => lines[k]?.[i] ?? null,
-        cell: (i) => duration(lines[k]?.[i]),
-      }),
-    ),
+    ...LINES.map(({ label: name }, k): Column<number> => ({
+      id: name,
+      head: name,
+      number: true,
+      by: (i) => lines[k]?.[i] ?? null,
+      cell: (i) => duration(lines[k]?.[i]),
+    })),
   ];
   return (
     <div class="chart-table" style={{ height: `${height}px` }}>

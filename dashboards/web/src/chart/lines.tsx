@@ -3,7 +3,7 @@
  * its line; a stretch dragged out becomes the page's range. Everything is there as a table too.
  */
 import { useSignal, type Signal } from '@preact/signals';
-import { useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { clockSeconds, day, moment, utc } from '../format';
 import { IconButton } from '../ui/basics';
@@ -11,6 +11,7 @@ import { Table, type Column } from '../ui/table';
 import { timeAxis, valueAxis } from './axis';
 import { Canvas } from './canvas';
 import { colour, type Colour } from './colours';
+import { drawMarks, markUnder, type Mark } from './marks';
 import { DRAG_PX_MIN, zoom } from './zoom';
 
 export interface Line {
@@ -20,6 +21,8 @@ export interface Line {
   /** The surface under the line is tinted. */
   fill?: boolean;
   dash?: boolean;
+  /** Columns instead of a line, for whole days and the like. */
+  bars?: boolean;
 }
 
 interface LinesProps {
@@ -33,26 +36,33 @@ interface LinesProps {
   height?: number;
   /** The same top for several charts, so that they compare. */
   top?: number;
-  /** Names of lines are elsewhere on the page. */
-  bare?: boolean;
+  /** What happened meanwhile. */
+  marks?: readonly Mark[];
 }
 
-const ROWS_MAX = 600;
+const NO_MARKS: readonly Mark[] = [];
 
-export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height = 200, top, bare = false }: LinesProps) {
+const ROWS_MAX = 600;
+const DAY_MS = 86_400_000;
+/** Columns take seven tenths of their step, at most 48 px. */
+const BARS = uPlot.paths.bars?.({ size: [0.7, 48] });
+
+export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height = 200, top, marks = NO_MARKS }: LinesProps) {
   const at = useSignal<number | null>(null);
+  const mark = useSignal<Mark | null>(null);
   const chart = useRef<uPlot | null>(null);
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const [asTable, setAsTable] = useState(false);
-  const frame = useRef({ from_ms, to_ms, top });
-  frame.current = { from_ms, to_ms, top };
+  const frame = useRef({ from_ms, to_ms, top, marks });
+  frame.current = { from_ms, to_ms, top, marks };
 
   const data = useMemo<uPlot.AlignedData>(
     () => [starts_ms.map((ms) => ms / 1000), ...lines.map((line) => line.values.slice())],
     [starts_ms, lines],
   );
-  const shape = lines.map((line) => `${line.label}:${line.colour}:${line.fill ?? ''}:${line.dash ?? ''}`).join('|');
-  const build = (width: number, tall: number): uPlot.Options => options(width, tall, lines, format, frame, hidden, at);
+  const shape = lines.map((line) => `${line.label}:${line.colour}:${line.fill ?? ''}:${line.dash ?? ''}:${line.bars ?? ''}`).join('|');
+  const build = (width: number, tall: number): uPlot.Options => options(width, tall, lines, format, frame, hidden, { at, mark });
+  useEffect(() => chart.current?.redraw(false), [marks]);
   const toggle = (name: string): void => {
     const next = new Set(hidden);
     if (!next.delete(name)) next.add(name);
@@ -62,14 +72,19 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
 
   return (
     <figure class="chart">
-      {!bare && (
-        <figcaption class="legend">
-          {lines.map((line) => (
-            <LegendItem key={line.label} line={line} at={at} format={format} off={hidden.has(line.label)} onToggle={() => toggle(line.label)} />
-          ))}
-          <Moment at={at} starts_ms={starts_ms} />
-        </figcaption>
-      )}
+      <figcaption class="legend">
+        {lines.map((line) => (
+          <LegendItem
+            key={line.label}
+            line={line}
+            at={at}
+            format={format}
+            off={hidden.has(line.label)}
+            onToggle={() => toggle(line.label)}
+          />
+        ))}
+        <Moment at={at} mark={mark} starts_ms={starts_ms} />
+      </figcaption>
       <div class="chart-switch">
         <IconButton
           small
@@ -95,7 +110,12 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
   );
 }
 
-type Frame = { current: { from_ms: number; to_ms: number; top: number | undefined } };
+type Frame = { current: { from_ms: number; to_ms: number; top: number | undefined; marks: readonly Mark[] } };
+/** What is under the pointer. */
+interface Under {
+  at: Signal<number | null>;
+  mark: Signal<Mark | null>;
+}
 
 function options(
   width: number,
@@ -104,7 +124,7 @@ function options(
   format: LinesProps['format'],
   frame: Frame,
   hidden: ReadonlySet<string>,
-  at: Signal<number | null>,
+  under: Under,
 ): uPlot.Options {
   return {
     width,
@@ -124,20 +144,25 @@ function options(
     axes: [timeAxis(), valueAxis(format)],
     series: [
       {},
-      ...lines.map(
-        (line): uPlot.Series => ({
-          label: line.label,
-          show: !hidden.has(line.label),
-          stroke: () => colour(line.colour),
-          width: 1.5,
-          ...(line.fill ? { fill: () => colour(line.colour, '26') } : {}),
-          ...(line.dash ? { dash: [4, 4] } : {}),
-          points: { show: true, size: 3, filter: lonely },
-        }),
-      ),
+      ...lines.map((line): uPlot.Series => ({
+        label: line.label,
+        show: !hidden.has(line.label),
+        stroke: () => colour(line.colour),
+        width: 1.5,
+        ...(line.bars || line.fill ? { fill: () => colour(line.colour, line.bars ? '' : '26') } : {}),
+        ...(line.dash ? { dash: [4, 4] } : {}),
+        ...(line.bars && BARS ? { paths: BARS, width: 0 } : {}),
+        points: { show: line.bars !== true, size: 3, filter: lonely },
+      })),
     ],
     hooks: {
-      setCursor: [(chart) => (at.value = chart.cursor.idx ?? null)],
+      draw: [(chart) => drawMarks(chart, frame.current.marks)],
+      setCursor: [
+        (chart) => {
+          under.at.value = chart.cursor.idx ?? null;
+          under.mark.value = markUnder(chart, frame.current.marks);
+        },
+      ],
       setSelect: [zoom],
     },
   };
@@ -164,7 +189,13 @@ interface LegendItemProps {
 function LegendItem({ line, at, format, off, onToggle }: LegendItemProps) {
   const index = at.value ?? lastKnown(line.values);
   return (
-    <button type="button" class={off ? 'legend-item off' : 'legend-item'} aria-pressed={!off} title={off ? 'Show' : 'Hide'} onClick={onToggle}>
+    <button
+      type="button"
+      class={off ? 'legend-item off' : 'legend-item'}
+      aria-pressed={!off}
+      title={off ? 'Show' : 'Hide'}
+      onClick={onToggle}
+    >
       <span class={line.dash ? 'swatch swatch-dash' : 'swatch'} style={{ '--swatch': `var(--${line.colour})` }} aria-hidden="true" />
       <span>{line.label}</span>
       <span class="legend-value">{format(index === null ? null : (line.values[index] ?? null))}</span>
@@ -172,28 +203,47 @@ function LegendItem({ line, at, format, off, onToggle }: LegendItemProps) {
   );
 }
 
+/** Whether steps are days, so that their time of day says nothing. A day may lack an hour. */
+const inDays = (starts_ms: readonly number[]): boolean => (starts_ms[1] ?? 0) - (starts_ms[0] ?? 0) > DAY_MS * 0.9;
+
 /** The moment under the pointer; as wide without one, so that nothing moves. */
-function Moment({ at, starts_ms }: { at: Signal<number | null>; starts_ms: readonly number[] }) {
+function Moment({ at, mark, starts_ms }: Under & { starts_ms: readonly number[] }) {
+  if (mark.value !== null) {
+    return (
+      <span class="legend-moment legend-mark" title={mark.value.text}>
+        {clockSeconds(mark.value.at_ms)} {mark.value.text}
+      </span>
+    );
+  }
   const ms = at.value === null ? undefined : starts_ms[at.value];
   return (
     <span class="legend-moment" title={ms === undefined ? undefined : utc(ms)}>
-      {ms === undefined ? '' : `${day(ms).slice(5)} ${clockSeconds(ms)}`}
+      {ms === undefined ? '' : inDays(starts_ms) ? day(ms) : `${day(ms).slice(5)} ${clockSeconds(ms)}`}
     </span>
   );
 }
 
-function AsTable({ label, starts_ms, lines, format, height }: Pick<LinesProps, 'label' | 'starts_ms' | 'lines' | 'format'> & { height: number }) {
+function AsTable({
+  label,
+  starts_ms,
+  lines,
+  format,
+  height,
+}: Pick<LinesProps, 'label' | 'starts_ms' | 'lines' | 'format'> & { height: number }) {
   const columns: Column<number>[] = [
-    { id: 'at', head: 'From', cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{moment(starts_ms[i] ?? 0)}</span>, by: (i) => i },
-    ...lines.map(
-      (line): Column<number> => ({
-        id: line.label,
-        head: line.label,
-        number: true,
-        cell: (i) => format(line.values[i] ?? null),
-        by: (i) => line.values[i] ?? null,
-      }),
-    ),
+    {
+      id: 'at',
+      head: 'From',
+      cell: (i) => <span title={utc(starts_ms[i] ?? 0)}>{inDays(starts_ms) ? day(starts_ms[i] ?? 0) : moment(starts_ms[i] ?? 0)}</span>,
+      by: (i) => i,
+    },
+    ...lines.map((line): Column<number> => ({
+      id: line.label,
+      head: line.label,
+      number: true,
+      cell: (i) => format(line.values[i] ?? null),
+      by: (i) => line.values[i] ?? null,
+    })),
   ];
   const rows = starts_ms.map((_, i) => i).slice(-ROWS_MAX);
   return (

@@ -30,7 +30,13 @@ const round = (value: number): number => Math.round(value * 10) / 10;
 
 export function Spark({ values, colour = 's1' }: { values: readonly (number | null)[]; colour?: Colour }) {
   return (
-    <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true" style={{ '--swatch': `var(--${colour})` }}>
+    <svg
+      class="spark"
+      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+      style={{ '--swatch': `var(--${colour})` }}
+    >
       <path class="spark-fill" d={sparkPath(values, WIDTH, HEIGHT, true)} />
       <path class="spark-line" d={sparkPath(values, WIDTH, HEIGHT, false)} vector-effect="non-scaling-stroke" />
     </svg>

@@ -22,7 +22,7 @@ export function suggestions(root: Schema, place: Place, values: Value | undefine
   if (!schema) return [];
   const names = place.kind === 'value' ? namesAt(place.path, values) : [];
   const named = names.map((label): Suggestion => ({ label, apply: label, kind: 'name', detail: schema.title ?? '', info: schema.description ?? '' }));
-  const words = place.kind === 'value' ? wordsOf(schema) : [];
+  const words = place.kind === 'value' && names.length === 0 ? wordsOf(schema) : [];
   return [...named, ...words, ...keysOf(root, schema, at(values, place.path))];
 }
 

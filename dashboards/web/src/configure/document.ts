@@ -2,7 +2,7 @@
  * Reads a configuration's text: its values, and where in the text each node stands.
  *
  * Forms and guided actions read through this; what they change goes through `edits.ts`. A text that is no YAML has no values, and the
- * forms say so instead of guessing. The last text's parse is kept, since a form asks for many paths of one text.
+ * forms say so instead of guessing. The last few texts' parses are kept, since a form asks for many paths of one text.
  */
 import { isMap, isScalar, isSeq, parseDocument } from 'yaml';
 import type { Document, Node, Pair, Scalar } from 'yaml';
@@ -22,16 +22,20 @@ export interface Parsed {
   mistake: { message: string; line: number } | null;
 }
 
-let last: Parsed | null = null;
+/** Texts whose parse is kept: what is in use, what it is now, and what an edit makes of it. */
+const KEPT_MAX = 4;
+let kept: readonly Parsed[] = [];
 
 export function parse(text: string): Parsed {
-  if (last?.text === text) return last;
+  const known = kept.find((one) => one.text === text);
+  if (known) return known;
   const document = parseDocument(text, { keepSourceTokens: true, logLevel: 'silent' });
   const error = document.errors[0];
   const values = error ? null : (document.toJS({ maxAliasCount: 100 }) as Value);
   const mistake = error ? { message: error.message.split('\n')[0] ?? 'not YAML', line: error.linePos?.[0].line ?? 1 } : null;
-  last = { text, document, values, mistake };
-  return last;
+  const parsed = { text, document, values, mistake };
+  kept = [parsed, ...kept].slice(0, KEPT_MAX);
+  return parsed;
 }
 
 /** What stands at the path; `undefined` where nothing does. */

@@ -82,7 +82,11 @@ function movedTiers(before: Member[][], wish: Wish): Member[][] {
     behind.push(...now.filter(is(wish.from)));
     return now.filter((member) => member.region !== wish.from);
   });
-  const kept = moved.filter((tier) => tier.length > 0);
+  // A tier that gave members up shares among those that are left.
+  const kept = moved.filter((tier) => tier.length > 0).map((tier) => {
+    const parts = shares(tier.map(({ share }) => share));
+    return tier.some((member, n) => Math.abs(member.share - (parts[n] ?? 0)) > 1e-9) ? tier.map((member, n) => ({ ...member, share: parts[n] ?? 0 })) : tier;
+  });
   return behind.length > 0 ? [...kept, behind.map((member) => ({ ...member, share: 1 / behind.length }))] : kept;
 }
 

@@ -27,6 +27,8 @@ const undoable = signal<readonly string[]>([]);
 
 export const isDirty = computed(() => base.value !== null && text.value !== base.value.text);
 export const parsed = computed(() => parse(text.value));
+/** The values of what is in use. */
+export const baseValues = computed(() => parse(base.value?.text ?? '').values ?? undefined);
 export const canUndo = computed(() => undoable.value.length > 0);
 /** The gateway's verdict on the text as it is now; `null` until it is there. */
 export const verdict = computed<CheckResult | null>(() => (checked.value?.text === text.value ? checked.value.result : null));
@@ -58,24 +60,32 @@ function take(now: ConfigText): void {
   text.value = now.text;
   newer.value = null;
   undoable.value = [];
+  isTyping = false;
 }
+
+/** Whether the last change was typed: a stretch of typing is one step of undoing. */
+let isTyping = false;
 
 /** Puts another text in the place of this one, which can be undone. */
 export function change(next: string): void {
   if (next === text.peek()) return;
+  isTyping = false;
   undoable.value = [...undoable.peek(), text.peek()].slice(-UNDO_MAX);
   text.value = next;
 }
 
-/** What is typed in the editor, which has its own undo. */
+/** What is typed in the editor, which has its own undo as well. */
 export function typed(next: string): void {
-  text.value = next;
+  if (isTyping) text.value = next;
+  else change(next);
+  isTyping = true;
 }
 
 export function undo(): void {
   const last = undoable.peek().at(-1);
   if (last === undefined) return;
   undoable.value = undoable.peek().slice(0, -1);
+  isTyping = false;
   text.value = last;
 }
 

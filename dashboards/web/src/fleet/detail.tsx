@@ -10,6 +10,7 @@ import type { FleetDeployment } from '../types/state';
 import { Button, Note } from '../ui/basics';
 import { confirm } from '../ui/dialog';
 import { toast } from '../ui/toast';
+import { Words } from '../ui/words';
 import { idleOf } from './words';
 
 interface DetailProps {
@@ -23,7 +24,9 @@ export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
   const idle = idleOf(deployment, now_ms.value);
   return (
     <div class="fleet-detail">
-      {alarm && <Note tone="error">{alarm.advice}</Note>}
+      {alarm && <Note tone="error">
+          <Words text={alarm.advice} />
+        </Note>}
       <dl class="facts">
         {deployment.pools.map((pool) => (
           <Fact key={pool} name={`Pool ${pool}`}>
@@ -123,7 +126,7 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
         </Button>
       </div>
       {!isOperator && <p class="muted small">You are a viewer: taking out, pinging and making again need the role operator.</p>}
-      {isOperator && !actions.recreate && actions.recreate_reason && <p class="muted small">It cannot be made again from here: {actions.recreate_reason}</p>}
+      {isOperator && !actions.recreate && actions.recreate_reason && <p class="muted small">It cannot be made again from here: <Words text={actions.recreate_reason} /></p>}
     </div>
   );
 }

@@ -5,6 +5,7 @@ import type { FleetDeployment } from '../types/state';
 import { Button, Field, Note } from '../ui/basics';
 import { Dialog } from '../ui/dialog';
 import { toast } from '../ui/toast';
+import { Words } from '../ui/words';
 import { emptied, takeOver } from './words';
 
 export interface Target {
@@ -69,7 +70,7 @@ export function Drain({ target, deployments, onClose, onChanged }: DrainProps) {
       <ul class="drain-pools">
         {takeOver(deployments, out).map(({ pool, others }) => (
           <li key={pool}>
-            <b>{pool}</b>: {others.length > 0 ? `${others.join(', ')} take over` : 'nobody usable is left'}
+            <b>{pool}</b>: {others.length > 0 ? `${others.join(', ')} ${others.length === 1 ? 'takes' : 'take'} over` : 'nobody usable is left'}
           </li>
         ))}
       </ul>
@@ -82,7 +83,11 @@ export function Drain({ target, deployments, onClose, onChanged }: DrainProps) {
           ))}
         </select>
       </Field>
-      {refusal !== null && <Note tone="error">{refusal}</Note>}
+      {refusal !== null && (
+        <Note tone="error">
+          <Words text={refusal} />
+        </Note>
+      )}
       {needsForce && (
         <label class="check">
           <input type="checkbox" checked={force} onChange={(event) => setForce(event.currentTarget.checked)} />

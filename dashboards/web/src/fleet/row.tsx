@@ -28,7 +28,7 @@ export function Row({ deployment, spark, isOpen, onOpen }: RowProps) {
           {own}
         </span>
         <span class="muted small">
-          {deployment.region} · {deployment.sku ?? 'unknown type'}
+          {deployment.region} · {deployment.sku?.replace(/Managed$/, '') ?? 'unknown type'}
         </span>
       </th>
       <td role="cell" data-head={HEADS[1]} class="fleet-state">

@@ -3,8 +3,7 @@ import { useRef, useState } from 'preact/hooks';
 import * as api from '../api';
 import { count, percent } from '../format';
 import type { Candidate, Explanation } from '../types/state';
-import { Button, Field, Note } from '../ui/basics';
-import { Table, type Column } from '../ui/table';
+import { Bar, Button, Field, Note } from '../ui/basics';
 import { EXAMPLES, objection } from './explain-body';
 import { leftOutWords, remarksOn, summaryOf } from './explain-words';
 import { reasonWords } from './words';
@@ -101,38 +100,21 @@ export function ExplainRequest({ routes, clients }: ExplainProps) {
         </div>
       </form>
       <div class="explain-answer" aria-live="polite">
-        {answer === null ? <p class="muted">The plan stands here: who would be asked, in which order, and why.</p> : <Answer explanation={answer} />}
+        {answer === null ? <p class="explain-empty">The plan stands here: who would be asked, in which order, and why.</p> : <Answer explanation={answer} />}
       </div>
     </div>
   );
 }
 
 function Answer({ explanation }: { explanation: Explanation }) {
-  const order = new Map(explanation.candidates.map((candidate, n) => [candidate.deployment, n + 1]));
-  const columns: Column<Candidate>[] = [
-    { id: 'order', head: '', cell: ({ deployment }) => <b>{order.get(deployment)}</b> },
-    {
-      id: 'deployment',
-      head: 'Deployment',
-      cell: ({ deployment, region, tier }) => (
-        <>
-          {deployment}
-          <br />
-          <span class="muted small">
-            {region}, tier {tier}
-          </span>
-        </>
-      ),
-    },
-    { id: 'reason', head: 'Why', cell: (candidate) => <Why candidate={candidate} /> },
-    { id: 'cached', head: 'Cached', cell: ({ expected_tokens }) => percent(expected_tokens / Math.max(explanation.prompt_tokens, 1)), number: true },
-    { id: 'room', head: 'Room left', cell: ({ room, limit }) => (room === null || limit === null ? 'not known' : `${count(room)} of ${count(limit)}`), number: true },
-    { id: 'flight', head: 'In flight', cell: ({ in_flight }) => count(in_flight), number: true },
-  ];
   return (
     <div class="stack">
       <p>{summaryOf(explanation)}</p>
-      {explanation.candidates.length > 0 && <Table label="Who would be asked, in this order" columns={columns} rows={explanation.candidates} rowKey={({ deployment }) => deployment} />}
+      <ol class="plan" aria-label="Who would be asked, in this order">
+        {explanation.candidates.map((candidate, n) => (
+          <Place key={candidate.deployment} candidate={candidate} number={n + 1} prompt={explanation.prompt_tokens} />
+        ))}
+      </ol>
       {explanation.left_out.map((left) => (
         <Note key={left.deployment} tone="quiet">
           {leftOutWords(left)}
@@ -147,15 +129,38 @@ function Answer({ explanation }: { explanation: Explanation }) {
   );
 }
 
-function Why({ candidate }: { candidate: Candidate }) {
+function Place({ candidate, number, prompt }: { candidate: Candidate; number: number; prompt: number }) {
+  const { deployment, region, tier, reason, expected_tokens, room, limit, in_flight } = candidate;
+  const cached = expected_tokens / Math.max(prompt, 1);
   return (
-    <span class="why">
-      <span class="mono small">{candidate.reason}</span> {reasonWords(candidate.reason)}
-      {remarksOn(candidate).map((remark) => (
-        <span key={remark} class="muted small">
-          {remark}
-        </span>
-      ))}
-    </span>
+    <li>
+      <span class="plan-number" aria-hidden="true">
+        {number}
+      </span>
+      <div class="plan-body">
+        <p>
+          <b>{deployment}</b>{' '}
+          <span class="muted">
+            {region}, tier {tier}
+          </span>
+        </p>
+        <p>
+          <code>{reason}</code>: {reasonWords(reason)}
+        </p>
+        {remarksOn(candidate).map((remark) => (
+          <p key={remark} class="muted small">
+            {remark}
+          </p>
+        ))}
+        <div class="plan-figures muted small">
+          <span class="plan-bar">
+            <Bar value={cached} tone="ok" />
+          </span>
+          <span>{percent(cached)} expected cached</span>
+          <span>{room === null || limit === null ? 'room not known' : room < 0 ? `does not fit, ${count(-room)} too many` : `room for ${count(room)} of ${count(limit)} after it`}</span>
+          <span>{count(in_flight)} in flight</span>
+        </div>
+      </div>
+    </li>
   );
 }

@@ -101,7 +101,7 @@ export function drawn(graph: FlowGraph, width: number, height: number): { nodes:
     .nodeWidth(8)
     .nodePadding(32)
     .nodeAlign((node) => node.column)
-    .extent([[1, 14], [width - 1, height - 14]]);
+    .extent([[1, 32], [width - 1, height - 14]]);
   const laid = layout({ nodes: graph.nodes.map((node) => ({ ...node })), links: graph.links.map((link) => ({ ...link, value: link.requests })) });
   const path = sankeyLinkHorizontal<FlowNode, FlowLink>();
   const nodes = laid.nodes.map((node) => {
@@ -121,5 +121,5 @@ export function drawn(graph: FlowGraph, width: number, height: number): { nodes:
 /** A height at which the busiest column's labels do not touch. */
 export function heightFor(graph: FlowGraph): number {
   const most = Math.max(...[0, 1, 2].map((column) => graph.nodes.filter((node) => node.column === column).length), 1);
-  return Math.min(Math.max(most * 56 + 24, 200), 800);
+  return Math.min(Math.max(most * 56 + 44, 220), 800);
 }

@@ -5,8 +5,8 @@ import { Table, type Column } from '../ui/table';
 
 const COLUMNS: readonly Column<Head>[] = [
   { id: 'digest', head: 'Beginning', cell: ({ digest }) => <span class="mono">{digest}</span> },
-  { id: 'homes', head: 'Homes', cell: ({ homes }) => (homes === 1 ? '1 deployment' : `${homes} deployments`), by: ({ homes }) => homes },
-  { id: 'tokens', head: 'Prompt tokens/min', cell: ({ tokens_per_minute }) => count(tokens_per_minute), by: ({ tokens_per_minute }) => tokens_per_minute, number: true },
+  { id: 'homes', head: 'Homes', cell: ({ homes }) => homes, by: ({ homes }) => homes, number: true },
+  { id: 'tokens', head: 'Tokens/min', cell: ({ tokens_per_minute }) => count(tokens_per_minute), by: ({ tokens_per_minute }) => tokens_per_minute, number: true },
 ];
 
 export function Heads({ heads, table }: { heads: readonly Head[]; table?: Routing['table'] }) {

@@ -11,6 +11,9 @@ import type { FlowKind } from './words';
 /** Below this the three columns' names would lie over each other. */
 const DRAWN_PX_MIN = 620;
 const LABEL_GAP_PX = 8;
+/** Width of a node, as `drawn` has it. */
+const NODE_PX = 8;
+const COLUMNS_DRAWN = ['Routes', 'Deployments', 'Regions'] as const;
 const KINDS: readonly FlowKind[] = ['placed', 'spilled', 'failed_over'];
 
 export function Sankey({ flows, asTable }: { flows: readonly Flow[]; asTable: boolean }) {
@@ -43,6 +46,11 @@ function Drawing({ graph, width, height }: { graph: ReturnType<typeof flowGraph>
             {link.ends[0]} to {link.ends[1]}: {count(link.requests)} requests, {KIND_WORDS[link.kind]}
           </title>
         </path>
+      ))}
+      {COLUMNS_DRAWN.map((name, n) => (
+        <text key={name} class="flow-column" x={[0, (width - NODE_PX) / 2, width][n]} y={12} text-anchor={n === 2 ? 'end' : 'start'}>
+          {name}
+        </text>
       ))}
       {nodes.map((node) => (
         <Node key={node.id} node={node} all={graph.requests} />

@@ -23,9 +23,12 @@ function isTyping(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
+/** The other theme; it follows the system again when that is what the system has. */
 export function flipTheme(): void {
-  const dark = document.documentElement.dataset['theme'] ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light');
-  theme.value = dark === 'dark' ? 'light' : 'dark';
+  const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  const shown = theme.value === 'system' ? system : theme.value;
+  const wanted = shown === 'dark' ? 'light' : 'dark';
+  theme.value = wanted === system ? 'system' : wanted;
 }
 
 export function useKeys(): void {

@@ -9,8 +9,8 @@ export interface Figures {
   failovers: number;
   prompt_tokens: number;
   cached_tokens: number;
-  /** Cached tokens that placement expected; absent where the gateway does not tell. */
-  expected_tokens?: number;
+  /** Prompt tokens that could have been cached, since they were sent before. */
+  expected_tokens: number;
   completion_tokens: number;
   token_usd: number;
   saved_usd: number;
@@ -37,13 +37,14 @@ export type CountMember =
   | 'failovers'
   | 'prompt_tokens'
   | 'cached_tokens'
+  | 'expected_tokens'
   | 'completion_tokens'
   | 'token_usd'
   | 'saved_usd';
 export type LatencyOf = 'ttft' | 'total' | 'overhead';
 export type LatencyMember = `${LatencyOf}_p${50 | 95 | 99}_ms`;
 
-export type Points = Record<CountMember, number[]> & Record<LatencyMember, (number | null)[]> & { expected_tokens?: number[] };
+export type Points = Record<CountMember, number[]> & Record<LatencyMember, (number | null)[]>;
 
 export type SeriesBy = 'none' | 'route' | 'deployment' | 'region' | 'client';
 
@@ -115,18 +116,7 @@ export interface SlowRequest {
 
 export type Severity = 'info' | 'warn' | 'error';
 export type EventKind =
-  | 'failover'
-  | 'breaker'
-  | 'throttle'
-  | 'reload'
-  | 'drain'
-  | 'guard'
-  | 'alarm'
-  | 'overload'
-  | 'store'
-  | 'config'
-  | 'fleet'
-  | 'process';
+  'failover' | 'breaker' | 'throttle' | 'reload' | 'drain' | 'guard' | 'alarm' | 'overload' | 'store' | 'config' | 'fleet' | 'process';
 
 /** One thing that happened, in words. `id` only grows, over restarts too. */
 export interface GatewayEvent {
@@ -145,7 +135,7 @@ export interface AuditEntry {
   action: string;
   subject: string;
   result: string;
-  text: string;
+  text: string | null;
 }
 
 export type UsageBy = 'client' | 'route' | 'deployment' | 'region' | 'day';
@@ -159,6 +149,15 @@ export interface UsageRow {
   completion_tokens: number;
   token_usd: number;
   saved_usd: number;
+  /** Requests to deployments without a price: with any, the amounts are too low. */
+  unpriced_requests: number;
+}
+
+export interface Usage {
+  rows: UsageRow[];
+  total: UsageRow;
+  /** There is more than one answer holds. */
+  truncated: boolean;
 }
 
 export interface CostRow {
@@ -171,5 +170,35 @@ export interface CostRow {
   total_usd: number;
   requests: number;
   usd_per_1k_requests: number | null;
+  /** A price is not known, so it costs at least so much. */
+  is_partial: boolean;
   advice: string | null;
+}
+
+/** What the month that now is in will cost. */
+export interface Forecast {
+  ends_ms: number;
+  spent_usd: number;
+  hosting_usd: number;
+  token_usd: number;
+  total_usd: number;
+  is_partial: boolean;
+}
+
+/** Something worth knowing of costs; `of` is a deployment or route, or empty. */
+export interface Finding {
+  kind: string;
+  of: string;
+  usd: number;
+  text: string;
+}
+
+/** Whole days in UTC. */
+export interface Costs {
+  from_ms: number;
+  to_ms: number;
+  rows: CostRow[];
+  total: CostRow;
+  forecast: Forecast | null;
+  findings: Finding[];
 }

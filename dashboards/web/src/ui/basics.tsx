@@ -30,7 +30,13 @@ interface ButtonProps extends Omit<ButtonHTMLAttributes<HTMLButtonElement>, 'ico
 
 export function Button({ kind = 'plain', small = false, glyph, busy = false, children, disabled, ...rest }: ButtonProps) {
   return (
-    <button type="button" {...rest} class={`button button-${kind}${small ? ' button-small' : ''}`} disabled={busy || disabled} aria-busy={busy}>
+    <button
+      type="button"
+      {...rest}
+      class={`button button-${kind}${small ? ' button-small' : ''}`}
+      disabled={busy || disabled}
+      aria-busy={busy}
+    >
       {glyph && <Icon name={glyph} />}
       {children}
     </button>

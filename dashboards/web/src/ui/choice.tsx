@@ -18,7 +18,8 @@ export function Choice<T extends string>({ label, options, value, onChange }: Ch
   const group = useRef<HTMLDivElement>(null);
   const stop = options.some((option) => option.value === value) ? value : options[0]?.value;
   const move = (event: KeyboardEvent): void => {
-    const step = event.key === 'ArrowRight' || event.key === 'ArrowDown' ? 1 : event.key === 'ArrowLeft' || event.key === 'ArrowUp' ? -1 : 0;
+    const step =
+      event.key === 'ArrowRight' || event.key === 'ArrowDown' ? 1 : event.key === 'ArrowLeft' || event.key === 'ArrowUp' ? -1 : 0;
     if (step === 0) return;
     event.preventDefault();
     const at = options.findIndex((option) => option.value === stop);

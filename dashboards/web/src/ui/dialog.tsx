@@ -90,7 +90,13 @@ export function Confirm() {
       <p>{question.text}</p>
       {question.type !== undefined && (
         <Field id="confirm-typed" label={`Type ${question.type} to go on`}>
-          <input id="confirm-typed" value={typed} autocomplete="off" spellcheck={false} onInput={(event) => setTyped(event.currentTarget.value)} />
+          <input
+            id="confirm-typed"
+            value={typed}
+            autocomplete="off"
+            spellcheck={false}
+            onInput={(event) => setTyped(event.currentTarget.value)}
+          />
         </Field>
       )}
     </Dialog>

@@ -21,6 +21,8 @@ const PATHS = {
   play: 'M5 3l8 5-8 5z',
   more: 'M3 8h.01M8 8h.01M13 8h.01',
   chevron: 'M6 4l4 4-4 4',
+  up: 'M8 13V3M4 7l4-4 4 4',
+  down: 'M8 3v10M4 9l4 4 4-4',
   table: 'M2 3h12v10H2zM2 6.500h12M6 3v10',
   download: 'M8 2v8M5 7l3 3 3-3M3 14h10',
   external: 'M6 3H3v10h10v-3M9 3h4v4M13 3L7 9',

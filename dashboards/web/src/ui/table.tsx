@@ -11,6 +11,8 @@ export interface Column<T> {
   by?: (row: T) => number | string | null;
   /** Numbers stand to the right. */
   number?: boolean;
+  /** The head is read aloud only: a picture column needs no name to be seen. */
+  bare?: boolean;
 }
 
 export interface Sort {
@@ -65,7 +67,7 @@ export function Table<T>({ label, columns, rows, rowKey, sort, detail }: TablePr
                     <span aria-hidden="true">{order?.id === column.id ? (order.down ? ' ↓' : ' ↑') : ''}</span>
                   </button>
                 ) : (
-                  column.head
+                  <span class={column.bare ? 'hidden' : undefined}>{column.head}</span>
                 )}
               </th>
             ))}
@@ -98,7 +100,9 @@ export function Table<T>({ label, columns, rows, rowKey, sort, detail }: TablePr
                 </tr>
                 {detail && isOpen && (
                   <tr class="detail">
-                    <td colSpan={columns.length + 1}>{detail(row)}</td>
+                    <td colSpan={columns.length + 1}>
+                      <div class="detail-box">{detail(row)}</div>
+                    </td>
                   </tr>
                 )}
               </Fragment>

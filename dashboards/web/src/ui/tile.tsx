@@ -30,7 +30,7 @@ export function changeTone(change: number | null, better: TileProps['better']): 
 
 export function Tile({ label, term, value, more = [], change, better, before, spark, colour = 's1' }: TileProps) {
   return (
-    <section class="tile" aria-label={label}>
+    <div class="tile" role="group" aria-label={label}>
       <header class="tile-head">
         <h2>{label}</h2>
         <Explain term={term} />
@@ -52,6 +52,6 @@ export function Tile({ label, term, value, more = [], change, better, before, sp
         ))}
       </p>
       <Spark values={spark} colour={colour} />
-    </section>
+    </div>
   );
 }

@@ -19,7 +19,8 @@ export function Each({ series, of, by }: { series: Series; of: LatencyOf; by: By
   const ranked = useMemo(() => bySlowness(series.groups, of).map((one) => one.group), [series, of]);
   const frame = { starts_ms: series.starts_ms, from_ms: series.from_ms, to_ms: series.to_ms, format: duration };
   const together = useMemo(
-    (): Line[] => ranked.slice(0, TOGETHER_MAX).map((group, i) => ({ label: name(group), colour: nth(i), values: group.points[`${of}_p95_ms`] })),
+    (): Line[] =>
+      ranked.slice(0, TOGETHER_MAX).map((group, i) => ({ label: name(group), colour: nth(i), values: group.points[`${of}_p95_ms`] })),
     [ranked, of],
   );
   const top = useMemo(() => highest(ranked, of), [ranked, of]);
@@ -50,7 +51,11 @@ export function Each({ series, of, by }: { series: Series; of: LatencyOf; by: By
           ))}
         </div>
       )}
-      {layout === 'together' && ranked.length > TOGETHER_MAX && <p class="muted small">The {TOGETHER_MAX} slowest of {ranked.length}.</p>}
+      {layout === 'together' && ranked.length > TOGETHER_MAX && (
+        <p class="muted small">
+          The {TOGETHER_MAX} slowest of {ranked.length}.
+        </p>
+      )}
     </Card>
   );
 }

@@ -47,7 +47,11 @@ export default function Latency() {
       </div>
       <div class="latency-top">
         <Card title={`Which ${by} is slow`} explain="percentile" flush>
-          <Async of={groups} rows={44} empty={(data) => (data.groups.some((group) => group.total.requests > 0) ? null : 'No requests in this range.')}>
+          <Async
+            of={groups}
+            rows={44}
+            empty={(data) => (data.groups.some((group) => group.total.requests > 0) ? null : 'No requests in this range.')}
+          >
             {(data) => <WhoIsSlow groups={data.groups} of={of} by={by} />}
           </Async>
         </Card>
@@ -70,5 +74,8 @@ export default function Latency() {
   );
 }
 
+/** Why a heat map is empty. */
 const noneOf = (of: LatencyOf): string =>
-  of === 'ttft' ? 'No streams in this range; only streams have a first token. Look at the whole request instead.' : 'No requests in this range.';
+  of === 'ttft'
+    ? 'No streams in this range; only streams have a first token. Look at the whole request instead.'
+    : 'No requests in this range.';

@@ -64,9 +64,20 @@ const COLUMNS: readonly Column<SlowRequest>[] = [
   { id: 'total', head: 'whole', number: true, by: (one) => one.total_ms, cell: (one) => duration(one.total_ms) },
   { id: 'client', head: 'client', by: (one) => one.client, cell: (one) => <span class="nowrap">{one.client}</span> },
   { id: 'route', head: 'route', by: (one) => one.route, cell: (one) => one.route },
-  { id: 'deployment', head: 'deployment', by: (one) => one.deployment, cell: (one) => <span class="nowrap">{one.deployment ?? NONE}</span> },
+  {
+    id: 'deployment',
+    head: 'deployment',
+    by: (one) => one.deployment,
+    cell: (one) => <span class="nowrap">{one.deployment ?? NONE}</span>,
+  },
   { id: 'attempts', head: 'attempts', number: true, by: (one) => one.attempts.length, cell: (one) => one.attempts.length },
-  { id: 'tokens', head: 'completion tokens', number: true, by: (one) => one.completion_tokens, cell: (one) => count(one.completion_tokens) },
+  {
+    id: 'tokens',
+    head: 'completion tokens',
+    number: true,
+    by: (one) => one.completion_tokens,
+    cell: (one) => count(one.completion_tokens),
+  },
   {
     id: 'outcome',
     head: 'outcome',

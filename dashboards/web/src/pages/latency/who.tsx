@@ -17,7 +17,9 @@ export function WhoIsSlow({ groups, of, by }: { groups: readonly SeriesGroup[]; 
     <>
       <p class="who-verdict">
         {slow.length === 0 ? (
-          <Pill tone="ok">{ranked.length < 2 ? `Only one ${by} had requests, so there is nothing to compare it with.` : `No ${by} stands out.`}</Pill>
+          <Pill tone="ok">
+            {ranked.length < 2 ? `Only one ${by} had requests, so there is nothing to compare it with.` : `No ${by} stands out.`}
+          </Pill>
         ) : (
           <Pill tone="warn">
             <span>
@@ -27,7 +29,14 @@ export function WhoIsSlow({ groups, of, by }: { groups: readonly SeriesGroup[]; 
           </Pill>
         )}
       </p>
-      <Table key={`${by} ${of}`} label={`Latency by ${by}`} columns={columns(by, scale_ms)} rows={ranked} rowKey={(one) => one.group.key} sort={{ id: 'p95', down: true }} />
+      <Table
+        key={`${by} ${of}`}
+        label={`Latency by ${by}`}
+        columns={columns(by, scale_ms)}
+        rows={ranked}
+        rowKey={(one) => one.group.key}
+        sort={{ id: 'p95', down: true }}
+      />
       <p class="who-key" aria-hidden="true">
         <span class="spans-key spans-p50" /> to p50 <span class="spans-key spans-p95" /> to p95 <span class="spans-key spans-p99" /> to p99
       </p>
@@ -42,10 +51,12 @@ function columns(by: By, scale_ms: number): Column<Slow>[] {
       head: by,
       by: (one) => one.group.label || one.group.key,
       cell: (one) => (
-        <a href={formatPlace({ ...place.value, params: patched(place.value.params, { [by]: one.group.key }) })}>{one.group.label || one.group.key}</a>
+        <a href={formatPlace({ ...place.value, params: patched(place.value.params, { [by]: one.group.key }) })}>
+          {one.group.label || one.group.key}
+        </a>
       ),
     },
-    { id: 'bar', head: '', cell: (one) => <Spans slow={one} scale_ms={scale_ms} /> },
+    { id: 'bar', head: 'p50 to p99 as a bar', bare: true, cell: (one) => <Spans slow={one} scale_ms={scale_ms} /> },
     {
       id: 'p95',
       head: 'p95',
@@ -56,7 +67,13 @@ function columns(by: By, scale_ms: number): Column<Slow>[] {
     { id: 'times', head: 'others', number: true, by: (one) => one.times, cell: (one) => (one.times === null ? '–' : times(one.times)) },
     { id: 'p50', head: 'p50', number: true, by: (one) => one.p50_ms, cell: (one) => duration(one.p50_ms) },
     { id: 'p99', head: 'p99', number: true, by: (one) => one.p99_ms, cell: (one) => duration(one.p99_ms) },
-    { id: 'requests', head: 'requests', number: true, by: (one) => one.group.total.requests, cell: (one) => count(one.group.total.requests) },
+    {
+      id: 'requests',
+      head: 'requests',
+      number: true,
+      by: (one) => one.group.total.requests,
+      cell: (one) => count(one.group.total.requests),
+    },
     { id: 'pick', head: 'compare', cell: (one) => <Pick group={one.group.key} /> },
   ];
 }

@@ -1,6 +1,7 @@
 /** The larger charts of all traffic. A stretch dragged out in one becomes the range of all. */
 import { useMemo } from 'preact/hooks';
 import { Lines, type Line } from '../../chart/lines';
+import type { Mark } from '../../chart/marks';
 import { duration, NONE, percent, perSecond, usdShort } from '../../format';
 import { plus, rates, shares } from '../../series';
 import type { LatencyOf, Points, Series } from '../../types/reading';
@@ -16,7 +17,11 @@ interface Chart {
   lines: (points: Points, series: Series) => Line[];
 }
 
-const less = (a: readonly number[], b: readonly number[]): number[] => plus(a, b.map((value) => -value));
+const less = (a: readonly number[], b: readonly number[]): number[] =>
+  plus(
+    a,
+    b.map((value) => -value),
+  );
 
 function percentiles(of: LatencyOf): Chart['lines'] {
   return (points) => [
@@ -75,22 +80,36 @@ const CHARTS: readonly Chart[] = [
 
 const hourly = (values: readonly (number | null)[]): (number | null)[] => values.map((value) => (value === null ? null : value * HOUR_S));
 
-export function Charts({ series }: { series: Series }) {
+export function Charts({ series, marks }: { series: Series; marks: readonly Mark[] }) {
   return (
-    <div class="grid charts">
-      {CHARTS.map((chart) => (
-        <ChartCard key={chart.title} chart={chart} series={series} />
-      ))}
-    </div>
+    <>
+      <div class="grid charts">
+        {CHARTS.map((chart) => (
+          <ChartCard key={chart.title} chart={chart} series={series} marks={marks} />
+        ))}
+      </div>
+      <p class="muted small">
+        {marks.length > 0 && '▼ marks an event; point at it to read it, or see them all under Events. '}
+        Drag across a chart to look closer.
+      </p>
+    </>
   );
 }
 
-function ChartCard({ chart, series }: { chart: Chart; series: Series }) {
+function ChartCard({ chart, series, marks }: { chart: Chart; series: Series; marks: readonly Mark[] }) {
   const points = series.groups[0]?.points;
   const lines = useMemo(() => (points ? chart.lines(points, series) : []), [points, series]);
   return (
     <Card title={chart.title} explain={chart.term}>
-      <Lines label={chart.title} starts_ms={series.starts_ms} from_ms={series.from_ms} to_ms={series.to_ms} lines={lines} format={chart.format} />
+      <Lines
+        label={chart.title}
+        starts_ms={series.starts_ms}
+        from_ms={series.from_ms}
+        to_ms={series.to_ms}
+        lines={lines}
+        format={chart.format}
+        marks={marks}
+      />
     </Card>
   );
 }

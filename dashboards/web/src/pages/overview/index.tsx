@@ -9,18 +9,21 @@ import type { Series } from '../../types/reading';
 import { Async } from '../../ui/async';
 import './overview.css';
 import { Charts } from './charts';
+import { useMarks } from './marks';
 import { Needs } from './needs';
 import { Parts } from './parts';
 import { Tiles } from './tiles';
 
 /** Steps of ten seconds in the hour, so that live ticks fit in. */
 const POINTS = 360;
+const NOTHING = 'No requests in this range. Choose a longer one, or point an application’s base URL at the gateway.';
 
 export default function Overview() {
   const range = chosen('1h');
   const summary = useLoad(range.key, (signal) => api.summary(range.scope(), signal), range.every_ms);
   const read = useLoad(range.key, (signal) => api.series(range.scope(), 'none', POINTS, signal), range.every_ms * 3);
   const series = useLive(read.data, range.live && !range.filtered);
+  const marks = useMarks(range);
 
   return (
     <div class="stack">
@@ -28,13 +31,19 @@ export default function Overview() {
       <Async of={summary} rows={36}>
         {(told) => <Tiles summary={told} series={series} length_ms={range.length_ms} before={range.before} />}
       </Async>
-      <Async of={read} rows={66}>
-        {(data) => <Charts series={series ?? data} />}
+      <Async of={read} rows={66} empty={(data) => (quiet(series ?? data) ? NOTHING : null)}>
+        {(data) => (
+          <>
+            <Charts series={series ?? data} marks={marks} />
+            <Parts />
+          </>
+        )}
       </Async>
-      <Parts />
     </div>
   );
 }
+
+const quiet = (series: Series): boolean => series.groups.every((group) => group.points.requests.every((count) => count === 0));
 
 /** The series with the ticks since it was read, while it follows the present. */
 function useLive(read: Series | null, follows: boolean): Series | null {

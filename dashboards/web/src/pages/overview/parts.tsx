@@ -59,10 +59,34 @@ function PartsTable({ by, groups }: { by: By; groups: readonly SeriesGroup[] }) 
       ),
     },
     { id: 'requests', head: 'requests', number: true, by: (group) => group.total.requests, cell: (group) => count(group.total.requests) },
-    { id: 'errors', head: 'errors', number: true, by: (group) => errorShare(group.total), cell: (group) => percent(errorShare(group.total)) },
-    { id: 'ttft', head: 'first token p95', number: true, by: (group) => group.total.ttft_p95_ms, cell: (group) => duration(group.total.ttft_p95_ms) },
-    { id: 'total', head: 'whole p95', number: true, by: (group) => group.total.total_p95_ms, cell: (group) => duration(group.total.total_p95_ms) },
-    { id: 'cached', head: 'cached', number: true, by: (group) => cachedShare(group.total), cell: (group) => percent(cachedShare(group.total)) },
+    {
+      id: 'errors',
+      head: 'errors',
+      number: true,
+      by: (group) => errorShare(group.total),
+      cell: (group) => percent(errorShare(group.total)),
+    },
+    {
+      id: 'ttft',
+      head: 'first token p95',
+      number: true,
+      by: (group) => group.total.ttft_p95_ms,
+      cell: (group) => duration(group.total.ttft_p95_ms),
+    },
+    {
+      id: 'total',
+      head: 'whole p95',
+      number: true,
+      by: (group) => group.total.total_p95_ms,
+      cell: (group) => duration(group.total.total_p95_ms),
+    },
+    {
+      id: 'cached',
+      head: 'cached',
+      number: true,
+      by: (group) => cachedShare(group.total),
+      cell: (group) => percent(cachedShare(group.total)),
+    },
   ];
   return (
     <Table

@@ -1,0 +1,124 @@
+/** Puts the text to use, with a note: what changes, what needs a restart, and what to do where the gateway says no. */
+import { useState } from 'preact/hooks';
+import * as api from '../api';
+import { ApiError } from '../api';
+import { plural } from '../format';
+import { may } from '../state/session';
+import type { Applied, Change } from '../types/config';
+import { Button, Field, Note } from '../ui/basics';
+import { toast } from '../ui/toast';
+import { download } from './download';
+import { Problems } from './problems';
+import { applied, base, errors, isDirty, newer, read, text, verdict } from './store';
+
+const NOTE_MAX = 500;
+
+export function ApplyView() {
+  const [note, setNote] = useState('');
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState<string | null>(null);
+  const [done, setDone] = useState<Applied | null>(null);
+  const now = base.value;
+  if (now === null) return null;
+  const apply = async (): Promise<void> => {
+    setBusy(true);
+    setError(null);
+    try {
+      const result = await api.applyConfig(text.peek(), now.sha256, note);
+      await applied(result);
+      setDone(result);
+      setNote('');
+      toast(`version ${result.version} is in use`);
+    } catch (failure) {
+      setError(failure instanceof Error ? failure.message : String(failure));
+      // The file is another one now: reading it again shows what changed, and how to go on.
+      if (failure instanceof ApiError && failure.status === 409) await read();
+    }
+    setBusy(false);
+  };
+  if (done !== null && !isDirty.value) return <Done result={done} />;
+  const why = refusalOf(now.writable, now.reason);
+  return (
+    <div class="stack">
+      {verdict.value && <Changes changes={verdict.value.changes} />}
+      <Problems />
+      {why !== null ? (
+        <Elsewhere why={why} path={now.path} />
+      ) : (
+        <form
+          class="stack"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void apply();
+          }}
+        >
+          <Field id="apply-note" label="Why this change" help="It stands beside the version, for whoever looks for it later.">
+            <input id="apply-note" value={note} maxLength={NOTE_MAX} aria-describedby="apply-note-help" onInput={(event) => setNote(event.currentTarget.value)} />
+          </Field>
+          {error && <Note tone="error">{error}</Note>}
+          <div class="row">
+            <Button kind="primary" type="submit" busy={busy} disabled={!isDirty.value || errors.value > 0 || verdict.value === null || newer.value !== null}>
+              Apply
+            </Button>
+            <span class="muted small">
+              {newer.value !== null ? 'Decide above how to go on from the newer file.' : !isDirty.value ? 'Nothing has changed.' : errors.value > 0 ? `${plural(errors.value, 'error')} to mend first.` : 'It holds for the next request; running ones end as they began.'}
+            </span>
+          </div>
+        </form>
+      )}
+    </div>
+  );
+}
+
+/** Why this person cannot apply here; `null` where they can. */
+function refusalOf(writable: boolean, reason: string | null): string | null {
+  if (!writable) return reason ?? 'the gateway may not write its configuration file';
+  return may('admin') ? null : 'applying needs the role admin';
+}
+
+export function Changes({ changes }: { changes: readonly Change[] }) {
+  if (changes.length === 0) return null;
+  return (
+    <ul class="changes" aria-label="Changes">
+      {changes.map((change) => (
+        <li key={change.text}>
+          <span class="mono small">{change.text}</span>
+          {change.needs_restart && <span class="needs-restart">needs a restart</span>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Elsewhere({ why, path }: { why: string; path: string }) {
+  const copy = (): void => {
+    navigator.clipboard.writeText(text.peek()).then(
+      () => toast('copied'),
+      () => toast('the browser does not allow copying here; download the text', 'error'),
+    );
+  };
+  return (
+    <div class="stack">
+      <Note tone="info">It cannot be applied from here: {why}. Take the text along, and put it where {path} comes from.</Note>
+      <div class="row">
+        <Button kind="primary" onClick={copy}>
+          Copy the text
+        </Button>
+        <Button glyph="download" onClick={() => download(text.peek(), path.split('/').at(-1) ?? 'emberway.yaml')}>
+          Download
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+function Done({ result }: { result: Applied }) {
+  return (
+    <div class="stack">
+      <Note tone="ok">
+        Version {result.version} is in use, as generation {result.generation}. The versions show it, and take you back.
+      </Note>
+      <Changes changes={result.changes} />
+    </div>
+  );
+}
