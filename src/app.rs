@@ -172,10 +172,12 @@ pub async fn start_from(
     let (stop_misses, misses_stopped) = watch::channel(false);
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
     let board = Arc::new(Board::empty());
-    let care = care::start(&gateway, &store, &install, &board).await?;
+    let orders = Arc::default();
+    let care = care::start(&gateway, &store, &install, (&board, &orders)).await?;
     let known = sources::Known {
         prices: writers.prices,
         board,
+        orders,
     };
     let sources = Arc::new(
         sources::admin_sources(&gateway, &state, known, &store, &install.admin)

@@ -40,6 +40,19 @@ fn decimals(amount: f64) -> usize {
     (2.0 - amount.abs().log10().floor()).clamp(2.0, DECIMALS_MAX) as usize
 }
 
+/// A count with its thousands apart.
+pub fn thousands(count: i64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

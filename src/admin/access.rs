@@ -83,6 +83,11 @@ pub enum Unknown {
     NoRole(String),
 }
 
+/// The client for the provider of OpenID Connect cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the client for the provider in `admin.oidc`")]
+pub struct SetupError(#[from] reqwest::Error);
+
 /// Who may, and who is signed in.
 pub struct Access {
     tokens: Vec<KnownToken>,
@@ -103,7 +108,7 @@ impl Access {
     ///
     /// # Errors
     /// When the client for the provider cannot be set up.
-    pub fn new(admin: &AdminListener) -> Result<Self, reqwest::Error> {
+    pub fn new(admin: &AdminListener) -> Result<Self, SetupError> {
         let first = admin.token.iter().map(|token| ("admin", token, Role::Admin));
         let named = admin
             .tokens

@@ -17,6 +17,9 @@ use super::api::audited::{Write, audited};
 /// Largest body of a request for a drain: a name and three words.
 const ASKED_BYTES_MAX: usize = 16 * 1024;
 
+/// Where it is served for the command line.
+const TARGET: &str = "/admin/drains";
+
 /// What an operator wants. Kinds are `deployment`, `resource` and `region`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DrainAsked {
@@ -113,7 +116,7 @@ async fn begin(
         );
         Refusal::bad(message, "bad_body")
     })?;
-    change(&sources, &caller, body.into()).await
+    change(&sources, &caller, TARGET, body.into()).await
 }
 
 async fn undo(
@@ -121,11 +124,16 @@ async fn undo(
     Extension(caller): Extension<Caller>,
     Query(Undone { kind, name }): Query<Undone>,
 ) -> Answer<DrainList> {
-    change(&sources, &caller, DrainAsked::Undo { kind, name }).await
+    change(&sources, &caller, TARGET, DrainAsked::Undo { kind, name }).await
 }
 
-/// Changes drains for somebody, with an entry in the audit.
-pub(super) async fn change(sources: &Arc<Sources>, caller: &Caller, asked: DrainAsked) -> Answer<DrainList> {
+/// Changes drains for somebody, with an entry in the audit of what was done at this path.
+pub(super) async fn change(
+    sources: &Arc<Sources>,
+    caller: &Caller,
+    target: &'static str,
+    asked: DrainAsked,
+) -> Answer<DrainList> {
     let (method, words) = match &asked {
         DrainAsked::List => ("GET", String::new()),
         DrainAsked::Begin {
@@ -142,7 +150,7 @@ pub(super) async fn change(sources: &Arc<Sources>, caller: &Caller, asked: Drain
     };
     let write = Write {
         method,
-        target: "/admin/drains",
+        target,
         asked: words,
     };
     let doing = Arc::clone(sources);

@@ -4,14 +4,30 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::watch;
 
-use super::Sources;
 use super::access::Access;
 use super::api::ApiSources;
+use super::api::answer::Refusal;
+use super::api::books::Books;
+use super::api::cache::CacheAnswer;
+use super::api::fleet::{FleetActions, FleetAnswer, Pinged};
+use super::api::routing::{RoutingAnswer, RoutingView};
+use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
+use super::{Sources, Stop, router};
 use crate::config::checked::admin::AdminListener;
 use crate::storage::StoreError;
 use crate::storage::audit::{AuditEntry, AuditStore};
+use crate::storage::limited::ReadRefused;
+use crate::storage::report::Range;
+use crate::storage::usage_sums::Only;
 
 /// Sources of which nothing is asked, open to everybody.
 pub(super) fn sources() -> Sources {
@@ -24,6 +40,9 @@ pub(super) fn sources() -> Sources {
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
+            books: Arc::new(Nobody),
+            fleet: Arc::new(Nobody),
+            routing: Arc::new(Nobody),
             config_writable: Box::new(|| Ok(())),
         },
     }
@@ -37,6 +56,45 @@ pub(super) fn nobody_asked() -> AdminListener {
         tokens: Vec::new(),
         oidc: None,
         is_demo: false,
+    }
+}
+
+/// Whom nobody asks.
+struct Nobody;
+
+#[async_trait]
+impl Books for Nobody {
+    async fn usage(&self, _: UsageBy, _: &Only, _: Range) -> Result<UsageAnswer, ReadRefused> {
+        panic!("nobody asks for it")
+    }
+
+    async fn costs(&self, _: &Only, _: Range) -> Result<CostAnswer, ReadRefused> {
+        panic!("nobody asks for it")
+    }
+
+    async fn cache(&self, _: &Only, _: Range) -> Result<CacheAnswer, ReadRefused> {
+        panic!("nobody asks for it")
+    }
+}
+
+#[async_trait]
+impl FleetActions for Nobody {
+    fn fleet(&self) -> FleetAnswer {
+        panic!("nobody asks for it")
+    }
+
+    async fn ping(&self, _: &str) -> Result<Pinged, Refusal> {
+        panic!("nobody asks for it")
+    }
+
+    fn recreate(&self, _: &str) -> Result<(), Refusal> {
+        panic!("nobody asks for it")
+    }
+}
+
+impl RoutingView for Nobody {
+    fn routing(&self) -> RoutingAnswer {
+        panic!("nobody asks for it")
     }
 }
 
@@ -55,5 +113,58 @@ impl AuditStore for Remembered {
         let entries = self.0.lock();
         let wanted = entries.iter().rev().filter(|entry| entry.at_ms >= since_ms);
         Ok(wanted.take(most as usize).cloned().collect())
+    }
+}
+
+/// An answer, read to its end.
+pub(super) struct Asked {
+    /// The status.
+    pub(super) status: StatusCode,
+    /// The headers.
+    pub(super) headers: HeaderMap,
+    /// The body as text.
+    pub(super) body: String,
+}
+
+impl Asked {
+    /// The body as JSON.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+
+    /// A header; empty where there is none.
+    pub(super) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).map(|value| value.to_str().expect("text"));
+        value.unwrap_or_default()
+    }
+}
+
+/// Sends a request and gives what is answered, as it begins; a body is sent as JSON.
+pub(super) async fn send(
+    sources: &Arc<Sources>,
+    stop: watch::Receiver<Stop>,
+    (method, path): (&str, &str),
+    body: &str,
+) -> Response {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_owned()))
+        .expect("a request");
+    let service = TowerToHyperService::new(router(Arc::clone(sources), stop));
+    service.call(request).await.expect("infallible")
+}
+
+/// The same, read to its end.
+pub(super) async fn ask(sources: &Arc<Sources>, method: &str, path: &str, body: &str) -> Asked {
+    let (_going_on, stop) = watch::channel(Stop::No);
+    let response = send(sources, stop, (method, path), body).await;
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
+    Asked {
+        status: head.status,
+        headers: head.headers,
+        body: String::from_utf8(body.to_vec()).expect("text"),
     }
 }

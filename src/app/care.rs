@@ -14,6 +14,7 @@ use crate::config::checked::{AlertSettings, Install};
 use crate::core::fleet::catalogue::{self, Catalogue};
 use crate::fleet::alerts::Alerts;
 use crate::fleet::audit::Audit;
+use crate::fleet::care::orders::Orders;
 use crate::fleet::care::{Board, Care, Partners, Settings};
 use crate::fleet::connect;
 use crate::fleet::plane::patience_of_writes;
@@ -39,7 +40,7 @@ pub(super) async fn start(
     gateway: &Arc<Gateway>,
     store: &Arc<SqliteStore>,
     install: &Install,
-    board: &Arc<Board>,
+    (board, orders): (&Arc<Board>, &Arc<Orders>),
 ) -> anyhow::Result<Option<RunningCare>> {
     let Some(azure) = &install.azure else { return Ok(None) };
     let alerts = start_alerts(install.alerts.as_ref(), azure, &gateway.metrics)?;
@@ -62,6 +63,7 @@ pub(super) async fn start(
         usage: Arc::clone(store) as _,
         metrics: Arc::clone(&gateway.metrics),
         board: Arc::clone(board),
+        orders: Arc::clone(orders),
         alerts,
         catalogue: Catalogue::parse(catalogue::EMBEDDED)?,
         now_ms: Arc::new(clock::now_ms),

@@ -36,7 +36,7 @@ impl Prices {
     }
 
     /// Made anew when the configuration has changed. None before there is one, and after the gateway's end.
-    fn book(&self) -> Option<Arc<PriceBook>> {
+    pub(super) fn book(&self) -> Option<Arc<PriceBook>> {
         let config = Arc::clone(&self.gateway.get()?.upgrade()?.live.load().config);
         let mut known = self.known.lock();
         if let Some((of, book)) = known.as_ref()

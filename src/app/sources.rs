@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::admin::Sources;
-use crate::admin::access::Access;
+use crate::admin::access::{Access, SetupError};
 use crate::admin::api::answer::Refusal;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
@@ -18,6 +18,7 @@ use crate::config::checked::admin::AdminListener;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
 use crate::fleet::care::Board;
+use crate::fleet::care::orders::Orders;
 use crate::proxy::drains::{self, DrainRefused};
 use crate::proxy::{Gateway, explain, view};
 use crate::storage::sqlite::SqliteStore;
@@ -30,6 +31,8 @@ pub(super) struct Known {
     pub(super) prices: Arc<Prices>,
     /// What looking after the fleet knows.
     pub(super) board: Arc<Board>,
+    /// What operators want made again.
+    pub(super) orders: Arc<Orders>,
 }
 
 /// What the admin listener reads.
@@ -39,8 +42,9 @@ pub(super) fn admin_sources(
     known: Known,
     store: &Arc<SqliteStore>,
     admin: &AdminListener,
-) -> Result<Sources, reqwest::Error> {
-    let Known { prices, board } = known;
+) -> Result<Sources, SetupError> {
+    let api = api::sources(admin, gateway, state, &known, store);
+    let Known { prices, board, .. } = known;
     let for_metrics_too = Arc::clone(&board);
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
@@ -69,7 +73,7 @@ pub(super) fn admin_sources(
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
         access: Access::new(admin)?,
-        api: api::sources(admin, store),
+        api,
     })
 }
 
@@ -128,7 +132,7 @@ fn by_name(by_region: Vec<(Region, f64)>) -> BTreeMap<String, f64> {
     by_region.into_iter().map(named).collect()
 }
 
-fn status(gateway: &Gateway, state: &ProcessState, care: Option<&CareView>) -> Status {
+pub(super) fn status(gateway: &Gateway, state: &ProcessState, care: Option<&CareView>) -> Status {
     let now_ms = clock::now_ms();
     let view = view::fleet_view(gateway, Instant::now(), now_ms);
     let is_draining = state.is_draining.load(Ordering::Acquire);

@@ -109,7 +109,8 @@ impl Traffic for OfGateway {
         let gateway = self.gateway.upgrade().ok_or("the gateway is ending")?;
         let live = gateway.live.load_full();
         let deployment = find(&live, deployment).ok_or("it is not configured any more")?;
-        let used = keepalive::call(&gateway, &live, deployment).await?;
+        let called = keepalive::call(&gateway, &live, deployment).await;
+        let used = called.map_err(|failed| failed.to_string())?;
         Ok(Called {
             prompt_tokens: used.prompt,
             completion_tokens: used.completion,

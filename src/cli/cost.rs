@@ -11,20 +11,17 @@ use anyhow::Context as _;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use strum::VariantArray as _;
 
-use crate::cli::cost::report::{CostReport, Period};
 use crate::cli::{output, usage};
 use crate::config;
-use crate::core::calendar::{DAY_MS, day_start_ms, month_ms};
-use crate::core::ledger::advice::{IDLE_DAYS, MEAN_DAYS};
+use crate::core::calendar::month_ms;
 use crate::core::ledger::bill::CostGroup;
 use crate::core::ledger::book::PriceBook;
 use crate::core::ledger::prices::{self, PriceList};
 use crate::storage::cost_report::read_paid;
-use crate::storage::report::Range;
+use crate::storage::cost_sheet::{CostReport, Period};
 use crate::storage::sqlite::connect_reader;
 use crate::telemetry::clock;
 
-mod report;
 mod text;
 
 /// Flags of `emberway cost`.
@@ -80,14 +77,10 @@ pub fn run(args: CostArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let book = PriceBook::new(PriceList::parse(prices::EMBEDDED)?, billed);
-    let range = Range {
-        since_ms: period.since_ms.min(reads_from(now_ms)),
-        until_ms: period.until_ms.max(now_ms + 1),
-    };
     let paid = output::runtime()?.block_on(async {
         let connection = connect_reader(&store).await;
         let mut connection = connection.map_err(|error| usage::unreadable(error, named_by.as_deref()))?;
-        anyhow::Ok(read_paid(&mut connection, range).await?)
+        anyhow::Ok(read_paid(&mut connection, period.reads(now_ms)).await?)
     })?;
     anyhow::ensure!(
         !paid.truncated,
@@ -105,12 +98,6 @@ pub fn run(args: CostArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What forecast and advice look back to, whatever the range: the month's start, or their days, whichever is earlier.
-fn reads_from(now_ms: i64) -> i64 {
-    let days_ms = day_start_ms(now_ms) - IDLE_DAYS.max(MEAN_DAYS) * DAY_MS;
-    month_ms(now_ms).map_or(days_ms, |(begins_ms, _)| begins_ms.min(days_ms))
-}
-
 /// Whole days that two flags mean.
 fn period(since: Option<&str>, until: Option<&str>, now_ms: i64) -> anyhow::Result<Period> {
     let since_ms = match since {
@@ -120,10 +107,7 @@ fn period(since: Option<&str>, until: Option<&str>, now_ms: i64) -> anyhow::Resu
     let until_ms = until.map_or(Ok(now_ms), |until| {
         usage::moment(until, now_ms).context("cannot read --until")
     })?;
-    let period = Period {
-        since_ms: day_start_ms(since_ms),
-        until_ms: day_start_ms(until_ms).saturating_add(DAY_MS),
-    };
+    let period = Period::of(since_ms, until_ms);
     anyhow::ensure!(
         period.since_ms < period.until_ms,
         "the range is empty: `--since` is a later day than its end"
@@ -135,6 +119,7 @@ fn period(since: Option<&str>, until: Option<&str>, now_ms: i64) -> anyhow::Resu
 mod tests {
     use super::*;
     use crate::core::calendar::date_ms;
+    use crate::storage::cost_sheet::reads_from;
 
     #[test]
     fn ranges_are_whole_days() {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use strum::VariantArray as _;
 
 use crate::cli::output;
-use crate::columns::columns;
+use crate::columns::{columns, thousands};
 use crate::config;
 use crate::config::errors::ConfigErrors;
 use crate::core::calendar::DAY_MS;
@@ -407,19 +407,6 @@ fn deployment_table(lines: &[DeploymentLine]) -> String {
 }
 
 // === Tables ===
-
-/// A count with its thousands apart.
-pub(super) fn thousands(count: i64) -> String {
-    let digits = count.to_string();
-    let mut shown = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
 
 /// A share in percent; `-` of nothing.
 fn percent(part: i64, whole: i64) -> String {

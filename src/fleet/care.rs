@@ -22,6 +22,7 @@ use crate::fleet::alerts::Alerts;
 use crate::fleet::care::deleting::Deletion;
 use crate::fleet::care::ending::Nearness;
 use crate::fleet::care::memory::MemoryError;
+use crate::fleet::care::orders::Orders;
 use crate::fleet::care::told::Told;
 use crate::fleet::declaration::Declaration;
 use crate::fleet::lease::{self, Lease};
@@ -42,6 +43,7 @@ mod guarding;
 mod lives;
 pub mod memory;
 mod needs;
+pub mod orders;
 mod rebuilding;
 mod shown;
 mod told;
@@ -90,6 +92,8 @@ pub struct Partners {
     pub board: Arc<Board>,
     /// Who is told of what people should look at, if anybody is.
     pub alerts: Option<Alerts>,
+    /// What operators want made again.
+    pub orders: Arc<Orders>,
     /// What Azure offers.
     pub catalogue: Catalogue,
     /// Reads the wall clock, in milliseconds since the Unix epoch.
@@ -205,6 +209,7 @@ impl Care {
             .collect();
         self.hear_from_store().await;
         self.hear_of_losses(&seen).await;
+        self.take_orders().await;
         if self.is_time_to_look() {
             self.look().await;
             // What follows may wait for Azure.

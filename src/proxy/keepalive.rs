@@ -45,13 +45,33 @@ const RECORD_MAX: Duration = Duration::from_secs(5);
 /// How long another credential is waited for where one was refused.
 const CREDENTIAL_MAX: Duration = Duration::from_secs(5);
 
+/// What came instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct CallFailed {
+    /// The status that it answered with, if it did.
+    pub status: Option<u16>,
+    /// In words; of an answer its status and message.
+    pub text: String,
+}
+
+impl CallFailed {
+    fn unanswered(text: impl Into<String>) -> Self {
+        Self {
+            status: None,
+            text: text.into(),
+        }
+    }
+}
+
 /// Calls a deployment, and returns what that used.
 ///
 /// # Errors
-/// What came instead of an answer, in words.
-pub async fn call(gateway: &Gateway, live: &Live, deployment: DeploymentIx) -> Result<Usage, String> {
+/// What came instead of an answer.
+pub async fn call(gateway: &Gateway, live: &Live, deployment: DeploymentIx) -> Result<Usage, CallFailed> {
     let (began, started_at_ms) = (Instant::now(), clock::now_ms());
-    let says = |made: &Result<Usage, String>, word: &str| made.as_ref().is_err_and(|refusal| refusal.contains(word));
+    let says =
+        |made: &Result<Usage, CallFailed>, word: &str| made.as_ref().is_err_and(|failed| failed.text.contains(word));
     let mut made = exchange(gateway, live, deployment, A_WORD).await;
     if says(&made, A_WORD.0) {
         made = exchange(gateway, live, deployment, A_WORD_OF_OLD).await;
@@ -69,7 +89,8 @@ pub async fn call(gateway: &Gateway, live: &Live, deployment: DeploymentIx) -> R
         .await
         .is_err()
     {
-        return Err("it was made, and could not be written down: the usage queue is full".to_owned());
+        let text = "it was made, and could not be written down: the usage queue is full";
+        return Err(CallFailed::unanswered(text));
     }
     made
 }
@@ -79,7 +100,7 @@ async fn exchange(
     live: &Live,
     deployment: DeploymentIx,
     (bound, tokens): (&str, u32),
-) -> Result<Usage, String> {
+) -> Result<Usage, CallFailed> {
     let snapshot = &live.config.runtime.snapshot;
     let configured = &snapshot.deployments[deployment.0];
     let resource = &snapshot.resources[configured.resource.0];
@@ -119,7 +140,8 @@ async fn exchange(
         first_byte: CALL_MAX,
         deadline,
     };
-    let answer = exchange.open().await.map_err(|error| error.to_string())?;
+    let opened = exchange.open().await;
+    let answer = opened.map_err(|error| CallFailed::unanswered(error.to_string()))?;
     let patience = Patience {
         idle: CALL_MAX,
         until: deadline.into(),
@@ -127,19 +149,20 @@ async fn exchange(
     };
     match commit::begin(answer, StreamTap::new(false), patience).await {
         Ok(Begun::Whole { body, .. }) => Ok(usage::of_answer(&body).unwrap_or_default()),
-        Ok(_) => Err("an answer that is no completion".to_owned()),
+        Ok(_) => Err(CallFailed::unanswered("an answer that is no completion")),
         Err(Failed::Answer { head, body, .. }) => {
             if head.status == http::StatusCode::UNAUTHORIZED {
                 renew_credential(gateway, live, configured.resource).await;
             }
             let error = wire_error::read(&body);
-            Err(format!(
-                "status {}: {}",
-                head.status.as_u16(),
-                error.message.or(error.code).unwrap_or_default()
-            ))
+            let status = head.status.as_u16();
+            let told = error.message.or(error.code).unwrap_or_default();
+            Err(CallFailed {
+                status: Some(status),
+                text: format!("status {status}: {told}"),
+            })
         }
-        Err(failed) => Err(format!("{:?}", failed.end())),
+        Err(failed) => Err(CallFailed::unanswered(format!("{:?}", failed.end()))),
     }
 }
 

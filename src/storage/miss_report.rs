@@ -142,7 +142,7 @@ pub async fn read_misses(
 }
 
 /// The hours that a range touches: sums of misses cannot be cut, and what they are a part of must not be.
-fn whole_hours(range: Range) -> Range {
+pub(super) fn whole_hours(range: Range) -> Range {
     let Range { since_ms, until_ms } = range;
     let end = until_ms.div_euclid(HOUR_MS) + i64::from(until_ms.rem_euclid(HOUR_MS) > 0);
     Range {
@@ -207,7 +207,7 @@ fn group(row: &SqliteRow) -> Result<MissGroup, sqlx::Error> {
     })
 }
 
-fn figures(row: &SqliteRow) -> Result<MissFigures, sqlx::Error> {
+pub(super) fn figures(row: &SqliteRow) -> Result<MissFigures, sqlx::Error> {
     Ok(MissFigures {
         cause: word(row, 1)?,
         requests: row.try_get(2)?,
@@ -216,7 +216,7 @@ fn figures(row: &SqliteRow) -> Result<MissFigures, sqlx::Error> {
     })
 }
 
-fn drift(row: &SqliteRow) -> Result<DriftFound, sqlx::Error> {
+pub(super) fn drift(row: &SqliteRow) -> Result<DriftFound, sqlx::Error> {
     Ok(DriftFound {
         route: row.try_get::<String, _>(0)?.into(),
         seen_at_ms: row.try_get(1)?,

@@ -9,12 +9,17 @@ use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
+use crate::columns::thousands;
 use crate::core::ids::{ClientId, DeploymentId, RouteId};
 use crate::core::ledger::drift::Drift;
+use crate::core::ledger::drift::sample::Segment;
 use crate::core::ledger::misses::Cause;
 use crate::storage::StoreError;
 use crate::storage::rows::{ROWS_MAX, Statement, sized, statements};
 use crate::storage::sqlite::SqliteStore;
+
+/// Millionths in one.
+const MILLION: f64 = 1_000_000.0;
 
 /// Milliseconds of an hour, the step of the sums.
 pub const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -70,6 +75,48 @@ pub struct DriftFound {
     pub tokens_a_day: u64,
     /// What those cost more, in millionths of a US dollar, if prices are known.
     pub micro_usd_a_day: Option<u64>,
+}
+
+impl DriftFound {
+    /// The finding in words, with a guess at its cause and what it costs.
+    pub fn sentence(&self) -> String {
+        let drift = &self.drift;
+        let (segment, guess) = match drift.segment {
+            Segment::Tools => ("tools", "a shuffled list, a time or an id?"),
+            Segment::Format => ("response format", "an id, or members in another order?"),
+            Segment::System => ("system prompt", "a time, an id or a shuffled list?"),
+            Segment::Message => ("first message", "a time, an id or a shuffled list?"),
+        };
+        let cost = self.micro_usd_a_day.map_or_else(
+            || ", no price per token is configured".to_owned(),
+            |micro| format!(", {} USD", usd(micro as f64 / MILLION)),
+        );
+        format!(
+            "{}: {} tokens in ({segment}), {:.0} % of requests differ, and then go on alike: {guess} about {} tokens a day{cost}",
+            self.route,
+            thousands(i64::from(drift.position_tokens)),
+            drift.share * 100.0,
+            rounded(self.tokens_a_day),
+        )
+    }
+}
+
+/// An amount that is worth no cents from ten on.
+fn usd(amount: f64) -> String {
+    if amount < 10.0 {
+        format!("{amount:.2}")
+    } else {
+        format!("{amount:.0}")
+    }
+}
+
+/// An extrapolated count, to two digits or so.
+fn rounded(count: u64) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        1_000..1_000_000 => format!("{:.0} k", count as f64 / 1_000.0),
+        _ => format!("{:.1} M", count as f64 / MILLION),
+    }
 }
 
 const MISS_COLUMNS: &str = "hour_ms, route, client, deployment, cause, requests, tokens, micro_usd";
@@ -136,4 +183,15 @@ fn put_drift(found: &DriftFound) -> Statement {
 /// A count as it is stored: sums of a year stay far from what a column holds.
 fn count(value: u64) -> i64 {
     value.min(1 << 48).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_as_exact_as_they_deserve() {
+        assert_eq!([0.004, 9.994, 38.4].map(usd), ["0.00", "9.99", "38"]);
+        assert_eq!([999, 12_345, 3_149_999].map(rounded), ["999", "12 k", "3.1 M"]);
+    }
 }

@@ -18,9 +18,12 @@ use crate::core::ids::DeploymentId;
 use crate::core::ledger::usage::UsageRecord;
 
 pub mod audit;
+pub mod cache_report;
 pub mod cost_report;
+pub mod cost_sheet;
 pub mod kept;
 pub mod leases;
+pub mod limited;
 pub mod lives;
 pub mod miss_report;
 pub mod misses;
@@ -33,6 +36,7 @@ pub mod sqlite;
 #[cfg(test)]
 mod testing;
 pub mod trace;
+pub mod usage_sums;
 pub mod writer;
 
 /// A place that keeps usage records for good.

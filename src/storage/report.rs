@@ -39,7 +39,7 @@ pub enum GroupBy {
 
 impl GroupBy {
     /// The SQL expression of a row's group; `-` where there is none.
-    fn key(self) -> &'static str {
+    pub(super) fn key(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Route => "route",

@@ -178,6 +178,7 @@ impl World {
             board: Arc::default(),
             alerts: None,
             metrics: Arc::new(Metrics::new().expect("metrics")),
+            orders: Arc::default(),
             catalogue: Catalogue::parse(catalogue::EMBEDDED).expect("a catalogue"),
             now_ms: Arc::new(move || control.unix_ms().cast_signed()),
         };

@@ -1,7 +1,8 @@
 /**
  * The live stream: ticks every two seconds and events as they happen. Read by `fetch`, not `EventSource`, which cannot send
  * `Last-Event-ID` after a refusal nor tell why it failed. A break mends itself with growing waits; what was missed is asked for by id.
- * A page that is hidden for a minute lets go of its place (the gateway has 64) and takes it again when it is seen.
+ * A page that is hidden for ten seconds lets go of its place (the gateway has 64, and a browser opens six connections to one host) and takes it
+ * again when it is seen.
  */
 import { signal } from '@preact/signals';
 import { API } from './api';
@@ -17,7 +18,7 @@ export type LiveState = 'connecting' | 'live' | 'reconnecting' | 'stopped';
 const SILENCE_MS = 35_000;
 const WAIT_MS_MIN = 1_000;
 const WAIT_MS_MAX = 15_000;
-const HIDDEN_MS = 60_000;
+const HIDDEN_MS = 10_000;
 /** Newest events kept in memory; older ones are read on demand. */
 const EVENTS_MAX = 500;
 /** Ten minutes of ticks, for the pages' live ends of charts. */

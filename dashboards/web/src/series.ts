@@ -25,7 +25,7 @@ const STEP_SHARE_MIN = 0.5;
 const LIVE_STEP_MS = 10_000;
 
 /** Seconds that each step has run: all but the last ran whole. 0 for a step that has just begun. */
-export function ran_s(series: Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms'>): number[] {
+function ran_s(series: Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms'>): number[] {
   return series.starts_ms.map((start_ms) => {
     const ran_ms = Math.min(series.step_ms, series.to_ms - start_ms);
     return ran_ms < series.step_ms * STEP_SHARE_MIN ? 0 : ran_ms / 1000;

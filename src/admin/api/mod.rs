@@ -5,26 +5,39 @@
 
 use std::sync::Arc;
 
+use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use super::Sources;
 use crate::admin::access::{self, Ask};
+use crate::admin::api::books::Books;
+use crate::admin::api::fleet::FleetActions;
+use crate::admin::api::routing::RoutingView;
 use crate::config::checked::admin::Role;
 use crate::storage::audit::AuditStore;
 
 pub mod answer;
 mod audit;
 pub(super) mod audited;
+pub mod books;
+pub mod cache;
 mod document;
+mod drains;
+pub mod fleet;
+mod import;
+mod range;
+pub mod routing;
 mod session;
+mod sheet;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod usage;
 
 /// Where the API is. A change that would break whoever uses it gets another.
 pub const PREFIX: &str = "/api/v1";
@@ -35,6 +48,12 @@ pub struct ApiSources {
     pub is_demo: bool,
     /// Where writes are entered.
     pub audit: Arc<dyn AuditStore>,
+    /// What the store tells.
+    pub books: Arc<dyn Books>,
+    /// The fleet, and what can be done to it.
+    pub fleet: Arc<dyn FleetActions>,
+    /// How requests are routed.
+    pub routing: Arc<dyn RoutingView>,
     /// Whether the configuration may be changed from here; the reason where it may not.
     pub config_writable: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -52,11 +71,27 @@ fn viewer() -> Group {
         .routes(routes!(document::openapi))
         .routes(routes!(state::status))
         .routes(routes!(audit::audit))
+        .routes(routes!(fleet::fleet))
+        .routes(routes!(drains::list))
+        .routes(routes!(routing::routing))
+        .routes(limited(routes!(routing::explain), routing::EXPLAINED_BYTES_MAX))
+        .routes(routes!(cache::cache))
+        .routes(routes!(usage::usage))
+        .routes(routes!(usage::costs))
+        .routes(limited(routes!(import::import), import::IMPORT_BYTES_MAX))
 }
 
 /// What changes traffic and deployments.
 fn operator() -> Group {
     OpenApiRouter::new()
+        .routes(limited(routes!(drains::begin, drains::undo), fleet::ACTION_BYTES_MAX))
+        .routes(limited(routes!(fleet::ping), fleet::ACTION_BYTES_MAX))
+        .routes(limited(routes!(fleet::recreate), fleet::ACTION_BYTES_MAX))
+}
+
+/// Endpoints whose bodies have at most so many bytes.
+fn limited(routes: UtoipaMethodRouter<Arc<Sources>>, bytes: usize) -> UtoipaMethodRouter<Arc<Sources>> {
+    routes.layer(DefaultBodyLimit::max(bytes))
 }
 
 /// What changes the configuration.

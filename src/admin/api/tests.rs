@@ -5,6 +5,9 @@ use std::path::Path;
 use super::*;
 use crate::config::secrets::process_variables;
 
+mod actions;
+mod tables;
+
 #[test]
 fn the_committed_document_is_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");

@@ -2,11 +2,10 @@
 
 use anyhow::Context as _;
 
-use crate::cli::cost::report::{CostReport, CostRow};
-use crate::cli::usage::thousands;
-use crate::columns::{columns, usd};
+use crate::columns::{columns, thousands, usd};
 use crate::core::calendar::{DAY_MS, HOUR_MS, shown_date};
 use crate::core::ledger::advice::{Advice, Forecast};
+use crate::storage::cost_sheet::{CostReport, CostRow};
 
 const KINDS: [&str; 4] = ["hosting", "provisioned", "tokens", "keepalive"];
 

@@ -1,10 +1,8 @@
 //! `emberway usage --misses`: what of prompts was cached, why the rest was not, what that cost, and where prompts change too early.
 
-use super::{percent, shown, thousands};
-use crate::columns::{self, columns};
-use crate::core::ledger::drift::sample::Segment;
+use super::{percent, shown};
+use crate::columns::{self, columns, thousands};
 use crate::storage::miss_report::{MissFigures, MissGroup, MissReport};
-use crate::storage::misses::DriftFound;
 
 /// Millionths in one.
 const MILLION: f64 = 1_000_000.0;
@@ -40,7 +38,7 @@ pub(super) fn text(report: &MissReport) -> String {
     }
     for found in &report.drifts {
         text.push('\n');
-        text.push_str(&sentence(found));
+        text.push_str(&found.sentence());
     }
     text.trim_end().to_owned()
 }
@@ -67,52 +65,14 @@ fn rows(group: &MissGroup) -> Vec<Vec<String>> {
     rows
 }
 
-/// A finding in words.
-fn sentence(found: &DriftFound) -> String {
-    let drift = &found.drift;
-    let (segment, guess) = match drift.segment {
-        Segment::Tools => ("tools", "a shuffled list, a time or an id?"),
-        Segment::Format => ("response format", "an id, or members in another order?"),
-        Segment::System => ("system prompt", "a time, an id or a shuffled list?"),
-        Segment::Message => ("first message", "a time, an id or a shuffled list?"),
-    };
-    let cost = found.micro_usd_a_day.map_or_else(
-        || ", no price per token is configured".to_owned(),
-        |micro| format!(", {} USD", usd(micro as f64 / MILLION)),
-    );
-    format!(
-        "{}: {} tokens in ({segment}), {:.0} % of requests differ, and then go on alike: {guess} about {} tokens a day{cost}",
-        found.route,
-        thousands(i64::from(drift.position_tokens)),
-        drift.share * 100.0,
-        rounded(found.tokens_a_day),
-    )
-}
-
-/// An amount that is worth no cents from ten on.
-fn usd(amount: f64) -> String {
-    if amount < 10.0 {
-        format!("{amount:.2}")
-    } else {
-        format!("{amount:.0}")
-    }
-}
-
-/// An extrapolated count, to two digits or so.
-fn rounded(count: u64) -> String {
-    match count {
-        0..1_000 => count.to_string(),
-        1_000..1_000_000 => format!("{:.0} k", count as f64 / 1_000.0),
-        _ => format!("{:.1} M", count as f64 / MILLION),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::ledger::drift::Drift;
+    use crate::core::ledger::drift::sample::Segment;
     use crate::core::ledger::misses::Cause;
     use crate::storage::miss_report::MissBy;
+    use crate::storage::misses::DriftFound;
 
     fn missed(cause: Cause, tokens: i64, micro_usd: Option<i64>) -> MissFigures {
         MissFigures {
@@ -193,11 +153,5 @@ about 9 k tokens a day, no price per token is configured";
             ..report
         };
         assert!(text(&empty).ends_with("no requests were recorded"));
-    }
-
-    #[test]
-    fn amounts_are_as_exact_as_they_deserve() {
-        assert_eq!([0.004, 9.994, 38.4].map(usd), ["0.00", "9.99", "38"]);
-        assert_eq!([999, 12_345, 3_149_999].map(rounded), ["999", "12 k", "3.1 M"]);
     }
 }

@@ -1,7 +1,7 @@
 //! `emberway usage --residency`: where requests were processed, for those who must show it.
 
-use super::{shown, thousands};
-use crate::columns::columns;
+use super::shown;
+use crate::columns::{columns, thousands};
 use crate::storage::residency_report::{ResidencyReport, ResidencyRow};
 
 /// The report as people read it.

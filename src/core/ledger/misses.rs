@@ -47,6 +47,23 @@ pub enum Cause {
     Drift,
 }
 
+impl Cause {
+    /// The cause in words, for people who look at a sum of it.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Cold => "nobody had sent this beginning before, so nothing could have been cached",
+            Self::Expired => "the same beginning came again only after the provider had forgotten it",
+            Self::Overflow => "the deployment had it, but another of its machines answered",
+            Self::MovedBySpill => "its deployment had no room or rested, so another was asked that did not have it",
+            Self::MovedByFailover => "its deployment failed, so another was asked that did not have it",
+            Self::MovedByHomes => "its beginning got another home, as weights, members or load changed",
+            Self::TooShort => "the prompt is shorter than what the provider caches",
+            Self::NotCacheable => "the deployment has never reported a cached token",
+            Self::Drift => "prompts of the route part early, although what follows is the same again",
+        }
+    }
+}
+
 /// Why a request went where it went, if its beginning was warm elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moved {

@@ -27,7 +27,7 @@ pub enum PriceListError {
 }
 
 /// What Azure charges, as far as is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PriceList {
     hosting: Vec<Hosting>,
     tokens: Vec<Tokens>,

@@ -25,6 +25,7 @@ use super::plain;
 use super::rule::Rule;
 use super::shard::{self, CacheKey, Trials};
 use super::survey::{self, Pass};
+use super::truth::LIFE_MAX;
 use super::view::{Ask, View};
 use crate::core::topology::DeploymentIx;
 
@@ -188,6 +189,16 @@ pub struct Size {
     pub bytes: usize,
 }
 
+/// What is remembered of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Which of the deployments that were asked about were sent it within the hour, by their places among those; at most the four that
+    /// were sent it last.
+    pub places: Vec<usize>,
+    /// Requests a minute that hold it, at all gateways together, as this one reckons.
+    pub requests_per_minute: f64,
+}
+
 impl Placement {
     /// Nothing remembered. `now` in all calls is the time since this was made.
     pub fn new(rule: Rule) -> Self {
@@ -294,6 +305,27 @@ impl Placement {
     /// The heads that have several homes, hottest first, at most `most`.
     pub fn hot_heads(&self, most: usize, now: Duration) -> Vec<HotHead> {
         self.memory.lock().hot.top(most, now)
+    }
+
+    /// What is remembered of a block: to which of these deployments, by their rendezvous seeds, it was sent within the hour, and how
+    /// many requests hold it. Looks only. Linear in the deployments.
+    pub fn held(&self, id: BlockId, seeds: &[u64], replicas: f64, now: Duration) -> Held {
+        let per_minute = replicas.max(1.0) * 60.0 / survey::window_seconds(&self.rule, now);
+        let tick = heat::ticks(now);
+        let memory = self.memory.lock();
+        let [slot, ..] = memory.heat.find_batch(&[id]);
+        let (entry, _) = memory.heat.peek(id, slot, tick);
+        drop(memory);
+        let sent = entry.sent();
+        let was_sent = |seed: u64| {
+            let tag = heat::tag(seed);
+            let mut of_it = sent.iter().filter(|(to, _)| *to == tag);
+            of_it.any(|(_, at)| heat::between(*at, tick) <= LIFE_MAX)
+        };
+        Held {
+            places: (0..seeds.len()).filter(|&place| was_sent(seeds[place])).collect(),
+            requests_per_minute: f64::from(entry.requests) * per_minute,
+        }
     }
 
     /// How much is remembered.

@@ -257,6 +257,33 @@ impl KeptAlive<'_> {
     }
 }
 
+/// An operator had a deployment called.
+#[derive(Debug)]
+pub struct Pinged<'a> {
+    /// Which.
+    pub deployment: &'a DeploymentId,
+    /// Prompt and completion tokens that it cost.
+    pub used: Option<(u64, u64)>,
+    /// What came instead of an answer.
+    pub error: Option<&'a str>,
+}
+
+impl Pinged<'_> {
+    /// Logs and counts it, as a keepalive: that is what Azure and the bill make of it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let result = if self.error.is_some() { "failed" } else { "answered" };
+        let labels = &[&**self.deployment, result];
+        metrics.keepalives.with_label_values(labels).inc();
+        let deployment = self.deployment;
+        let (prompt_tokens, completion_tokens) = self.used.unwrap_or_default();
+        if let Some(error) = self.error {
+            info!(%deployment, error, "was called for an operator, in vain");
+        } else {
+            info!(%deployment, prompt_tokens, completion_tokens, "was called for an operator");
+        }
+    }
+}
+
 /// A record of a request's tokens was written.
 #[derive(Debug)]
 pub struct Charged<'a> {

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -94,10 +93,7 @@ impl Provider {
     }
 
     fn claims(&self, different: &Value) -> Value {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs();
+        let now = jiff::Timestamp::now().as_second();
         let mut claims = json!({
             "iss": self.url, "aud": CLIENT_ID, "sub": "1", "iat": now, "nbf": now, "exp": now + 600,
             "preferred_username": "ada@contoso.example", "roles": ["Emberway.Operate"],

@@ -310,6 +310,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
         board: Arc::clone(&board),
         alerts,
         metrics: Arc::clone(metrics),
+        orders: Arc::default(),
         catalogue: Catalogue::parse(catalogue::EMBEDDED).expect("a catalogue"),
         now_ms: Arc::new(move || emberway::telemetry::clock::now_ms() + ahead.load(Ordering::Relaxed)),
     };

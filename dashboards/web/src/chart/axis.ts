@@ -14,7 +14,7 @@ export function tickText(at_ms: number, step_s: number): string {
   return text === '00:00' ? day(at_ms).slice(5) : text;
 }
 
-export const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const Y_PX = 60;
 
 export function timeAxis(): uPlot.Axis {

@@ -16,8 +16,11 @@ export type Colour =
 
 /** `#rrggbb`, with `alpha` (two hexadecimal digits) where given. */
 export function colour(name: Colour, alpha = ''): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim() + alpha;
+  return sixDigits(getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()) + alpha;
 }
+
+/** `#fff` → `#ffffff`: the build shortens colours where it can. */
+export const sixDigits = (hex: string): string => (/^#[0-9a-f]{3}$/i.test(hex) ? hex.replace(/[0-9a-f]/gi, '$&$&') : hex);
 
 const SERIES: readonly Colour[] = ['s1', 's2', 's3', 's4', 's5', 's6', 's7', 's8'];
 

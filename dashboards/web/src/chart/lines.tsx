@@ -253,7 +253,7 @@ function AsTable({
   );
 }
 
-export function lastKnown(values: readonly (number | null)[]): number | null {
+function lastKnown(values: readonly (number | null)[]): number | null {
   for (let i = values.length - 1; i >= 0; i -= 1) if (values[i] != null) return i;
   return null;
 }

@@ -1,4 +1,5 @@
 /** The regions: who is there, what comes, and whether the others could carry it all without them. */
+import { share } from '../figures';
 import { count, duration, percent } from '../format';
 import { may } from '../state/session';
 import type { FleetRegion } from '../types/state';
@@ -31,10 +32,33 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
       ),
       by: ({ usable, deployments }) => usable / Math.max(deployments, 1),
     },
-    { id: 'requests', head: 'Requests, 15 min', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
-    { id: 'errors', head: 'Failed', cell: ({ errors, requests }) => (requests > 0 ? percent(errors / requests) : '–'), by: ({ errors }) => errors, number: true },
-    { id: 'ttft', head: 'First token p95', cell: ({ ttft_p95_ms }) => duration(ttft_p95_ms), by: ({ ttft_p95_ms }) => ttft_p95_ms, number: true },
-    { id: 'without', head: 'Without it', cell: (region) => <Without region={region} />, by: (region) => leastHeadroom(region)?.ratio ?? null },
+    {
+      id: 'requests',
+      head: 'Requests, 15 min',
+      cell: ({ requests }) => count(requests),
+      by: ({ requests }) => requests ?? null,
+      number: true,
+    },
+    {
+      id: 'errors',
+      head: 'Failed',
+      cell: ({ errors, requests }) => percent(share(errors ?? 0, requests ?? 0)),
+      by: ({ errors }) => errors ?? null,
+      number: true,
+    },
+    {
+      id: 'ttft',
+      head: 'First token p95',
+      cell: ({ ttft_p95_ms }) => duration(ttft_p95_ms),
+      by: ({ ttft_p95_ms }) => ttft_p95_ms ?? null,
+      number: true,
+    },
+    {
+      id: 'without',
+      head: 'Without it',
+      cell: (region) => <Without region={region} />,
+      by: (region) => leastHeadroom(region)?.ratio ?? null,
+    },
     {
       id: 'act',
       head: 'Action',
@@ -44,7 +68,12 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
             Put back
           </Button>
         ) : (
-          <Button small disabled={!may('operator')} title={may('operator') ? undefined : 'needs the role operator'} onClick={() => onDrain(name)}>
+          <Button
+            small
+            disabled={!may('operator')}
+            title={may('operator') ? undefined : 'needs the role operator'}
+            onClick={() => onDrain(name)}
+          >
             Take out…
           </Button>
         ),
@@ -60,7 +89,9 @@ function Without({ region }: { region: FleetRegion }) {
   return (
     <span class="region-without">
       <Pill tone={isEnough ? 'ok' : 'warn'}>
-        {isEnough ? `the others carry ${least.pool} ${count(least.ratio)} times over` : `the others carry ${percent(least.ratio)} of ${least.pool}`}
+        {isEnough
+          ? `the others carry ${least.pool} ${count(least.ratio)} times over`
+          : `the others carry ${percent(least.ratio)} of ${least.pool}`}
       </Pill>
     </span>
   );

@@ -26,7 +26,11 @@ const HOUR_MS = 3_600_000;
 export default function FleetPage() {
   const fleet = useLoad('fleet', (signal) => api.fleet(signal), EVERY_MS);
   const drains = useLoad('fleet-drains', (signal) => api.drains(signal), EVERY_MS);
-  const sparks = useLoad('fleet-sparks', (signal) => api.series({ from_ms: now_ms.peek() - HOUR_MS, to_ms: now_ms.peek() }, 'deployment', SPARK_POINTS, signal), SPARK_EVERY_MS);
+  const sparks = useLoad(
+    'fleet-sparks',
+    (signal) => api.series({ from_ms: now_ms.peek() - HOUR_MS, to_ms: now_ms.peek() }, 'deployment', SPARK_POINTS, signal),
+    SPARK_EVERY_MS,
+  );
   const [target, setTarget] = useState<Target | null>(null);
   const changed = (): void => (fleet.reload(), drains.reload());
   const undo = (kind: string, name: string): void => {
@@ -48,10 +52,20 @@ export default function FleetPage() {
           return (
             <>
               <Card title="Deployments" explain="breaker" flush actions={<Hourly deployments={all} />}>
-                <Deployments deployments={chosen(all)} ttft={ttft} onDrain={(name) => setTarget({ kind: 'deployment', name })} onChanged={changed} />
+                <Deployments
+                  deployments={chosen(all)}
+                  ttft={ttft}
+                  onDrain={(name) => setTarget({ kind: 'deployment', name })}
+                  onChanged={changed}
+                />
               </Card>
               <Card title="Regions" explain="headroom" flush>
-                <Regions regions={data.regions} drained={drained} onDrain={(name) => setTarget({ kind: 'region', name })} onUndo={(name) => undo('region', name)} />
+                <Regions
+                  regions={data.regions}
+                  drained={drained}
+                  onDrain={(name) => setTarget({ kind: 'region', name })}
+                  onUndo={(name) => undo('region', name)}
+                />
               </Card>
               {target && <Drain target={target} deployments={all} onClose={() => setTarget(null)} onChanged={changed} />}
             </>
@@ -87,7 +101,12 @@ function Deployments({ deployments, ttft, onDrain, onChanged }: DeploymentsProps
         <thead role="rowgroup">
           <tr role="row">
             {HEADS.map((head) => (
-              <th key={head} role="columnheader" scope="col" class={['In flight', 'Cached', 'Per hour'].includes(head) ? 'right' : undefined}>
+              <th
+                key={head}
+                role="columnheader"
+                scope="col"
+                class={['In flight', 'Cached', 'Per hour'].includes(head) ? 'right' : undefined}
+              >
                 {head === '' ? <span class="hidden">Details</span> : head}
               </th>
             ))}
@@ -98,7 +117,12 @@ function Deployments({ deployments, ttft, onDrain, onChanged }: DeploymentsProps
             const { name } = deployment;
             return (
               <Fragment key={name}>
-                <Row deployment={deployment} spark={ttft.get(name) ?? null} isOpen={open === name} onOpen={() => setOpen(open === name ? null : name)} />
+                <Row
+                  deployment={deployment}
+                  spark={ttft.get(name) ?? null}
+                  isOpen={open === name}
+                  onOpen={() => setOpen(open === name ? null : name)}
+                />
                 {open === name && (
                   <tr class="detail" role="row">
                     <td role="cell" colSpan={HEADS.length}>

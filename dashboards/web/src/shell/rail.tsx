@@ -29,7 +29,10 @@ export function Rail({ current }: { current: string }) {
       </nav>
       <div class="rail-foot">
         <Person />
-        <p class="rail-version">{session.value?.version}</p>
+        <p class="rail-version">
+          {session.value?.version}
+          {session.value?.demo === true && ' · demo'}
+        </p>
       </div>
     </header>
   );

@@ -35,11 +35,13 @@ interface Kept<T> {
 export function useLoad<T>(key: string, ask: (signal: AbortSignal) => Promise<T>, every_ms = 0): Loaded<T> {
   const [kept, setKept] = useState<Kept<T>>({ key, answers: key, data: null, error: null, loading: true, at_ms: 0 });
   const [round, setRound] = useState(0);
+  const asked_ms = useRef(0);
   const asking = useRef(ask);
   asking.current = ask;
 
   useEffect(() => {
     const abort = new AbortController();
+    asked_ms.current = Date.now();
     setKept((old) => ({ ...old, key, loading: true }));
     asking.current(abort.signal).then(
       (data) => {
@@ -55,10 +57,18 @@ export function useLoad<T>(key: string, ask: (signal: AbortSignal) => Promise<T>
 
   useEffect(() => {
     if (every_ms === 0) return undefined;
-    const timer = setInterval(() => {
-      if (!document.hidden && !paused.peek()) setRound((value) => value + 1);
-    }, every_ms);
-    return () => clearInterval(timer);
+    const due = (): void => {
+      if (!document.hidden && !paused.peek() && Date.now() - asked_ms.current >= every_ms * 0.9) setRound((value) => value + 1);
+    };
+    const timer = setInterval(due, every_ms);
+    // What is old when the page is seen again, or goes on, is asked for at once.
+    document.addEventListener('visibilitychange', due);
+    const stop = paused.subscribe(due);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', due);
+      stop();
+    };
   }, [key, every_ms]);
 
   const reload = useCallback(() => setRound((value) => value + 1), []);

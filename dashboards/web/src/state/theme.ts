@@ -1,7 +1,7 @@
 /** Dark, light, or as the system has it. `themeSeen` changes whenever colours do, so that canvases are drawn again. */
 import { effect, signal } from '@preact/signals';
 
-export type Theme = 'system' | 'dark' | 'light';
+type Theme = 'system' | 'dark' | 'light';
 const KEY = 'emberway.theme';
 
 function stored(): Theme {

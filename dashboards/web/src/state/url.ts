@@ -32,7 +32,7 @@ export const RANGES = {
 } as const;
 export type RangeName = keyof typeof RANGES;
 
-export const isRange = (name: string | undefined): name is RangeName => name !== undefined && Object.hasOwn(RANGES, name);
+const isRange = (name: string | undefined): name is RangeName => name !== undefined && Object.hasOwn(RANGES, name);
 
 /** `#/latency?range=1h` → its section and parameters. */
 export function parsePlace(hash: string): Place {

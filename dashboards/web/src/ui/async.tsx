@@ -29,7 +29,7 @@ export function Skeleton({ rows }: { rows: number }) {
   return <div class="skeleton" style={{ height: `${rows * 8}px` }} role="status" aria-label="loading" />;
 }
 
-export function Empty({ text, rows = 12 }: { text: string; rows?: number }) {
+function Empty({ text, rows = 12 }: { text: string; rows?: number }) {
   return (
     <div class="empty" style={{ minHeight: `${rows * 8}px` }}>
       <p>{text}</p>

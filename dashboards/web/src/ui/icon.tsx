@@ -11,11 +11,8 @@ const PATHS = {
   events: 'M3 3h10M3 8h10M3 13h6',
   import: 'M8 2v8M5 7l3 3 3-3M2 13h12',
   sun: 'M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6ZM8 1v1M8 14v1M1 8h1M14 8h1M3 3l.7.7M12.300 12.300l.7.7M13 3l-.7.7M3.700 12.300l-.7.7',
-  moon: 'M13.500 9.500A6 6 0 0 1 6.500 2.500a6 6 0 1 0 7 7Z',
-  system: 'M2 3h12v8H2zM6 14h4',
   keyboard: 'M1.500 4h13v8h-13zM4 6.500h.01M6.700 6.500h.01M9.300 6.500h.01M12 6.500h.01M5 9.500h6',
   filter: 'M2 3h12l-4.500 5.500V13l-3-1.500V8.500z',
-  menu: 'M2 4h12M2 8h12M2 12h12',
   close: 'M3.500 3.500l9 9M12.500 3.500l-9 9',
   pause: 'M5.500 3v10M10.500 3v10',
   play: 'M5 3l8 5-8 5z',
@@ -25,7 +22,6 @@ const PATHS = {
   down: 'M8 3v10M4 9l4 4 4-4',
   table: 'M2 3h12v10H2zM2 6.500h12M6 3v10',
   download: 'M8 2v8M5 7l3 3 3-3M3 14h10',
-  external: 'M6 3H3v10h10v-3M9 3h4v4M13 3L7 9',
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -15,7 +15,7 @@ export interface Column<T> {
   bare?: boolean;
 }
 
-export interface Sort {
+interface Sort {
   id: string;
   down: boolean;
 }

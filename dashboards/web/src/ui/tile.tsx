@@ -18,6 +18,8 @@ interface TileProps {
   before: string;
   spark: readonly (number | null)[];
   colour?: Colour;
+  /** The address that shows more. */
+  href?: string;
 }
 
 /** Changes below this are noise. */
@@ -28,11 +30,11 @@ export function changeTone(change: number | null, better: TileProps['better']): 
   return change > 0 === (better === 'up') ? 'good' : 'bad';
 }
 
-export function Tile({ label, term, value, more = [], change, better, before, spark, colour = 's1' }: TileProps) {
+export function Tile({ label, term, value, more = [], change, better, before, spark, colour = 's1', href }: TileProps) {
   return (
     <div class="tile" role="group" aria-label={label}>
       <header class="tile-head">
-        <h2>{label}</h2>
+        <h2>{href === undefined ? label : <a href={href}>{label}</a>}</h2>
         <Explain term={term} />
       </header>
       <p class="tile-value">

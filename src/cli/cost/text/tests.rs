@@ -1,7 +1,6 @@
 //! Reports as they are printed.
 
 use super::*;
-use crate::cli::cost::report::Period;
 use crate::core::calendar::date_ms;
 use crate::core::ids::DeploymentId;
 use crate::core::ledger::advice::Noted;
@@ -11,6 +10,7 @@ use crate::core::ledger::life::Life;
 use crate::core::ledger::prices::{EMBEDDED, PriceList};
 use crate::core::topology::{Price, Sku};
 use crate::storage::cost_report::Paid;
+use crate::storage::cost_sheet::Period;
 
 fn at(date: &str) -> i64 {
     date_ms(date).expect("a date")

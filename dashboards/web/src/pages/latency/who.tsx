@@ -64,7 +64,7 @@ function columns(by: By, scale_ms: number): Column<Slow>[] {
       by: (one) => one.p95_ms,
       cell: (one) => <b class={one.stands_out ? 'who-slow' : undefined}>{duration(one.p95_ms)}</b>,
     },
-    { id: 'times', head: 'others', number: true, by: (one) => one.times, cell: (one) => (one.times === null ? '–' : times(one.times)) },
+    { id: 'times', head: '× others', number: true, by: (one) => one.times, cell: (one) => (one.times === null ? '–' : times(one.times)) },
     { id: 'p50', head: 'p50', number: true, by: (one) => one.p50_ms, cell: (one) => duration(one.p50_ms) },
     { id: 'p99', head: 'p99', number: true, by: (one) => one.p99_ms, cell: (one) => duration(one.p99_ms) },
     {

@@ -1,6 +1,7 @@
 /** The tiles: each figure now, against the time before, with its shape over the range. */
 import { cachedShare, change, errorShare } from '../../figures';
 import { count, duration, percent, perSecond, usdShort } from '../../format';
+import { linkTo } from '../../state/url';
 import { plus, rates, shares, thinned } from '../../series';
 import { ticks } from '../../live';
 import type { Figures, LatencyOf, Points, Series, Summary } from '../../types/reading';
@@ -51,6 +52,7 @@ export function Tiles({ summary: { now, before: then, money }, series, length_ms
         before={before}
         spark={spark((p) => shares(p.errors, p.requests))}
         colour="error"
+        href={linkTo('events', { severity: 'warn' })}
       />
       <Latency label="First token" of="ttft" now={now} then={then} before={before} spark={spark((p) => p.ttft_p95_ms)} />
       <Latency label="Whole request" of="total" now={now} then={then} before={before} spark={spark((p) => p.total_p95_ms)} />
@@ -78,6 +80,7 @@ export function Tiles({ summary: { now, before: then, money }, series, length_ms
         before={before}
         spark={spark((p) => shares(p.cached_tokens, p.prompt_tokens))}
         colour="s3"
+        href={linkTo('cache')}
       />
       <Tile
         label="Cost"
@@ -92,6 +95,7 @@ export function Tiles({ summary: { now, before: then, money }, series, length_ms
         before={before}
         spark={spark((p, s) => rates(s, p.token_usd))}
         colour="s5"
+        href={linkTo('usage', { range: '7d' })}
       />
       <Tile
         label="Saved by caching"
@@ -153,6 +157,7 @@ function Latency({ label, of, now, then, before, spark }: LatencyProps) {
       before={before}
       spark={spark}
       colour="s2"
+      href={linkTo('latency', { of })}
     />
   );
 }

@@ -17,7 +17,7 @@ export function FineTunes({ costs }: { costs: Loaded<Costs> }) {
     <Card title="What each deployment costs" explain="usdPer1k" flush actions={<Csv path="costs" scope={range.scope()} />}>
       <Async
         of={costs}
-        rows={26}
+        rows={48}
         empty={(data) => (data.rows.length === 0 ? 'No deployment had requests or hosting in this range.' : null)}
       >
         {(data) => (
