@@ -42,10 +42,11 @@ export function ApplyView() {
   };
   if (done !== null && !isDirty.value) return <Done result={done} />;
   const why = refusalOf(now.writable, now.reason);
+  const needsRestart = verdict.value?.changes.some((change) => change.needs_restart) ?? false;
   return (
     <div class="stack">
       {verdict.value && <Changes changes={verdict.value.changes} />}
-      {verdict.value?.changes.some((change) => change.needs_restart) && why === null && (
+      {needsRestart && why === null && (
         <Note tone="warn">What needs a restart cannot be applied from here: put it into the file by hand, and restart the gateway.</Note>
       )}
       <Problems />
@@ -79,7 +80,7 @@ export function ApplyView() {
               kind="primary"
               type="submit"
               busy={busy}
-              disabled={!isDirty.value || errors.value > 0 || verdict.value === null || newer.value !== null}
+              disabled={!isDirty.value || errors.value > 0 || verdict.value === null || needsRestart || newer.value !== null}
             >
               Apply
             </Button>
@@ -90,7 +91,9 @@ export function ApplyView() {
                   ? 'Nothing has changed.'
                   : errors.value > 0
                     ? `${plural(errors.value, 'error')} to mend first.`
-                    : 'It holds for the next request; running ones end as they began.'}
+                    : needsRestart
+                      ? 'Leave out what needs a restart first.'
+                      : 'It holds for the next request; running ones end as they began.'}
             </span>
           </div>
         </form>
@@ -117,7 +120,9 @@ export function Changes({ changes }: { changes: readonly Change[] }) {
     <ul class="changes" aria-label="Changes">
       {changes.map((change) => (
         <li key={change.text}>
-          <span class="mono small">{change.text}</span>
+          <span>
+            <Words text={change.text} />
+          </span>
           {change.needs_restart && <span class="needs-restart">needs a restart</span>}
         </li>
       ))}

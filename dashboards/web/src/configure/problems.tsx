@@ -60,7 +60,7 @@ export function ProblemList({ list, onGo }: { list: readonly Problem[]; onGo?: G
             <Words text={problem.message} />
             {problem.help && (
               <span class="muted">
-                {' '}
+                {'; '}
                 <Words text={problem.help} />
               </span>
             )}

@@ -12,6 +12,7 @@ import { Choice } from '../ui/choice';
 import { confirm } from '../ui/dialog';
 import { Table, type Column } from '../ui/table';
 import { toast } from '../ui/toast';
+import { Words } from '../ui/words';
 import { DiffView } from './diff-view';
 import { base, isDirty, read } from './store';
 
@@ -20,18 +21,21 @@ const COLUMNS: readonly Column<ConfigVersion>[] = [
     id: 'id',
     head: 'Version',
     cell: ({ id, current }) => (
-      <span class="row">
+      <span class="version-id">
         <b>{id}</b>
         {current && <Pill tone="ok">in use</Pill>}
       </span>
     ),
     by: ({ id }) => id,
-    number: true,
   },
   {
     id: 'at',
     head: 'Put to use',
-    cell: ({ at_ms }) => <time title={`${moment(at_ms)}, ${utc(at_ms)}`}>{ago(at_ms, now_ms.value)}</time>,
+    cell: ({ at_ms }) => (
+      <time class="version-id" title={`${moment(at_ms)}, ${utc(at_ms)}`}>
+        {ago(at_ms, now_ms.value)}
+      </time>
+    ),
     by: ({ at_ms }) => at_ms,
   },
   { id: 'who', head: 'By', cell: ({ who }) => who, by: ({ who }) => who },
@@ -65,7 +69,9 @@ function Summary({ summary, note }: { summary: string; note: string }) {
   return (
     <span class="version-summary">
       {note && <span>{note}</span>}
-      <span class="muted small mono">{summary}</span>
+      <span class="muted small">
+        <Words text={summary} />
+      </span>
     </span>
   );
 }

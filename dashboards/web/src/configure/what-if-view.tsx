@@ -4,6 +4,7 @@ import * as api from '../api';
 import { NONE, clock, count, percent, plural, signed, usd } from '../format';
 import type { WhatIf, WhatIfOutcome } from '../types/config';
 import { Button, Field, Note } from '../ui/basics';
+import { Words } from '../ui/words';
 import { compared } from './what-if';
 import { text } from './store';
 
@@ -20,7 +21,7 @@ let kept: { text: string; result: WhatIf } | null = null;
 export function WhatIfView() {
   const [window_s, setWindow] = useState(3_600);
   const [result, setResult] = useState(kept);
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
   const running = useRef<AbortController | null>(null);
   useEffect(() => () => running.current?.abort(), []);
@@ -34,7 +35,7 @@ export function WhatIfView() {
       kept = { text: asked, result: await api.whatIf(asked, window_s, abort.signal) };
       setResult(kept);
     } catch (failure) {
-      if (!abort.signal.aborted) setError(failure instanceof Error ? failure.message : String(failure));
+      if (!abort.signal.aborted) setError(failure instanceof Error ? failure : new Error(String(failure)));
     }
     setBusy(false);
   };
@@ -62,7 +63,11 @@ export function WhatIfView() {
         {busy && <Button onClick={() => (running.current?.abort(), setBusy(false))}>Stop</Button>}
       </form>
       <div aria-live="polite" class="stack">
-        {error && <Note tone="error">{error}</Note>}
+        {error && (
+          <Note tone={error instanceof api.ApiError && error.code === 'nothing_recorded' ? 'info' : 'error'}>
+            <Words text={error.message} />
+          </Note>
+        )}
         {result === null ? (
           !error && (
             <p class="muted">Nothing was played yet. No request is sent anywhere: lengths and hashes of what came are placed again.</p>

@@ -4,6 +4,7 @@ import { count, duration, percent } from '../format';
 import { may } from '../state/session';
 import type { FleetRegion } from '../types/state';
 import { Button, Pill } from '../ui/basics';
+import { leastHeadroom } from './headroom';
 import { Table, type Column } from '../ui/table';
 
 interface RegionsProps {
@@ -11,12 +12,6 @@ interface RegionsProps {
   drained: readonly string[];
   onDrain: (region: string) => void;
   onUndo: (region: string) => void;
-}
-
-/** The least headroom over the region's pools, and which pool it is; `null` where it is not known. */
-export function leastHeadroom(region: FleetRegion): { pool: string; ratio: number } | null {
-  const known = Object.entries(region.headroom).map(([pool, ratio]) => ({ pool, ratio }));
-  return known.sort((a, b) => a.ratio - b.ratio)[0] ?? null;
 }
 
 export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {

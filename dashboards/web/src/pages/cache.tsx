@@ -136,8 +136,6 @@ function Misses({ misses }: { misses: readonly Miss[] }) {
       ),
       by: ({ cause }) => causeName(cause),
     },
-    { id: 'helps', head: 'What helps', cell: ({ cause }) => <span class="miss-help">{<Words text={causeHelp(cause) ?? ''} />}</span> },
-    { id: 'requests', head: 'Answers', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
     {
       id: 'tokens',
       head: 'Tokens missed',
@@ -151,6 +149,8 @@ function Misses({ misses }: { misses: readonly Miss[] }) {
       number: true,
     },
     { id: 'usd', head: 'Lost', cell: ({ tokens, usd: lost }) => (tokens > 0 ? usd(lost) : '–'), by: ({ usd: lost }) => lost, number: true },
+    { id: 'requests', head: 'Answers', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
+    { id: 'helps', head: 'What helps', cell: ({ cause }) => <span class="miss-help">{<Words text={causeHelp(cause) ?? ''} />}</span> },
   ];
   return <Table label="Misses by cause" columns={columns} rows={ordered(misses)} rowKey={({ cause }) => cause} />;
 }

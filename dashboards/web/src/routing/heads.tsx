@@ -6,8 +6,16 @@ import { Table, type Column } from '../ui/table';
 const SHOWN_MAX = 3;
 
 const COLUMNS: readonly Column<Head>[] = [
-  { id: 'digest', head: 'Beginning', cell: ({ digest }) => <span class="mono">{digest}</span> },
-  { id: 'where', head: 'Lately at', cell: ({ deployments }) => <Where deployments={deployments ?? []} /> },
+  {
+    id: 'digest',
+    head: 'Beginning',
+    cell: ({ digest, deployments }) => (
+      <span class="head-name">
+        <span class="mono">{digest}</span>
+        <Where deployments={deployments ?? []} />
+      </span>
+    ),
+  },
   { id: 'homes', head: 'Homes', cell: ({ homes }) => homes, by: ({ homes }) => homes, number: true },
   {
     id: 'tokens',
@@ -22,8 +30,8 @@ const COLUMNS: readonly Column<Head>[] = [
 function Where({ deployments }: { deployments: readonly string[] }) {
   const more = deployments.length - SHOWN_MAX;
   return (
-    <span class="small">
-      {deployments.slice(0, SHOWN_MAX).join(', ') || '–'}
+    <span class="muted small">
+      {deployments.length > 0 && `lately at ${deployments.slice(0, SHOWN_MAX).join(', ')}`}
       {more > 0 ? ` and ${more} more` : ''}
     </span>
   );
