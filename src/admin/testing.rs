@@ -152,7 +152,7 @@ pub(super) async fn send(
         .header("content-type", "application/json")
         .body(Body::from(body.to_owned()))
         .expect("a request");
-    let service = TowerToHyperService::new(router(Arc::clone(sources), stop));
+    let service = TowerToHyperService::new(router(sources, stop));
     service.call(request).await.expect("infallible")
 }
 
