@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::access::Access;
+use super::access::origin::CSRF_HEADER;
 use super::api::ApiSources;
 use super::api::answer::Refusal;
 use super::api::books::Books;
@@ -150,6 +151,7 @@ pub(super) async fn send(
         .method(method)
         .uri(path)
         .header("content-type", "application/json")
+        .header(CSRF_HEADER, "1")
         .body(Body::from(body.to_owned()))
         .expect("a request");
     let service = TowerToHyperService::new(router(sources, stop));

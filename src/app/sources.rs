@@ -12,6 +12,7 @@ use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::status::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Status};
 use crate::app::api;
+use crate::app::history::answers::Answers;
 use crate::app::money::Prices;
 use crate::app::state::ProcessState;
 use crate::config::checked::admin::AdminListener;
@@ -31,6 +32,8 @@ pub(super) struct Known {
     pub(super) prices: Arc<Prices>,
     /// What looking after the fleet knows.
     pub(super) board: Arc<Board>,
+    /// What requests came to, and what happened.
+    pub(super) history: Arc<Answers>,
     /// What operators want made again.
     pub(super) orders: Arc<Orders>,
 }

@@ -102,7 +102,9 @@ function Result({ result }: { result: WhatIf }) {
       {notes.length > 0 && (
         <ul class="what-if-notes muted small">
           {notes.map((note) => (
-            <li key={note}>{note}</li>
+            <li key={note}>
+              <Words text={note} />
+            </li>
           ))}
         </ul>
       )}

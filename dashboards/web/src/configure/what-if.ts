@@ -10,7 +10,7 @@ export interface Compared {
 }
 
 /** Differences below this part of the value are not called better or worse. */
-const NOTICED = 0.005;
+const NOTICED = 0.01;
 
 export function compared(today: WhatIfOutcome, proposed: WhatIfOutcome): Compared[] {
   const line = (

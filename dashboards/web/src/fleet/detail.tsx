@@ -16,11 +16,13 @@ import { idleOf } from './words';
 
 interface DetailProps {
   deployment: FleetDeployment;
+  /** What was taken out, where it is: the deployment, its resource or its region. */
+  drain: { kind: string; name: string };
   onDrain: () => void;
   onChanged: () => void;
 }
 
-export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
+export function Detail({ deployment, drain, onDrain, onChanged }: DetailProps) {
   const { alarm, care, recent, last_failure } = deployment;
   const idle = idleOf(deployment, now_ms.value);
   return (
@@ -72,12 +74,12 @@ export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
         )}
       </dl>
       {care?.sentence && <p class="muted">{care.sentence}</p>}
-      <Actions deployment={deployment} onDrain={onDrain} onChanged={onChanged} />
+      <Actions deployment={deployment} drain={drain} onDrain={onDrain} onChanged={onChanged} />
     </div>
   );
 }
 
-function Actions({ deployment, onDrain, onChanged }: DetailProps) {
+function Actions({ deployment, drain, onDrain, onChanged }: DetailProps) {
   const [busy, setBusy] = useState<string | null>(null);
   const { name, actions } = deployment;
   const isOperator = may('operator');
@@ -94,8 +96,8 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
   };
   const putBack = (): Promise<void> =>
     run('drain', async () => {
-      await api.undrain('deployment', name);
-      return `${name} gets requests again`;
+      await api.undrain(drain.kind, drain.name);
+      return `${drain.name} gets requests again`;
     });
   const ping = async (): Promise<void> => {
     const text = `One tiny completion is sent to ${name}, some 24 tokens, and entered in the books as a keepalive. It also starts the inactivity clock anew.`;
@@ -120,7 +122,7 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
       <div class="row">
         {deployment.drained ? (
           <Button small kind="primary" busy={busy === 'drain'} disabled={!isOperator} title={why} onClick={() => void putBack()}>
-            Put back
+            {drain.kind === 'deployment' ? 'Put back' : `Put ${drain.kind} ${drain.name} back`}
           </Button>
         ) : (
           <Button small disabled={!isOperator || !actions.drain} title={why} onClick={onDrain}>

@@ -4,7 +4,7 @@ import { count, duration, percent } from '../format';
 import { may } from '../state/session';
 import type { FleetRegion } from '../types/state';
 import { Button, Pill } from '../ui/basics';
-import { leastHeadroom } from './headroom';
+import { headroomWords, leastHeadroom } from './headroom';
 import { Table, type Column } from '../ui/table';
 
 interface RegionsProps {
@@ -80,14 +80,9 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
 function Without({ region }: { region: FleetRegion }) {
   const least = leastHeadroom(region);
   if (least === null) return <span class="muted">not known yet</span>;
-  const isEnough = least.ratio >= 1;
   return (
     <span class="region-without">
-      <Pill tone={isEnough ? 'ok' : 'warn'}>
-        {isEnough
-          ? `the others carry ${least.pool} ${count(least.ratio)} times over`
-          : `the others carry ${percent(least.ratio)} of ${least.pool}`}
-      </Pill>
+      <Pill tone={least.ratio >= 1 ? 'ok' : 'warn'}>{headroomWords(least)}</Pill>
     </span>
   );
 }

@@ -1,6 +1,6 @@
 /** What a deployment's state is called, how urgent it is, and what taking it out would do. Pure: the clock is an argument. */
 import { ago, clock, duration } from '../format';
-import type { FleetDeployment } from '../types/state';
+import type { Drains, FleetDeployment } from '../types/state';
 import type { Tone } from '../ui/basics';
 
 export interface State {
@@ -86,4 +86,11 @@ export function takeOver(all: readonly FleetDeployment[], out: readonly string[]
     pool,
     others: all.filter((other) => other.pools.includes(pool) && !out.includes(other.name) && isUsable(other)).map(({ name }) => name),
   }));
+}
+
+/** What of the drains takes a deployment out: its own first, else that of its resource or region. */
+export function drainOf(deployment: FleetDeployment, drains: Drains['drains']): { kind: string; name: string } {
+  const own = { kind: 'deployment', name: deployment.name };
+  const all = [own, { kind: 'resource', name: deployment.resource }, { kind: 'region', name: deployment.region }];
+  return all.find(({ kind, name }) => drains.some((drain) => drain.kind === kind && drain.name === name)) ?? own;
 }

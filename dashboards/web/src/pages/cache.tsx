@@ -55,15 +55,15 @@ export default function CachePage() {
           {(data) => <Drifts cache={data} />}
         </Async>
       </Card>
-      <div class="grid cache-three">
+      <div class="grid">
         <Shares title="Cached by route" by="route" />
         <Shares title="Cached by client" by="client" />
-        <Card title="Hot beginnings" explain="heads" flush>
-          <Async of={cache} rows={16}>
-            {(data) => <Heads heads={data.heads} />}
-          </Async>
-        </Card>
       </div>
+      <Card title="Hot beginnings" explain="heads" flush>
+        <Async of={cache} rows={16}>
+          {(data) => <Heads heads={data.heads} />}
+        </Async>
+      </Card>
     </div>
   );
 }

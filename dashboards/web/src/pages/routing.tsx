@@ -55,7 +55,7 @@ export default function RoutingPage() {
           {(data) => <Sankey flows={data.flows} asTable={view === 'table'} />}
         </Async>
       </Card>
-      <div class="grid routing-three">
+      <div class="grid">
         <Card title="Spills">
           <Async of={flows} rows={20}>
             {(data) => <Spills flows={data} />}
@@ -66,12 +66,12 @@ export default function RoutingPage() {
             {(data) => <Failovers flows={data} />}
           </Async>
         </Card>
-        <Card title="Homes of hot beginnings" explain="heads" flush>
-          <Async of={routing} rows={20}>
-            {(data) => <Heads heads={data.heads} table={data.table} />}
-          </Async>
-        </Card>
       </div>
+      <Card title="Homes of hot beginnings" explain="heads" flush>
+        <Async of={routing} rows={20}>
+          {(data) => <Heads heads={data.heads} table={data.table} />}
+        </Async>
+      </Card>
       <Card title="Where would this request go?" explain="plan">
         <ExplainRequest
           routes={(routing.data?.routes ?? []).map(({ name }) => name)}

@@ -4,6 +4,7 @@ import type { Head, Routing } from '../types/state';
 import { Table, type Column } from '../ui/table';
 
 const SHOWN_MAX = 3;
+const ROWS_MAX = 12;
 
 const COLUMNS: readonly Column<Head>[] = [
   {
@@ -46,11 +47,12 @@ export function Heads({ heads, table }: { heads: readonly Head[]; table?: Routin
         <Table
           label="Hot beginnings of prompts"
           columns={COLUMNS}
-          rows={heads}
+          rows={heads.slice(0, ROWS_MAX)}
           rowKey={({ digest }) => digest}
           sort={{ id: 'tokens', down: true }}
         />
       )}
+      {heads.length > ROWS_MAX && <p class="muted small pad">and {heads.length - ROWS_MAX} more, less hot</p>}
       {table && (
         <p class="muted small pad">
           {count(table.blocks)} blocks are remembered, {percent(table.blocks / table.blocks_max)} of what there is room for (

@@ -25,7 +25,7 @@ const verdicts = (change: Partial<WhatIfOutcome>): Record<string, string> =>
 it.each([
   [{}, {}],
   [{ hit_ratio: 0.75 }, { 'Prompt tokens found cached': 'better' }],
-  [{ hit_ratio: 0.702 }, {}],
+  [{ hit_ratio: 0.708 }, {}],
   [{ spills: 20 }, { 'Requests that spilled': 'worse' }],
   [{ refused: 1 }, { 'Requests refused': 'worse' }],
   [{ token_usd: 1 }, { Tokens: 'better', 'Both together': 'better' }],

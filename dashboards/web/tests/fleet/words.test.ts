@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { Figures } from '../../src/types/reading';
 import type { FleetDeployment } from '../../src/types/state';
-import { emptied, idleOf, isUsable, roomOf, stateOf, takeOver } from '../../src/fleet/words';
+import { drainOf, emptied, idleOf, isUsable, roomOf, stateOf, takeOver } from '../../src/fleet/words';
 
 const NOW = 1_000_000_000_000;
 const DAY_MS = 86_400_000;
@@ -75,4 +75,12 @@ it('knows which pools a drain empties', () => {
   expect(emptied([base, west], ['east/support', 'west/support'])).toEqual(['support']);
   expect(takeOver([base, west], ['east/support'])).toEqual([{ pool: 'support', others: ['west/support'] }]);
   expect(isUsable(made({ absent: 'paused' }))).toBe(false);
+});
+
+it('finds what has to be put back', () => {
+  const region = { kind: 'region', name: 'eastus2', left_s: null };
+  const own = { kind: 'deployment', name: 'east/support', left_s: 60 };
+  expect(drainOf(base, [region])).toEqual({ kind: 'region', name: 'eastus2' });
+  expect(drainOf(base, [region, own])).toEqual({ kind: 'deployment', name: 'east/support' });
+  expect(drainOf(base, [{ ...region, name: 'other' }])).toEqual({ kind: 'deployment', name: 'east/support' });
 });
