@@ -213,19 +213,25 @@ pub(super) async fn ask(State(ask): State<Arc<Ask>>, mut request: Request, next:
     next.run(request).await
 }
 
-/// The middleware of what everybody may do: signing in and out, and the page itself.
-pub(super) async fn let_in(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
-    let checked = origin::check_host(sources.access.asks(), request.headers()).and_then(|()| {
-        let headers = request.headers();
-        if !changes(request.method()) {
-            return Ok(());
-        }
-        let carried = match cookies::session(headers) {
-            Some(_) => Carried::Cookie,
-            None => Carried::Not,
-        };
-        origin::check_write(carried, true, headers)
-    });
+/// The middleware of what everybody may read: the page, and the way to the provider.
+pub(super) async fn look(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
+    match origin::check_host(sources.access.asks(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The middleware of signing in and out, which everybody may.
+pub(super) async fn sign(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let carried = match cookies::session(headers) {
+        Some(_) => Carried::Cookie,
+        None => Carried::Not,
+    };
+    let mut checked = origin::check_host(sources.access.asks(), headers);
+    if changes(request.method()) {
+        checked = checked.and_then(|()| origin::check_write(carried, true, headers));
+    }
     match checked {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),

@@ -144,12 +144,12 @@ fn router(sources: &Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
     let changing = axum::Router::new()
         .route("/admin/drains", drains::changed())
         .route_layer(asking(Role::Operator));
-    let letting_in = middleware::from_fn_with_state(Arc::clone(sources), access::let_in);
+    let looking = middleware::from_fn_with_state(Arc::clone(sources), access::look);
     let for_browsers = axum::Router::new()
         .route("/auth/login", get(login::login))
         .route("/auth/callback", get(login::callback))
         .fallback(page::serve)
-        .layer(letting_in);
+        .layer(looking);
 
     axum::Router::new()
         .route("/livez", get(health::alive))

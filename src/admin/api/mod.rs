@@ -141,9 +141,9 @@ pub(super) fn router(sources: &Arc<Sources>) -> axum::Router<Arc<Sources>> {
             group
         }
     };
-    let letting_in = middleware::from_fn_with_state(Arc::clone(sources), access::let_in);
+    let signing = middleware::from_fn_with_state(Arc::clone(sources), access::sign);
     let inner = axum::Router::from(open())
-        .route_layer(letting_in)
+        .route_layer(signing)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))
