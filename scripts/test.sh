@@ -30,7 +30,7 @@ else
     echo "Azure CLI that was tested: $az_version"
 fi
 if [ -z "${EMBERWAY_TEST_NODE:-}" ]; then
-    echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20 or newer)."
+    echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20.19 or newer)."
 else
     node_versions='`openai ${require("./tests/clients/node/node_modules/openai/package.json").version} on Node ${process.versions.node}`'
     echo "Node client that was tested: $("$EMBERWAY_TEST_NODE" -p "$node_versions" || echo "of unknown version")"

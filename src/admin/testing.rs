@@ -1,5 +1,6 @@
 //! Sources for tests of the admin listener: each test sets what it asks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::access::Access;
+use super::access::origin::CSRF_HEADER;
 use super::api::ApiSources;
 use super::api::answer::Refusal;
 use super::api::books::Books;
@@ -27,6 +29,7 @@ use super::api::routing::{RoutingAnswer, RoutingView};
 use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
 use super::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
 use super::{Sources, Stop, router};
+use crate::config::checked::admin::{AdminListener, Configure};
 use crate::core::history::ask::{self, By, Latency};
 use crate::core::history::shown::{Flows, Heatmap, Latest, Series, Slowest, Summary, Total};
 use crate::storage::StoreError;
@@ -43,7 +46,7 @@ pub(super) fn sources() -> Sources {
         status: Box::new(|| panic!("nobody asks for it")),
         explain: Box::new(|_, _, _| panic!("nobody asks for it")),
         drains: Box::new(|_| panic!("nobody asks for it")),
-        access: Access::default(),
+        access: Access::new(&nobody_asked()).expect("no provider"),
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
@@ -86,6 +89,19 @@ impl Configuration for Unasked {
     }
     async fn restore(&self, _: String, _: i64, _: RestoreBody) -> Result<Applied, Refusal> {
         panic!("nobody asks for it")
+    }
+}
+
+/// A listener that asks no credential.
+pub(super) fn nobody_asked() -> AdminListener {
+    AdminListener {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        token: None,
+        tokens: Vec::new(),
+        oidc: None,
+        is_demo: false,
+        configure: Configure::Never,
+        recent_requests: 0,
     }
 }
 
@@ -226,9 +242,10 @@ pub(super) async fn send(
         .method(method)
         .uri(path)
         .header("content-type", "application/json")
+        .header(CSRF_HEADER, "1")
         .body(Body::from(body.to_owned()))
         .expect("a request");
-    let service = TowerToHyperService::new(router(Arc::clone(sources), stop));
+    let service = TowerToHyperService::new(router(sources, stop));
     service.call(request).await.expect("infallible")
 }
 

@@ -11,6 +11,7 @@
 )]
 
 mod acceptance;
+mod access;
 mod admin;
 mod architecture;
 mod bodies;

@@ -17,12 +17,13 @@ use utoipa_axum::routes;
 
 use self::config::Configuration;
 use super::{Sources, Stop};
-use crate::admin::access::{self, Role};
+use crate::admin::access::{self, Ask};
 use crate::admin::api::books::Books;
 use crate::admin::api::fleet::FleetActions;
 use crate::admin::api::live::Listeners;
 use crate::admin::api::routing::RoutingView;
 use crate::admin::history::{EventQueries, HistoryQueries};
+use crate::config::checked::admin::Role;
 use crate::storage::audit::AuditStore;
 
 pub mod answer;
@@ -77,7 +78,7 @@ type Group = OpenApiRouter<Arc<Sources>>;
 
 /// Who signs in and out: asks no credential.
 fn open() -> Group {
-    OpenApiRouter::new().routes(routes!(session::session))
+    OpenApiRouter::new().routes(routes!(session::session, session::sign_in, session::sign_out))
 }
 
 /// What whoever may look may do.
@@ -152,15 +153,21 @@ pub fn document_text() -> String {
 pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> axum::Router<Arc<Sources>> {
     let asking = |group: Group, role: Role| {
         let group = axum::Router::from(group);
-        let state = (Arc::clone(sources), role);
+        let asked = Ask {
+            sources: Arc::clone(sources),
+            role,
+            wants_header: true,
+        };
         // axum refuses a layer over nothing.
         if group.has_routes() {
-            group.route_layer(middleware::from_fn_with_state(state, access::ask))
+            group.route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
         } else {
             group
         }
     };
+    let signing = middleware::from_fn_with_state(Arc::clone(sources), access::sign);
     let inner = axum::Router::from(open())
+        .route_layer(signing)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))
