@@ -232,12 +232,12 @@ $(SETUP)/node: $(wildcard $(CLIENTS)/node/package-lock.json) $(SETUP)/nodejs.pat
 	fi
 
 # The path of Node; empty where there is no Chromium or no fitting Node: then the page's tests say that they are skipped.
-$(SETUP)/page-tests: tests/page/package-lock.json scripts/need.sh scripts/node.sh | $(SETUP)
-	@node=$$(scripts/node.sh)
-	if [ -n "$$node" ] && scripts/need.sh 'command -v chromium=chromium'; then
+$(SETUP)/page-tests: tests/page/package-lock.json scripts/need.sh $(SETUP)/nodejs.path
+	@nodejs=$$(cat $(SETUP)/nodejs.path)
+	if [ -n "$$nodejs" ] && scripts/need.sh 'command -v chromium=chromium'; then
 		echo "setup: installing Playwright into tests/page/node_modules"
-		npm ci --silent --no-fund --no-audit --prefix tests/page
-		echo "$$node" > $@
+		PATH="$$nodejs:$$PATH" npm ci --silent --no-fund --no-audit --prefix tests/page
+		echo "$$nodejs/node" > $@
 	else
 		echo "setup: no Chromium or no Node; the page's tests will be skipped"
 		: > $@
