@@ -159,7 +159,7 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
     let oldest = told(1, "id").as_i64().expect("a number");
     let body = json!({ "base_sha256": sha256(&second), "note": "" });
     let restored = world
-        .api(
+        .ask_config(
             Method::POST,
             &format!("/config/versions/{oldest}/restore"),
             body.clone(),
@@ -170,7 +170,9 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
         (world.answered_by().await, world.held().await),
         ("a/ft".to_owned(), first.clone())
     );
-    let none = world.ask_config(Method::POST, "/config/versions/99/restore", body).await;
+    let none = world
+        .ask_config(Method::POST, "/config/versions/99/restore", body)
+        .await;
     assert_eq!((none.status.as_u16(), none.code().as_str()), (404, "unknown_version"));
 
     let audit = world.get("/audit").await;
