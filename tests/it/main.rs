@@ -11,6 +11,7 @@
 )]
 
 mod acceptance;
+mod access;
 mod admin;
 mod architecture;
 mod bodies;
@@ -20,6 +21,7 @@ mod cache_share;
 mod cli;
 mod client_limits;
 mod clients;
+mod configuration;
 mod conformance;
 mod cost;
 mod docs;
@@ -36,6 +38,7 @@ mod membership;
 mod misses;
 mod moving_in;
 mod operations;
+mod operator_api;
 mod otlp;
 mod placement;
 mod prometheus;
