@@ -175,8 +175,7 @@ pub async fn start_from(
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
     let (stop_misses, misses_stopped) = watch::channel(false);
     let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
-    let board = Arc::new(Board::empty());
-    let orders = Arc::default();
+    let (board, orders) = (Arc::new(Board::empty()), Arc::default());
     let care = care::start(&gateway, &store, &install, (&board, &orders)).await?;
     let history = history::start(&gateway, &store, &writers.prices, consumers).await?;
     let known = sources::Known {
