@@ -36,6 +36,7 @@ use crate::storage::UsageStore;
 use crate::storage::kept::ResponseStore;
 use crate::storage::misses::MissStore;
 use crate::storage::sqlite::SqliteStore;
+use crate::storage::trace::recent::Recent;
 use crate::storage::trace::{self, TraceOptions, TraceQueue, TraceWriter};
 use crate::storage::writer::{QueueSettings, StoreChange, UsageWriter, usage_queue};
 use crate::telemetry::clock;
@@ -47,6 +48,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod api;
 mod care;
+mod configuration;
 pub mod handover;
 mod history;
 mod known;
@@ -113,6 +115,8 @@ pub struct Running {
     /// Who looks after the fleet, where that is wanted.
     care: Option<care::RunningCare>,
     lives: JoinHandle<()>,
+    /// Who keeps what the configuration's file holds.
+    versions: JoinHandle<()>,
     history: history::RunningHistory,
     /// What sends to a collector, where one is configured.
     otlp: Option<crate::otlp::running::RunningOtlp>,
@@ -165,9 +169,7 @@ pub async fn start_from(
     let (consumers, otlp) = otlp::start(&gateway, &install)?;
     let logins = Logins::start(&gateway, install.azure.as_ref()).await?;
     let state = Arc::new(ProcessState::new(log));
-    let watch = source
-        .map(|source| reload::watch_config(&gateway, &store, (&state, logins.as_ref()), checked, &source))
-        .transpose()?;
+    let configured = configuration::start(&gateway, &store, (&state, logins.as_ref()), checked, source.as_ref())?;
     let (stop_traffic, traffic_stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(Stop::No);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
@@ -180,10 +182,11 @@ pub async fn start_from(
     let known = sources::Known {
         prices: writers.prices,
         board,
+        desk: configured.desk,
         history: Arc::clone(&history.answers),
         orders,
     };
-    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin));
+    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin)?);
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
@@ -193,6 +196,7 @@ pub async fn start_from(
         trace_writer: writers.trace,
         care,
         lives: lives::start(&gateway, &store),
+        versions: configured.keeping,
         history,
         otlp,
         gateway,
@@ -207,7 +211,7 @@ pub async fn start_from(
         accepting,
         store,
         shutdown: install.shutdown,
-        watch,
+        watch: configured.watch,
     })
 }
 
@@ -356,6 +360,7 @@ impl Running {
         self.writer.abort();
         self.probe.abort();
         self.lives.abort();
+        self.versions.abort();
         self.admin.abort();
         self.store.close().await?;
         tracing::info!("drained");
@@ -422,6 +427,7 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         pins: Arc::new(pins),
         misses,
         trace,
+        recent: Recent::new(install.admin.recent_requests),
         tracing: otlp::tracing(install),
         finished: FinishedQueue::default(),
         when_full: install.usage.when_full,

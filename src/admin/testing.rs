@@ -1,5 +1,6 @@
 //! Sources for tests of the admin listener: each test sets what it asks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,16 +14,22 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::access::Access;
+use super::access::origin::CSRF_HEADER;
 use super::api::ApiSources;
 use super::api::answer::Refusal;
 use super::api::books::Books;
 use super::api::cache::CacheAnswer;
+use super::api::config::Configuration;
+use super::api::config::shapes::{
+    Applied, ApplyBody, ConfigText, Judgement, RestoreBody, Version, VersionText, WhatIf,
+};
 use super::api::fleet::{FleetActions, FleetAnswer, Pinged};
 use super::api::live::Listeners;
 use super::api::routing::{RoutingAnswer, RoutingView};
 use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
 use super::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
 use super::{Sources, Stop, router};
+use crate::config::checked::admin::{AdminListener, Configure};
 use crate::core::history::ask::{self, By, Latency};
 use crate::core::history::shown::{Flows, Heatmap, Latest, Series, Slowest, Summary, Total};
 use crate::storage::StoreError;
@@ -39,18 +46,62 @@ pub(super) fn sources() -> Sources {
         status: Box::new(|| panic!("nobody asks for it")),
         explain: Box::new(|_, _, _| panic!("nobody asks for it")),
         drains: Box::new(|_| panic!("nobody asks for it")),
-        access: Access::default(),
+        access: Access::new(&nobody_asked()).expect("no provider"),
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
+            configuration: Arc::new(Unasked),
             books: Arc::new(Nobody),
             fleet: Arc::new(Nobody),
             routing: Arc::new(Nobody),
             history: Arc::new(Nobody),
             events: Arc::new(Nobody),
             live: Listeners::default(),
-            config_writable: Box::new(|| Ok(())),
         },
+    }
+}
+
+/// A configuration that may be changed, and of which nothing else is asked.
+struct Unasked;
+
+#[async_trait]
+impl Configuration for Unasked {
+    fn writable(&self) -> Result<(), String> {
+        Ok(())
+    }
+    async fn shown(&self) -> Result<ConfigText, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn check(&self, _: String, _: bool) -> Result<Judgement, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn what_if(&self, _: String, _: u64, _: bool) -> Result<WhatIf, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn apply(&self, _: String, _: ApplyBody) -> Result<Applied, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn versions(&self) -> Result<Vec<Version>, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn version(&self, _: i64) -> Result<VersionText, Refusal> {
+        panic!("nobody asks for it")
+    }
+    async fn restore(&self, _: String, _: i64, _: RestoreBody) -> Result<Applied, Refusal> {
+        panic!("nobody asks for it")
+    }
+}
+
+/// A listener that asks no credential.
+pub(super) fn nobody_asked() -> AdminListener {
+    AdminListener {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        token: None,
+        tokens: Vec::new(),
+        oidc: None,
+        is_demo: false,
+        configure: Configure::Never,
+        recent_requests: 0,
     }
 }
 
@@ -191,9 +242,10 @@ pub(super) async fn send(
         .method(method)
         .uri(path)
         .header("content-type", "application/json")
+        .header(CSRF_HEADER, "1")
         .body(Body::from(body.to_owned()))
         .expect("a request");
-    let service = TowerToHyperService::new(router(Arc::clone(sources), stop));
+    let service = TowerToHyperService::new(router(sources, stop));
     service.call(request).await.expect("infallible")
 }
 

@@ -1,9 +1,9 @@
-//! What the API of the operators' page is given: who may use it, and its seams to the running gateway.
+//! What the API of the operators' page is given: its seams to the running gateway.
 
 use std::sync::Arc;
 
-use crate::admin::access::{Access, NamedToken, Role};
 use crate::admin::api::ApiSources;
+use crate::admin::api::config::Configuration;
 use crate::admin::api::live::Listeners;
 use crate::admin::history::{EventQueries, HistoryQueries};
 use crate::app::ProcessState;
@@ -11,7 +11,7 @@ use crate::app::api::books::StoreBooks;
 use crate::app::api::fleet::GatewayFleet;
 use crate::app::api::routing::GatewayRouting;
 use crate::app::sources::Known;
-use crate::config::checked::AdminListener;
+use crate::config::checked::admin::AdminListener;
 use crate::proxy::Gateway;
 use crate::storage::audit::AuditStore;
 use crate::storage::sqlite::SqliteStore;
@@ -19,16 +19,6 @@ use crate::storage::sqlite::SqliteStore;
 mod books;
 mod fleet;
 mod routing;
-
-/// Who may use the admin listener.
-pub(super) fn access(admin: &AdminListener) -> Access {
-    let token = admin.token.iter().map(|token| NamedToken {
-        name: "admin".to_owned(),
-        token: token.clone(),
-        role: Role::Admin,
-    });
-    Access::new(token.collect())
-}
 
 /// What the API alone needs.
 pub(super) fn sources(
@@ -47,6 +37,6 @@ pub(super) fn sources(
         events: Arc::clone(&known.history) as Arc<dyn EventQueries>,
         live: Listeners::default(),
         is_demo: admin.is_demo,
-        config_writable: Box::new(|| Err("this version does not change its configuration; edit the file".to_owned())),
+        configuration: Arc::clone(&known.desk) as Arc<dyn Configuration>,
     }
 }

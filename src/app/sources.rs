@@ -6,15 +6,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::admin::Sources;
+use crate::admin::access::{Access, SetupError};
 use crate::admin::api::answer::Refusal;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::status::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Status};
 use crate::app::api;
+use crate::app::configuration::Desk;
 use crate::app::history::answers::Answers;
 use crate::app::money::Prices;
 use crate::app::state::ProcessState;
-use crate::config::checked::AdminListener;
+use crate::config::checked::admin::AdminListener;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
 use crate::fleet::care::Board;
@@ -31,6 +33,8 @@ pub(super) struct Known {
     pub(super) prices: Arc<Prices>,
     /// What looking after the fleet knows.
     pub(super) board: Arc<Board>,
+    /// The configuration, as it is changed.
+    pub(super) desk: Arc<Desk>,
     /// What requests came to, and what happened.
     pub(super) history: Arc<Answers>,
     /// What operators want made again.
@@ -44,13 +48,13 @@ pub(super) fn admin_sources(
     known: Known,
     store: &Arc<SqliteStore>,
     admin: &AdminListener,
-) -> Sources {
+) -> Result<Sources, SetupError> {
     let api = api::sources(admin, gateway, state, &known, store);
     let Known { prices, board, .. } = known;
     let for_metrics_too = Arc::clone(&board);
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
-    Sources {
+    Ok(Sources {
         metrics: Box::new(move || {
             let now_ms = clock::now_ms();
             let mut view = full_view(&for_metrics, &metrics_state, now_ms);
@@ -74,9 +78,9 @@ pub(super) fn admin_sources(
             }
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
-        access: api::access(admin),
+        access: Access::new(admin)?,
         api,
-    }
+    })
 }
 
 /// Does what an operator wants with drains, and tells which there are then.

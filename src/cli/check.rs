@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use crate::cli::output;
 use crate::config;
-use crate::config::checked::{Checked, TraceSettings};
+use crate::config::checked::Checked;
 use crate::config::errors::{self, ConfigErrors, Problem};
+use crate::config::place;
 use crate::core::admission::limit::LimitRule;
 use crate::core::topology::{Member, Pool, Price, Route, Snapshot};
 
@@ -139,7 +139,9 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
 
 fn accepted(checked: Checked) -> Outcome {
     let snapshot = &checked.runtime.snapshot;
-    let errors: Vec<_> = trace_folder(checked.install.trace.as_ref()).into_iter().collect();
+    let errors: Vec<_> = place::trace_folder(checked.install.trace.as_ref())
+        .into_iter()
+        .collect();
     Outcome {
         ok: errors.is_empty(),
         errors,
@@ -161,31 +163,6 @@ fn rejected(errors: ConfigErrors) -> Outcome {
         errors: errors.problems,
         ..Outcome::default()
     }
-}
-
-/// What would keep `emberway run` from writing its trace. Asks the system and writes nothing.
-fn trace_folder(trace: Option<&TraceSettings>) -> Option<Problem> {
-    let path = &trace?.path;
-    let folder = path
-        .parent()
-        .filter(|folder| *folder != Path::new(""))
-        .unwrap_or(Path::new("."));
-    let (what, wrong) = if !folder.is_dir() {
-        (folder, "is no folder here")
-    } else if access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err() {
-        (folder, "is a folder that this user may not write to")
-    } else if path.is_dir() || path.exists() && access(path, Access::WRITE_OK).is_err() {
-        (path.as_path(), "is no file that this user may write to")
-    } else {
-        return None;
-    };
-    Some(Problem {
-        field: "trace.path".to_owned(),
-        line: 0,
-        column: 0,
-        message: format!("`{}` {wrong}", what.display()),
-        hint: Some("make the folder, and check as the user that runs the gateway".to_owned()),
-    })
 }
 
 fn summary(snapshot: &Snapshot, route: &Route) -> RouteSummary {

@@ -59,6 +59,12 @@ impl Document {
         Ok(Self { value, marks })
     }
 
+    /// The first line after this one on which another field stands; the largest number where none does.
+    pub(super) fn line_after(&self, line: u32) -> u32 {
+        let later = self.marks.values().map(|mark| mark.line).filter(|other| *other > line);
+        later.min().unwrap_or(u32::MAX)
+    }
+
     /// Where a field stands; for one that is missing, where the object stands that should hold it.
     pub(super) fn mark(&self, pointer: &Pointer) -> Mark {
         let mut at = Some(pointer.clone());

@@ -14,7 +14,7 @@ use crate::config::structure;
 use crate::core::ledger::book::Billed;
 
 /// Largest configuration file. A fleet of a thousand deployments needs about a fifth of it.
-const FILE_MAX_BYTES: u64 = 1024 * 1024;
+pub const FILE_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Reads and compiles a configuration file. References in it are resolved with `variables` and with files
 /// relative to its directory.

@@ -42,6 +42,8 @@ pub struct ReloadStatus {
     pub last_attempt_ms: i64,
     /// Why the latest attempt failed; none when the file as it is now is in use.
     pub last_error: Option<String>,
+    /// SHA-256 of the text that was tried last; none where it could not be read, and before the first attempt.
+    pub tried: Option<[u8; 32]>,
 }
 
 /// Why a reload was refused.
@@ -85,6 +87,7 @@ pub struct ConfigWatch {
     status: Arc<ArcSwap<ReloadStatus>>,
     attempts: watch::Receiver<u64>,
     ordered: Arc<Notify>,
+    written: Arc<Notify>,
     refused: Arc<Notify>,
     task: JoinHandle<()>,
     /// Reports nothing once dropped.
@@ -107,10 +110,57 @@ impl ConfigWatch {
         self.ordered.notify_one();
     }
 
+    /// For whoever writes the file by way of this process.
+    pub fn hand(&self) -> Hand {
+        Hand {
+            status: self.status(),
+            attempts: self.attempts(),
+            written: Arc::clone(&self.written),
+        }
+    }
+
     /// How to say that a credential was refused: the file and what it refers to are read, and put to use if they say anything else.
     pub fn credential_refused(&self) -> Box<dyn Fn() + Send + Sync> {
         let refused = Arc::clone(&self.refused);
         Box::new(move || refused.notify_one())
+    }
+}
+
+/// Says that the file was written, and hears what came of it. Cloning gives another one.
+#[derive(Debug, Clone)]
+pub struct Hand {
+    status: Arc<ArcSwap<ReloadStatus>>,
+    attempts: watch::Receiver<u64>,
+    written: Arc<Notify>,
+}
+
+impl Hand {
+    /// How the latest reload went.
+    pub fn status(&self) -> Arc<ReloadStatus> {
+        self.status.load_full()
+    }
+
+    /// The file was just written with a text of this SHA-256: it is read at once, and put to use if it means anything else. How that went;
+    /// none if the text was not tried within `limit`, as when somebody else wrote the file meanwhile.
+    pub async fn written(&self, sha256: [u8; 32], limit: Duration) -> Option<Arc<ReloadStatus>> {
+        let mut attempts = self.attempts.clone();
+        self.written.notify_one();
+        let tried = async {
+            loop {
+                let status = self.status();
+                if status.tried == Some(sha256) {
+                    return Some(status);
+                }
+                // An error means that the watch has ended.
+                attempts.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(limit, tried).await.ok().flatten()
+    }
+
+    /// Waits for the next attempt; false when there will be none.
+    pub async fn next_attempt(&mut self) -> bool {
+        self.attempts.changed().await.is_ok()
     }
 }
 
@@ -142,8 +192,9 @@ pub fn spawn(
         loaded_at_ms: now,
         last_attempt_ms: now,
         last_error: None,
+        tried: None,
     }));
-    let (ordered, refused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let [ordered, written, refused] = std::array::from_fn(|_| Arc::new(Notify::new()));
     let (attempt_counter, attempts) = watch::channel(0);
     let reloader = Reloader {
         path: path.to_owned(),
@@ -156,6 +207,7 @@ pub fn spawn(
     let causes = Causes {
         changed,
         ordered: Arc::clone(&ordered),
+        written: Arc::clone(&written),
         refused: Arc::clone(&refused),
         hangup,
     };
@@ -164,6 +216,7 @@ pub fn spawn(
         status,
         attempts,
         ordered,
+        written,
         refused,
         task,
         _watcher: watcher,
@@ -208,6 +261,7 @@ fn watch_directories(path: &Path, changed: Arc<Notify>) -> Result<RecommendedWat
 struct Causes {
     changed: Arc<Notify>,
     ordered: Arc<Notify>,
+    written: Arc<Notify>,
     refused: Arc<Notify>,
     hangup: Signal,
 }
@@ -222,6 +276,7 @@ async fn run(mut reloader: Reloader, mut causes: Causes, on_reload: OnReload) {
             }
             Some(()) = causes.hangup.recv() => Cause::Ordered,
             () = causes.ordered.notified() => Cause::Ordered,
+            () = causes.written.notified() => Cause::Changed,
             () = causes.refused.notified() => Cause::CredentialRefused,
         };
         reloader = match tokio::task::spawn_blocking(move || reloader.attempt(cause)).await {
@@ -256,6 +311,15 @@ enum Seen {
     Unreadable,
     /// Digest of its text.
     Text([u8; 32]),
+}
+
+impl Seen {
+    fn digest(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Text(digest) => Some(*digest),
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
 }
 
 /// What came of trying to load the file.
@@ -346,6 +410,7 @@ impl Reloader {
             loaded_at_ms: now,
             last_attempt_ms: now,
             last_error: None,
+            tried: self.seen.digest(),
         }
     }
 
@@ -357,6 +422,7 @@ impl Reloader {
             loaded_at_ms: status.loaded_at_ms,
             last_attempt_ms: now_ms(),
             last_error,
+            tried: self.seen.digest(),
         }
     }
 

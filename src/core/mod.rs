@@ -13,6 +13,7 @@ pub mod ids;
 pub mod ledger;
 pub mod placement;
 pub mod provider;
+pub mod recorded;
 pub mod recovery;
 pub mod router;
 pub mod throughput;

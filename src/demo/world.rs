@@ -1,16 +1,15 @@
 //! What runs: the simulator with its built-in scenario, and the gateway with the shipped demo configuration, on chosen ports.
 //!
-//! The configuration is used as it is in the repository, except for what belongs to this one run: addresses, keys, and a
-//! usage store that begins empty.
+//! The configuration is that of the repository, except for what belongs to this one run: addresses, keys, and a usage store that begins
+//! empty. It is written to a file of its own, so that it can be changed while the demo stays up, on the page or by hand.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::app::{self, Running};
-use crate::config::checked::{Checked, TraceSettings};
+use crate::app::{self, Running, Source};
 use crate::config::load;
+use crate::config::secrets::Variables;
 use crate::core::topology::{Pool, Snapshot};
 use crate::demo::ports::{self, Port};
 use crate::demo::{DemoError, Options};
@@ -23,7 +22,7 @@ const CONFIG: &str = include_str!("../../config/demo.yaml");
 /// How it is named in errors.
 const CONFIG_NAME: &str = "config/demo.yaml";
 /// Size of the trace that a demo may write: many times what it does.
-const TRACE_BYTES: usize = 64 * 1024 * 1024;
+const TRACE_SIZE: &str = "64MiB";
 /// Where `config/demo.yaml` puts the gateway and its admin listener.
 const GATEWAY_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9090;
@@ -94,7 +93,7 @@ impl World {
         let mut scenario = Scenario::demo()?;
         let chosen = choose_ports(&scenario, options.free_ports)?;
         let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let [usage, trace, prompt] = fresh_files(&options.env_file, chosen[0].got)?;
+        let [usage, trace, prompt, config_file] = fresh_files(&options.env_file, chosen[0].got)?;
         let key = format!("demo-{:032x}", rand::random::<u128>());
 
         let mut config = CONFIG.to_owned();
@@ -108,25 +107,21 @@ impl World {
             account.address = loopback(port.got);
             config = config.replace(&shipped, &format!("endpoint: http://{}\n", account.address));
         }
-        let checked = compile(&config, &scenario.accounts, &key, |checked| {
-            checked.install.listeners[0].address = loopback(chosen[0].got);
-            checked.install.admin.address = loopback(chosen[1].got);
-            checked.install.admin.is_demo = true;
-            checked.install.usage.path.clone_from(&usage);
-            checked.install.trace = Some(TraceSettings {
-                path: trace.clone(),
-                share: 1.0,
-                key: None,
-                rotate_bytes: TRACE_BYTES,
-                keep: 0,
-            });
-            // Nobody balances load in front of it.
-            checked.install.shutdown.delay = Duration::ZERO;
+        let config = own_config(&config, [chosen[0].got, chosen[1].got], &usage, &trace);
+        std::fs::write(&config_file, &config).map_err(|source| DemoError::File {
+            path: config_file.clone(),
+            source,
         })?;
+        let source = Source {
+            variables: variables(&scenario.accounts, &key),
+            path: config_file,
+        };
+        let mut checked = load::compile_text(&config, &source.path, &*source.variables)?;
+        checked.install.admin.is_demo = true;
         let routes = routes(&checked.runtime.snapshot);
         let specs = scenario.accounts.clone();
         let simulator = simulator::start(scenario).await?;
-        let gateway = app::start(Arc::new(checked), None, None).await?;
+        let gateway = app::start(Arc::new(checked), Some(source), None).await?;
         let places = Places {
             gateway: format!("http://{}", gateway.addresses()[0]),
             admin: format!("http://{}", gateway.admin_address()),
@@ -187,30 +182,45 @@ fn choose_ports(scenario: &Scenario, free: bool) -> Result<Vec<Port>, DemoError>
     Ok(ports::choose(&wanted, is_free)?)
 }
 
-/// Compiles the configuration with this run's keys, and puts this run's settings in.
-fn compile(
-    text: &str,
-    accounts: &[AccountSpec],
-    key: &str,
-    adapt: impl FnOnce(&mut Checked),
-) -> Result<Checked, DemoError> {
+/// The shipped configuration with this run's addresses and files.
+fn own_config(shipped: &str, [gateway, admin]: [u16; 2], usage: &Path, trace: &Path) -> String {
+    let body = shipped.find("listeners:").map_or(shipped, |at| &shipped[at..]);
+    let body = body.replace(
+        &format!("address: 127.0.0.1:{GATEWAY_PORT}\n"),
+        &format!("address: 127.0.0.1:{gateway}\n"),
+    );
+    // This file is nobody else's, wherever the folder is.
+    let body = body.replace(
+        &format!("address: 127.0.0.1:{ADMIN_PORT}\n"),
+        &format!("address: 127.0.0.1:{admin}\n  configure: always\n"),
+    );
+    // A quoted YAML text is written like JSON's.
+    let quoted = |path: &Path| serde_json::Value::from(path.to_string_lossy()).to_string();
+    format!(
+        "# The configuration of a running demo, made from {CONFIG_NAME}. Change it here or on the page: it is put to use at once, and is gone with\n\
+         # the next demo.\n\n{body}\nusage: {{ path: {} }}\n\ntrace: {{ path: {}, share: 1, rotate: {TRACE_SIZE}, keep: 0 }}\n\n\
+         # Nobody balances load in front of it.\nshutdown: {{ delay: 0s }}\n",
+        quoted(usage),
+        quoted(trace)
+    )
+}
+
+/// This run's keys, as variables.
+fn variables(accounts: &[AccountSpec], key: &str) -> Arc<Variables> {
     let mut known = vec![("DEMO_KEY".to_owned(), key.to_owned())];
     for account in accounts {
         let variable = format!("SIM_KEY_{}", account.region.to_uppercase());
         known.extend(account.api_keys.first().map(|key| (variable, key.clone())));
     }
-    let variables = move |name: &str| {
+    Arc::new(move |name: &str| {
         let found = known.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone())
-    };
-    let mut checked = load::compile_text(text, Path::new(CONFIG_NAME), &variables)?;
-    adapt(&mut checked);
-    Ok(checked)
+    })
 }
 
-/// The paths of a usage store, of a trace and of a prompt that do not exist yet, in the directory of the environment file. They
+/// The paths of a usage store, a trace, a prompt and a configuration that do not exist yet, in the directory of the environment file. They
 /// carry the gateway's port so that two demos beside each other do not share them.
-fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
+fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 4], DemoError> {
     let directory = env_file.parent().unwrap_or(Path::new(""));
     if directory != Path::new("") {
         std::fs::create_dir_all(directory).map_err(|source| DemoError::File {
@@ -222,7 +232,8 @@ fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
     let [store, wal, shm] = ["", "-wal", "-shm"].map(|suffix| name(&format!("usage-{port}.db{suffix}")));
     let trace = name(&format!("trace-{port}.jsonl"));
     let prompt = name(&format!("prompt-{port}.json"));
-    for path in [&store, &wal, &shm, &trace, &prompt] {
+    let config = name(&format!("config-{port}.yaml"));
+    for path in [&store, &wal, &shm, &trace, &prompt, &config] {
         match std::fs::remove_file(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 let path = path.clone();
@@ -231,7 +242,7 @@ fn fresh_files(env_file: &Path, port: u16) -> Result<[PathBuf; 3], DemoError> {
             _ => {}
         }
     }
-    Ok([store, trace, prompt])
+    Ok([store, trace, prompt, config])
 }
 
 /// What a script needs for the control plane. Accounts are those of the usual subscription that trained a model: one that serves,
@@ -327,6 +338,7 @@ fn routes(snapshot: &Snapshot) -> Vec<Route> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::checked::admin::Configure;
     use crate::demo::handout;
 
     #[test]
@@ -344,13 +356,8 @@ mod tests {
                 "{what}"
             );
         }
-        let checked = compile(
-            CONFIG,
-            &scenario.accounts,
-            "demo-0123456789abcdef0123456789abcdef",
-            |_| {},
-        );
-        let checked = checked.expect("compiles");
+        let variables = variables(&scenario.accounts, "demo-0123456789abcdef0123456789abcdef");
+        let checked = load::compile_text(CONFIG, Path::new(CONFIG_NAME), &*variables).expect("compiles");
         assert_eq!(checked.warnings, []);
         let snapshot = &checked.runtime.snapshot;
         let route = snapshot
@@ -383,16 +390,44 @@ mod tests {
     }
 
     #[test]
+    fn a_run_has_a_configuration_of_its_own_that_says_all_of_it() {
+        let scenario = Scenario::demo().expect("parses");
+        let text = own_config(
+            CONFIG,
+            [8180, 9190],
+            Path::new("target/it's \"one\".db"),
+            Path::new("t.jsonl"),
+        );
+        let variables = variables(&scenario.accounts, "demo-0123456789abcdef0123456789abcdef");
+        let checked = load::compile_text(&text, Path::new("own.yaml"), &*variables).expect("compiles");
+        let install = &checked.install;
+        assert_eq!(install.listeners[0].address.port(), 8180);
+        assert_eq!(install.admin.address.port(), 9190);
+        assert_eq!(install.admin.configure, Configure::Always);
+        assert_eq!(install.usage.path, Path::new("target/it's \"one\".db"));
+        let trace = install.trace.as_ref().expect("a trace");
+        assert_eq!(
+            (trace.path.as_path(), trace.share, trace.keep),
+            (Path::new("t.jsonl"), 1.0, 0)
+        );
+        assert!(install.shutdown.delay.is_zero());
+    }
+
+    #[test]
     fn old_files_are_removed_with_their_companions() {
         let directory = tempfile::tempdir().expect("directory");
         let env_file = directory.path().join("new").join("demo.env");
-        let [store, trace, prompt] = fresh_files(&env_file, 8080).expect("makes the directory");
-        std::fs::write(&trace, "old").expect("writes");
-        std::fs::write(&prompt, "old").expect("writes");
+        let [store, trace, prompt, config] = fresh_files(&env_file, 8080).expect("makes the directory");
+        for path in [&trace, &prompt, &config] {
+            std::fs::write(path, "old").expect("writes");
+        }
         for suffix in ["", "-wal", "-shm"] {
             std::fs::write(format!("{}{suffix}", store.display()), "old").expect("writes");
         }
-        assert_eq!(fresh_files(&env_file, 8080).expect("removes"), [store, trace, prompt]);
+        assert_eq!(
+            fresh_files(&env_file, 8080).expect("removes"),
+            [store, trace, prompt, config]
+        );
         assert_eq!(
             std::fs::read_dir(directory.path().join("new")).expect("reads").count(),
             0

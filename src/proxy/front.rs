@@ -201,6 +201,7 @@ routes: [{name: bot, pool: ft}]
             pins: Arc::new(pins),
             misses: MissLedger::new(&[], std::time::Instant::now()),
             trace: None,
+            recent: None,
             tracing: None,
             finished: FinishedQueue::default(),
             when_full: WhenFull::Drop,

@@ -72,6 +72,7 @@ use crate::proxy::state::Live;
 use crate::proxy::tracing::Tracing;
 use crate::storage::queue::UsageQueue;
 use crate::storage::trace::TraceQueue;
+use crate::storage::trace::recent::Recent;
 use crate::telemetry::finished::FinishedQueue;
 use crate::telemetry::metrics::Metrics;
 
@@ -99,6 +100,8 @@ pub struct Gateway {
     pub misses: MissLedger,
     /// Where requests leave what the trace is to have, if one is kept.
     pub trace: Option<TraceQueue>,
+    /// The newest requests, for what-if questions, if they are kept.
+    pub recent: Option<Recent>,
     /// Which requests are in a trace that is sent on, where any are.
     pub tracing: Option<Tracing>,
     /// Where finished requests wait for those who keep history of them.

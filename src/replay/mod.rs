@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`trace`] (what was asked), `provider` (what a deployment would do), `knowledge` (what one replica knows),
 //! [`policy`] with `shipped` and `published` (whom it would choose), [`world`] (one run), [`matrix`] (many), [`report`], [`money`],
-//! [`saving`] and [`plot`].
+//! [`saving`] and [`plot`]. [`what_if`] stands beside them: it plays the fleet of a configuration as it is, for `apply`.
 //!
 //! The provider here is not the simulator's engine: that one models a fixed minute, a hit from 1,024 tokens and machines, all at once.
 //! Comparing policies needs the plainest cache that separates them, and figures that can be checked against published ones.
@@ -24,6 +24,7 @@ pub mod saving;
 mod shipped;
 mod table;
 pub mod trace;
+pub mod what_if;
 pub mod world;
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
 //! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response,
-//! [`lives`] when deployments were there, [`leases`] which of several gateways acts, [`trace`] writes lines for `emberway replay`.
+//! [`lives`] when deployments were there, [`leases`] which of several gateways acts, [`versions`] keeps the configuration's texts, [`trace`]
+//! writes lines for `emberway replay`.
 //! The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one there is, because a gateway that needs a
 //! database server before it can start is a gateway that does not start.
 //!
@@ -38,6 +39,7 @@ pub mod sqlite;
 mod testing;
 pub mod trace;
 pub mod usage_sums;
+pub mod versions;
 pub mod writer;
 
 /// A place that keeps usage records for good.

@@ -290,6 +290,7 @@ fn migrator() -> Migrator {
         migration(7, "leases", include_str!("../../migrations/0007_leases.sql")),
         migration(8, "audit", include_str!("../../migrations/0008_audit.sql")),
         migration(9, "history", include_str!("../../migrations/0009_history.sql")),
+        migration(11, "versions", include_str!("../../migrations/0011_versions.sql")),
     ])
 }
 

@@ -29,12 +29,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::core::ids::{DeploymentId, RouteId};
 use crate::core::placement::chain::{BlockId, Chain};
-use crate::core::placement::policy::Policy;
+use crate::core::recorded::TraceRecord;
 use crate::storage::trace::file::Rotating;
 
 mod file;
+pub mod recent;
 
 /// Requests that wait to be written: at most 5 KiB each.
 const QUEUE: usize = 1_024;
@@ -58,38 +58,6 @@ pub struct TraceOptions {
     pub rotate_bytes: u64,
     /// Older files that are kept.
     pub keep: u32,
-}
-
-/// A request for the trace.
-#[derive(Debug, Clone)]
-pub struct TraceRecord {
-    /// When it arrived, in milliseconds since the Unix epoch.
-    pub at_ms: i64,
-    /// Its prompt's blocks.
-    pub chain: Chain,
-    /// Prompt tokens, as reported or estimated.
-    pub prompt_tokens: u64,
-    /// What the answer used; none where nobody answered.
-    pub used: Option<Used>,
-    /// What it was reckoned to count against a limit, in tokens.
-    pub limit_tokens: u64,
-    /// Whether it began a conversation.
-    pub is_first_turn: bool,
-    /// What was asked for.
-    pub route: RouteId,
-    /// By which policy the route placed it.
-    pub policy: Policy,
-}
-
-/// What the answer to a request of a trace used.
-#[derive(Debug, Clone)]
-pub struct Used {
-    /// Completion tokens.
-    pub completion_tokens: u64,
-    /// Prompt tokens that were found cached.
-    pub cached_tokens: u64,
-    /// Who answered.
-    pub deployment: Option<DeploymentId>,
 }
 
 /// Tells of the trace's file: an error when writing begins to fail, none when it works again. Called on the writing thread.
@@ -310,12 +278,12 @@ impl Writing {
             output_length: used.map_or(0, |used| used.completion_tokens),
             block_size: BLOCK_TOKENS,
             hash_ids: self.keyed.ids(&record.chain),
-            is_first_turn: record.is_first_turn,
+            is_first_turn: record.ask.is_first_turn,
             route: &record.route,
             policy: record.policy.into(),
             deployment: used.and_then(|used| used.deployment.as_ref()).map(|id| &***id),
             cached_tokens: used.map(|used| used.cached_tokens),
-            limit_tokens: record.limit_tokens,
+            limit_tokens: record.ask.total_tokens.into(),
             answered: used.is_none().then_some(false),
             key_id: &self.key_id,
             share: self.share,

@@ -18,7 +18,9 @@ use crate::core::trace_context::RequestTrace;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
+pub mod access;
 pub mod care;
+pub mod configuration;
 mod fleet;
 pub mod history;
 mod lines;

@@ -91,8 +91,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
     ("prometheus", &["telemetry"], "every metric is defined in one place"),
     (
         "reqwest",
-        &["azure", "load", "cli"],
-        "a client for load and for Azure's control plane; the gateway itself calls through pingora",
+        &["azure", "admin", "load", "cli"],
+        "a client for load, for Azure's control plane and for a provider of OpenID Connect; the gateway itself calls through pingora",
     ),
     (
         "opentelemetry",
@@ -108,8 +108,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
     ("azure_identity", &["azure"], "as azure_core"),
     (
         "rustix",
-        &["app", "cli"],
-        "system calls: passing sockets between processes, and who may read a file",
+        &["app", "config"],
+        "system calls: passing sockets between processes, and who may read or write a file",
     ),
     ("sd_notify", &["app"], "the one service manager"),
     (

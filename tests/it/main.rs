@@ -11,6 +11,7 @@
 )]
 
 mod acceptance;
+mod access;
 mod admin;
 mod architecture;
 mod bodies;
@@ -20,6 +21,7 @@ mod cache_share;
 mod cli;
 mod client_limits;
 mod clients;
+mod configuration;
 mod conformance;
 mod cost;
 mod docs;
@@ -39,6 +41,7 @@ mod operations;
 mod operator_api;
 mod otlp;
 mod placement;
+mod prometheus;
 mod recovery;
 mod refusals;
 mod reload;

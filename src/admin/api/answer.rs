@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -10,9 +11,11 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::admin::access::{Caller, Role};
+use crate::admin::access::{Caller, Unknown};
+use crate::config::checked::admin::Role;
 use crate::openai::error;
 
 /// What an endpoint answers: JSON, or a refusal.
@@ -29,6 +32,10 @@ pub struct Refusal {
     pub param: Option<Cow<'static, str>>,
     /// What is wrong, for programs.
     pub code: &'static str,
+    /// A member beside `error`, for programs that can mend it.
+    pub beside: Option<(&'static str, Value)>,
+    /// Seconds after which asking again makes sense, sent as `retry-after`.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
@@ -39,6 +46,17 @@ impl Refusal {
             message: message.into(),
             param: None,
             code,
+            beside: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// The same with a member beside `error`.
+    #[must_use]
+    pub fn beside(self, name: &'static str, value: Value) -> Self {
+        Self {
+            beside: Some((name, value)),
+            ..self
         }
     }
 
@@ -75,6 +93,15 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message, code)
     }
 
+    /// The same with `retry-after`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
     /// 401: nobody that is known.
     pub(in crate::admin) fn unauthorized() -> Self {
         let message = "sign in, or send an admin token as `Authorization: Bearer TOKEN`; tokens are `admin.token` and `admin.tokens` \
@@ -103,12 +130,40 @@ impl IntoResponse for Refusal {
         };
         let json = HeaderValue::from_static("application/json");
         let body = error::body(&self.message, kind, self.param.as_deref(), self.code);
+        let body = match self.beside {
+            Some((name, value)) => with_member(&body, name, value),
+            None => body,
+        };
         let mut response = (self.status, [(header::CONTENT_TYPE, json)], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer realm=\"emberway\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
         }
         response
+    }
+}
+
+/// An error's body with one more member.
+fn with_member(body: &Bytes, name: &str, value: Value) -> Bytes {
+    // It is an object of our own writing.
+    let mut whole: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    whole.insert(name.to_owned(), value);
+    Value::Object(whole).to_string().into()
+}
+
+impl From<Unknown> for Refusal {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::Nobody => Self::unauthorized(),
+            Unknown::NoRole(name) => {
+                let message =
+                    format!("`{name}` has no role here; `admin.oidc.roles` says which of the provider's give one");
+                Self::new(StatusCode::FORBIDDEN, message, "no_role")
+            }
+        }
     }
 }
 

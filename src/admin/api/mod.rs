@@ -15,13 +15,15 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
+use self::config::Configuration;
 use super::{Sources, Stop};
-use crate::admin::access::{self, Role};
+use crate::admin::access::{self, Ask};
 use crate::admin::api::books::Books;
 use crate::admin::api::fleet::FleetActions;
 use crate::admin::api::live::Listeners;
 use crate::admin::api::routing::RoutingView;
 use crate::admin::history::{EventQueries, HistoryQueries};
+use crate::config::checked::admin::Role;
 use crate::storage::audit::AuditStore;
 
 pub mod answer;
@@ -29,6 +31,7 @@ mod audit;
 pub(super) mod audited;
 pub mod books;
 pub mod cache;
+pub mod config;
 mod document;
 mod drains;
 mod events;
@@ -55,6 +58,8 @@ pub struct ApiSources {
     pub is_demo: bool,
     /// Where writes are entered.
     pub audit: Arc<dyn AuditStore>,
+    /// The configuration.
+    pub configuration: Arc<dyn Configuration>,
     /// What the store tells.
     pub books: Arc<dyn Books>,
     /// The fleet, and what can be done to it.
@@ -67,15 +72,13 @@ pub struct ApiSources {
     pub live: Listeners,
     /// How requests are routed.
     pub routing: Arc<dyn RoutingView>,
-    /// Whether the configuration may be changed from here; the reason where it may not.
-    pub config_writable: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
 
 type Group = OpenApiRouter<Arc<Sources>>;
 
 /// Who signs in and out: asks no credential.
 fn open() -> Group {
-    OpenApiRouter::new().routes(routes!(session::session))
+    OpenApiRouter::new().routes(routes!(session::session, session::sign_in, session::sign_out))
 }
 
 /// What whoever may look may do.
@@ -99,6 +102,7 @@ fn viewer() -> Group {
         .routes(routes!(usage::usage))
         .routes(routes!(usage::costs))
         .routes(limited(routes!(import::import), import::IMPORT_BYTES_MAX))
+        .merge(config::viewer())
 }
 
 /// What changes traffic and deployments.
@@ -116,7 +120,7 @@ fn limited(routes: UtoipaMethodRouter<Arc<Sources>>, bytes: usize) -> UtoipaMeth
 
 /// What changes the configuration.
 fn admin() -> Group {
-    OpenApiRouter::new()
+    config::admin()
 }
 
 /// The document of the whole API, with the role that each operation asks as `x-emberway-role`.
@@ -149,15 +153,21 @@ pub fn document_text() -> String {
 pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> axum::Router<Arc<Sources>> {
     let asking = |group: Group, role: Role| {
         let group = axum::Router::from(group);
-        let state = (Arc::clone(sources), role);
+        let asked = Ask {
+            sources: Arc::clone(sources),
+            role,
+            wants_header: true,
+        };
         // axum refuses a layer over nothing.
         if group.has_routes() {
-            group.route_layer(middleware::from_fn_with_state(state, access::ask))
+            group.route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
         } else {
             group
         }
     };
+    let signing = middleware::from_fn_with_state(Arc::clone(sources), access::sign);
     let inner = axum::Router::from(open())
+        .route_layer(signing)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))

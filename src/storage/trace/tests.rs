@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::core::placement::chain::{ChainBuilder, ChainKey};
+use crate::core::placement::policy::Policy;
+use crate::core::placement::view::Ask;
+use crate::core::recorded::Used;
 
 fn options(directory: &tempfile::TempDir) -> TraceOptions {
     TraceOptions {
@@ -37,10 +40,18 @@ fn record(chain: Chain) -> TraceRecord {
             cached_tokens: 128,
             deployment: Some("contoso/support".into()),
         }),
-        limit_tokens: 400,
-        is_first_turn: true,
+        ask: Ask {
+            prompt_tokens: 300,
+            total_tokens: 400,
+            is_first_turn: true,
+            is_cacheable: true,
+            session: None,
+            draw: 0,
+        },
         route: "support".into(),
+        pool: Some("pool".into()),
         policy: Policy::LeastBusy,
+        took_ms: 250,
     }
 }
 

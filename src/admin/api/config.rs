@@ -1,0 +1,355 @@
+//! The configuration: its text, what a text would mean, what it would have done to recorded requests, putting it to use, and its versions.
+//!
+//! The file stays the truth (ADR 20): what is applied is written there and read from there. No secret is ever told; see
+//! `config::mask` and `config::references`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use self::shapes::{
+    Applied, ApplyBody, ConfigText, Judgement, ProblemsBody, RestoreBody, TextBody, Version, VersionText, Versions,
+    WhatIf, WhatIfBody,
+};
+use super::Group;
+use super::answer::{Answer, ErrorBody, Refusal, Sent};
+use super::audited::{Write, audited};
+use crate::admin::Sources;
+use crate::admin::access::Caller;
+use crate::config::checked::admin::Role;
+use crate::config::schema;
+
+pub mod shapes;
+
+/// Largest body: a text of 1 MiB whose characters are escaped.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest note of a version, in characters.
+const NOTE_CHARS_MAX: usize = 500;
+/// How far back requests are played at most, in seconds: 30 days.
+const WINDOW_S_MAX: u64 = 30 * 86_400;
+
+/// The running gateway's configuration.
+#[async_trait]
+pub trait Configuration: Send + Sync {
+    /// Whether it may be changed from here; the reason where it may not, and what to do instead.
+    fn writable(&self) -> Result<(), String>;
+
+    /// The file's text and state.
+    async fn shown(&self) -> Result<ConfigText, Refusal>;
+
+    /// What a text would mean. `is_admin` says whether its sender could put it to use.
+    async fn check(&self, text: String, is_admin: bool) -> Result<Judgement, Refusal>;
+
+    /// What a text would have done to the requests of the last `window_s` seconds.
+    async fn what_if(&self, text: String, window_s: u64, is_admin: bool) -> Result<WhatIf, Refusal>;
+
+    /// Puts a text to use, for `who`.
+    async fn apply(&self, who: String, body: ApplyBody) -> Result<Applied, Refusal>;
+
+    /// The versions that are kept.
+    async fn versions(&self) -> Result<Vec<Version>, Refusal>;
+
+    /// One of them.
+    async fn version(&self, id: i64) -> Result<VersionText, Refusal>;
+
+    /// Puts the text of a version to use again.
+    async fn restore(&self, who: String, id: i64, body: RestoreBody) -> Result<Applied, Refusal>;
+}
+
+/// What whoever may look may do.
+pub(super) fn viewer() -> Group {
+    OpenApiRouter::new()
+        .routes(routes!(config))
+        .routes(routes!(config_schema))
+        .routes(routes!(check))
+        .routes(routes!(what_if))
+        .routes(routes!(versions))
+        .routes(routes!(version))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// What changes the configuration.
+pub(super) fn admin() -> Group {
+    OpenApiRouter::new()
+        .routes(routes!(apply))
+        .routes(routes!(restore))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// The configuration's file: its text, whether it may be changed from here, and how the last attempt to load it went.
+#[utoipa::path(
+    get, path = "/config", tag = "configuration",
+    responses(
+        (status = 200, body = ConfigText),
+        (status = 503, body = ErrorBody, description = "The file cannot be read."),
+    )
+)]
+async fn config(State(sources): State<Arc<Sources>>) -> Answer<ConfigText> {
+    sources.api.configuration.shown().await.map(Json)
+}
+
+/// The JSON Schema of the configuration, as `emberway schema` prints it.
+#[utoipa::path(
+    get, path = "/config/schema", tag = "configuration",
+    responses((status = 200, body = serde_json::Value))
+)]
+async fn config_schema() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/schema+json")],
+        schema::published_text(),
+    )
+}
+
+/// What a text would mean: the mistakes that `emberway check` finds, what it would change, and the difference to the file.
+#[utoipa::path(
+    post, path = "/config/check", tag = "configuration", request_body = TextBody,
+    responses(
+        (status = 200, body = Judgement, description = "Also for a text with mistakes."),
+        (status = 400, body = ErrorBody, description = "No body that is understood."),
+        (status = 413, body = ErrorBody, description = "A body of more than 4 MiB."),
+        (status = 503, body = ErrorBody, description = "The file cannot be read."),
+    )
+)]
+async fn check(
+    State(sources): State<Arc<Sources>>,
+    Extension(caller): Extension<Caller>,
+    Sent(body): Sent<TextBody>,
+) -> Answer<Judgement> {
+    let is_admin = caller.role >= Role::Admin;
+    sources.api.configuration.check(body.text, is_admin).await.map(Json)
+}
+
+/// What a text would have done to recorded requests, beside what the configuration in use would have. One at a time.
+#[utoipa::path(
+    post, path = "/config/what-if", tag = "configuration", request_body = WhatIfBody,
+    responses(
+        (status = 200, body = WhatIf),
+        (status = 400, body = ErrorBody, description = "No body that is understood, or a time that is too long."),
+        (status = 409, body = ErrorBody, description = "No request is recorded for that time."),
+        (status = 413, body = ErrorBody, description = "A body of more than 4 MiB."),
+        (status = 422, body = ProblemsBody, description = "The text has mistakes."),
+        (status = 429, body = ErrorBody, description = "Another one is being played; `retry-after` says when to ask again."),
+        (status = 503, body = ErrorBody, description = "The file cannot be read, or playing takes too long."),
+    )
+)]
+async fn what_if(
+    State(sources): State<Arc<Sources>>,
+    Extension(caller): Extension<Caller>,
+    Sent(body): Sent<WhatIfBody>,
+) -> Answer<WhatIf> {
+    if !(1..=WINDOW_S_MAX).contains(&body.window_s) {
+        return Err(Refusal::bad_param("window_s", "`window_s` is 1 to 2592000 seconds"));
+    }
+    let is_admin = caller.role >= Role::Admin;
+    let configuration = &sources.api.configuration;
+    configuration
+        .what_if(body.text, body.window_s, is_admin)
+        .await
+        .map(Json)
+}
+
+/// Writes a text into the configuration's file and puts it to use, whole or not at all.
+#[utoipa::path(
+    post, path = "/config/apply", tag = "configuration", request_body = ApplyBody,
+    responses(
+        (status = 200, body = Applied),
+        (status = 400, body = ErrorBody, description = "No body that is understood, or a note that is too long."),
+        (status = 409, body = ErrorBody, description = "The file was changed meanwhile (its `sha256` is beside `error`), already holds the \
+            text, or may not be changed from here."),
+        (status = 413, body = ErrorBody, description = "A body of more than 4 MiB."),
+        (status = 422, body = ProblemsBody, description = "The text has mistakes, needs a restart, or was refused when it was put to use; \
+            the file holds the older text."),
+        (status = 503, body = ErrorBody, description = "The file cannot be read or written."),
+    )
+)]
+async fn apply(
+    State(sources): State<Arc<Sources>>,
+    Extension(caller): Extension<Caller>,
+    Sent(body): Sent<ApplyBody>,
+) -> Answer<Applied> {
+    checked_note(&body.note)?;
+    let configuration = Arc::clone(&sources.api.configuration);
+    let who = caller.name.to_string();
+    let write = Write {
+        method: "POST",
+        target: "/api/v1/config/apply",
+        asked: format!("change the configuration: {}", body.note),
+    };
+    let work = async move { configuration.apply(who, body).await };
+    audited(&sources, &caller, write, work).await.map(Json)
+}
+
+/// Texts of the configuration that were put to use, newest first: the newest 500.
+#[utoipa::path(
+    get, path = "/config/versions", tag = "configuration",
+    responses(
+        (status = 200, body = Versions),
+        (status = 503, body = ErrorBody, description = "The store cannot be read."),
+    )
+)]
+async fn versions(State(sources): State<Arc<Sources>>) -> Answer<Versions> {
+    let versions = sources.api.configuration.versions().await?;
+    Ok(Json(Versions { versions }))
+}
+
+/// One of them, with its text.
+#[utoipa::path(
+    get, path = "/config/versions/{id}", tag = "configuration",
+    params(("id" = i64, Path, description = "Its number.")),
+    responses(
+        (status = 200, body = VersionText),
+        (status = 404, body = ErrorBody, description = "There is no such version (any more)."),
+        (status = 503, body = ErrorBody, description = "The store cannot be read."),
+    )
+)]
+async fn version(State(sources): State<Arc<Sources>>, Path(id): Path<String>) -> Answer<VersionText> {
+    sources.api.configuration.version(number(&id)?).await.map(Json)
+}
+
+/// Puts the text of a version to use again, as a new version.
+#[utoipa::path(
+    post, path = "/config/versions/{id}/restore", tag = "configuration", request_body = RestoreBody,
+    params(("id" = i64, Path, description = "Its number.")),
+    responses(
+        (status = 200, body = Applied),
+        (status = 400, body = ErrorBody, description = "No body that is understood, or a note that is too long."),
+        (status = 404, body = ErrorBody, description = "There is no such version (any more)."),
+        (status = 409, body = ErrorBody, description = "As for applying a text."),
+        (status = 422, body = ProblemsBody, description = "As for applying a text."),
+        (status = 503, body = ErrorBody, description = "The file cannot be read or written, or the store cannot be read."),
+    )
+)]
+async fn restore(
+    State(sources): State<Arc<Sources>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    Sent(body): Sent<RestoreBody>,
+) -> Answer<Applied> {
+    let id = number(&id)?;
+    checked_note(&body.note)?;
+    let configuration = Arc::clone(&sources.api.configuration);
+    let who = caller.name.to_string();
+    let write = Write {
+        method: "POST",
+        target: "/api/v1/config/versions/{id}/restore",
+        asked: format!("restore version {id} of the configuration: {}", body.note),
+    };
+    let work = async move { configuration.restore(who, id, body).await };
+    audited(&sources, &caller, write, work).await.map(Json)
+}
+
+fn number(id: &str) -> Result<i64, Refusal> {
+    id.parse().map_err(|_| no_version(id))
+}
+
+/// 404 for a version.
+pub fn no_version(id: &str) -> Refusal {
+    Refusal::not_found(
+        format!("there is no version `{}`; the newest 500 are kept", shortened(id)),
+        "unknown_version",
+    )
+}
+
+/// What a client sent, short enough to repeat.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn checked_note(note: &str) -> Result<(), Refusal> {
+    if note.chars().count() > NOTE_CHARS_MAX {
+        return Err(Refusal::bad_param("note", "`note` has at most 500 characters"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::admin::access::Access;
+    use crate::admin::{Stop, api, router, testing};
+    use crate::config::checked::admin::{AdminListener, AdminToken};
+    use crate::config::secrets::Secret;
+
+    /// The status of what is answered to somebody with this token.
+    async fn status(token: &str, method: &str, path: &str) -> StatusCode {
+        let viewer = AdminToken {
+            name: "eve".to_owned(),
+            token: Secret::new("a-viewers-token".to_owned()),
+            role: Role::Viewer,
+        };
+        let listener = AdminListener {
+            tokens: vec![viewer],
+            ..testing::nobody_asked()
+        };
+        let sources = Sources {
+            access: Access::new(&listener).expect("no provider"),
+            ..testing::sources()
+        };
+        let (_going_on, stop) = watch::channel(Stop::No);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/config{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Body::from(r#"{"text": "", "base_sha256": ""}"#))
+            .expect("a request");
+        let service = TowerToHyperService::new(router(&Arc::new(sources), stop));
+        service.call(request).await.expect("infallible").status()
+    }
+
+    #[tokio::test]
+    async fn a_viewer_looks_and_does_not_change() {
+        let viewer = "a-viewers-token";
+        assert_eq!(status(viewer, "GET", "/schema").await, StatusCode::OK);
+        assert_eq!(status("another", "GET", "/schema").await, StatusCode::UNAUTHORIZED);
+        for path in ["/apply", "/versions/1/restore"] {
+            assert_eq!(status(viewer, "POST", path).await, StatusCode::FORBIDDEN, "{path}");
+        }
+    }
+
+    #[test]
+    fn looking_and_trying_asks_a_viewer_and_changing_an_administrator() {
+        let document = serde_json::to_value(api::document()).expect("JSON");
+        let role = |path: &str, method: &str| {
+            let operation = &document["paths"][format!("/api/v1/config{path}")][method];
+            operation["x-emberway-role"].as_str().unwrap_or("none").to_owned()
+        };
+        let viewer = [
+            ("", "get"),
+            ("/schema", "get"),
+            ("/check", "post"),
+            ("/what-if", "post"),
+        ];
+        let versions = [("/versions", "get"), ("/versions/{id}", "get")];
+        for (path, method) in viewer.into_iter().chain(versions) {
+            assert_eq!(role(path, method), "viewer", "{path}");
+        }
+        for path in ["/apply", "/versions/{id}/restore"] {
+            assert_eq!(role(path, "post"), "admin", "{path}");
+        }
+    }
+
+    #[test]
+    fn notes_and_numbers_are_bounded() {
+        assert_eq!(checked_note(&"ä".repeat(500)), Ok(()));
+        assert_eq!(
+            checked_note(&"ä".repeat(501)).expect_err("too long").code,
+            "bad_parameter"
+        );
+        assert_eq!(number("7"), Ok(7));
+        let refused = number(&"x".repeat(1_000)).expect_err("no number");
+        assert!(refused.message.len() < 120, "{}", refused.message);
+    }
+}

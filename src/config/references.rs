@@ -1,0 +1,168 @@
+//! Which references a text that comes over HTTP may make the gateway follow.
+//!
+//! A reference is followed wherever it stands, and what is behind it in a plain field shows: in a message, or in the words of a change.
+//! So, from the page, plain fields may only have references that plain fields of the file have already, and whoever may not change the
+//! configuration may only have those of the file at all: otherwise a reader could ask which variables and files there are, and what is in
+//! them. What may not be followed is taken as if it held some secret, so that the rest can be checked all the same.
+
+use std::collections::BTreeSet;
+
+use crate::config::document::Document;
+use crate::config::errors::Problem;
+use crate::config::fields;
+
+/// Whose text it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Of somebody who may only look.
+    OfTheFile,
+    /// Of somebody who may change the configuration.
+    Anywhere,
+}
+
+/// The name of the variable that stands for what is not followed; padded, so that every place in the text stays.
+const STAND_IN: &str = "EMBERWAY_NOT_FOLLOWED";
+
+/// A text whose references may all be followed, with a variable of stand-ins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tamed {
+    /// The text.
+    pub(super) text: String,
+    /// References that are not followed.
+    pub(super) left: Vec<String>,
+    /// References that stand where what is behind them would show.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Takes out of a text what may not be followed, given the file's text.
+pub(super) fn tame(text: &str, file: &str, reach: Reach) -> Tamed {
+    let known: BTreeSet<&str> = references(file).collect();
+    let (plain_in_file, _) = plain(file);
+    let (_, shown) = plain(text);
+    let mut problems = Vec::new();
+    let mut refused: BTreeSet<String> = BTreeSet::new();
+    for (reference, problem) in shown {
+        if !plain_in_file.contains(&reference) {
+            refused.insert(reference);
+            problems.push(problem);
+        }
+    }
+    if reach == Reach::OfTheFile {
+        refused.extend(
+            references(text)
+                .filter(|reference| !known.contains(reference))
+                .map(str::to_owned),
+        );
+    }
+    let mut tamed = text.to_owned();
+    for reference in &refused {
+        tamed = tamed.replace(reference.as_str(), &stand_in(reference));
+    }
+    Tamed {
+        text: tamed,
+        left: refused.into_iter().collect(),
+        problems,
+    }
+}
+
+/// What a stand-in holds; none for any other variable.
+pub(super) fn stands_in(name: &str) -> Option<String> {
+    name.starts_with(STAND_IN)
+        .then(|| "in-place-of-what-is-not-followed".to_owned())
+}
+
+/// A reference of the same length that leads to a stand-in, where it is long enough.
+fn stand_in(reference: &str) -> String {
+    let padding = reference
+        .chars()
+        .count()
+        .saturating_sub("${env:}".len() + STAND_IN.len());
+    format!("${{env:{STAND_IN}{}}}", "_".repeat(padding))
+}
+
+/// Every reference of a text, comments included.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("${").filter_map(|(at, _)| {
+        let end = text[at..].find(['}', '\n'])?;
+        text[at..].get(..=end).filter(|reference| reference.ends_with('}'))
+    })
+}
+
+/// References in plain fields, and each with the problem that it would be. Nothing of a text that is no YAML: it is not followed anyhow.
+fn plain(text: &str) -> (BTreeSet<String>, Vec<(String, Problem)>) {
+    let Ok(document) = Document::parse(text) else {
+        return (BTreeSet::new(), Vec::new());
+    };
+    let fields = fields::fields(&document).into_iter().filter(|field| !field.is_secret);
+    let mut found = Vec::new();
+    for field in fields {
+        let mark = document.mark(&field.at);
+        for reference in references(&field.text) {
+            let problem = Problem {
+                field: field.at.to_string(),
+                line: mark.line,
+                column: mark.column,
+                message: format!("what is behind `{reference}` would show here"),
+                hint: Some("write the value, or put the reference into the file by hand".to_owned()),
+            };
+            found.push((reference.to_owned(), problem));
+        }
+    }
+    (found.iter().map(|(reference, _)| reference.clone()).collect(), found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "listeners: [{ address: \"${env:LISTEN}\" }]\nadmin:\n  token: ${env:TOKEN}\n";
+
+    fn left(text: &str, reach: Reach) -> Vec<String> {
+        let tamed = tame(text, FILE, reach);
+        assert_eq!(tamed.text.lines().count(), text.lines().count());
+        for reference in &tamed.left {
+            assert!(!tamed.text.contains(reference.as_str()), "{}", tamed.text);
+        }
+        tamed.left
+    }
+
+    #[test]
+    fn the_references_of_the_file_may_be_followed_by_everybody() {
+        for reach in [Reach::OfTheFile, Reach::Anywhere] {
+            let tamed = tame(FILE, FILE, reach);
+            assert_eq!(
+                (tamed.text.as_str(), tamed.left.len(), tamed.problems.len()),
+                (FILE, 0, 0)
+            );
+        }
+    }
+
+    #[test]
+    fn new_ones_only_by_those_who_may_change_the_file() {
+        let text = FILE.replace("${env:TOKEN}", "${file:/etc/shadow-and-more-of-it}");
+        assert_eq!(left(&text, Reach::OfTheFile), ["${file:/etc/shadow-and-more-of-it}"]);
+        assert_eq!(left(&text, Reach::Anywhere), Vec::<String>::new());
+        let tamed = tame(&text, FILE, Reach::OfTheFile).text;
+        assert_eq!(tamed.len(), text.len(), "places stay");
+        let name = tamed
+            .split("${env:")
+            .last()
+            .and_then(|rest| rest.split('}').next())
+            .expect("a name");
+        assert!(stands_in(name).is_some(), "{name}");
+        assert_eq!(stands_in("TOKEN"), None);
+    }
+
+    #[test]
+    fn a_secret_does_not_come_into_a_plain_field() {
+        let text = FILE.replace("${env:LISTEN}", "${env:TOKEN}");
+        for reach in [Reach::OfTheFile, Reach::Anywhere] {
+            assert_eq!(left(&text, reach), ["${env:TOKEN}"]);
+        }
+        let problems = tame(&text, FILE, Reach::Anywhere).problems;
+        assert_eq!(
+            (problems.len(), problems[0].field.as_str(), problems[0].line),
+            (1, "listeners[0].address", 1)
+        );
+    }
+}
