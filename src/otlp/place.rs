@@ -26,7 +26,7 @@ pub struct Place {
 pub struct Places {
     current: CurrentSnapshot,
     read: Arc<Snapshot>,
-    places: HashMap<DeploymentId, Place>,
+    by_deployment: HashMap<DeploymentId, Place>,
 }
 
 impl Places {
@@ -34,7 +34,7 @@ impl Places {
     pub fn new(current: CurrentSnapshot) -> Self {
         let read = current();
         Self {
-            places: places(&read),
+            by_deployment: places(&read),
             read,
             current,
         }
@@ -44,14 +44,14 @@ impl Places {
     pub fn refresh(&mut self) {
         let current = (self.current)();
         if !Arc::ptr_eq(&current, &self.read) {
-            self.places = places(&current);
+            self.by_deployment = places(&current);
             self.read = current;
         }
     }
 
     /// Where a deployment is; none for one that has left the configuration.
     pub fn of(&self, deployment: &DeploymentId) -> Option<&Place> {
-        self.places.get(deployment)
+        self.by_deployment.get(deployment)
     }
 }
 

@@ -150,7 +150,7 @@ export const drain = (body: { kind: string; name: string; for_s?: number; force:
 export const undrain = (kind: string, name: string): Promise<Drains> => remove('drains', { kind, name });
 export interface Pinged {
   outcome: string;
-  status: number;
+  status: number | null;
   took_ms: number;
   text: string;
 }

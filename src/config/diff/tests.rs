@@ -95,6 +95,10 @@ fn every_install_setting_is_named() {
     let old = compile(SMALL).expect("compiles");
     let cases = [
         ("admin: {address: '127.0.0.1:9191'}", "admin.address"),
+        (
+            "telemetry: {otlp: {endpoint: 'http://localhost:4318', traces: {}}}",
+            "telemetry.otlp",
+        ),
         ("admin: {token: '${env:OTHER_KEY}'}", "admin.token"),
         ("usage: {path: x}", "usage.path"),
         ("usage: {queue: 1}", "usage.queue"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ impl PushMetricExporter for Kept {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let mut lines: Vec<String> = metrics
             .scope_metrics()
-            .flat_map(|scope| scope.metrics())
+            .flat_map(ScopeMetrics::metrics)
             .flat_map(|metric| {
                 let name = metric.name().to_owned();
                 shown(metric.data())

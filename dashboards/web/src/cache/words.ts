@@ -36,8 +36,10 @@ export function ordered(misses: readonly Miss[]): Miss[] {
   return [...misses].sort((a, b) => b.tokens - a.tokens || b.requests - a.requests);
 }
 
-export function sums(misses: readonly Miss[]): { tokens: number; usd: number } {
-  return misses.reduce((total, miss) => ({ tokens: total.tokens + miss.tokens, usd: total.usd + (miss.usd ?? 0) }), { tokens: 0, usd: 0 });
+export function sums(misses: readonly Miss[]): { tokens: number; usd: number | null } {
+  const priced = misses.filter(({ usd: lost }) => lost !== null);
+  const lost = priced.length > 0 ? priced.reduce((total, miss) => total + (miss.usd ?? 0), 0) : null;
+  return { tokens: misses.reduce((total, miss) => total + miss.tokens, 0), usd: lost };
 }
 
 /** Cached (or expected) tokens of each step, as parts of its prompt tokens; `null` where nothing came. */
@@ -45,18 +47,24 @@ export function partsOf(points: Points, tokens: readonly number[]): (number | nu
   return points.prompt_tokens.map((prompt, n) => (prompt > 0 ? Math.min((tokens[n] ?? 0) / prompt, 1) : null));
 }
 
+const SEGMENTS: Record<string, string> = {
+  tools: 'the tools',
+  format: 'the response format',
+  system: 'the system prompt',
+  message: 'the first message',
+};
+
 /** What to look for, by where the prompts part. */
 export function driftAdvice(drift: Drift): string {
-  const place = drift.at_tokens < 64 ? 'right at the start' : `some ${count(drift.at_tokens)} tokens in`;
+  const part = drift.segment ? (SEGMENTS[drift.segment] ?? '') : '';
+  const place = `${drift.at_tokens < 64 ? 'right at the start' : `some ${count(drift.at_tokens)} tokens in`}${part && `, in ${part}`}`;
   return `Look ${place}: a time, a request id, a user’s name or a list in another order. Move what changes to the end of the prompt, and keep what is always the same in front.`;
 }
 
 /** What it costs, where that is told. */
 export function driftCost(drift: Drift): string | null {
-  const tokens = typeof drift['tokens_a_day'] === 'number' ? drift['tokens_a_day'] : null;
-  const money = typeof drift['usd_a_day'] === 'number' ? drift['usd_a_day'] : null;
-  if (tokens === null) return null;
-  return `about ${count(tokens)} tokens a day${money === null ? '' : `, ${usd(money)}`}`;
+  if (drift.tokens_a_day === undefined) return null;
+  return `about ${count(drift.tokens_a_day)} tokens a day${drift.usd_a_day == null ? '' : `, ${usd(drift.usd_a_day)}`}`;
 }
 
 export const driftShare = (drift: Drift): string => `${percent(drift.share)} of its requests differ there, and then go on alike`;

@@ -215,7 +215,13 @@ function AsTable({ label, heat, lines, height }: AsTableProps) {
   ];
   return (
     <div class="chart-table" style={{ height: `${height}px` }}>
-      <Table label={label} columns={columns} rows={heat.starts_ms.map((_, i) => i)} rowKey={String} sort={{ id: 'at', down: true }} />
+      <Table
+        label={`${label}, as a table`}
+        columns={columns}
+        rows={heat.starts_ms.map((_, i) => i)}
+        rowKey={String}
+        sort={{ id: 'at', down: true }}
+      />
     </div>
   );
 }

@@ -248,7 +248,7 @@ function AsTable({
   const rows = starts_ms.map((_, i) => i).slice(-ROWS_MAX);
   return (
     <div class="chart-table" style={{ height: `${height}px` }}>
-      <Table label={label} columns={columns} rows={rows} rowKey={String} sort={{ id: 'at', down: true }} />
+      <Table label={`${label}, as a table`} columns={columns} rows={rows} rowKey={String} sort={{ id: 'at', down: true }} />
     </div>
   );
 }

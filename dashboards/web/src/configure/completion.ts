@@ -21,7 +21,13 @@ export function suggestions(root: Schema, place: Place, values: Value | undefine
   const schema = schemaAt(root, place.path);
   if (!schema) return [];
   const names = place.kind === 'value' ? namesAt(place.path, values) : [];
-  const named = names.map((label): Suggestion => ({ label, apply: label, kind: 'name', detail: schema.title ?? '', info: schema.description ?? '' }));
+  const named = names.map((label): Suggestion => ({
+    label,
+    apply: label,
+    kind: 'name',
+    detail: schema.title ?? '',
+    info: schema.description ?? '',
+  }));
   const words = place.kind === 'value' && names.length === 0 ? wordsOf(schema) : [];
   return [...named, ...words, ...keysOf(root, schema, at(values, place.path))];
 }
@@ -31,7 +37,12 @@ export function meaning(root: Schema, path: Path): { title: string; text: string
   const schema = schemaAt(root, path);
   if (!schema?.description) return null;
   const from = defaultOf(schema);
-  const lines = [schema.description, ...choicesOf(schema).filter(({ description }) => description).map(({ value, description }) => `${value}: ${description}`)];
+  const lines = [
+    schema.description,
+    ...choicesOf(schema)
+      .filter(({ description }) => description)
+      .map(({ value, description }) => `${value}: ${description}`),
+  ];
   return { title: `${path.join('.')}: ${kindOf(schema)}${from ? `, ${from} by default` : ''}`, text: lines.join('\n') };
 }
 
@@ -52,7 +63,13 @@ function wordsOf(schema: Schema): Suggestion[] {
   const choices = choicesOf(schema);
   if (choices.length > 0) {
     const from = defaultOf(schema);
-    return choices.map(({ value, description }) => ({ label: value, apply: value, kind: 'value', detail: value === from ? 'default' : '', info: description }));
+    return choices.map(({ value, description }) => ({
+      label: value,
+      apply: value,
+      kind: 'value',
+      detail: value === from ? 'default' : '',
+      info: description,
+    }));
   }
   if (schema.type === 'object' || schema.type === 'array') return [];
   const seen = new Set<string>();
@@ -76,7 +93,10 @@ export function deploymentNames(values: Value | undefined): string[] {
 /** The names that a place refers to. */
 function namesAt(path: Path, values: Value | undefined): string[] {
   const shape = path.map((step) => (typeof step === 'number' ? '#' : step)).join('.');
-  const named = (list: string): string[] => items(values, [list]).map((item) => word(item, ['name'])).filter((name) => name !== '');
+  const named = (list: string): string[] =>
+    items(values, [list])
+      .map((item) => word(item, ['name']))
+      .filter((name) => name !== '');
   if (shape === 'routes.#.pool') return named('pools');
   if (shape === 'clients.#.routes.#') return named('routes');
   if (/^pools\.#\.tiers\.#\.#(\.deployment)?$/.test(shape)) return deploymentNames(values);

@@ -94,6 +94,7 @@ function rowsOf(group: readonly Change[], base: readonly string[], other: readon
 /** Lines taken out and put in. */
 export function sizeOf(before: string, after: string): { out: number; in: number } {
   const changes = changesOf(linesOf(before), linesOf(after));
-  const sum = (of: (change: Change) => [number, number]): number => changes.reduce((total, change) => total + of(change)[1] - of(change)[0], 0);
+  const sum = (of: (change: Change) => [number, number]): number =>
+    changes.reduce((total, change) => total + of(change)[1] - of(change)[0], 0);
   return { out: sum(({ base }) => base), in: sum(({ other }) => other) };
 }

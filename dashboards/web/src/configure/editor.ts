@@ -9,7 +9,15 @@ import { autocompletion, closeCompletion, completionKeymap } from '@codemirror/a
 import type { Completion, CompletionContext, CompletionResult } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, indentLess, indentMore } from '@codemirror/commands';
 import { yaml } from '@codemirror/lang-yaml';
-import { HighlightStyle, bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit, syntaxHighlighting } from '@codemirror/language';
+import {
+  HighlightStyle,
+  bracketMatching,
+  foldGutter,
+  foldKeymap,
+  indentOnInput,
+  indentUnit,
+  syntaxHighlighting,
+} from '@codemirror/language';
 import { lintGutter, lintKeymap, setDiagnostics } from '@codemirror/lint';
 import type { Diagnostic } from '@codemirror/lint';
 import { search, searchKeymap } from '@codemirror/search';
@@ -50,12 +58,29 @@ const theme = EditorView.theme({
   '.cm-cursor': { borderLeftColor: 'var(--text)' },
   '.cm-gutters': { color: 'var(--muted)', backgroundColor: 'var(--bg)', border: '0' },
   '.cm-activeLine, .cm-activeLineGutter': { backgroundColor: 'color-mix(in srgb, var(--hover) 55%, transparent)' },
-  '&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground': { backgroundColor: 'color-mix(in srgb, var(--info) 30%, transparent)' },
-  '.cm-tooltip': { color: 'var(--text)', backgroundColor: 'var(--raised)', border: '1px solid var(--line-strong)', borderRadius: '6px', boxShadow: 'var(--shadow)' },
+  '&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground': {
+    backgroundColor: 'color-mix(in srgb, var(--info) 30%, transparent)',
+  },
+  '.cm-tooltip': {
+    color: 'var(--text)',
+    backgroundColor: 'var(--raised)',
+    border: '1px solid var(--line-strong)',
+    borderRadius: '6px',
+    boxShadow: 'var(--shadow)',
+  },
   '.cm-tooltip-autocomplete ul li[aria-selected]': { color: 'var(--text)', backgroundColor: 'var(--hover)' },
   '.cm-tooltip.cm-tooltip-autocomplete > ul': { fontFamily: 'var(--mono)', maxHeight: '16em' },
   '.cm-tooltip.cm-completionInfo': { padding: '8px 12px', maxWidth: '360px', fontFamily: 'var(--font)', lineHeight: '1.5' },
-  '.cm-completionDetail': { display: 'inline-block', maxWidth: '32ch', overflow: 'hidden', color: 'var(--muted)', fontFamily: 'var(--font)', fontStyle: 'normal', textOverflow: 'ellipsis', verticalAlign: 'bottom' },
+  '.cm-completionDetail': {
+    display: 'inline-block',
+    maxWidth: '32ch',
+    overflow: 'hidden',
+    color: 'var(--muted)',
+    fontFamily: 'var(--font)',
+    fontStyle: 'normal',
+    textOverflow: 'ellipsis',
+    verticalAlign: 'bottom',
+  },
   '.cm-completionMatchedText': { color: 'var(--accent)', textDecoration: 'none' },
   '.meaning': { maxWidth: '480px', padding: '8px 12px', fontFamily: 'var(--font)', lineHeight: '1.5', whiteSpace: 'pre-line' },
   '.meaning > b': { display: 'block', fontWeight: '600' },
@@ -72,7 +97,13 @@ const theme = EditorView.theme({
   '.cm-lint-marker-info': { backgroundColor: 'var(--info)', borderRadius: '50%' },
   '.cm-panels': { color: 'var(--text)', backgroundColor: 'var(--surface)', borderColor: 'var(--line)' },
   '.cm-textfield': { color: 'var(--text)', backgroundColor: 'var(--bg)', border: '1px solid var(--line-strong)', borderRadius: '4px' },
-  '.cm-button': { color: 'var(--text)', backgroundColor: 'var(--raised)', backgroundImage: 'none', border: '1px solid var(--line-strong)', borderRadius: '4px' },
+  '.cm-button': {
+    color: 'var(--text)',
+    backgroundColor: 'var(--raised)',
+    backgroundImage: 'none',
+    border: '1px solid var(--line-strong)',
+    borderRadius: '4px',
+  },
   '.cm-foldPlaceholder': { color: 'var(--muted)', backgroundColor: 'var(--hover)', border: '0' },
   '.cm-matchingBracket': { backgroundColor: 'var(--hover)', outline: '1px solid var(--line-strong)' },
 });
@@ -96,8 +127,20 @@ export function openEditor({ host, text, schema, readOnly, onChange }: Options):
     state: EditorState.create({
       doc: text,
       extensions: [
-        lineNumbers(), foldGutter(), lintGutter(), history(), drawSelection(), indentOnInput(), bracketMatching(), highlightActiveLine(),
-        indentUnit.of('  '), EditorState.tabSize.of(2), yaml(), syntaxHighlighting(colours), theme, search({ top: true }),
+        lineNumbers(),
+        foldGutter(),
+        lintGutter(),
+        history(),
+        drawSelection(),
+        indentOnInput(),
+        bracketMatching(),
+        highlightActiveLine(),
+        indentUnit.of('  '),
+        EditorState.tabSize.of(2),
+        yaml(),
+        syntaxHighlighting(colours),
+        theme,
+        search({ top: true }),
         EditorState.readOnly.of(readOnly),
         EditorView.contentAttributes.of({ tabindex: '0', 'aria-label': 'Configuration as YAML. Escape, then Tab leaves the editor.' }),
         autocompletion({ override: [(context) => complete(schema, values, context)], icons: false }),
@@ -122,10 +165,19 @@ export function openEditor({ host, text, schema, readOnly, onChange }: Options):
       settling = false;
       values = parse(next).values ?? values;
     },
-    setProblems: (problems) => view.dispatch(setDiagnostics(view.state, problems.flatMap((problem) => diagnostic(view.state, problem)))),
+    setProblems: (problems) =>
+      view.dispatch(
+        setDiagnostics(
+          view.state,
+          problems.flatMap((problem) => diagnostic(view.state, problem)),
+        ),
+      ),
     goTo: (line, column = 1) => {
       const at = view.state.doc.line(Math.min(Math.max(line, 1), view.state.doc.lines));
-      view.dispatch({ selection: { anchor: Math.min(at.from + column - 1, at.to) }, effects: EditorView.scrollIntoView(at.from, { y: 'center' }) });
+      view.dispatch({
+        selection: { anchor: Math.min(at.from + column - 1, at.to) },
+        effects: EditorView.scrollIntoView(at.from, { y: 'center' }),
+      });
       view.focus();
     },
     destroy: () => view.destroy(),
@@ -161,7 +213,8 @@ function replacing(now: string, next: string): { from: number; to: number; inser
 
 function complete(schema: Schema, values: Value | undefined, context: CompletionContext): CompletionResult | null {
   const place = placeAt(context.state.doc.toString(), context.pos);
-  if (!place || (place.typed === '' && !context.explicit && !/[:\-,[{] $/.test(context.state.sliceDoc(context.pos - 2, context.pos)))) return null;
+  if (!place || (place.typed === '' && !context.explicit && !/[:\-,[{] $/.test(context.state.sliceDoc(context.pos - 2, context.pos))))
+    return null;
   const options = suggestions(schema, place, values).map(({ label, apply, kind, detail, info }, n): Completion => {
     // In the order of the schema, what is required first.
     const boost = (detail === 'required' ? 99 : 50) - Math.min(n, 99);
@@ -177,7 +230,10 @@ function hover(schema: Schema, view: EditorView, at: number): Tooltip | null {
   const rest = view.state.sliceDoc(word.to, line.to);
   // At the end of a key its path is that of its value: of the text up to behind the colon.
   const isKey = /^[\w-]*\s*:/.test(rest);
-  const place = placeAt(view.state.sliceDoc(0, isKey ? word.to + rest.indexOf(':') + 1 : at) + (isKey ? ' ' : ''), isKey ? word.to + rest.indexOf(':') + 2 : at);
+  const place = placeAt(
+    view.state.sliceDoc(0, isKey ? word.to + rest.indexOf(':') + 1 : at) + (isKey ? ' ' : ''),
+    isKey ? word.to + rest.indexOf(':') + 2 : at,
+  );
   const told = place && meaning(schema, place.path);
   if (!told) return null;
   return {

@@ -44,7 +44,8 @@ export function insertAt(text: string, list: Path, index: number, item: Value): 
   if (mistake) return null;
   const found = at(values, list);
   if (found === undefined) return setAt(text, list, [item]);
-  const rewrite = (document: Document): void => document.setIn([...list], document.createNode(at(withItem(values, list, index, item), list)));
+  const rewrite = (document: Document): void =>
+    document.setIn([...list], document.createNode(at(withItem(values, list, index, item), list)));
   return checked(withItem(values, list, index, item), text, () => spliceInsert(text, list, index, item), rewrite);
 }
 

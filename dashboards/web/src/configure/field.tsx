@@ -41,7 +41,14 @@ export function Setting({ path, inherits, label, names, required = false }: Fiel
   const wrong = typed !== shown && typed !== '' ? listObjection(rules, typed) : null;
   const commit = (next: string): void => {
     if (next === shown) return;
-    const made = next === '' ? (required ? null : removeAt(text.peek(), path)) : listObjection(rules, next) === null ? setAt(text.peek(), path, valueOf(rules, next)) : null;
+    const made =
+      next === ''
+        ? required
+          ? null
+          : removeAt(text.peek(), path)
+        : listObjection(rules, next) === null
+          ? setAt(text.peek(), path, valueOf(rules, next))
+          : null;
     if (made === null) setRefused(next !== '' && listObjection(rules, next) === null);
     else change(made);
   };
@@ -95,17 +102,31 @@ export function Setting({ path, inherits, label, names, required = false }: Fiel
 /** A value as it stands in an input; lists of words are separated by commas. */
 function inWords(value: Value | undefined): string {
   if (value === undefined || value === null) return '';
-  return Array.isArray(value) ? value.map((item) => (typeof item === 'object' ? JSON.stringify(item) : String(item))).join(', ') : typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return Array.isArray(value)
+    ? value.map((item) => (typeof item === 'object' ? JSON.stringify(item) : String(item))).join(', ')
+    : typeof value === 'object'
+      ? JSON.stringify(value)
+      : String(value);
 }
 
 function listObjection(rules: Schema, typed: string): string | null {
   if (rules.type !== 'array') return objection(rules, typed);
   const item = schema.peek() && rules.items?.$ref ? schema.peek()?.$defs?.[rules.items.$ref.replace('#/$defs/', '')] : rules.items;
-  return typed.split(',').map((word) => (item ? objection(item, word.trim()) : null)).find((wrong) => wrong !== null) ?? null;
+  return (
+    typed
+      .split(',')
+      .map((word) => (item ? objection(item, word.trim()) : null))
+      .find((wrong) => wrong !== null) ?? null
+  );
 }
 
 function valueOf(rules: Schema, typed: string): Value {
   if (rules.type === 'integer' || rules.type === 'number') return Number(typed);
   if (rules.type === 'boolean') return typed === 'true';
-  return rules.type === 'array' ? typed.split(',').map((word) => word.trim()).filter((word) => word !== '') : typed;
+  return rules.type === 'array'
+    ? typed
+        .split(',')
+        .map((word) => word.trim())
+        .filter((word) => word !== '')
+    : typed;
 }

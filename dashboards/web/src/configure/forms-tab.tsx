@@ -3,20 +3,16 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { place, setParams } from '../state/url';
 import { Button, Field, Note } from '../ui/basics';
-import { confirm } from '../ui/dialog';
 import { toast } from '../ui/toast';
-import { Words } from '../ui/words';
 import { items, word } from './document';
 import type { Path } from './document';
-import { insertAt, removeAt } from './edits';
+import { insertAt } from './edits';
 import { Setting } from './field';
+import { List, Paged, Part } from './form-parts';
 import { MoveForm } from './move-form';
 import { change, parsed, text } from './store';
 import { declared } from './tiers';
 import { TierForm } from './tier-form';
-
-/** Items drawn at a time: a configuration may have a thousand of each. */
-const PAGE = 20;
 
 const SECTIONS = [
   ['move', 'Move traffic'],
@@ -79,11 +75,26 @@ function Pools() {
 const ROUTE_FIELDS: readonly (readonly [string[], string[] | null])[] = [
   [['policy'], ['defaults', 'policy']],
   [['aliases'], null],
-  [['failover', 'max_attempts'], ['defaults', 'failover', 'max_attempts']],
-  [['failover', 'deadline'], ['defaults', 'failover', 'deadline']],
-  [['failover', 'hedging', 'max_share'], ['defaults', 'failover', 'hedging', 'max_share']],
-  [['timeouts', 'first_byte'], ['defaults', 'timeouts', 'first_byte']],
-  [['waiting', 'max_wait'], ['defaults', 'waiting', 'max_wait']],
+  [
+    ['failover', 'max_attempts'],
+    ['defaults', 'failover', 'max_attempts'],
+  ],
+  [
+    ['failover', 'deadline'],
+    ['defaults', 'failover', 'deadline'],
+  ],
+  [
+    ['failover', 'hedging', 'max_share'],
+    ['defaults', 'failover', 'hedging', 'max_share'],
+  ],
+  [
+    ['timeouts', 'first_byte'],
+    ['defaults', 'timeouts', 'first_byte'],
+  ],
+  [
+    ['waiting', 'max_wait'],
+    ['defaults', 'waiting', 'max_wait'],
+  ],
   [['limits', 'tokens_per_minute'], null],
   [['limits', 'requests_per_minute'], null],
   [['client_limits', 'tokens_per_minute'], null],
@@ -93,12 +104,22 @@ function Routes() {
   const values = parsed.value.values ?? undefined;
   const pools = items(values, ['pools']).map((pool) => word(pool, ['name']));
   return (
-    <List of="routes" text="The names that clients put into `model`, and the rules for using each." add={() => <NewRoute pools={pools} />} removable>
+    <List
+      of="routes"
+      text="The names that clients put into `model`, and the rules for using each."
+      add={() => <NewRoute pools={pools} />}
+      removable
+    >
       {(route) => (
         <div class="settings">
           <Setting path={['routes', route, 'pool']} names={pools} required />
           {ROUTE_FIELDS.map(([path, inherits]) => (
-            <Setting key={path.join('.')} path={['routes', route, ...path]} label={path.join(' · ').replaceAll('_', ' ')} {...(inherits ? { inherits } : {})} />
+            <Setting
+              key={path.join('.')}
+              path={['routes', route, ...path]}
+              label={path.join(' · ').replaceAll('_', ' ')}
+              {...(inherits ? { inherits } : {})}
+            />
           ))}
         </div>
       )}
@@ -124,7 +145,13 @@ function NewRoute({ pools }: { pools: readonly string[] }) {
       }}
     >
       <Field id="new-route" label="New route">
-        <input id="new-route" value={name} autocomplete="off" spellcheck={false} onInput={(event) => setName(event.currentTarget.value.trim())} />
+        <input
+          id="new-route"
+          value={name}
+          autocomplete="off"
+          spellcheck={false}
+          onInput={(event) => setName(event.currentTarget.value.trim())}
+        />
       </Field>
       <Button type="submit" disabled={name === ''}>
         Add
@@ -140,8 +167,22 @@ function Deployments() {
       <Paged of={all} nameOf={({ name }) => name}>
         {({ path }) => (
           <div class="settings">
-            {[['sku'], ['capacity'], ['weight'], ['inactivity', 'policy'], ['price', 'input'], ['price', 'cached_input'], ['price', 'output'], ['price', 'hour']].map((field) => (
-              <Setting key={field.join('.')} path={[...path, ...field]} label={field.join(' · ').replaceAll('_', ' ')} required={field[0] === 'sku'} />
+            {[
+              ['sku'],
+              ['capacity'],
+              ['weight'],
+              ['inactivity', 'policy'],
+              ['price', 'input'],
+              ['price', 'cached_input'],
+              ['price', 'output'],
+              ['price', 'hour'],
+            ].map((field) => (
+              <Setting
+                key={field.join('.')}
+                path={[...path, ...field]}
+                label={field.join(' · ').replaceAll('_', ' ')}
+                required={field[0] === 'sku'}
+              />
             ))}
           </div>
         )}
@@ -187,7 +228,15 @@ function Defaults() {
         <Part key={title} title={title} text="">
           <div class="settings">
             {paths.map((path) => (
-              <Setting key={path.join('.')} path={path} label={path.slice(path[0] === 'defaults' ? -2 : -1).filter((step) => step !== 'defaults' && step !== 'failover').join(' · ').replaceAll('_', ' ')} />
+              <Setting
+                key={path.join('.')}
+                path={path}
+                label={path
+                  .slice(path[0] === 'defaults' ? -2 : -1)
+                  .filter((step) => step !== 'defaults' && step !== 'failover')
+                  .join(' · ')
+                  .replaceAll('_', ' ')}
+              />
             ))}
           </div>
         </Part>
@@ -201,98 +250,18 @@ function Clients() {
     <List of="clients" text="What each caller may use, on all routes together. Keys are references and stay as they are.">
       {(client) => (
         <div class="settings">
-          {[['limits', 'requests_per_minute'], ['limits', 'tokens_per_minute'], ['limits', 'concurrency'], ['priority'], ['routes'], ['debug_headers']].map((field) => (
+          {[
+            ['limits', 'requests_per_minute'],
+            ['limits', 'tokens_per_minute'],
+            ['limits', 'concurrency'],
+            ['priority'],
+            ['routes'],
+            ['debug_headers'],
+          ].map((field) => (
             <Setting key={field.join('.')} path={['clients', client, ...field]} label={field.join(' · ').replaceAll('_', ' ')} />
           ))}
         </div>
       )}
     </List>
-  );
-}
-
-interface ListProps {
-  of: 'pools' | 'routes' | 'clients';
-  text: string;
-  add?: () => ComponentChildren;
-  removable?: boolean;
-  children: (index: number, name: string) => ComponentChildren;
-}
-
-function List({ of, text: about, add, removable = false, children }: ListProps) {
-  const all = items(parsed.value.values ?? undefined, [of]).map((item, index) => ({ index, name: word(item, ['name']) }));
-  const remove = async (index: number, name: string): Promise<void> => {
-    const noun = of.slice(0, -1);
-    if (!(await confirm({ title: `Take ${noun} ${name} out?`, text: `It goes from the text only; nothing changes before it is applied.`, act: 'Take out' }))) return;
-    const made = removeAt(text.peek(), [of, index]);
-    if (made === null) toast('this change cannot be made by the form; make it in YAML', 'error');
-    else change(made);
-  };
-  return (
-    <Part title={of[0]?.toUpperCase() + of.slice(1)} text={about}>
-      <Paged of={all} nameOf={({ name }) => name}>
-        {({ index, name }) => (
-          <>
-            {children(index, name)}
-            {removable && all.length > 1 && (
-              <div class="row">
-                <Button small kind="ghost" onClick={() => void remove(index, name)}>
-                  Take {name} out…
-                </Button>
-              </div>
-            )}
-          </>
-        )}
-      </Paged>
-      {add?.()}
-    </Part>
-  );
-}
-
-function Part({ title, text: about, children }: { title: string; text: string; children: ComponentChildren }) {
-  return (
-    <section class="part" aria-label={title}>
-      <h2>{title}</h2>
-      {about && (
-        <p class="muted">
-          <Words text={about} />
-        </p>
-      )}
-      {children}
-    </section>
-  );
-}
-
-interface PagedProps<T> {
-  of: readonly T[];
-  nameOf: (item: T) => string;
-  children: (item: T) => ComponentChildren;
-}
-
-/** Items that open one by one; those beyond a page are found by name. */
-function Paged<T>({ of, nameOf, children }: PagedProps<T>) {
-  const [sought, setSought] = useState('');
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set(of.length <= 3 ? of.map(nameOf) : []));
-  const found = of.filter((item) => nameOf(item).includes(sought));
-  const toggle = (name: string, isOpen: boolean): void =>
-    setOpen((old) => {
-      const next = new Set(old);
-      if (isOpen) next.add(name);
-      else next.delete(name);
-      return next;
-    });
-  return (
-    <>
-      {of.length > PAGE && <input aria-label="Find by name" placeholder={`Find one of ${of.length} by name`} value={sought} onInput={(event) => setSought(event.currentTarget.value)} />}
-      {found.slice(0, PAGE).map((item) => {
-        const name = nameOf(item);
-        return (
-          <details key={name} class="item" open={open.has(name)} onToggle={(event) => toggle(name, event.currentTarget.open)}>
-            <summary>{name}</summary>
-            {open.has(name) && <div class="item-body">{children(item)}</div>}
-          </details>
-        );
-      })}
-      {found.length > PAGE && <p class="muted small">and {found.length - PAGE} more: find them by name</p>}
-    </>
   );
 }

@@ -47,9 +47,12 @@ interface Group {
 function overlapping(left: Change[], right: Change[]): Group {
   const first = left[0] && (!right[0] || left[0].base[0] <= right[0].base[0]) ? left[0] : right[0];
   const group: Group = { start: first?.base[0] ?? 0, end: first?.base[1] ?? 0, mine: [], theirs: [] };
-  for (let isMore = true; isMore; ) {
+  for (let isMore = true; isMore;) {
     isMore = false;
-    for (const [side, into] of [[left, group.mine], [right, group.theirs]] as const) {
+    for (const [side, into] of [
+      [left, group.mine],
+      [right, group.theirs],
+    ] as const) {
       while (side[0] && (side[0].base[0] < group.end || side[0].base[0] === group.start)) {
         const change = side.shift();
         if (!change) break;

@@ -47,7 +47,16 @@ export function MoveForm() {
         <RegionChoice id="move-from" label="From" regions={regions} value={from} onChange={setFrom} />
         <RegionChoice id="move-to" label="To" regions={regions.filter((region) => region !== from)} value={to} onChange={setTo} />
         <Field id="move-percent" label="How much of what it has there" help={`${percent} %`}>
-          <input id="move-percent" type="range" min={5} max={100} step={5} value={percent} aria-describedby="move-percent-help" onInput={(event) => setPercent(Number(event.currentTarget.value))} />
+          <input
+            id="move-percent"
+            type="range"
+            min={5}
+            max={100}
+            step={5}
+            value={percent}
+            aria-describedby="move-percent-help"
+            onInput={(event) => setPercent(Number(event.currentTarget.value))}
+          />
         </Field>
       </div>
       {isShared && (
@@ -89,9 +98,20 @@ export function MoveForm() {
 /** Regions of the route's pool, in the order of its tiers. */
 function regionsOf(route: string): string[] {
   const values = parsed.value.values ?? undefined;
-  const name = word(items(values, ['routes']).find((other) => word(other, ['name']) === route), ['pool']);
+  const name = word(
+    items(values, ['routes']).find((other) => word(other, ['name']) === route),
+    ['pool'],
+  );
   const pool = items(values, ['pools']).findIndex((other) => word(other, ['name']) === name);
-  return pool < 0 ? [] : [...new Set(tiersOf(values, pool).flat().map(({ region }) => region))].filter((region) => region !== '');
+  return pool < 0
+    ? []
+    : [
+        ...new Set(
+          tiersOf(values, pool)
+            .flat()
+            .map(({ region }) => region),
+        ),
+      ].filter((region) => region !== '');
 }
 
 function RouteChoice({ routes, route, onChange }: { routes: readonly string[]; route: string; onChange: (route: string) => void }) {

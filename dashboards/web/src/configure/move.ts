@@ -43,20 +43,34 @@ export function planMove(values: Value | undefined, wish: Wish): Move | { refusa
   if (!hasTarget) return { refusal: `pool ${poolName} has no deployment in ${wish.to}; add one to the pool first (Pools)` };
 
   const after = movedTiers(before, wish);
-  const sharing = items(values, ['routes']).filter((item) => word(item, ['pool']) === poolName).map((item) => word(item, ['name']));
+  const sharing = items(values, ['routes'])
+    .filter((item) => word(item, ['pool']) === poolName)
+    .map((item) => word(item, ['name']));
   const others = sharing.filter((name) => name !== wish.route);
   const warnings = [];
   if (others.length > 0 && !wish.apart) warnings.push(`${others.join(', ')} use pool ${poolName} too: their traffic moves as well`);
   if (wish.percent === 100) warnings.push(`${wish.from} takes requests only when nothing else can`);
   warnings.push('prompts that move are found in no cache there at first; the hit ratio recovers within minutes');
-  const words = after.flatMap((tier, n) => (same(tier, before[n]) ? [] : [`tier ${n + 1}: ${tier.map((member) => `${member.deployment} ${Math.round(member.share * 100)} %`).join(', ')}`]));
+  const words = after.flatMap((tier, n) =>
+    same(tier, before[n])
+      ? []
+      : [`tier ${n + 1}: ${tier.map((member) => `${member.deployment} ${Math.round(member.share * 100)} %`).join(', ')}`],
+  );
 
   const written = after.map((tier, n) => (same(tier, before[n]) ? items(values, ['pools', pool, 'tiers', n]) : weighted(tier)));
   if (wish.apart && others.length > 0) {
     const name = freeName(values, `${poolName}-${wish.route}`);
     words.unshift(`route ${wish.route} gets a pool of its own, ${name}`);
     const own = { name, tiers: written };
-    return { words, warnings, edit: (text) => edited(text, [(now) => insertAt(now, ['pools'], items(values, ['pools']).length, own), (now) => setAt(now, ['routes', route, 'pool'], name)]) };
+    return {
+      words,
+      warnings,
+      edit: (text) =>
+        edited(text, [
+          (now) => insertAt(now, ['pools'], items(values, ['pools']).length, own),
+          (now) => setAt(now, ['routes', route, 'pool'], name),
+        ]),
+    };
   }
   return { words, warnings, edit: (text) => writeTiers(text, pool, before.length, written) };
 }
@@ -68,7 +82,13 @@ function movedTiers(before: Member[][], wish: Wish): Member[][] {
   let tiers = before;
   if (!before[first]?.some(is(wish.to)) && !before.slice(0, first).some((tier) => tier.some(is(wish.to)))) {
     const lifted = before.slice(first + 1).flatMap((tier) => tier.filter(is(wish.to)));
-    tiers = before.map((tier, n) => (n === first ? [...tier, ...lifted.map((member) => ({ ...member, share: 0 }))] : n > first ? tier.filter((member) => member.region !== wish.to) : tier));
+    tiers = before.map((tier, n) =>
+      n === first
+        ? [...tier, ...lifted.map((member) => ({ ...member, share: 0 }))]
+        : n > first
+          ? tier.filter((member) => member.region !== wish.to)
+          : tier,
+    );
   }
   const behind: Member[] = [];
   const moved = tiers.map((tier) => {
@@ -76,17 +96,23 @@ function movedTiers(before: Member[][], wish: Wish): Member[][] {
     if (!from?.length || !to?.length) return tier;
     // Who was lifted has no share yet, and shares by what it can take.
     const known = tier.map((member) => member.share);
-    const parts = to.every((n) => known[n] === 0) ? fresh(known, from, to, shares(to.map((n) => tier[n]?.weight ?? 1)), part) : shifted(known, from, to, part);
+    const parts = to.every((n) => known[n] === 0)
+      ? fresh(known, from, to, shares(to.map((n) => tier[n]?.weight ?? 1)), part)
+      : shifted(known, from, to, part);
     const now = tier.map((member, n) => ({ ...member, share: parts[n] ?? 0 }));
     if (part < 1) return now;
     behind.push(...now.filter(is(wish.from)));
     return now.filter((member) => member.region !== wish.from);
   });
   // A tier that gave members up shares among those that are left.
-  const kept = moved.filter((tier) => tier.length > 0).map((tier) => {
-    const parts = shares(tier.map(({ share }) => share));
-    return tier.some((member, n) => Math.abs(member.share - (parts[n] ?? 0)) > 1e-9) ? tier.map((member, n) => ({ ...member, share: parts[n] ?? 0 })) : tier;
-  });
+  const kept = moved
+    .filter((tier) => tier.length > 0)
+    .map((tier) => {
+      const parts = shares(tier.map(({ share }) => share));
+      return tier.some((member, n) => Math.abs(member.share - (parts[n] ?? 0)) > 1e-9)
+        ? tier.map((member, n) => ({ ...member, share: parts[n] ?? 0 }))
+        : tier;
+    });
   return behind.length > 0 ? [...kept, behind.map((member) => ({ ...member, share: 1 / behind.length }))] : kept;
 }
 
@@ -117,4 +143,6 @@ function freeName(values: Value | undefined, wanted: string): string {
 }
 
 const same = (one: readonly Member[], other: readonly Member[] | undefined): boolean =>
-  other !== undefined && one.length === other.length && one.every((member, n) => member.deployment === other[n]?.deployment && member.share === other[n].share);
+  other !== undefined &&
+  one.length === other.length &&
+  one.every((member, n) => member.deployment === other[n]?.deployment && member.share === other[n].share);

@@ -15,13 +15,19 @@ export function NewerNote() {
     const { text: both, clashes } = merged(origin.text, text.peek(), theirs.text);
     rebase(both);
     const lines = clashes.map(({ line }) => line).join(', ');
-    toast(clashes.length === 0 ? 'your changes stand on the newer file now' : `both changed the same lines (${lines}); yours stand there now: look at the difference`, clashes.length === 0 ? 'ok' : 'error');
+    toast(
+      clashes.length === 0
+        ? 'your changes stand on the newer file now'
+        : `both changed the same lines (${lines}); yours stand there now: look at the difference`,
+      clashes.length === 0 ? 'ok' : 'error',
+    );
   };
   const clashing = merged(origin.text, text.value, theirs.text).clashes.length;
   return (
     <Note tone="warn">
       <p>
-        The file was changed by somebody else while you edit it. {clashing === 0 ? 'Your changes touch other lines.' : `${plural(clashing, 'place')} both of you changed.`}
+        The file was changed by somebody else while you edit it.{' '}
+        {clashing === 0 ? 'Your changes touch other lines.' : `${plural(clashing, 'place')} both of you changed.`}
       </p>
       <div class="row newer-actions">
         <Button small kind="primary" onClick={lay}>

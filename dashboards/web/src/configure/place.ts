@@ -63,7 +63,12 @@ function readLine(line: string, offset: number, levels: Level[], flows: { depth:
       const open = levels.at(-1);
       const isItem = open?.kind === 'list' && open.column < at && line.slice(open.column, at).trim() === '-';
       if (!isItem) close(levels, at, false);
-      return { path: pathOf(isItem ? levels : inside(levels, at)), kind: isItem ? 'value' : 'key', from: offset + at, typed: line.slice(at) };
+      return {
+        path: pathOf(isItem ? levels : inside(levels, at)),
+        kind: isItem ? 'value' : 'key',
+        from: offset + at,
+        typed: line.slice(at),
+      };
     }
     if (key) {
       const name = unquoted(key[1] ?? '');

@@ -19,7 +19,8 @@ export function summaryOf(list: readonly Problem[]): string {
 
 /** One line about the text as it is now. */
 export function Verdict() {
-  const worst = problems.value.find(({ severity }) => severity === 'error') ?? problems.value.find(({ severity }) => severity === 'warning');
+  const worst =
+    problems.value.find(({ severity }) => severity === 'error') ?? problems.value.find(({ severity }) => severity === 'warning');
   if (verdictError.value !== null) return <Pill tone="warn">not checked: {verdictError.value}</Pill>;
   return (
     <span aria-live="polite">
@@ -31,8 +32,14 @@ export function Verdict() {
   );
 }
 
-export function Problems({ onGo }: { onGo?: (problem: Problem) => void }) {
-  const list = problems.value;
+type Go = (problem: Problem) => void;
+
+/** The problems of the edited text. */
+export function Problems({ onGo }: { onGo?: Go }) {
+  return <ProblemList list={problems.value} {...(onGo ? { onGo } : {})} />;
+}
+
+export function ProblemList({ list, onGo }: { list: readonly Problem[]; onGo?: Go }) {
   if (list.length === 0) return null;
   return (
     <ul class="problems" aria-label="Problems">
@@ -53,7 +60,7 @@ export function Problems({ onGo }: { onGo?: (problem: Problem) => void }) {
             <Words text={problem.message} />
             {problem.help && (
               <span class="muted">
-                {' '}
+                {'; '}
                 <Words text={problem.help} />
               </span>
             )}

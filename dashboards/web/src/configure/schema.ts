@@ -71,7 +71,8 @@ export function kindOf(schema: Schema): string {
   const choices = choicesOf(schema);
   if (choices.length > 0) return choices.map(({ value }) => value).join(' | ');
   if (schema.title) return schema.title;
-  const noun = { integer: 'whole number', number: 'number', string: 'text', array: 'list', object: 'section' }[schema.type ?? ''] ?? 'value';
+  const noun =
+    { integer: 'whole number', number: 'number', string: 'text', array: 'list', object: 'section' }[schema.type ?? ''] ?? 'value';
   const least = schema.minimum ?? schema.exclusiveMinimum;
   if (schema.type !== 'integer' && schema.type !== 'number') return noun;
   if (least === undefined) return noun;

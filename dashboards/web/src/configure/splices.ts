@@ -31,7 +31,8 @@ export function spliceSet(text: string, path: Path, value: Value): string | null
 export function spliceRemove(text: string, path: Path): string | null {
   const above = nodeAt(parse(text).document, path.slice(0, -1));
   const step = path.at(-1);
-  if (isSeq(above)) return above.flow ? removeFlow(text, seqSpans(above), Number(step)) : cut(text, blockSpans(text, above)?.[Number(step)]);
+  if (isSeq(above))
+    return above.flow ? removeFlow(text, seqSpans(above), Number(step)) : cut(text, blockSpans(text, above)?.[Number(step)]);
   if (!isMap(above)) return null;
   const index = above.items.indexOf(pairAt(above.items, String(step)) as Pair);
   if (above.flow) return removeFlow(text, mapSpans(above), index);
@@ -69,7 +70,9 @@ export function spliceMove(text: string, list: Path, from: number, to: number): 
   if (!isSeq(node)) return null;
   const spans = node.flow ? seqSpans(node) : blockSpans(text, node);
   if (!spans?.[from] || !spans[to]) return null;
-  const pieces = spans.map(([start, end]) => text.slice(start, end)).map((piece) => (node.flow || piece.endsWith('\n') ? piece : `${piece}\n`));
+  const pieces = spans
+    .map(([start, end]) => text.slice(start, end))
+    .map((piece) => (node.flow || piece.endsWith('\n') ? piece : `${piece}\n`));
   const [piece] = pieces.splice(from, 1);
   pieces.splice(to, 0, piece ?? '');
   // What stands between the items (commas, blank lines) stays where it is.

@@ -53,15 +53,29 @@ export function TierForm({ pool, name }: { pool: number; name: string }) {
           <li key={tier} class={over === tier ? 'tier-edit tier-over' : 'tier-edit'} {...dropTarget(tier)}>
             <header class="row">
               <b>Tier {tier + 1}</b>
-              <span class="muted small">{tier === 0 ? 'first, while it has room' : 'only where nothing above can be used or has room'}</span>
+              <span class="muted small">
+                {tier === 0 ? 'first, while it has room' : 'only where nothing above can be used or has room'}
+              </span>
               <span class="tier-tools">
                 {members.some(({ own }) => own !== null) && members.length > 1 && (
                   <Button small kind="ghost" onClick={() => apply(clearShares(pool, tier, members))}>
                     Share by capacity
                   </Button>
                 )}
-                <IconButton small glyph="up" label={`Tier ${tier + 1} of ${name} earlier`} disabled={tier === 0} onClick={() => apply(moveTier(pool, tier, tier - 1))} />
-                <IconButton small glyph="down" label={`Tier ${tier + 1} of ${name} later`} disabled={tier === tiers.length - 1} onClick={() => apply(moveTier(pool, tier, tier + 1))} />
+                <IconButton
+                  small
+                  glyph="up"
+                  label={`Tier ${tier + 1} of ${name} earlier`}
+                  disabled={tier === 0}
+                  onClick={() => apply(moveTier(pool, tier, tier - 1))}
+                />
+                <IconButton
+                  small
+                  glyph="down"
+                  label={`Tier ${tier + 1} of ${name} later`}
+                  disabled={tier === tiers.length - 1}
+                  onClick={() => apply(moveTier(pool, tier, tier + 1))}
+                />
               </span>
             </header>
             <ul>
@@ -116,7 +130,11 @@ function MemberRow({ member, members, index, pool, tier, isOnly, isLast, onMove,
   const commit = (next: number): void => {
     setDraft(null);
     if (!Number.isFinite(next)) return;
-    const parts = withShare(members.map((other) => other.share), index, next);
+    const parts = withShare(
+      members.map((other) => other.share),
+      index,
+      next,
+    );
     apply(setShares(pool, tier, members, parts));
   };
   const whole = Math.round(share * 100);
@@ -167,7 +185,13 @@ function MemberRow({ member, members, index, pool, tier, isOnly, isLast, onMove,
         <span class="muted member-share">{percent(1)}</span>
       )}
       <span class="member-tools">
-        <IconButton small glyph="up" label={`Move ${member.deployment} a tier up`} disabled={tier === 0 && members.length === 1} onClick={() => onMove(tier - 1)} />
+        <IconButton
+          small
+          glyph="up"
+          label={`Move ${member.deployment} a tier up`}
+          disabled={tier === 0 && members.length === 1}
+          onClick={() => onMove(tier - 1)}
+        />
         <IconButton small glyph="down" label={`Move ${member.deployment} a tier down`} disabled={isLast} onClick={() => onMove(tier + 1)} />
         <IconButton small glyph="close" label={`Take ${member.deployment} out of the pool`} disabled={isOnly} onClick={onRemove} />
       </span>

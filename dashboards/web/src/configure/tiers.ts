@@ -45,7 +45,8 @@ export function declared(values: Value | undefined): Declared[] {
 /** A deployment's weight where its tier names none: tokens a minute are counted as such, reserved throughput in its units. */
 export function weightOf(deployment: Declared | undefined): number {
   if (!deployment) return 1;
-  const units = deployment.capacity === null ? null : deployment.sku.includes('Provisioned') ? deployment.capacity : deployment.capacity * 1000;
+  const units =
+    deployment.capacity === null ? null : deployment.sku.includes('Provisioned') ? deployment.capacity : deployment.capacity * 1000;
   return deployment.weight ?? units ?? 1;
 }
 
@@ -67,12 +68,22 @@ export function tiersOf(values: Value | undefined, pool: number): Member[][] {
 /** Writes the shares of a tier as weights of its members. */
 export function setShares(pool: number, tier: number, members: readonly Member[], parts: readonly number[]): Edit {
   const weights = asWeights(parts);
-  return (text) => setAt(text, ['pools', pool, 'tiers', tier], members.map(({ deployment }, n) => ({ deployment, weight: weights[n] ?? 1 })));
+  return (text) =>
+    setAt(
+      text,
+      ['pools', pool, 'tiers', tier],
+      members.map(({ deployment }, n) => ({ deployment, weight: weights[n] ?? 1 })),
+    );
 }
 
 /** Takes a tier's own weights away: capacity shares again. */
 export function clearShares(pool: number, tier: number, members: readonly Member[]): Edit {
-  return (text) => setAt(text, ['pools', pool, 'tiers', tier], members.map(({ deployment }) => deployment));
+  return (text) =>
+    setAt(
+      text,
+      ['pools', pool, 'tiers', tier],
+      members.map(({ deployment }) => deployment),
+    );
 }
 
 /** Moves a member to another tier; a number beyond the last makes a new one. A tier that is empty then goes. */
@@ -103,7 +114,8 @@ export function addMember(values: Value | undefined, pool: number, tier: number,
   const there = items(values, [...tiers, tier]);
   const isWeighted = there.length > 0 && there.every((member) => figure(member, ['weight']) !== null);
   const item: Value = isWeighted ? { deployment, weight: 1 } : deployment;
-  return (text) => (at(values, [...tiers, tier]) === undefined ? insertAt(text, tiers, tier, [item]) : insertAt(text, [...tiers, tier], there.length, item));
+  return (text) =>
+    at(values, [...tiers, tier]) === undefined ? insertAt(text, tiers, tier, [item]) : insertAt(text, [...tiers, tier], there.length, item);
 }
 
 /** Takes a member out; the last one of a tier goes with its tier. */

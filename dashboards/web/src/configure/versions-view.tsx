@@ -12,6 +12,7 @@ import { Choice } from '../ui/choice';
 import { confirm } from '../ui/dialog';
 import { Table, type Column } from '../ui/table';
 import { toast } from '../ui/toast';
+import { Words } from '../ui/words';
 import { DiffView } from './diff-view';
 import { base, isDirty, read } from './store';
 
@@ -20,15 +21,23 @@ const COLUMNS: readonly Column<ConfigVersion>[] = [
     id: 'id',
     head: 'Version',
     cell: ({ id, current }) => (
-      <span class="row">
+      <span class="version-id">
         <b>{id}</b>
         {current && <Pill tone="ok">in use</Pill>}
       </span>
     ),
     by: ({ id }) => id,
-    number: true,
   },
-  { id: 'at', head: 'Put to use', cell: ({ at_ms }) => <time title={`${moment(at_ms)}, ${utc(at_ms)}`}>{ago(at_ms, now_ms.value)}</time>, by: ({ at_ms }) => at_ms },
+  {
+    id: 'at',
+    head: 'Put to use',
+    cell: ({ at_ms }) => (
+      <time class="version-id" title={`${moment(at_ms)}, ${utc(at_ms)}`}>
+        {ago(at_ms, now_ms.value)}
+      </time>
+    ),
+    by: ({ at_ms }) => at_ms,
+  },
   { id: 'who', head: 'By', cell: ({ who }) => who, by: ({ who }) => who },
   { id: 'summary', head: 'What changed', cell: ({ summary, note }) => <Summary summary={summary} note={note} /> },
 ];
@@ -36,8 +45,22 @@ const COLUMNS: readonly Column<ConfigVersion>[] = [
 export function VersionsView() {
   const versions = useLoad(`versions|${base.value?.generation ?? 0}`, (signal) => api.configVersions(signal));
   return (
-    <Async of={versions} rows={40} empty={(data) => (data.versions.length === 0 ? 'No version is kept yet: the first is made when a configuration is put to use.' : null)}>
-      {(data) => <Table label="Versions of the configuration" columns={COLUMNS} rows={data.versions} rowKey={({ id }) => String(id)} detail={(version) => <Version version={version} onRestored={versions.reload} />} />}
+    <Async
+      of={versions}
+      rows={40}
+      empty={(data) =>
+        data.versions.length === 0 ? 'No version is kept yet: the first is made when a configuration is put to use.' : null
+      }
+    >
+      {(data) => (
+        <Table
+          label="Versions of the configuration"
+          columns={COLUMNS}
+          rows={data.versions}
+          rowKey={({ id }) => String(id)}
+          detail={(version) => <Version version={version} onRestored={versions.reload} />}
+        />
+      )}
     </Async>
   );
 }
@@ -46,7 +69,9 @@ function Summary({ summary, note }: { summary: string; note: string }) {
   return (
     <span class="version-summary">
       {note && <span>{note}</span>}
-      <span class="muted small mono">{summary}</span>
+      <span class="muted small">
+        <Words text={summary} />
+      </span>
     </span>
   );
 }
@@ -64,12 +89,16 @@ function Version({ version, onRestored }: { version: ConfigVersion; onRestored: 
     const now = base.peek();
     if (now === null) return;
     const unsaved = isDirty.peek() ? ' Your edits stay in the editor, beside the restored text.' : '';
-    const question = { title: `Restore version ${version.id}?`, text: `Its text is checked and put to use, as a new version.${unsaved}`, act: 'Restore' };
+    const question = {
+      title: `Restore version ${version.id}?`,
+      text: `Its text is checked and put to use, as a new version.${unsaved}`,
+      act: 'Restore',
+    };
     if (!(await confirm(question))) return;
     setBusy(true);
     try {
       const { version: made } = await api.restoreConfig(version.id, now.sha256, `restored version ${version.id}`);
-      toast(`version ${version.id} is in use again, as version ${made}`);
+      toast(`version ${version.id} is in use again${made === null ? '' : `, as version ${made}`}`);
       await read();
       onRestored();
     } catch (error) {
@@ -83,7 +112,13 @@ function Version({ version, onRestored }: { version: ConfigVersion; onRestored: 
       <div class="row">
         <Choice label="Show" options={VIEWS} value={view} onChange={setView} />
         {!version.current && (
-          <Button small busy={busy} disabled={!isWritable} title={isWritable ? undefined : (base.value?.reason ?? 'needs the role admin')} onClick={() => void restore()}>
+          <Button
+            small
+            busy={busy}
+            disabled={!isWritable}
+            title={isWritable ? undefined : (base.value?.reason ?? 'needs the role admin')}
+            onClick={() => void restore()}
+          >
             Restore…
           </Button>
         )}

@@ -15,7 +15,10 @@ export function withShare(before: readonly number[], index: number, share: numbe
   const most = 1 - SHARE_MIN * (before.length - 1);
   const own = Math.min(Math.max(share, SHARE_MIN), most);
   const others = shares(before.map((old, n) => (n === index ? 0 : Math.max(old, SHARE_MIN / 100))));
-  return atLeast(before.map((_, n) => (n === index ? own : (others[n] ?? 0) * (1 - own))), index);
+  return atLeast(
+    before.map((_, n) => (n === index ? own : (others[n] ?? 0) * (1 - own))),
+    index,
+  );
 }
 
 /** Whole per cents that add up to 100, none of them 0: weights that people can read. */

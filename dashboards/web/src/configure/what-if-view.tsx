@@ -1,9 +1,10 @@
 /** Plays the last requests through the configuration in use and through the edited one, and sets the two side by side. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from '../api';
-import { clock, count, percent, plural, signed, usd } from '../format';
+import { NONE, clock, count, percent, plural, signed, usd } from '../format';
 import type { WhatIf, WhatIfOutcome } from '../types/config';
 import { Button, Field, Note } from '../ui/basics';
+import { Words } from '../ui/words';
 import { compared } from './what-if';
 import { text } from './store';
 
@@ -20,7 +21,7 @@ let kept: { text: string; result: WhatIf } | null = null;
 export function WhatIfView() {
   const [window_s, setWindow] = useState(3_600);
   const [result, setResult] = useState(kept);
-  const [error, setError] = useState<string | null>(null);
+  const [error, setError] = useState<Error | null>(null);
   const [busy, setBusy] = useState(false);
   const running = useRef<AbortController | null>(null);
   useEffect(() => () => running.current?.abort(), []);
@@ -34,7 +35,7 @@ export function WhatIfView() {
       kept = { text: asked, result: await api.whatIf(asked, window_s, abort.signal) };
       setResult(kept);
     } catch (failure) {
-      if (!abort.signal.aborted) setError(failure instanceof Error ? failure.message : String(failure));
+      if (!abort.signal.aborted) setError(failure instanceof Error ? failure : new Error(String(failure)));
     }
     setBusy(false);
   };
@@ -62,9 +63,15 @@ export function WhatIfView() {
         {busy && <Button onClick={() => (running.current?.abort(), setBusy(false))}>Stop</Button>}
       </form>
       <div aria-live="polite" class="stack">
-        {error && <Note tone="error">{error}</Note>}
+        {error && (
+          <Note tone={error instanceof api.ApiError && error.code === 'nothing_recorded' ? 'info' : 'error'}>
+            <Words text={error.message} />
+          </Note>
+        )}
         {result === null ? (
-          !error && <p class="muted">Nothing was played yet. No request is sent anywhere: lengths and hashes of what came are placed again.</p>
+          !error && (
+            <p class="muted">Nothing was played yet. No request is sent anywhere: lengths and hashes of what came are placed again.</p>
+          )
         ) : (
           <>
             {result.text !== text.value && <Note tone="warn">The text has changed since this was played.</Note>}
@@ -82,7 +89,9 @@ function Result({ result }: { result: WhatIf }) {
   return (
     <>
       <p>
-        {isEmpty ? 'Nothing was recorded in that time.' : `${plural(recorded.requests, 'request')} from ${clock(recorded.from_ms)} to ${clock(recorded.to_ms)}, from the ${recorded.source === 'trace' ? 'trace file' : 'gateway’s memory'}.`}
+        {isEmpty
+          ? 'Nothing was recorded in that time.'
+          : `${plural(recorded.requests, 'request')} from ${clock(recorded.from_ms)} to ${clock(recorded.to_ms)}, from the ${recorded.source === 'trace' ? 'trace file' : 'gateway’s memory'}.${recorded.hit_ratio == null ? '' : ` Their answers really reported ${percent(recorded.hit_ratio)} cached.`}`}
       </p>
       {!isEmpty && (
         <>
@@ -93,7 +102,9 @@ function Result({ result }: { result: WhatIf }) {
       {notes.length > 0 && (
         <ul class="what-if-notes muted small">
           {notes.map((note) => (
-            <li key={note}>{note}</li>
+            <li key={note}>
+              <Words text={note} />
+            </li>
           ))}
         </ul>
       )}
@@ -126,7 +137,7 @@ function Outcomes({ today, proposed }: { today: WhatIfOutcome; proposed: WhatIfO
               <td class="right">{shown(unit, before)}</td>
               <td class="right">{shown(unit, after)}</td>
               <td class={`right change-${verdict}`}>
-                {unit === 'share' ? points(after - before) : before === 0 ? (after === 0 ? '±0' : `+${shown(unit, after)}`) : signed(after / before - 1)}
+                {changed(unit, before, after)}
                 {verdict !== 'same' && <span> {verdict === 'better' ? '▲ better' : '▼ worse'}</span>}
               </td>
             </tr>
@@ -139,7 +150,8 @@ function Outcomes({ today, proposed }: { today: WhatIfOutcome; proposed: WhatIfO
 
 function Shares({ today, proposed }: { today: WhatIfOutcome; proposed: WhatIfOutcome }) {
   const names = [...new Set([...today.by_deployment, ...proposed.by_deployment].map(({ deployment }) => deployment))];
-  const share = (outcome: WhatIfOutcome, name: string): number => outcome.by_deployment.find(({ deployment }) => deployment === name)?.share ?? 0;
+  const share = (outcome: WhatIfOutcome, name: string): number =>
+    outcome.by_deployment.find(({ deployment }) => deployment === name)?.share ?? 0;
   return (
     <section class="stack" aria-label="Share by deployment">
       <h3>Share by deployment</h3>
@@ -164,7 +176,15 @@ function Shares({ today, proposed }: { today: WhatIfOutcome; proposed: WhatIfOut
   );
 }
 
-const shown = (unit: 'share' | 'count' | 'usd', value: number): string => (unit === 'share' ? percent(value) : unit === 'usd' ? usd(value) : count(value));
+const shown = (unit: 'share' | 'count' | 'usd', value: number | null): string =>
+  unit === 'share' ? percent(value) : unit === 'usd' ? usd(value) : count(value);
+
+function changed(unit: 'share' | 'count' | 'usd', before: number | null, after: number | null): string {
+  if (before === null || after === null) return NONE;
+  if (unit === 'share') return points(after - before);
+  if (before === 0) return after === 0 ? '±0' : `+${shown(unit, after)}`;
+  return signed(after / before - 1);
+}
 
 function points(difference: number): string {
   const rounded = Math.round(difference * 1000) / 10;

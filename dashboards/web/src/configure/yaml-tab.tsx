@@ -37,10 +37,15 @@ export function YamlTab({ readOnly, line }: { readOnly: boolean; line: number | 
   return (
     <div class="yaml">
       <p class="muted small">
-        <kbd>Ctrl</kbd> <kbd>Space</kbd> completes, <kbd>Ctrl</kbd> <kbd>F</kbd> finds, <kbd>Ctrl</kbd> <kbd>Z</kbd> undoes; <kbd>Tab</kbd> indents. <kbd>Esc</kbd> then{' '}
-        <kbd>Tab</kbd> leaves the editor.
+        <kbd>Ctrl</kbd> <kbd>Space</kbd> completes, <kbd>Ctrl</kbd> <kbd>F</kbd> finds, <kbd>Ctrl</kbd> <kbd>Z</kbd> undoes; <kbd>Tab</kbd>{' '}
+        indents. <kbd>Esc</kbd> then <kbd>Tab</kbd> leaves the editor.
       </p>
-      {state === 'failed' && <Failed error={new Error('the editor could not be read; reload the page if the gateway was updated')} retry={() => (setState('reading'), setRound((n) => n + 1))} />}
+      {state === 'failed' && (
+        <Failed
+          error={new Error('the editor could not be read; reload the page if the gateway was updated')}
+          retry={() => (setState('reading'), setRound((n) => n + 1))}
+        />
+      )}
       <div class="yaml-frame">
         {state === 'reading' && <Skeleton rows={HEIGHT_ROWS} />}
         {/* What is typed is no shortcut of the page, which cannot see that it comes from an editor inside. */}

@@ -2,7 +2,8 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import * as api from '../api';
-import { NONE, ago, count, duration, moment, percent, usd, utc } from '../format';
+import { errorShare } from '../figures';
+import { NONE, ago, duration, moment, percent, plural, usd, utc } from '../format';
 import { outcomeWords } from '../routing/words';
 import { now_ms } from '../state/clock';
 import { may } from '../state/session';
@@ -15,22 +16,26 @@ import { idleOf } from './words';
 
 interface DetailProps {
   deployment: FleetDeployment;
+  /** What was taken out, where it is: the deployment, its resource or its region. */
+  drain: { kind: string; name: string };
   onDrain: () => void;
   onChanged: () => void;
 }
 
-export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
+export function Detail({ deployment, drain, onDrain, onChanged }: DetailProps) {
   const { alarm, care, recent, last_failure } = deployment;
   const idle = idleOf(deployment, now_ms.value);
   return (
     <div class="fleet-detail">
-      {alarm && <Note tone="error">
+      {alarm && (
+        <Note tone="error">
           <Words text={alarm.advice} />
-        </Note>}
+        </Note>
+      )}
       <dl class="facts">
         {deployment.pools.map((pool) => (
           <Fact key={pool} name={`Pool ${pool}`}>
-            tier {deployment.tiers[pool] ?? NONE}
+            tier {(deployment.tiers[pool] ?? 0) + 1}
           </Fact>
         ))}
         <Fact name="Last success">{deployment.last_success_at_ms === null ? 'none known' : <At ms={deployment.last_success_at_ms} />}</Fact>
@@ -45,9 +50,15 @@ export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
           )}
         </Fact>
         <Fact name="Last 15 minutes">
-          {count(recent.requests)} requests, {recent.requests > 0 ? percent(recent.errors / recent.requests) : NONE} failed, {usd(recent.token_usd)} for tokens
+          {recent
+            ? `${plural(recent.requests, 'request')}, ${percent(errorShare(recent))} failed, ${usd(recent.token_usd)} for tokens`
+            : NONE}
         </Fact>
-        <Fact name="Its cache">{deployment.cache_life_s > 0 ? `keeps what nobody asks for some ${duration(deployment.cache_life_s * 1000)}` : 'is believed not to keep anything'}</Fact>
+        <Fact name="Its cache">
+          {deployment.cache_life_s > 0
+            ? `keeps what nobody asks for some ${duration(deployment.cache_life_s * 1000)}`
+            : 'is believed not to keep anything'}
+        </Fact>
         {idle?.deletion_at_ms != null && (
           <Fact name="Deletion">
             {idle.isExact ? 'on' : 'by'} <At ms={idle.deletion_at_ms} />
@@ -63,12 +74,12 @@ export function Detail({ deployment, onDrain, onChanged }: DetailProps) {
         )}
       </dl>
       {care?.sentence && <p class="muted">{care.sentence}</p>}
-      <Actions deployment={deployment} onDrain={onDrain} onChanged={onChanged} />
+      <Actions deployment={deployment} drain={drain} onDrain={onDrain} onChanged={onChanged} />
     </div>
   );
 }
 
-function Actions({ deployment, onDrain, onChanged }: DetailProps) {
+function Actions({ deployment, drain, onDrain, onChanged }: DetailProps) {
   const [busy, setBusy] = useState<string | null>(null);
   const { name, actions } = deployment;
   const isOperator = may('operator');
@@ -85,23 +96,23 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
   };
   const putBack = (): Promise<void> =>
     run('drain', async () => {
-      await api.undrain('deployment', name);
-      return `${name} gets requests again`;
+      await api.undrain(drain.kind, drain.name);
+      return `${drain.name} gets requests again`;
     });
   const ping = async (): Promise<void> => {
     const text = `One tiny completion is sent to ${name}, some 24 tokens, and entered in the books as a keepalive. It also starts the inactivity clock anew.`;
     if (!(await confirm({ title: `Ping ${name}?`, text, act: 'Ping' }))) return;
     await run('ping', async () => {
-      const { outcome, status, took_ms } = await api.ping(name);
-      if (outcome !== 'success') throw new Error(`${name} ${outcomeWords(outcome)}${status ? ` (${status})` : ''} after ${duration(took_ms)}`);
-      return `${name} answered in ${duration(took_ms)}`;
+      const { outcome, took_ms, text } = await api.ping(name);
+      if (outcome !== 'success') throw new Error(`${name}, after ${duration(took_ms)}: ${text}`);
+      return `${name} answered in ${duration(took_ms)}: ${text}`;
     });
   };
   const recreate = async (): Promise<void> => {
     const text = `Azure is asked to make ${name} again as it is declared. It takes minutes, and hosting is billed from then on. Its requests go elsewhere meanwhile.`;
-    if (!(await confirm({ title: `Make ${name} again?`, text, act: 'Make it again', danger: true, type: name.split('/')[1] ?? name }))) return;
+    if (!(await confirm({ title: `Make ${name} again?`, text, act: 'Make it again', danger: true, type: name }))) return;
     await run('recreate', async () => {
-      await api.recreate(name, name.split('/')[1] ?? name);
+      await api.recreate(name, name);
       return `${name} is being made again`;
     });
   };
@@ -111,7 +122,7 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
       <div class="row">
         {deployment.drained ? (
           <Button small kind="primary" busy={busy === 'drain'} disabled={!isOperator} title={why} onClick={() => void putBack()}>
-            Put back
+            {drain.kind === 'deployment' ? 'Put back' : `Put ${drain.kind} ${drain.name} back`}
           </Button>
         ) : (
           <Button small disabled={!isOperator || !actions.drain} title={why} onClick={onDrain}>
@@ -126,7 +137,11 @@ function Actions({ deployment, onDrain, onChanged }: DetailProps) {
         </Button>
       </div>
       {!isOperator && <p class="muted small">You are a viewer: taking out, pinging and making again need the role operator.</p>}
-      {isOperator && !actions.recreate && actions.recreate_reason && <p class="muted small">It cannot be made again from here: <Words text={actions.recreate_reason} /></p>}
+      {isOperator && !actions.recreate && actions.recreate_reason && (
+        <p class="muted small">
+          It cannot be made again from here: <Words text={actions.recreate_reason} />
+        </p>
+      )}
     </div>
   );
 }

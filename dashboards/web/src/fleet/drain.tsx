@@ -64,13 +64,14 @@ export function Drain({ target, deployments, onClose, onChanged }: DrainProps) {
       }
     >
       <p>
-        No new requests go there; those that run end by themselves. It is of this gateway only, and ends with a restart of the gateway. Azure’s inactivity clock
-        runs on.
+        No new requests go there; those that run end by themselves. It is of this gateway only, and ends with a restart of the gateway.
+        Azure’s inactivity clock runs on.
       </p>
       <ul class="drain-pools">
         {takeOver(deployments, out).map(({ pool, others }) => (
           <li key={pool}>
-            <b>{pool}</b>: {others.length > 0 ? `${others.join(', ')} ${others.length === 1 ? 'takes' : 'take'} over` : 'nobody usable is left'}
+            <b>{pool}</b>:{' '}
+            {others.length > 0 ? `${others.join(', ')} ${others.length === 1 ? 'takes' : 'take'} over` : 'nobody usable is left'}
           </li>
         ))}
       </ul>

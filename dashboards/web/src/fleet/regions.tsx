@@ -1,8 +1,10 @@
 /** The regions: who is there, what comes, and whether the others could carry it all without them. */
+import { share } from '../figures';
 import { count, duration, percent } from '../format';
 import { may } from '../state/session';
 import type { FleetRegion } from '../types/state';
 import { Button, Pill } from '../ui/basics';
+import { headroomWords, leastHeadroom } from './headroom';
 import { Table, type Column } from '../ui/table';
 
 interface RegionsProps {
@@ -10,12 +12,6 @@ interface RegionsProps {
   drained: readonly string[];
   onDrain: (region: string) => void;
   onUndo: (region: string) => void;
-}
-
-/** The least headroom over the region's pools, and which pool it is; `null` where it is not known. */
-export function leastHeadroom(region: FleetRegion): { pool: string; ratio: number } | null {
-  const known = Object.entries(region.headroom).map(([pool, ratio]) => ({ pool, ratio }));
-  return known.sort((a, b) => a.ratio - b.ratio)[0] ?? null;
 }
 
 export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
@@ -31,10 +27,33 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
       ),
       by: ({ usable, deployments }) => usable / Math.max(deployments, 1),
     },
-    { id: 'requests', head: 'Requests, 15 min', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
-    { id: 'errors', head: 'Failed', cell: ({ errors, requests }) => (requests > 0 ? percent(errors / requests) : '–'), by: ({ errors }) => errors, number: true },
-    { id: 'ttft', head: 'First token p95', cell: ({ ttft_p95_ms }) => duration(ttft_p95_ms), by: ({ ttft_p95_ms }) => ttft_p95_ms, number: true },
-    { id: 'without', head: 'Without it', cell: (region) => <Without region={region} />, by: (region) => leastHeadroom(region)?.ratio ?? null },
+    {
+      id: 'requests',
+      head: 'Requests, 15 min',
+      cell: ({ requests }) => count(requests),
+      by: ({ requests }) => requests ?? null,
+      number: true,
+    },
+    {
+      id: 'errors',
+      head: 'Failed',
+      cell: ({ errors, requests }) => percent(share(errors ?? 0, requests ?? 0)),
+      by: ({ errors }) => errors ?? null,
+      number: true,
+    },
+    {
+      id: 'ttft',
+      head: 'First token p95',
+      cell: ({ ttft_p95_ms }) => duration(ttft_p95_ms),
+      by: ({ ttft_p95_ms }) => ttft_p95_ms ?? null,
+      number: true,
+    },
+    {
+      id: 'without',
+      head: 'Without it',
+      cell: (region) => <Without region={region} />,
+      by: (region) => leastHeadroom(region)?.ratio ?? null,
+    },
     {
       id: 'act',
       head: 'Action',
@@ -44,7 +63,12 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
             Put back
           </Button>
         ) : (
-          <Button small disabled={!may('operator')} title={may('operator') ? undefined : 'needs the role operator'} onClick={() => onDrain(name)}>
+          <Button
+            small
+            disabled={!may('operator')}
+            title={may('operator') ? undefined : 'needs the role operator'}
+            onClick={() => onDrain(name)}
+          >
             Take out…
           </Button>
         ),
@@ -56,12 +80,9 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
 function Without({ region }: { region: FleetRegion }) {
   const least = leastHeadroom(region);
   if (least === null) return <span class="muted">not known yet</span>;
-  const isEnough = least.ratio >= 1;
   return (
     <span class="region-without">
-      <Pill tone={isEnough ? 'ok' : 'warn'}>
-        {isEnough ? `the others carry ${least.pool} ${count(least.ratio)} times over` : `the others carry ${percent(least.ratio)} of ${least.pool}`}
-      </Pill>
+      <Pill tone={least.ratio >= 1 ? 'ok' : 'warn'}>{headroomWords(least)}</Pill>
     </span>
   );
 }

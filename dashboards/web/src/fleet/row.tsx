@@ -1,12 +1,23 @@
 /** One deployment as a dense row, and as a card on a narrow window: state, room, load, latency, cache, inactivity clock, cost. */
 import { NONE, count, duration, percent, usd, utc } from '../format';
+import { cachedShare } from '../figures';
 import { now_ms } from '../state/clock';
 import type { FleetDeployment } from '../types/state';
 import { Bar, IconButton, Pill } from '../ui/basics';
 import { Spark } from '../chart/spark';
 import { idleOf, roomOf, stateOf } from './words';
 
-export const HEADS = ['Deployment', 'State', 'Room left', 'In flight', 'First token p50 / p95', 'Cached', 'Inactivity', 'Per hour', ''] as const;
+export const HEADS = [
+  'Deployment',
+  'State',
+  'Room left',
+  'In flight',
+  'First token p50 / p95',
+  'Cached',
+  'Inactivity',
+  'Per hour',
+  '',
+] as const;
 
 interface RowProps {
   deployment: FleetDeployment;
@@ -44,13 +55,13 @@ export function Row({ deployment, spark, isOpen, onOpen }: RowProps) {
       <td role="cell" data-head={HEADS[4]}>
         <span class="fleet-latency">
           <span>
-            {duration(recent.ttft_p50_ms)} <span class="muted">/ {duration(recent.ttft_p95_ms)}</span>
+            {duration(recent?.ttft_p50_ms)} <span class="muted">/ {duration(recent?.ttft_p95_ms)}</span>
           </span>
           {spark && <Spark values={spark} />}
         </span>
       </td>
       <td role="cell" data-head={HEADS[5]} class="right">
-        {recent.prompt_tokens > 0 ? percent(recent.cached_tokens / recent.prompt_tokens) : NONE}
+        {recent ? percent(cachedShare(recent)) : NONE}
       </td>
       <td role="cell" data-head={HEADS[6]}>
         <Clock deployment={deployment} />

@@ -3,7 +3,7 @@ import * as api from '../api';
 import { driftAdvice, driftCost, driftShare, causeHelp, causeName, ordered, partsOf, sums } from '../cache/words';
 import { Lines, type Line } from '../chart/lines';
 import { cachedShare, share } from '../figures';
-import { count, percent, usd } from '../format';
+import { count, moment, percent, usd } from '../format';
 import { Heads } from '../routing/heads';
 import { now_ms } from '../state/clock';
 import { useLoad } from '../state/load';
@@ -38,24 +38,32 @@ export default function CachePage() {
         </Async>
       </Card>
       <Card title="What was missed, and why" explain="misses" flush>
-        <Async of={cache} rows={30} empty={(data) => (data.misses.length === 0 ? 'Nothing was missed in this range, or no route is placed by nested.' : null)}>
+        <Async
+          of={cache}
+          rows={30}
+          empty={(data) => (data.misses.length === 0 ? 'Nothing was missed in this range, or no route is placed by nested.' : null)}
+        >
           {(data) => <Misses misses={data.misses} />}
         </Async>
       </Card>
       <Card title="Prompts that change too early" explain="drift">
-        <Async of={cache} rows={10} empty={(data) => (data.drift.length === 0 ? 'None: where prompts of a route part, they stay apart.' : null)}>
+        <Async
+          of={cache}
+          rows={10}
+          empty={(data) => (data.drift.length === 0 ? 'None: where prompts of a route part, they stay apart.' : null)}
+        >
           {(data) => <Drifts cache={data} />}
         </Async>
       </Card>
-      <div class="grid cache-three">
+      <div class="grid">
         <Shares title="Cached by route" by="route" />
         <Shares title="Cached by client" by="client" />
-        <Card title="Hot beginnings" explain="heads" flush>
-          <Async of={cache} rows={16}>
-            {(data) => <Heads heads={data.heads} />}
-          </Async>
-        </Card>
       </div>
+      <Card title="Hot beginnings" explain="heads" flush>
+        <Async of={cache} rows={16}>
+          {(data) => <Heads heads={data.heads} />}
+        </Async>
+      </Card>
     </div>
   );
 }
@@ -63,21 +71,33 @@ export default function CachePage() {
 function Totals({ cache }: { cache: Cache }) {
   const missed = sums(cache.misses);
   const figures: [string, string, string][] = [
-    ['Found cached', percent(share(cache.cached_tokens, cache.prompt_tokens)), `${count(cache.cached_tokens)} of ${count(cache.prompt_tokens)} prompt tokens`],
+    [
+      'Found cached',
+      percent(share(cache.cached_tokens, cache.prompt_tokens)),
+      `${count(cache.cached_tokens)} of ${count(cache.prompt_tokens)} prompt tokens`,
+    ],
     ['Expected by placement', percent(share(cache.expected_tokens, cache.prompt_tokens)), `${count(cache.expected_tokens)} tokens`],
     ['Missed', percent(share(missed.tokens, cache.prompt_tokens)), `${count(missed.tokens)} tokens that had been sent before`],
     ['What that cost', usd(missed.usd), 'more than if they had been cached'],
   ];
+  const { from_ms, to_ms } = cache;
   return (
-    <dl class="cache-totals">
-      {figures.map(([name, value, more]) => (
-        <div key={name}>
-          <dt class="muted">{name}</dt>
-          <dd class="cache-value">{value}</dd>
-          <dd class="muted small">{more}</dd>
-        </div>
-      ))}
-    </dl>
+    <>
+      <dl class="cache-totals">
+        {figures.map(([name, value, more]) => (
+          <div key={name}>
+            <dt class="muted">{name}</dt>
+            <dd class="cache-value">{value}</dd>
+            <dd class="muted small">{more}</dd>
+          </div>
+        ))}
+      </dl>
+      {from_ms !== undefined && to_ms !== undefined && (
+        <p class="muted small cache-hours">
+          Sums are kept by the hour: these are of {moment(from_ms)} to {moment(to_ms)}.
+        </p>
+      )}
+    </>
   );
 }
 
@@ -89,7 +109,17 @@ function OverTime({ series }: { series: Series }) {
     ...(expected ? [{ label: 'expected', colour: 'muted', values: partsOf(points, expected), dash: true } as const] : []),
     { label: 'reported', colour: 's1', values: partsOf(points, points.cached_tokens), fill: true },
   ];
-  return <Lines label="Part of the prompt tokens that was cached" starts_ms={series.starts_ms} from_ms={series.from_ms} to_ms={series.to_ms} lines={lines} format={percent} top={1} />;
+  return (
+    <Lines
+      label="Part of the prompt tokens that was cached"
+      starts_ms={series.starts_ms}
+      from_ms={series.from_ms}
+      to_ms={series.to_ms}
+      lines={lines}
+      format={percent}
+      top={1}
+    />
+  );
 }
 
 function Misses({ misses }: { misses: readonly Miss[] }) {
@@ -106,8 +136,6 @@ function Misses({ misses }: { misses: readonly Miss[] }) {
       ),
       by: ({ cause }) => causeName(cause),
     },
-    { id: 'helps', head: 'What helps', cell: ({ cause }) => <span class="miss-help">{<Words text={causeHelp(cause) ?? ''} />}</span> },
-    { id: 'requests', head: 'Answers', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
     {
       id: 'tokens',
       head: 'Tokens missed',
@@ -121,6 +149,8 @@ function Misses({ misses }: { misses: readonly Miss[] }) {
       number: true,
     },
     { id: 'usd', head: 'Lost', cell: ({ tokens, usd: lost }) => (tokens > 0 ? usd(lost) : '–'), by: ({ usd: lost }) => lost, number: true },
+    { id: 'requests', head: 'Answers', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
+    { id: 'helps', head: 'What helps', cell: ({ cause }) => <span class="miss-help">{<Words text={causeHelp(cause) ?? ''} />}</span> },
   ];
   return <Table label="Misses by cause" columns={columns} rows={ordered(misses)} rowKey={({ cause }) => cause} />;
 }
@@ -129,10 +159,9 @@ function Drifts({ cache }: { cache: Cache }) {
   return (
     <ul class="drifts">
       {cache.drift.map((drift) => (
-        <li key={`${drift.route} ${drift.client} ${drift.at_tokens}`}>
+        <li key={`${drift.route} ${drift.at_tokens}`}>
           <p>
-            <a href={linkTo('cache', { route: drift.route })}>{drift.route}</a>
-            {drift.client ? <span class="muted"> from {drift.client}</span> : null}: {driftShare(drift)}
+            <a href={linkTo('cache', { route: drift.route })}>{drift.route}</a>: {driftShare(drift)}
             {driftCost(drift) ? <b>; {driftCost(drift)}</b> : null}
           </p>
           <DriftPlace at={drift.at_tokens} />
@@ -155,7 +184,11 @@ function DriftPlace({ at }: { at: number }) {
 }
 
 function Shares({ title, by }: { title: string; by: 'route' | 'client' }) {
-  const groups = useLoad(`cache-${by}|${formatPlace(place.value)}`, (signal) => api.series(scopeOf(place.value.params, '1h', now_ms.peek()), by, 1, signal), EVERY_MS);
+  const groups = useLoad(
+    `cache-${by}|${formatPlace(place.value)}`,
+    (signal) => api.series(scopeOf(place.value.params, '1h', now_ms.peek()), by, 1, signal),
+    EVERY_MS,
+  );
   return (
     <Card title={title} explain="cached">
       <Async of={groups} rows={16} empty={(data) => (data.groups.length === 0 ? 'No requests in this range.' : null)}>
@@ -177,4 +210,5 @@ function Shares({ title, by }: { title: string; by: 'route' | 'client' }) {
   );
 }
 
-const largest = (groups: readonly SeriesGroup[]): SeriesGroup[] => [...groups].sort((a, b) => b.total.prompt_tokens - a.total.prompt_tokens).slice(0, GROUPS_MAX);
+const largest = (groups: readonly SeriesGroup[]): SeriesGroup[] =>
+  [...groups].sort((a, b) => b.total.prompt_tokens - a.total.prompt_tokens).slice(0, GROUPS_MAX);

@@ -39,7 +39,7 @@ export default function ConfigurePage() {
     <div class="stack">
       <header class="configure-head">
         <div>
-          <p class="mono small configure-path">{now.path}</p>
+          <p class="mono small configure-path">{now.path ?? 'no file'}</p>
           <p class="muted small">
             generation {now.generation}
             {now.writable ? '' : ', cannot be written from here'}
@@ -73,7 +73,12 @@ export default function ConfigurePage() {
 }
 
 async function drop(): Promise<void> {
-  const question = { title: 'Drop all edits?', text: 'The text goes back to what is in use. This cannot be undone.', act: 'Drop', danger: true };
+  const question = {
+    title: 'Drop all edits?',
+    text: 'The text goes back to what is in use. This cannot be undone.',
+    act: 'Drop',
+    danger: true,
+  };
   if (await confirm(question)) discard();
 }
 
@@ -84,7 +89,11 @@ function Stepper({ step }: { step: Step }) {
       <ol>
         {STEPS.map(([id, label], n) => (
           <li key={id} class={id === 'versions' ? 'stepper-apart' : undefined}>
-            <button type="button" aria-current={id === step ? 'step' : undefined} onClick={() => setParams({ step: id === 'edit' ? '' : id })}>
+            <button
+              type="button"
+              aria-current={id === step ? 'step' : undefined}
+              onClick={() => setParams({ step: id === 'edit' ? '' : id })}
+            >
               {id !== 'versions' && <span class="stepper-number">{n + 1}</span>}
               {label}
               {id === 'difference' && isDirty.value && (
@@ -144,7 +153,12 @@ function Edit() {
   const tab = place.value.params['tab'] === 'yaml' ? 'yaml' : 'forms';
   const [line, setLine] = useState<number | null>(null);
   return (
-    <Card title="Edit" actions={<Choice label="Edit as" options={TABS} value={tab} onChange={(next) => setParams({ tab: next === 'forms' ? '' : next }, true)} />}>
+    <Card
+      title="Edit"
+      actions={
+        <Choice label="Edit as" options={TABS} value={tab} onChange={(next) => setParams({ tab: next === 'forms' ? '' : next }, true)} />
+      }
+    >
       {tab === 'yaml' ? (
         <YamlTab readOnly={false} line={line} />
       ) : (

@@ -12,7 +12,8 @@ import { tick } from '../live';
 import { now_ms } from '../state/clock';
 import { useLoad } from '../state/load';
 import { place } from '../state/url';
-import type { FleetDeployment } from '../types/state';
+import { drainOf } from '../fleet/words';
+import type { Drains, FleetDeployment } from '../types/state';
 import { Async } from '../ui/async';
 import { Card } from '../ui/basics';
 import { toast } from '../ui/toast';
@@ -23,10 +24,20 @@ const SPARK_EVERY_MS = 60_000;
 const SPARK_POINTS = 30;
 const HOUR_MS = 3_600_000;
 
+/** When the newest tick came, by this machine's clock. */
+let tickCame_ms = 0;
+tick.subscribe(() => {
+  tickCame_ms = Date.now();
+});
+
 export default function FleetPage() {
   const fleet = useLoad('fleet', (signal) => api.fleet(signal), EVERY_MS);
   const drains = useLoad('fleet-drains', (signal) => api.drains(signal), EVERY_MS);
-  const sparks = useLoad('fleet-sparks', (signal) => api.series({ from_ms: now_ms.peek() - HOUR_MS, to_ms: now_ms.peek() }, 'deployment', SPARK_POINTS, signal), SPARK_EVERY_MS);
+  const sparks = useLoad(
+    'fleet-sparks',
+    (signal) => api.series({ from_ms: now_ms.peek() - HOUR_MS, to_ms: now_ms.peek() }, 'deployment', SPARK_POINTS, signal),
+    SPARK_EVERY_MS,
+  );
   const [target, setTarget] = useState<Target | null>(null);
   const changed = (): void => (fleet.reload(), drains.reload());
   const undo = (kind: string, name: string): void => {
@@ -44,14 +55,25 @@ export default function FleetPage() {
     <div class="stack">
       <Async of={fleet} rows={60} empty={(data) => (chosen(data.deployments).length === 0 ? 'No deployment matches the filters.' : null)}>
         {(data) => {
-          const all = withTick(data.deployments, tick.value, fleet.at_ms);
+          const all = withTick(data.deployments, tick.value, tickCame_ms, fleet.at_ms);
           return (
             <>
               <Card title="Deployments" explain="breaker" flush actions={<Hourly deployments={all} />}>
-                <Deployments deployments={chosen(all)} ttft={ttft} onDrain={(name) => setTarget({ kind: 'deployment', name })} onChanged={changed} />
+                <Deployments
+                  deployments={chosen(all)}
+                  drains={drains.data?.drains ?? []}
+                  ttft={ttft}
+                  onDrain={(name) => setTarget({ kind: 'deployment', name })}
+                  onChanged={changed}
+                />
               </Card>
               <Card title="Regions" explain="headroom" flush>
-                <Regions regions={data.regions} drained={drained} onDrain={(name) => setTarget({ kind: 'region', name })} onUndo={(name) => undo('region', name)} />
+                <Regions
+                  regions={data.regions}
+                  drained={drained}
+                  onDrain={(name) => setTarget({ kind: 'region', name })}
+                  onUndo={(name) => undo('region', name)}
+                />
               </Card>
               {target && <Drain target={target} deployments={all} onClose={() => setTarget(null)} onChanged={changed} />}
             </>
@@ -73,13 +95,14 @@ function Hourly({ deployments }: { deployments: readonly FleetDeployment[] }) {
 }
 
 interface DeploymentsProps {
+  drains: Drains['drains'];
   deployments: readonly FleetDeployment[];
   ttft: ReadonlyMap<string, readonly (number | null)[]>;
   onDrain: (name: string) => void;
   onChanged: () => void;
 }
 
-function Deployments({ deployments, ttft, onDrain, onChanged }: DeploymentsProps) {
+function Deployments({ deployments, drains, ttft, onDrain, onChanged }: DeploymentsProps) {
   const [open, setOpen] = useState<string | null>(null);
   return (
     <div class="table-box" role="region" aria-label="Deployments, one a row" tabIndex={0}>
@@ -87,7 +110,12 @@ function Deployments({ deployments, ttft, onDrain, onChanged }: DeploymentsProps
         <thead role="rowgroup">
           <tr role="row">
             {HEADS.map((head) => (
-              <th key={head} role="columnheader" scope="col" class={['In flight', 'Cached', 'Per hour'].includes(head) ? 'right' : undefined}>
+              <th
+                key={head}
+                role="columnheader"
+                scope="col"
+                class={['In flight', 'Cached', 'Per hour'].includes(head) ? 'right' : undefined}
+              >
                 {head === '' ? <span class="hidden">Details</span> : head}
               </th>
             ))}
@@ -98,11 +126,21 @@ function Deployments({ deployments, ttft, onDrain, onChanged }: DeploymentsProps
             const { name } = deployment;
             return (
               <Fragment key={name}>
-                <Row deployment={deployment} spark={ttft.get(name) ?? null} isOpen={open === name} onOpen={() => setOpen(open === name ? null : name)} />
+                <Row
+                  deployment={deployment}
+                  spark={ttft.get(name) ?? null}
+                  isOpen={open === name}
+                  onOpen={() => setOpen(open === name ? null : name)}
+                />
                 {open === name && (
                   <tr class="detail" role="row">
                     <td role="cell" colSpan={HEADS.length}>
-                      <Detail deployment={deployment} onDrain={() => onDrain(name)} onChanged={onChanged} />
+                      <Detail
+                        deployment={deployment}
+                        drain={drainOf(deployment, drains)}
+                        onDrain={() => onDrain(name)}
+                        onChanged={onChanged}
+                      />
                     </td>
                   </tr>
                 )}

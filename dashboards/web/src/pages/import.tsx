@@ -16,7 +16,7 @@ import '../styles/import.css';
 type Line = Imported['lines'][number];
 
 const COLUMNS: readonly Column<Line>[] = [
-  { id: 'line', head: 'Line', cell: ({ line }) => line, by: ({ line }) => line, number: true },
+  { id: 'line', head: 'Line', cell: ({ line }) => (line === 0 ? '–' : line), by: ({ line }) => line, number: true },
   { id: 'grade', head: 'Grade', cell: ({ grade }) => <Pill tone={toneOf(grade)}>{grade}</Pill>, by: ({ grade }) => grade },
   { id: 'path', head: 'What stood there', cell: ({ path }) => <span class="mono small import-path">{path}</span>, by: ({ path }) => path },
   { id: 'text', head: 'What becomes of it', cell: ({ text }) => <Words text={text} /> },
@@ -58,7 +58,9 @@ export default function ImportPage() {
             void convert(source);
           }}
         >
-          <p>Its configuration becomes one of Emberway. Nothing is put to use, connected to or stored; secrets in the clear are never copied.</p>
+          <p>
+            Its configuration becomes one of Emberway. Nothing is put to use, connected to or stored; secrets in the clear are never copied.
+          </p>
           <Field id="import-text" label="LiteLLM’s config.yaml" help="Files that it includes are not read: paste them in." error={error}>
             <textarea
               id="import-text"
@@ -101,20 +103,68 @@ function Result({ result }: { result: Imported }) {
   const [grade, setGrade] = useState<Grade | 'all'>('all');
   const counts = countsOf(result.lines);
   const left = counts.filter(({ grade: own, count }) => count > 0 && (own === 'manual' || own === 'unsupported'));
-  const options = [{ value: 'all' as const, label: `all ${result.lines.length}` }, ...counts.filter(({ count }) => count > 0).map((known) => ({ value: known.grade, label: `${known.grade} ${known.count}`, title: known.meaning }))];
+  const options = [
+    { value: 'all' as const, label: `all ${result.lines.length}` },
+    ...counts
+      .filter(({ count }) => count > 0)
+      .map((known) => ({ value: known.grade, label: `${known.grade} ${known.count}`, title: known.meaning })),
+  ];
   return (
     <>
       <Note tone={left.length === 0 ? 'ok' : 'warn'}>
-        {left.length === 0 ? 'Everything was carried over, exactly or approximately.' : 'Something is left for you: what is manual you fill in, what is unsupported stays with LiteLLM or goes.'}
+        {result.yaml === ''
+          ? 'No model of Azure OpenAI stands in the file, so there is nothing to carry over.'
+          : left.length === 0
+            ? 'Everything was carried over, exactly or approximately.'
+            : 'Something is left for you: what is manual you fill in, what is unsupported stays with LiteLLM or goes.'}
       </Note>
-      <Card title="What became of each line" flush actions={<Choice label="Show grades" options={options} value={grade} onChange={setGrade} />}>
-        <Table label="Each line and its grade" columns={COLUMNS} rows={result.lines.filter((line) => grade === 'all' || line.grade === grade)} rowKey={({ line, path, text }) => `${line} ${path} ${text}`} />
+      <Card
+        title="What became of each line"
+        flush
+        actions={<Choice label="Show grades" options={options} value={grade} onChange={setGrade} />}
+      >
+        <Table
+          label="Each line and its grade"
+          columns={COLUMNS}
+          rows={result.lines.filter((line) => grade === 'all' || line.grade === grade)}
+          rowKey={({ line, path, text }) => `${line} ${path} ${text}`}
+        />
       </Card>
-      <Card title="The configuration" actions={<Actions yaml={result.yaml} />}>
-        <pre class="import-yaml" tabIndex={0} aria-label="The configuration as YAML">
-          {result.yaml}
-        </pre>
-      </Card>
+      {Object.keys(result.variables ?? {}).length > 0 && (
+        <Card title="Variables to set">
+          <dl class="facts">
+            {Object.entries(result.variables ?? {}).map(([name, what]) => (
+              <div key={name}>
+                <dt class="mono">{name}</dt>
+                <dd>
+                  <Words text={what} />
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </Card>
+      )}
+      {(result.problems?.length ?? 0) > 0 && (
+        <Card title="What the check will say">
+          <ul class="import-problems">
+            {result.problems?.map(({ severity, path, line, message }) => (
+              <li key={`${path} ${message}`}>
+                <Pill tone={severity === 'error' ? 'error' : 'warn'}>{line > 0 ? `line ${line}` : severity}</Pill>
+                <span>
+                  <span class="mono small">{path}</span> <Words text={message} />
+                </span>
+              </li>
+            ))}
+          </ul>
+        </Card>
+      )}
+      {result.yaml !== '' && (
+        <Card title="The configuration" actions={<Actions yaml={result.yaml} />}>
+          <pre class="import-yaml" tabIndex={0} aria-label="The configuration as YAML">
+            {result.yaml}
+          </pre>
+        </Card>
+      )}
     </>
   );
 }

@@ -25,8 +25,14 @@ const VIEWS = [
 export default function RoutingPage() {
   const routing = useLoad('routing', (signal) => api.routing(signal), EVERY_MS);
   const fleet = useLoad('routing-fleet', (signal) => api.fleet(signal), EVERY_MS);
-  const flows = useLoad(`flows|${formatPlace(place.value)}`, (signal) => api.flows(scopeOf(place.value.params, '1h', now_ms.peek()), signal), EVERY_MS);
-  const clients = useLoad('routing-clients', (signal) => api.series({ from_ms: now_ms.peek() - DAY_MS, to_ms: now_ms.peek() }, 'client', 1, signal));
+  const flows = useLoad(
+    `flows|${formatPlace(place.value)}`,
+    (signal) => api.flows(scopeOf(place.value.params, '1h', now_ms.peek()), signal),
+    EVERY_MS,
+  );
+  const clients = useLoad('routing-clients', (signal) =>
+    api.series({ from_ms: now_ms.peek() - DAY_MS, to_ms: now_ms.peek() }, 'client', 1, signal),
+  );
   const [view, setView] = useState<'drawing' | 'table'>('drawing');
   const regions = new Map((fleet.data?.deployments ?? []).map(({ name, region }) => [name, region]));
   const { route } = place.value.params;
@@ -49,7 +55,7 @@ export default function RoutingPage() {
           {(data) => <Sankey flows={data.flows} asTable={view === 'table'} />}
         </Async>
       </Card>
-      <div class="grid routing-three">
+      <div class="grid">
         <Card title="Spills">
           <Async of={flows} rows={20}>
             {(data) => <Spills flows={data} />}
@@ -60,12 +66,12 @@ export default function RoutingPage() {
             {(data) => <Failovers flows={data} />}
           </Async>
         </Card>
-        <Card title="Homes of hot beginnings" explain="heads" flush>
-          <Async of={routing} rows={20}>
-            {(data) => <Heads heads={data.heads} table={data.table} />}
-          </Async>
-        </Card>
       </div>
+      <Card title="Homes of hot beginnings" explain="heads" flush>
+        <Async of={routing} rows={20}>
+          {(data) => <Heads heads={data.heads} table={data.table} />}
+        </Async>
+      </Card>
       <Card title="Where would this request go?" explain="plan">
         <ExplainRequest
           routes={(routing.data?.routes ?? []).map(({ name }) => name)}

@@ -10,7 +10,14 @@ const SYSTEM = `You are the support assistant of Contoso. ${'Answer in short sen
 export const EXAMPLES: readonly Example[] = [
   {
     label: 'A long system prompt, first turn',
-    body: (model) => ({ model, messages: [{ role: 'system', content: SYSTEM }, { role: 'user', content: 'How do I return a parcel?' }], max_tokens: 200 }),
+    body: (model) => ({
+      model,
+      messages: [
+        { role: 'system', content: SYSTEM },
+        { role: 'user', content: 'How do I return a parcel?' },
+      ],
+      max_tokens: 200,
+    }),
   },
   {
     label: 'The same conversation, a later turn',

@@ -71,7 +71,12 @@ export function ExplainRequest({ routes, clients }: ExplainProps) {
             </select>
           </Field>
         </div>
-        <Field id="explain-body" label="Body of a chat completion or response, as JSON" help="Read once to answer, then forgotten: nothing is sent to a deployment, counted or stored." error={error}>
+        <Field
+          id="explain-body"
+          label="Body of a chat completion or response, as JSON"
+          help="Read once to answer, then forgotten: nothing is sent to a deployment, counted or stored."
+          error={error}
+        >
           <textarea
             id="explain-body"
             class="mono explain-body"
@@ -100,7 +105,11 @@ export function ExplainRequest({ routes, clients }: ExplainProps) {
         </div>
       </form>
       <div class="explain-answer" aria-live="polite">
-        {answer === null ? <p class="explain-empty">The plan stands here: who would be asked, in which order, and why.</p> : <Answer explanation={answer} />}
+        {answer === null ? (
+          <p class="explain-empty">The plan stands here: who would be asked, in which order, and why.</p>
+        ) : (
+          <Answer explanation={answer} />
+        )}
       </div>
     </div>
   );
@@ -122,7 +131,8 @@ function Answer({ explanation }: { explanation: Explanation }) {
       ))}
       {explanation.cache_key && (
         <p class="muted small">
-          Its beginning is hot: it would be sent with one of {explanation.cache_key.keys} cache keys, which {explanation.cache_key.pays ? 'pays' : 'does not pay so far'}.
+          Its beginning is hot: it would be sent with one of {explanation.cache_key.keys} cache keys, which{' '}
+          {explanation.cache_key.pays ? 'pays' : 'does not pay so far'}.
         </p>
       )}
     </div>
@@ -157,7 +167,13 @@ function Place({ candidate, number, prompt }: { candidate: Candidate; number: nu
             <Bar value={cached} tone="ok" />
           </span>
           <span>{percent(cached)} expected cached</span>
-          <span>{room === null || limit === null ? 'room not known' : room < 0 ? `does not fit, ${count(-room)} too many` : `room for ${count(room)} of ${count(limit)} after it`}</span>
+          <span>
+            {room === null || limit === null
+              ? 'room not known'
+              : room < 0
+                ? `does not fit, ${count(-room)} too many`
+                : `room for ${count(room)} of ${count(limit)} after it`}
+          </span>
           <span>{count(in_flight)} in flight</span>
         </div>
       </div>

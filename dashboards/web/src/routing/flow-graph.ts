@@ -33,6 +33,10 @@ export interface FlowGraph {
 export const NODES_MAX = [10, 14, 10] as const;
 const OTHERS = 'others';
 
+/** A deployment's name; requests that none was asked for have their own. */
+export const nameOf = (deployment: string): string => (deployment === '(none)' || deployment === '' ? 'nobody was asked' : deployment);
+const regionOf = (flow: Flow): string => flow.region || 'nowhere';
+
 /** Requests of a flow by what became of the one before. Reasons that do not add up to its requests are taken as proportions. */
 export function byKind(flow: Flow): [FlowKind, number][] {
   const sums = new Map<FlowKind, number>();
@@ -47,7 +51,11 @@ export function byKind(flow: Flow): [FlowKind, number][] {
 
 export function flowGraph(flows: readonly Flow[]): FlowGraph {
   const real = flows.filter((flow) => flow.requests > 0);
-  const names = [largest(real, (flow) => flow.route, NODES_MAX[0]), largest(real, (flow) => flow.deployment, NODES_MAX[1]), largest(real, (flow) => flow.region, NODES_MAX[2])] as const;
+  const names = [
+    largest(real, (flow) => flow.route, NODES_MAX[0]),
+    largest(real, (flow) => nameOf(flow.deployment), NODES_MAX[1]),
+    largest(real, regionOf, NODES_MAX[2]),
+  ] as const;
   const nodes = new Map<string, FlowNode>();
   const links = new Map<string, FlowLink>();
   const node = (column: 0 | 1 | 2, wanted: string, flow: Flow): string => {
@@ -63,7 +71,7 @@ export function flowGraph(flows: readonly Flow[]): FlowGraph {
     links.set(id, { source, target, kind, requests: (known?.requests ?? 0) + requests });
   };
   for (const flow of real) {
-    const [route, deployment, region] = [node(0, flow.route, flow), node(1, flow.deployment, flow), node(2, flow.region || 'unknown', flow)];
+    const [route, deployment, region] = [node(0, flow.route, flow), node(1, nameOf(flow.deployment), flow), node(2, regionOf(flow), flow)];
     for (const [kind, requests] of byKind(flow)) {
       link(route, deployment, kind, requests);
       link(deployment, region, kind, requests);
@@ -72,10 +80,10 @@ export function flowGraph(flows: readonly Flow[]): FlowGraph {
   return { nodes: [...nodes.values()], links: [...links.values()], requests: real.reduce((sum, flow) => sum + flow.requests, 0) };
 }
 
-function largest(flows: readonly Flow[], nameOf: (flow: Flow) => string, most: number): Set<string> {
+function largest(flows: readonly Flow[], name: (flow: Flow) => string, most: number): Set<string> {
   const sums = new Map<string, number>();
-  for (const flow of flows) sums.set(nameOf(flow) || 'unknown', (sums.get(nameOf(flow) || 'unknown') ?? 0) + flow.requests);
-  const names = [...sums].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+  for (const flow of flows) sums.set(name(flow), (sums.get(name(flow)) ?? 0) + flow.requests);
+  const names = [...sums].sort((a, b) => b[1] - a[1]).map(([own]) => own);
   return new Set(names.length > most ? names.slice(0, most - 1) : names);
 }
 
@@ -101,18 +109,34 @@ export function drawn(graph: FlowGraph, width: number, height: number): { nodes:
     .nodeWidth(8)
     .nodePadding(32)
     .nodeAlign((node) => node.column)
-    .extent([[1, 32], [width - 1, height - 14]]);
-  const laid = layout({ nodes: graph.nodes.map((node) => ({ ...node })), links: graph.links.map((link) => ({ ...link, value: link.requests })) });
+    .extent([
+      [1, 32],
+      [width - 1, height - 14],
+    ]);
+  const laid = layout({
+    nodes: graph.nodes.map((node) => ({ ...node })),
+    links: graph.links.map((link) => ({ ...link, value: link.requests })),
+  });
   const path = sankeyLinkHorizontal<FlowNode, FlowLink>();
   const nodes = laid.nodes.map((node) => {
     const [x0, x1, y0, y1] = [node.x0 ?? 0, node.x1 ?? 0, node.y0 ?? 0, node.y1 ?? 0];
-    return { id: node.id, column: node.column, name: node.name, requests: node.requests, errors: node.errors, x: x0, y: y0, width: x1 - x0, height: Math.max(1, y1 - y0) };
+    return {
+      id: node.id,
+      column: node.column,
+      name: node.name,
+      requests: node.requests,
+      errors: node.errors,
+      x: x0,
+      y: y0,
+      width: x1 - x0,
+      height: Math.max(1, y1 - y0),
+    };
   });
-  const nameOf = new Map(graph.nodes.map((node) => [node.id, node.name]));
+  const names = new Map(graph.nodes.map((node) => [node.id, node.name]));
   const links = laid.links.map((link, n) => {
     const of = graph.links[n];
     const [source, target] = [of?.source ?? '', of?.target ?? ''];
-    const ends: [string, string] = [nameOf.get(source) ?? '', nameOf.get(target) ?? ''];
+    const ends: [string, string] = [names.get(source) ?? '', names.get(target) ?? ''];
     return { source, target, kind: link.kind, requests: link.requests, path: path(link) ?? '', width: Math.max(1, link.width ?? 1), ends };
   });
   return { nodes, links };

@@ -7,7 +7,9 @@ import { outcomeWords, reasonWords } from './words';
 const SHOWN_MAX = 12;
 
 export function Spills({ flows }: { flows: Flows }) {
-  const spills = Object.entries(flows.spills).filter(([, requests]) => requests > 0).sort((a, b) => b[1] - a[1]);
+  const spills = Object.entries(flows.spills)
+    .filter(([, requests]) => requests > 0)
+    .sort((a, b) => b[1] - a[1]);
   const all = flows.flows.reduce((sum, { requests }) => sum + requests, 0);
   if (spills.length === 0) return <p class="muted">Nothing spilled: each request went to its first choice.</p>;
   const most = spills[0]?.[1] ?? 1;

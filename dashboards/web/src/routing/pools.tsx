@@ -30,15 +30,18 @@ export function Pools({ pools, routes, regionOf, regions }: PoolsProps) {
             <PoolState pool={pool} />
           </header>
           <ul class="pool-routes">
-            {routes.filter((route) => route.pool === pool.name).map((route) => (
-              <RouteLine key={route.name} route={route} />
-            ))}
+            {routes
+              .filter((route) => route.pool === pool.name)
+              .map((route) => (
+                <RouteLine key={route.name} route={route} />
+              ))}
           </ul>
           <ol class="tiers">
             {pool.tiers.map((tier, n) => (
               <li key={n}>
                 <p class="tier-name">
-                  <b>Tier {n + 1}</b> <span class="muted">{n === 0 ? 'first, while it has room' : 'only where nothing above can be used or has room'}</span>
+                  <b>Tier {n + 1}</b>{' '}
+                  <span class="muted">{n === 0 ? 'first, while it has room' : 'only where nothing above can be used or has room'}</span>
                 </p>
                 <Tier tier={tier} regionOf={regionOf} regions={regions} />
               </li>
@@ -68,8 +71,21 @@ function RouteLine({ route }: { route: RouteInfo }) {
       <a href={linkTo('routing', { route: route.name })}>{route.name}</a>
       {route.aliases.length > 0 && <span class="muted"> also {route.aliases.join(', ')}</span>}
       <span class="muted small route-policy">
-        {route.policy}: {policyWords(route.policy)}
+        {route.policy}: {route.policy_text ?? policyWords(route.policy)}
       </span>
+      {(route.settings?.length ?? 0) > 0 && (
+        <details class="route-settings small">
+          <summary>Its rules</summary>
+          <dl class="facts">
+            {route.settings?.map(({ name, text }) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{text}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
     </li>
   );
 }
@@ -96,12 +112,16 @@ function Tier({ tier, regionOf, regions }: TierProps) {
       <ul class="tier-members">
         {tier.map((member, n) => (
           <li key={member.deployment}>
-            <span class="swatch" aria-hidden="true" style={{ '--swatch': `var(--${regionColour(regions, regionOf(member.deployment))})` }} />
+            <span
+              class="swatch"
+              aria-hidden="true"
+              style={{ '--swatch': `var(--${regionColour(regions, regionOf(member.deployment))})` }}
+            />
             <a class="tier-deployment" href={linkTo('fleet', { deployment: member.deployment })}>
               {member.deployment}
             </a>
             <span class="muted">{regionOf(member.deployment)}</span>
-            {!member.usable && <Pill tone="error">not usable</Pill>}
+            {!member.usable && <Pill tone="error">{member.why?.replaceAll('_', ' ') ?? 'not usable'}</Pill>}
             <span class="tier-share">{percent(parts[n])}</span>
           </li>
         ))}

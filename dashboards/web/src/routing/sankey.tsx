@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { count, percent } from '../format';
 import type { Flow } from '../types/state';
 import { Table, type Column } from '../ui/table';
-import { byKind, drawn, flowGraph, heightFor } from './flow-graph';
+import { byKind, drawn, flowGraph, heightFor, nameOf } from './flow-graph';
 import type { DrawnNode } from './flow-graph';
 import { KIND_WORDS } from './words';
 import type { FlowKind } from './words';
@@ -39,7 +39,14 @@ export function Sankey({ flows, asTable }: { flows: readonly Flow[]; asTable: bo
 function Drawing({ graph, width, height }: { graph: ReturnType<typeof flowGraph>; width: number; height: number }) {
   const { nodes, links } = useMemo(() => drawn(graph, width, height), [graph, width, height]);
   return (
-    <svg class="sankey" width={width} height={height} viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`${count(graph.requests)} requests from routes to deployments to regions; the table has the figures`}>
+    <svg
+      class="sankey"
+      width={width}
+      height={height}
+      viewBox={`0 0 ${width} ${height}`}
+      role="img"
+      aria-label={`${count(graph.requests)} requests from routes to deployments to regions; the table has the figures`}
+    >
       {links.map((link) => (
         <path key={`${link.source} ${link.target} ${link.kind}`} class={`flow flow-${link.kind}`} d={link.path} stroke-width={link.width}>
           <title>
@@ -94,15 +101,29 @@ const part = (flow: Flow, kind: FlowKind): number => Math.round(byKind(flow).fin
 
 const COLUMNS: readonly Column<Flow>[] = [
   { id: 'route', head: 'Route', cell: ({ route }) => route, by: ({ route }) => route },
-  { id: 'deployment', head: 'Deployment', cell: ({ deployment }) => deployment, by: ({ deployment }) => deployment },
+  { id: 'deployment', head: 'Deployment', cell: ({ deployment }) => nameOf(deployment), by: ({ deployment }) => deployment },
   { id: 'region', head: 'Region', cell: ({ region }) => region, by: ({ region }) => region },
-  { id: 'tier', head: 'Tier', cell: ({ tier }) => tier, by: ({ tier }) => tier, number: true },
+  { id: 'tier', head: 'Tier', cell: ({ tier }) => (tier === null ? '–' : tier + 1), by: ({ tier }) => tier, number: true },
   { id: 'requests', head: 'Requests', cell: ({ requests }) => count(requests), by: ({ requests }) => requests, number: true },
   { id: 'spilled', head: 'Spilled', cell: (flow) => count(part(flow, 'spilled')), by: (flow) => part(flow, 'spilled'), number: true },
-  { id: 'failed_over', head: 'Failed over', cell: (flow) => count(part(flow, 'failed_over')), by: (flow) => part(flow, 'failed_over'), number: true },
+  {
+    id: 'failed_over',
+    head: 'Failed over',
+    cell: (flow) => count(part(flow, 'failed_over')),
+    by: (flow) => part(flow, 'failed_over'),
+    number: true,
+  },
   { id: 'errors', head: 'Failed', cell: ({ errors }) => count(errors), by: ({ errors }) => errors, number: true },
 ];
 
 function FlowTable({ flows }: { flows: readonly Flow[] }) {
-  return <Table label="Requests by route and deployment" columns={COLUMNS} rows={flows} rowKey={(flow) => `${flow.route} ${flow.deployment}`} sort={{ id: 'requests', down: true }} />;
+  return (
+    <Table
+      label="Requests by route and deployment"
+      columns={COLUMNS}
+      rows={flows}
+      rowKey={(flow) => `${flow.route} ${flow.deployment}`}
+      sort={{ id: 'requests', down: true }}
+    />
+  );
 }

@@ -33,15 +33,22 @@ const POLICIES: Record<string, string> = {
   latency: 'the quicker of two',
 };
 
+/** How an attempt ended: `core/recovery/outcome.rs`. */
 const OUTCOMES: Record<string, string> = {
+  success: 'answered',
+  rejected: 'refused the request itself',
   throttled: 'answered 429',
-  server_error: 'answered with a server error',
-  connect_failed: 'could not be reached',
-  timeout: 'did not answer in time',
-  first_byte_timeout: 'did not begin to answer in time',
-  broken: 'broke off',
-  not_found: 'answered 404',
-  credential_refused: 'refused the credential',
+  failed: 'answered with an error',
+  unreachable: 'could not be reached',
+  reset: 'broke the connection before it answered',
+  timeout: 'did not begin to answer in time',
+  unavailable: 'is not there, paused or retired',
+  misconfigured: 'does not know the path or API version',
+  credential_refused: 'refused the gateway’s credential',
+  broken: 'broke off in its answer',
+  client_gone: 'was left by the client',
+  overtaken: 'was overtaken by another',
+  cut_off: 'was cut off as the gateway ended',
 };
 
 /** What has become of the one before, and of the request. */

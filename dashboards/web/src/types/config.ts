@@ -2,7 +2,8 @@
 
 export interface ConfigText {
   text: string;
-  path: string;
+  /** Null where the gateway was started without a file. */
+  path: string | null;
   sha256: string;
   generation: number;
   writable: boolean;
@@ -39,13 +40,14 @@ export interface WhatIfOutcome {
   prompt_tokens: number;
   spills: number;
   refused: number;
-  token_usd: number;
-  hosting_usd: number;
+  /** Null where a price is not known. */
+  token_usd: number | null;
+  hosting_usd: number | null;
   by_deployment: { deployment: string; requests: number; share: number; hit_ratio: number; tokens: number }[];
 }
 
 export interface WhatIf {
-  recorded: { requests: number; from_ms: number; to_ms: number; source: 'memory' | 'trace' };
+  recorded: { requests: number; from_ms: number; to_ms: number; source: 'memory' | 'trace'; hit_ratio?: number | null };
   today: WhatIfOutcome;
   proposed: WhatIfOutcome;
   notes: string[];
@@ -62,7 +64,8 @@ export interface ConfigVersion {
 }
 
 export interface Applied {
-  version: number;
+  /** Null where the store could not keep it. */
+  version: number | null;
   generation: number;
   changes: Change[];
 }
@@ -71,4 +74,7 @@ export interface Imported {
   yaml: string;
   lines: { line: number; path: string; grade: 'exact' | 'approximate' | 'manual' | 'unsupported'; text: string }[];
   counts: Record<string, number>;
+  /** Environment variables that the configuration reads, each with what it is for. */
+  variables?: Record<string, string>;
+  problems?: { severity: string; path: string; line: number; message: string }[];
 }

@@ -94,13 +94,17 @@ export interface Tick {
 export interface FleetDeployment extends DeploymentStatus {
   resource: string;
   pools: string[];
+  /** Its priority tier in each pool, from 0. */
   tiers: Record<string, number>;
-  weight: number;
+  /** In its first pool; null where it is in none. */
+  weight: number | null;
+  weights?: Record<string, number>;
   sku: string | null;
   capacity: number | null;
   model: string | null;
   hosting_usd_per_hour: number | null;
-  recent: Figures;
+  /** The last 15 minutes; absent where the gateway keeps no history. */
+  recent?: Figures | null;
   actions: { drain: boolean; ping: boolean; recreate: boolean; recreate_reason: string | null };
 }
 
@@ -108,9 +112,9 @@ export interface FleetRegion {
   name: string;
   deployments: number;
   usable: number;
-  requests: number;
-  errors: number;
-  ttft_p95_ms: number | null;
+  requests?: number | null;
+  errors?: number | null;
+  ttft_p95_ms?: number | null;
   headroom: Record<string, number>;
 }
 
@@ -122,9 +126,11 @@ export interface Fleet {
 
 export interface Flow {
   route: string;
+  /** `(none)` where none was asked. */
   deployment: string;
   region: string;
-  tier: number;
+  /** In the route's pool, from 0; null where it is not in it any more. */
+  tier: number | null;
   requests: number;
   reasons: Record<string, number>;
   errors: number;
@@ -141,12 +147,17 @@ export interface RouteInfo {
   aliases: string[];
   pool: string;
   policy: string;
-  [setting: string]: unknown;
+  policy_text?: string;
+  /** Its other rules in words. */
+  settings?: { name: string; text: string }[];
+  in_flight?: number;
+  waiting?: number;
 }
 
 export interface PoolInfo {
   name: string;
-  tiers: { deployment: string; weight: number; usable: boolean }[][];
+  /** `why` a member cannot be used now, such as `ejected`. */
+  tiers: { deployment: string; weight: number; usable: boolean; why?: string | null }[][];
   regions: string[];
   usable: number;
 }
@@ -156,6 +167,8 @@ export interface Head {
   digest: string;
   homes: number;
   tokens_per_minute: number;
+  /** Who was sent it within the hour, as far as that is remembered. */
+  deployments?: string[];
 }
 
 export interface Routing {
@@ -210,19 +223,25 @@ export interface Miss {
   text: string;
   requests: number;
   tokens: number;
-  usd: number;
+  /** Null where no price is known. */
+  usd: number | null;
 }
 
 export interface Drift {
   route: string;
-  client: string;
   at_tokens: number;
+  /** What of a prompt is there: `tools`, `format`, `system` or `message`. */
+  segment?: string;
   share: number;
+  tokens_a_day?: number;
+  usd_a_day?: number | null;
   text: string;
-  [more: string]: unknown;
 }
 
 export interface Cache {
+  /** The hours that the sums are of. */
+  from_ms?: number;
+  to_ms?: number;
   expected_tokens: number;
   cached_tokens: number;
   prompt_tokens: number;

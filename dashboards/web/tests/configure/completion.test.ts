@@ -79,9 +79,16 @@ it('says what a place means', () => {
 
 describe('what is typed into a form', () => {
   const cases: [string, string, boolean][] = [
-    ['health.open_for', '3s', true], ['health.open_for', '3', false], ['health.failure_ratio', '0.5', true], ['health.failure_ratio', '0', false],
-    ['health.consecutive_failures', '2.5', false], ['health.consecutive_failures', '', false], ['defaults.policy', 'nested', true],
-    ['defaults.policy', 'nearest', false], ['limits.body_size', '32MiB', true], ['limits.body_size', '32', false],
+    ['health.open_for', '3s', true],
+    ['health.open_for', '3', false],
+    ['health.failure_ratio', '0.5', true],
+    ['health.failure_ratio', '0', false],
+    ['health.consecutive_failures', '2.5', false],
+    ['health.consecutive_failures', '', false],
+    ['defaults.policy', 'nested', true],
+    ['defaults.policy', 'nearest', false],
+    ['limits.body_size', '32MiB', true],
+    ['limits.body_size', '32', false],
   ];
   it.each(cases)('%s: %s', (path, typed, fits) => {
     const there = schemaAt(schema, path.split('.'));

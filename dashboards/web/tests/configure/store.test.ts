@@ -3,11 +3,26 @@ import { beforeEach, expect, it, vi } from 'vitest';
 
 import { base, canUndo, change, discard, isDirty, nameOf, newer, read, rebase, text, typed, undo } from '../../src/configure/store';
 
-let file = { text: 'a: 1\n', path: '/e.yaml', sha256: 'one', generation: 1, writable: true, reason: null, last_error: null, schema_url: '' };
+let file = {
+  text: 'a: 1\n',
+  path: '/e.yaml',
+  sha256: 'one',
+  generation: 1,
+  writable: true,
+  reason: null,
+  last_error: null,
+  schema_url: '',
+};
 
 beforeEach(async () => {
   file = { ...file, text: 'a: 1\n', sha256: 'one', generation: 1 };
-  vi.stubGlobal('fetch', (url: string) => Promise.resolve(new Response(JSON.stringify(url.endsWith('schema') ? {} : url.endsWith('check') ? { ok: true, problems: [], changes: [], diff: '' } : file))));
+  vi.stubGlobal('fetch', (url: string) =>
+    Promise.resolve(
+      new Response(
+        JSON.stringify(url.endsWith('schema') ? {} : url.endsWith('check') ? { ok: true, problems: [], changes: [], diff: '' } : file),
+      ),
+    ),
+  );
   await read(true);
 });
 
@@ -18,7 +33,7 @@ it('undoes a stretch of typing as one, and forms step by step', () => {
   for (const next of ['a: 23\n', 'a: 234\n']) typed(next);
   change('b: 1\n');
   const seen = [];
-  for (; canUndo.value; ) {
+  for (; canUndo.value;) {
     undo();
     seen.push(text.value);
   }

@@ -20,23 +20,31 @@ describe('shares', () => {
     expect(shares([0, 0])).toEqual([0.5, 0.5]);
     expect(shares([])).toEqual([]);
   });
-  it.each([[[0.5, 0.3, 0.2], 0, 0.8], [[0.5, 0.3, 0.2], 2, 0], [[1, 0], 0, 1], [[0.98, 0.01, 0.01], 0, 1], [[1], 0, 0.3]] as const)(
-    'of %j with number %i at %d add up to one, none of them nothing', (before, index, share) => {
-      const after = withShare(before, index, share);
-      expect(sum(after)).toBeCloseTo(1, 9);
-      expect(Math.min(...after)).toBeGreaterThanOrEqual(0.01 - 1e-9);
-    },
-  );
+  it.each([
+    [[0.5, 0.3, 0.2], 0, 0.8],
+    [[0.5, 0.3, 0.2], 2, 0],
+    [[1, 0], 0, 1],
+    [[0.98, 0.01, 0.01], 0, 1],
+    [[0.5, 0.49, 0.01], 0, 0.9],
+    [[1], 0, 0.3],
+  ] as const)('of %j with number %i at %d add up to one, none of them nothing', (before, index, share) => {
+    const after = withShare(before, index, share);
+    expect(sum(after)).toBeCloseTo(1, 9);
+    expect(Math.min(...after)).toBeGreaterThanOrEqual(0.01 - 1e-9);
+  });
   it('of the others keep their proportion', () => {
     const after = withShare([0.5, 0.3, 0.2], 0, 0.2);
     expect(after[1]! / after[2]!).toBeCloseTo(1.5, 9);
   });
-  it.each([[[1, 1, 1]], [[0.335, 0.335, 0.33]], [[0.999, 0.001]], [Array.from({ length: 60 }, (_, n) => n + 1)]])('%j become weights that add up to 100', (parts) => {
-    const weights = asWeights(parts);
-    expect(sum(weights)).toBe(100);
-    expect(Math.min(...weights)).toBeGreaterThanOrEqual(1);
-    expect(weights.every(Number.isInteger)).toBe(true);
-  });
+  it.each([[[1, 1, 1]], [[0.335, 0.335, 0.33]], [[0.999, 0.001]], [Array.from({ length: 60 }, (_, n) => n + 1)]])(
+    '%j become weights that add up to 100',
+    (parts) => {
+      const weights = asWeights(parts);
+      expect(sum(weights)).toBe(100);
+      expect(Math.min(...weights)).toBeGreaterThanOrEqual(1);
+      expect(weights.every(Number.isInteger)).toBe(true);
+    },
+  );
   it('move from some to others', () => {
     const after = shifted([0.6, 0.3, 0.1], [0], [1, 2], 0.5);
     for (const [n, share] of [0.3, 0.525, 0.175].entries()) expect(after[n]).toBeCloseTo(share, 9);
@@ -51,16 +59,27 @@ describe('tiers of the demo', () => {
   it('take weights, and give them up', () => {
     const members = tiersOf(valuesOf(demo), 0)[1] ?? [];
     const weighted = setShares(0, 1, members, [0.7, 0.3])(demo) ?? '';
-    expect(weighted).toContain('- [{ deployment: sim-eastus2/support, weight: 70 }, { deployment: sim-northcentralus/support, weight: 30 }] # then pay');
+    expect(weighted).toContain(
+      '- [{ deployment: sim-eastus2/support, weight: 70 }, { deployment: sim-northcentralus/support, weight: 30 }] # then pay',
+    );
     expect(clearShares(0, 1, members)(weighted)).toBe(demo);
   });
   it('are left by their members', () => {
     const moved = moveMember(valuesOf(demo), 0, 1, 0, 0)(demo) ?? '';
-    expect(items(valuesOf(moved), ['pools', 0, 'tiers'])).toEqual([['sim-swedencentral/support-ptu', 'sim-eastus2/support'], ['sim-northcentralus/support']]);
+    expect(items(valuesOf(moved), ['pools', 0, 'tiers'])).toEqual([
+      ['sim-swedencentral/support-ptu', 'sim-eastus2/support'],
+      ['sim-northcentralus/support'],
+    ]);
     const down = moveMember(valuesOf(demo), 0, 0, 0, 1)(demo) ?? '';
-    expect(items(valuesOf(down), ['pools', 0, 'tiers'])).toEqual([['sim-eastus2/support', 'sim-northcentralus/support', 'sim-swedencentral/support-ptu']]);
+    expect(items(valuesOf(down), ['pools', 0, 'tiers'])).toEqual([
+      ['sim-eastus2/support', 'sim-northcentralus/support', 'sim-swedencentral/support-ptu'],
+    ]);
     const alone = moveMember(valuesOf(demo), 0, 1, 1, 2)(demo) ?? '';
-    expect(items(valuesOf(alone), ['pools', 0, 'tiers'])).toEqual([['sim-swedencentral/support-ptu'], ['sim-eastus2/support'], ['sim-northcentralus/support']]);
+    expect(items(valuesOf(alone), ['pools', 0, 'tiers'])).toEqual([
+      ['sim-swedencentral/support-ptu'],
+      ['sim-eastus2/support'],
+      ['sim-northcentralus/support'],
+    ]);
     const gone = removeMember(valuesOf(demo), 0, 0, 0)(demo) ?? '';
     expect(items(valuesOf(gone), ['pools', 0, 'tiers'])).toHaveLength(1);
     expect(gone).toContain('# then pay per token');
@@ -76,15 +95,29 @@ describe('a move of traffic', () => {
     return items(valuesOf(text), ['pools', 0, 'tiers']);
   };
   it('within a tier changes its weights only', () => {
-    expect(tiersAfter({})).toEqual([['sim-swedencentral/support-ptu'],
-      [{ deployment: 'sim-eastus2/support', weight: 30 }, { deployment: 'sim-northcentralus/support', weight: 70 }]]);
+    expect(tiersAfter({})).toEqual([
+      ['sim-swedencentral/support-ptu'],
+      [
+        { deployment: 'sim-eastus2/support', weight: 30 },
+        { deployment: 'sim-northcentralus/support', weight: 70 },
+      ],
+    ]);
   });
   it('to a region of a lower tier lifts it', () => {
     expect(tiersAfter({ from: 'swedencentral', to: 'eastus2', percent: 25 })).toEqual([
-      [{ deployment: 'sim-swedencentral/support-ptu', weight: 75 }, { deployment: 'sim-eastus2/support', weight: 25 }], ['sim-northcentralus/support']]);
+      [
+        { deployment: 'sim-swedencentral/support-ptu', weight: 75 },
+        { deployment: 'sim-eastus2/support', weight: 25 },
+      ],
+      ['sim-northcentralus/support'],
+    ]);
   });
   it('of everything leaves the region as a last resort', () => {
-    expect(tiersAfter({ percent: 100 })).toEqual([['sim-swedencentral/support-ptu'], ['sim-northcentralus/support'], ['sim-eastus2/support']]);
+    expect(tiersAfter({ percent: 100 })).toEqual([
+      ['sim-swedencentral/support-ptu'],
+      ['sim-northcentralus/support'],
+      ['sim-eastus2/support'],
+    ]);
   });
   it('with a pool of its own leaves the others alone', () => {
     const shared = `${demo}    aliases: [short]\n\n  - name: other\n    pool: summary\n`;
@@ -94,7 +127,12 @@ describe('a move of traffic', () => {
     expect(items(after, ['routes'])[1]).toMatchObject({ pool: 'summary-summary' });
     expect(items(after, ['routes'])[2]).toMatchObject({ pool: 'summary' });
   });
-  it.each([[{ to: 'mars' }, 'has no deployment in mars'], [{ from: 'mars' }, 'has no deployment in mars'], [{ to: 'eastus2' }, 'two different'], [{ route: 'x' }, 'no route x']])(
-    'is refused: %j', (change, why) => expect(planMove(valuesOf(demo), { ...wish, ...change })).toMatchObject({ refusal: expect.stringContaining(why) }),
+  it.each([
+    [{ to: 'mars' }, 'has no deployment in mars'],
+    [{ from: 'mars' }, 'has no deployment in mars'],
+    [{ to: 'eastus2' }, 'two different'],
+    [{ route: 'x' }, 'no route x'],
+  ])('is refused: %j', (change, why) =>
+    expect(planMove(valuesOf(demo), { ...wish, ...change })).toMatchObject({ refusal: expect.stringContaining(why) }),
   );
 });

@@ -5,10 +5,21 @@ import type { Flow } from '../../src/types/state';
 import { byKind, drawn, flowGraph, heightFor, NODES_MAX } from '../../src/routing/flow-graph';
 import type { FlowGraph } from '../../src/routing/flow-graph';
 
-const flow = (route: string, deployment: string, requests: number, reasons: Record<string, number> = { home: requests }): Flow =>
-  ({ route, deployment, region: deployment.split('/')[0] ?? '', tier: 1, requests, reasons, errors: 1 });
+const flow = (route: string, deployment: string, requests: number, reasons: Record<string, number> = { home: requests }): Flow => ({
+  route,
+  deployment,
+  region: deployment.split('/')[0] ?? '',
+  tier: 1,
+  requests,
+  reasons,
+  errors: 1,
+});
 
-const flows = [flow('a', 'east/x', 60, { warm: 40, spill_no_room: 20 }), flow('a', 'west/x', 30, { failover: 30 }), flow('b', 'west/x', 10)];
+const flows = [
+  flow('a', 'east/x', 60, { warm: 40, spill_no_room: 20 }),
+  flow('a', 'west/x', 30, { failover: 30 }),
+  flow('b', 'west/x', 10),
+];
 
 const through = (graph: FlowGraph, column: number): number =>
   graph.links.filter(({ source }) => source.startsWith(`${column}:`)).reduce((sum, { requests }) => sum + requests, 0);
@@ -21,12 +32,27 @@ it('carries every request from column to column', () => {
 });
 
 it('tells apart what was placed, what spilled and what failed over', () => {
-  const kinds = flowGraph(flows).links.filter(({ source }) => source === '0:a').map(({ kind, requests }) => [kind, requests]);
-  expect(kinds).toEqual([['placed', 40], ['spilled', 20], ['failed_over', 30]]);
+  const kinds = flowGraph(flows)
+    .links.filter(({ source }) => source === '0:a')
+    .map(({ kind, requests }) => [kind, requests]);
+  expect(kinds).toEqual([
+    ['placed', 40],
+    ['spilled', 20],
+    ['failed_over', 30],
+  ]);
 });
 
 describe('reasons that do not add up', () => {
-  it.each([[{ home: 1, tier: 1 }, [['placed', 5], ['spilled', 5]]], [{}, [['placed', 10]]]] as const)('%j', (reasons, expected) => {
+  it.each([
+    [
+      { home: 1, tier: 1 },
+      [
+        ['placed', 5],
+        ['spilled', 5],
+      ],
+    ],
+    [{}, [['placed', 10]]],
+  ] as const)('%j', (reasons, expected) => {
     expect(byKind(flow('a', 'b', 10, reasons))).toEqual(expected);
   });
 });
@@ -49,4 +75,9 @@ it('is drawn inside its box, with nothing for nothing', () => {
   }
   expect(links.every(({ path, ends }) => path.startsWith('M') && ends[0] !== '' && ends[1] !== '')).toBe(true);
   expect(drawn(flowGraph([]), 800, 200)).toEqual({ nodes: [], links: [] });
+});
+
+it('names requests that nobody was asked for', () => {
+  const graph = flowGraph([{ ...flow('a', '(none)', 5, { no_room: 5 }), region: '' }]);
+  expect(graph.nodes.map(({ name }) => name)).toEqual(['a', 'nobody was asked', 'nowhere']);
 });
