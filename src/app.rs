@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::admin::history::{EventQueries, HistoryQueries};
 use crate::admin::{self, Stop};
 use crate::app::handover::{HandoverError, Inherited, Offer};
 use crate::app::known::{seed, seen};
@@ -41,6 +42,7 @@ use crate::storage::writer::{QueueSettings, StoreChange, UsageWriter, usage_queu
 use crate::telemetry::clock;
 use crate::telemetry::events::process;
 use crate::telemetry::finished::FinishedQueue;
+use crate::telemetry::journal::Journal;
 use crate::telemetry::logging::LogGuard;
 use crate::telemetry::metrics::Metrics;
 
@@ -176,10 +178,12 @@ pub async fn start_from(
     let board = Arc::new(Board::empty());
     let orders = Arc::default();
     let care = care::start(&gateway, &store, &install, (&board, &orders)).await?;
+    let history = history::start(&gateway, &store, &writers.prices, consumers).await?;
     let known = sources::Known {
         prices: writers.prices,
         board,
         desk: configured.desk,
+        history: Arc::clone(&history.answers),
         orders,
     };
     let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin));
@@ -193,7 +197,7 @@ pub async fn start_from(
         care,
         lives: lives::start(&gateway, &store),
         versions: configured.keeping,
-        history: history::start(&gateway, consumers),
+        history,
         otlp,
         gateway,
         addresses,
@@ -225,6 +229,16 @@ impl Running {
     /// What all its requests share.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// What its requests came to.
+    pub fn history(&self) -> &dyn HistoryQueries {
+        &*self.history.answers
+    }
+
+    /// What happened, in words.
+    pub fn events(&self) -> &dyn EventQueries {
+        &*self.history.answers
     }
 
     /// How many requests are running.
@@ -263,7 +277,7 @@ impl Running {
     /// When usage records could not be written in time.
     pub async fn drain(mut self) -> anyhow::Result<()> {
         self.state.is_draining.store(true, Ordering::Release);
-        tracing::info!(running = self.gateway.activity.running(), "draining");
+        process::ProcessChanged::Draining(self.gateway.activity.running()).emit(self.gateway.metrics.journal());
         self.gateway.activity.enter_phase(Phase::Leaving);
         // Load balancers must see that it is not ready before connections are refused.
         tokio::time::sleep(self.shutdown.delay).await;
@@ -285,7 +299,7 @@ impl Running {
     pub async fn leave(mut self) -> anyhow::Result<()> {
         self.state.has_successor.store(true, Ordering::Release);
         self.state.is_draining.store(true, Ordering::Release);
-        tracing::info!(running = self.gateway.activity.running(), "leaving to the successor");
+        process::ProcessChanged::Leaving(self.gateway.activity.running()).emit(self.gateway.metrics.journal());
         let begun = tokio::time::Instant::now();
         self.gateway.activity.enter_phase(Phase::Leaving);
         self.stop_admin.send_replace(Stop::Accepting);
@@ -314,7 +328,7 @@ impl Running {
         if tokio::time::timeout(limit, activity.none_running()).await.is_err() {
             let running = activity.running();
             let limit = self.shutdown.drain;
-            process::RequestsCutOff { running, limit }.emit();
+            process::RequestsCutOff { running, limit }.emit(self.gateway.metrics.journal());
             activity.cut_off();
             let _ = tokio::time::timeout(CUT_OFF_MAX, activity.none_running()).await;
             process::CutOffDone {
@@ -388,7 +402,10 @@ async fn build(checked: &Arc<Checked>, store: &Arc<SqliteStore>) -> anyhow::Resu
         QueueSettings { capacity, keep_days },
         Arc::new(counted),
         clock::now_ms,
-        Box::new(tell),
+        {
+            let metrics = Arc::clone(&metrics);
+            Box::new(move |change| tell(change, metrics.journal()))
+        },
     );
     let live = Live::build(Arc::clone(checked), &metrics, None)?;
     let known = store.deployments().await?;
@@ -454,9 +471,11 @@ fn start_trace(settings: Option<&TraceSettings>) -> anyhow::Result<Option<(Trace
 
 /// Tells of changes of the usage store.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of an observer")]
-fn tell(change: StoreChange<'_>) {
+fn tell(change: StoreChange<'_>, journal: &Journal) {
     match change {
-        StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(),
-        StoreChange::Recovered { failures, dropped } => process::UsageStoreRecovered { failures, dropped }.emit(),
+        StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(journal),
+        StoreChange::Recovered { failures, dropped } => {
+            process::UsageStoreRecovered { failures, dropped }.emit(journal)
+        }
     }
 }

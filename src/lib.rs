@@ -9,7 +9,7 @@
 //! | 0 | [`columns`] | text tables for people |
 //! | 1 | [`openai`] | wire formats: bytes in, values out |
 //! | 2 | [`config`], [`storage`], [`telemetry`], [`azure`], [`simulator`] | each touches one part of the world |
-//! | 3 | [`proxy`], [`admin`], [`load`], [`replay`], [`fleet`], [`otlp`] | things that run |
+//! | 3 | [`proxy`], [`admin`], [`load`], [`replay`], [`fleet`], [`history`], [`otlp`] | things that run |
 //! | 4 | [`cli`], [`app`], [`demo`] | arguments, wiring, exit codes, the demo that wires all of it |
 
 pub mod admin;
@@ -21,6 +21,7 @@ pub mod config;
 pub mod core;
 pub mod demo;
 pub mod fleet;
+pub mod history;
 pub mod load;
 pub mod openai;
 pub mod otlp;

@@ -1,45 +1,95 @@
-//! The task that hands finished requests on, once a second, to everyone who keeps history of them or tells others.
+//! History: the task that hands finished requests on once a second, the one that writes what they came to, and the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::app::history::answers::Answers;
+use crate::app::money::Prices;
 use crate::core::ledger::finished::Finished;
+use crate::history::History;
+use crate::history::counting::Counting;
+use crate::history::writer::HistoryWriter;
 use crate::proxy::Gateway;
+use crate::storage::sqlite::SqliteStore;
 use crate::telemetry::clock;
+use crate::telemetry::events::process;
 use crate::telemetry::finished::{FinishedConsumer, PIECE_MAX};
+
+pub(super) mod answers;
 
 /// How often finished requests are handed on.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Hands finished requests on until it is told to stop; those that wait then are handed on first.
+/// Hands finished requests on until it is told to stop, and writes history; what waits then is handed on and written first.
 pub(super) struct RunningHistory {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    /// What can be asked.
+    pub(super) answers: Arc<Answers>,
+    stop_handing: watch::Sender<bool>,
+    handing: JoinHandle<()>,
+    stop_writing: watch::Sender<bool>,
+    writing: JoinHandle<HistoryWriter>,
 }
 
-/// Starts handing on to these.
-pub(super) fn start(gateway: &Arc<Gateway>, consumers: Vec<Box<dyn FinishedConsumer>>) -> RunningHistory {
-    let (stop, stopped) = watch::channel(false);
+/// Starts keeping history, and handing finished requests on to others too.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn start(
+    gateway: &Arc<Gateway>,
+    store: &Arc<SqliteStore>,
+    prices: &Arc<Prices>,
+    others: Vec<Box<dyn FinishedConsumer>>,
+) -> anyhow::Result<RunningHistory> {
+    let journal = Arc::clone(gateway.metrics.journal());
+    let history = Arc::new(History::new(Arc::clone(store), journal, clock::now_ms()));
+    history
+        .continue_journal()
+        .await
+        .context("cannot read the events of earlier processes from the usage store")?;
+    process::ProcessChanged::Started.emit(history.journal());
+    let book = {
+        let prices = Arc::clone(prices);
+        Box::new(move || prices.book())
+    };
+    let mut consumers: Vec<Box<dyn FinishedConsumer>> = vec![Box::new(Counting::new(Arc::clone(&history), book))];
+    consumers.extend(others);
+    let (stop_handing, handing_stopped) = watch::channel(false);
+    let (stop_writing, writing_stopped) = watch::channel(false);
     let hands = HandsOn {
         gateway: Arc::clone(gateway),
         consumers,
         taken: Vec::new(),
     };
-    RunningHistory {
-        stop,
-        task: tokio::spawn(hands.run(stopped)),
-    }
+    let writer = HistoryWriter::new(Arc::clone(&history), clock::now_ms);
+    Ok(RunningHistory {
+        answers: Arc::new(Answers::new(history, gateway, prices)),
+        stop_handing,
+        handing: tokio::spawn(hands.run(handing_stopped)),
+        stop_writing,
+        writing: tokio::spawn(writer.run(writing_stopped)),
+    })
 }
 
 impl RunningHistory {
-    /// Hands on what waits, and ends; within `limit`, or not at all.
+    /// Hands on and writes what waits, and ends; within `limit` each, or not at all.
     pub(super) async fn end(self, limit: Duration) {
-        self.stop.send_replace(true);
-        let abort = self.task.abort_handle();
-        if tokio::time::timeout(limit, self.task).await.is_err() {
+        self.stop_handing.send_replace(true);
+        let abort = self.handing.abort_handle();
+        if tokio::time::timeout(limit, self.handing).await.is_err() {
+            abort.abort();
+        }
+        self.stop_writing.send_replace(true);
+        let abort = self.writing.abort_handle();
+        let write = async {
+            if let Ok(writer) = self.writing.await {
+                writer.write_last().await;
+            }
+        };
+        if tokio::time::timeout(limit, write).await.is_err() {
             abort.abort();
         }
     }

@@ -167,18 +167,18 @@ fn tell(live: &Live, at: usize, got: Result<&str, &CredentialError>) {
             let login = &live.resources[at].login;
             if **login.value() != value {
                 login.renew(value);
-                LoginChanged { resource, error: None }.emit();
+                LoginChanged { resource, error: None }.emit(live.series.metrics().journal());
             }
         }
         Ok(Err(error)) => LoginChanged {
             resource,
             error: Some(&error),
         }
-        .emit(),
+        .emit(live.series.metrics().journal()),
         Err(error) => LoginChanged {
             resource,
             error: Some(error),
         }
-        .emit(),
+        .emit(live.series.metrics().journal()),
     }
 }

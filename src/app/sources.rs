@@ -12,6 +12,7 @@ use crate::admin::drains::{DrainAsked, DrainShown};
 use crate::admin::status::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Status};
 use crate::app::api;
 use crate::app::configuration::Desk;
+use crate::app::history::answers::Answers;
 use crate::app::money::Prices;
 use crate::app::state::ProcessState;
 use crate::config::checked::AdminListener;
@@ -33,6 +34,8 @@ pub(super) struct Known {
     pub(super) board: Arc<Board>,
     /// The configuration, as it is changed.
     pub(super) desk: Arc<Desk>,
+    /// What requests came to, and what happened.
+    pub(super) history: Arc<Answers>,
     /// What operators want made again.
     pub(super) orders: Arc<Orders>,
 }

@@ -320,7 +320,7 @@ impl Care {
                     absence: standing.absence,
                     why: &why,
                 }
-                .emit();
+                .emit(self.partners.metrics.journal());
             }
         }
         for (deployment, standing) in &standings {

@@ -78,7 +78,7 @@ pub fn begin(
         });
     }
     let end = lasting.map_or(DrainEnd::WhenUndone, |lasting| DrainEnd::At(now + lasting));
-    tell(&target, DrainChange::Began, lasting);
+    tell(gateway, &target, DrainChange::Began, lasting);
     drains.begin(Drain { target, end });
     mark(&drains, &live);
     drop(drains);
@@ -106,7 +106,7 @@ pub fn undo(gateway: &Gateway, target: DrainTarget) -> Result<(), DrainRefused> 
         let drained = listed(names.iter().map(String::as_str));
         return Err(DrainRefused::NotDrained { target, drained });
     }
-    tell(&target, DrainChange::Undone, None);
+    tell(gateway, &target, DrainChange::Undone, None);
     mark(&drains, &gateway.live.load());
     Ok(())
 }
@@ -123,7 +123,7 @@ pub fn all(gateway: &Gateway, now: Instant) -> Vec<(DrainTarget, Option<Duration
 pub fn put_to_use(gateway: &Gateway, live: Live) {
     let mut drains = gateway.drains.lock();
     for gone in drains.forget_unknown(&live.config.runtime.snapshot) {
-        tell(&gone.target, DrainChange::Forgotten, None);
+        tell(gateway, &gone.target, DrainChange::Forgotten, None);
     }
     mark(&drains, &live);
     gateway.live.store(Arc::new(live));
@@ -133,7 +133,7 @@ pub fn put_to_use(gateway: &Gateway, live: Live) {
 fn expire(gateway: &Gateway, now: Instant) {
     let mut drains = gateway.drains.lock();
     for over in drains.expire(now) {
-        tell(&over.target, DrainChange::Expired, None);
+        tell(gateway, &over.target, DrainChange::Expired, None);
     }
     mark(&drains, &gateway.live.load());
 }
@@ -180,12 +180,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-fn tell(target: &DrainTarget, change: DrainChange, lasting: Option<Duration>) {
+fn tell(gateway: &Gateway, target: &DrainTarget, change: DrainChange, lasting: Option<Duration>) {
     DrainChanged {
         kind: target.kind.into(),
         name: &target.name,
         change,
         lasting,
     }
-    .emit();
+    .emit(gateway.metrics.journal());
 }

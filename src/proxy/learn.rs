@@ -119,7 +119,7 @@ impl Subject<'_> {
                 state,
                 cause: self.cause.into(),
             }
-            .emit();
+            .emit(self.live.series.metrics().journal());
         }
     }
 
@@ -131,7 +131,7 @@ impl Subject<'_> {
                 state,
                 cause: self.cause.into(),
             }
-            .emit();
+            .emit(self.live.series.metrics().journal());
         }
     }
 
@@ -169,6 +169,6 @@ impl Subject<'_> {
             alarm,
             is_news: is_new,
         }
-        .emit();
+        .emit(self.live.series.metrics().journal());
     }
 }

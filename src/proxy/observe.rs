@@ -110,7 +110,7 @@ impl Observed<'_> {
                 after,
                 configured: Some(configured).filter(|configured| configured.is_finite()),
             }
-            .emit();
+            .emit(self.gateway.metrics.journal());
         }
         true
     }

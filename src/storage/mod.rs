@@ -22,6 +22,7 @@ pub mod audit;
 pub mod cache_report;
 pub mod cost_report;
 pub mod cost_sheet;
+pub mod history;
 pub mod kept;
 pub mod leases;
 pub mod limited;

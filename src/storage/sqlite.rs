@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, SqliteConnection};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::core::ledger::usage::UsageRecord;
 use crate::storage::rows::{self, ROWS_MAX};
@@ -69,14 +69,27 @@ impl SqliteStore {
 
     /// Runs statements in one transaction. A failing connection is dropped, so that the next write starts afresh.
     pub(super) async fn write(&self, statements: Vec<rows::Statement>) -> Result<u64, StoreError> {
-        let mut slot = self.writer.lock().await;
-        let mut connection = match slot.take() {
-            Some(connection) => connection,
-            None => connect_writer(&self.path).await?,
-        };
+        let mut slot = self.writer_slot().await;
+        let mut connection = self.take_writer(&mut slot).await?;
         let affected = run_in_transaction(&mut connection, statements).await?;
         *slot = Some(connection);
         Ok(affected)
+    }
+
+    /// Where the writing connection is: whoever holds it writes alone.
+    pub(super) async fn writer_slot(&self) -> MutexGuard<'_, Option<SqliteConnection>> {
+        self.writer.lock().await
+    }
+
+    /// Takes the writing connection, to be put back after it worked; opens it again where it failed before.
+    pub(super) async fn take_writer(
+        &self,
+        slot: &mut Option<SqliteConnection>,
+    ) -> Result<SqliteConnection, StoreError> {
+        match slot.take() {
+            Some(connection) => Ok(connection),
+            None => connect_writer(&self.path).await,
+        }
     }
 }
 
@@ -276,6 +289,7 @@ fn migrator() -> Migrator {
         migration(6, "lives", include_str!("../../migrations/0006_lives.sql")),
         migration(7, "leases", include_str!("../../migrations/0007_leases.sql")),
         migration(8, "audit", include_str!("../../migrations/0008_audit.sql")),
+        migration(9, "history", include_str!("../../migrations/0009_history.sql")),
         migration(11, "versions", include_str!("../../migrations/0011_versions.sql")),
     ])
 }

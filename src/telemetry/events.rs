@@ -21,9 +21,12 @@ use crate::telemetry::series::FleetSeries;
 pub mod care;
 pub mod configuration;
 mod fleet;
+pub mod history;
 mod lines;
 pub mod otlp;
 pub mod process;
+pub mod traffic;
+mod words;
 
 pub use fleet::{
     AlarmRaised, BreakerChanged, BreakerOf, CacheLost, DeploymentCooling, ExchangeFailed, LimitChanged, LookupFailed,
@@ -278,6 +281,7 @@ pub struct RequestShed {
 impl RequestShed {
     /// Counts it; the refusal itself is logged.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note_seldom(self.reason, || self.note());
         metrics.shed.with_label_values(&[self.reason]).inc();
     }
 }

@@ -4,7 +4,7 @@
 //! what is new and stores it. Ids only grow, over restarts too: they begin after the newest that is stored. What happens too often
 //! to be told each time is added up by whoever sees it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use crate::telemetry::clock;
 
 /// Events that memory holds: what a live view can go back to without the store.
 pub const HELD_MAX: usize = 1_000;
+/// How often what many requests may cause is noted, in milliseconds.
+const SELDOM_MS: i64 = 60_000;
 /// Longest text, in characters; a list of mistakes in a configuration can be long.
 pub const TEXT_MAX: usize = 1_000;
 
@@ -131,6 +133,8 @@ pub struct Note {
 #[derive(Debug)]
 pub struct Journal {
     held: Mutex<Held>,
+    /// When what many requests may cause was last noted, by words of closed enums.
+    seldom: Mutex<HashMap<&'static str, i64>>,
     newest: watch::Sender<u64>,
 }
 
@@ -152,6 +156,7 @@ impl Default for Journal {
                 next: 1,
                 ..Held::default()
             }),
+            seldom: Mutex::default(),
             newest: watch::Sender::new(0),
         }
     }
@@ -170,7 +175,7 @@ impl Note {
     }
 
     /// The same of somebody.
-    pub fn of(mut self, subject: impl ToString) -> Self {
+    pub fn of(mut self, subject: &(impl ToString + ?Sized)) -> Self {
         self.subject = Some(subject.to_string());
         self
     }
@@ -202,6 +207,23 @@ impl Journal {
     /// Notes an event, now.
     pub fn note(&self, note: Note) {
         self.note_at(clock::now_ms(), note);
+    }
+
+    /// Notes an event that many requests may cause, of each word at most once a minute.
+    pub fn note_seldom(&self, word: &'static str, note: impl FnOnce() -> Note) {
+        let now_ms = clock::now_ms();
+        let is_due = {
+            let mut seldom = self.seldom.lock();
+            let told_ms = seldom.entry(word).or_insert(i64::MIN);
+            let is_due = now_ms.saturating_sub(*told_ms) >= SELDOM_MS || now_ms < *told_ms;
+            if is_due {
+                *told_ms = now_ms;
+            }
+            is_due
+        };
+        if is_due {
+            self.note_at(now_ms, note());
+        }
     }
 
     /// Notes an event at this time, in milliseconds since the Unix epoch.

@@ -4,6 +4,8 @@
 //! elsewhere is set while rendering, from a [`FleetView`]. The registry is our own, never the library's global one, so
 //! that tests can have as many as they like.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use prometheus::{
     CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -12,6 +14,7 @@ use prometheus::{
 
 use crate::telemetry::definitions as define;
 use crate::telemetry::definitions::kind::{Definition, Kind};
+use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::care::CareGauges;
 use crate::telemetry::metrics::otlp::OtlpCounters;
 use crate::telemetry::view::{DeploymentView, FleetView};
@@ -22,10 +25,11 @@ mod otlp;
 /// Content type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every metric of the process.
+/// Every metric of the process, and the journal: what events are emitted into.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    journal: Arc<Journal>,
     pub(super) requests: IntCounterVec,
     pub(super) time_to_first_byte: HistogramVec,
     pub(super) gateway_overhead: HistogramVec,
@@ -146,7 +150,13 @@ impl Metrics {
             otlp: OtlpCounters::new(&registry)?,
             scraped: Mutex::new(Scraped::new(&registry)?),
             registry,
+            journal: Arc::default(),
         })
+    }
+
+    /// Where events are noted in words.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// Every metric in Prometheus' text format, as of `now_ms` (milliseconds since the Unix epoch).

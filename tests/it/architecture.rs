@@ -24,6 +24,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("load", 3),
     ("replay", 3),
     ("fleet", 3),
+    ("history", 3),
     ("otlp", 3),
     ("cli", 4),
     ("app", 4),

@@ -24,6 +24,9 @@ function firstView() {
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     found.add(name);
     if (!/\.(html|js)$/.test(name)) continue;
+    // A chunk's styles have its name.
+    const stem = basename(name).replace(/-[^-]+\.js$/, '-');
+    open.push(...files.filter((file) => file.endsWith('.css') && basename(file).startsWith(stem) && !found.has(file)));
     const text = readFileSync(join(dist, name), 'utf8');
     const named = name.endsWith('.html')
       ? [...text.matchAll(/(?:src|href)="\.\/([^"]+)"/g)]

@@ -22,7 +22,6 @@ export const LATENCIES: readonly LatencyMember[] = (['ttft', 'total', 'overhead'
 
 /** A step that has run for less than this share of its length tells nothing yet. */
 const STEP_SHARE_MIN = 0.5;
-const LIVE_STEP_MS = 10_000;
 
 /** Seconds that each step has run: all but the last ran whole. 0 for a step that has just begun. */
 function ran_s(series: Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms'>): number[] {
@@ -59,27 +58,25 @@ export function thinned(values: readonly (number | null)[], max: number): (numbe
 }
 
 /**
- * Lays a tick's last ten seconds onto a series of all traffic in steps of ten seconds; other series are given back as they are. The
+ * Lays a tick's last interval onto a series of all traffic in steps of that length; other series are given back as they are. The
  * oldest step goes when a new one comes, so that a page left open keeps its size. A tick that is already in changes nothing.
  */
 export function withTick(series: Series, tick: Tick): Series {
   const group = series.groups[0];
   const last_ms = series.starts_ms.at(-1);
-  if (tick.last === null || series.step_ms !== LIVE_STEP_MS || group === undefined || series.groups.length !== 1 || last_ms === undefined) {
-    return series;
-  }
-  const start_ms = Math.floor(tick.at_ms / LIVE_STEP_MS) * LIVE_STEP_MS - LIVE_STEP_MS;
+  const { at_ms: start_ms, step_ms, figures } = tick.last;
+  if (series.step_ms !== step_ms || group === undefined || series.groups.length !== 1 || last_ms === undefined) return series;
   if (start_ms < last_ms) return series;
   const known = start_ms === last_ms;
-  const missed = Math.round((start_ms - last_ms) / LIVE_STEP_MS) - 1;
+  const missed = Math.round((start_ms - last_ms) / step_ms) - 1;
   if (missed > 0) return series;
-  const moved_ms = known ? 0 : LIVE_STEP_MS;
+  const moved_ms = known ? 0 : step_ms;
   return {
     ...series,
     from_ms: series.from_ms + moved_ms,
-    to_ms: Math.max(series.to_ms + moved_ms, start_ms + LIVE_STEP_MS),
+    to_ms: Math.max(series.to_ms + moved_ms, start_ms + step_ms),
     starts_ms: known ? series.starts_ms : [...series.starts_ms.slice(1), start_ms],
-    groups: [{ ...group, points: pointsWith(group, tick.last, known) }],
+    groups: [{ ...group, points: pointsWith(group, figures, known) }],
   };
 }
 

@@ -8,7 +8,10 @@ export function dayStart(key: string): number | null {
   return parts === null ? null : new Date(Number(parts[1]), Number(parts[2]) - 1, Number(parts[3])).getTime();
 }
 
-/** Rows of days in order, with empty ones for days without traffic between them, so that a gap is seen as one. */
+/** A single day would be a column as wide as the page. */
+const DAYS_MIN = 7;
+
+/** Rows of days in order, with empty ones for days without traffic between them, so that a gap is seen as one; at least a week. */
 export function daily(rows: readonly UsageRow[]): { starts_ms: number[]; rows: (UsageRow | null)[] } {
   const byStart = new Map<number, UsageRow>();
   for (const row of rows) {
@@ -17,8 +20,11 @@ export function daily(rows: readonly UsageRow[]): { starts_ms: number[]; rows: (
   }
   const starts_ms: number[] = [];
   const last = Math.max(...byStart.keys());
+  const week = new Date(last);
+  week.setDate(week.getDate() - DAYS_MIN + 1);
   // By the calendar, not by adding 24 hours: two days a year have 23 or 25.
-  for (const at = new Date(Math.min(...byStart.keys())); at.getTime() <= last; at.setDate(at.getDate() + 1)) starts_ms.push(at.getTime());
+  for (const at = new Date(Math.min(week.getTime(), ...byStart.keys())); at.getTime() <= last; at.setDate(at.getDate() + 1))
+    starts_ms.push(at.getTime());
   return { starts_ms, rows: starts_ms.map((start) => byStart.get(start) ?? null) };
 }
 

@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, EnumString, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-use crate::core::ledger::finished::Finished;
-
 /// Most points of a series.
 pub const POINTS_MAX: usize = 600;
 
@@ -31,18 +29,6 @@ pub struct Filter {
     pub region: Option<String>,
     /// Those of this client.
     pub client: Option<String>,
-}
-
-impl Filter {
-    /// Whether it has nothing against a request.
-    pub fn takes(&self, finished: &Finished) -> bool {
-        let record = &finished.record;
-        let is = |wanted: &Option<String>, name: Option<&str>| wanted.as_deref().is_none_or(|want| name == Some(want));
-        is(&self.route, Some(&record.route))
-            && is(&self.client, Some(&record.client))
-            && is(&self.deployment, record.deployment.as_ref().map(|id| &***id))
-            && is(&self.region, record.region.as_ref().map(|region| &***region))
-    }
 }
 
 /// What series and totals are by.

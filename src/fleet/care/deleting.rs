@@ -72,7 +72,7 @@ impl Care {
             deployment,
             error: deleted.as_ref().err().map(|error| error as &dyn std::error::Error),
         }
-        .emit();
+        .emit(self.partners.metrics.journal());
         let deletion = self.deletions.entry(deployment.clone()).or_default();
         match deleted {
             Ok(_) => {

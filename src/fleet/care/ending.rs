@@ -42,7 +42,7 @@ impl Care {
                     sentence: &sentence,
                     is_fading: nearness == Some(Nearness::Near),
                 }
-                .emit();
+                .emit(self.partners.metrics.journal());
             }
             self.tell_end(&deployment, nearness, sentence);
             match nearness {

@@ -89,7 +89,7 @@ impl Care {
                 alarm: verdict.alarm,
                 sentence: &sentence,
             }
-            .emit();
+            .emit(self.partners.metrics.journal());
         }
         if verdict.reason == GuardReason::Gone {
             self.forget_urgency(deployment);

@@ -132,7 +132,7 @@ impl Care {
                     deployment,
                     writes: self.declaration.writes,
                 }
-                .emit();
+                .emit(self.partners.metrics.journal());
                 let text = if self.declaration.writes {
                     "is lost and not made again: an operator must look at it (`emberway fleet plan`)"
                 } else {

@@ -8,6 +8,7 @@ use crate::core::fleet::guard::Alarm;
 use crate::core::ids::{DeploymentId, ResourceId};
 use crate::core::ledger::bill::{CostKind, Sum};
 use crate::core::recovery::absence::Absence;
+use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
 
 /// An account was read, or could not be.
@@ -47,7 +48,8 @@ pub struct StandingChanged<'a> {
 
 impl StandingChanged<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         let deployment = self.deployment;
         if let Some(absence) = self.absence {
             let why = self.why;
@@ -88,6 +90,7 @@ pub struct Rebuilt<'a> {
 impl Rebuilt<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note(self.note());
         let result = if self.error.is_some() { "failed" } else { "begun" };
         let labels = &[&**self.deployment, result];
         metrics.rebuilds.with_label_values(labels).inc();
@@ -124,7 +127,8 @@ pub struct RebuildingGivenUp<'a> {
 
 impl RebuildingGivenUp<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         let deployment = self.deployment;
         if self.writes {
             error!(%deployment, "is lost and not made again: an operator must look at it (`emberway fleet plan`)");
@@ -196,7 +200,8 @@ pub struct EndNear<'a> {
 
 impl EndNear<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         let (deployment, sentence) = (self.deployment, self.sentence);
         if self.is_fading {
             error!(%deployment, "{sentence}");
@@ -219,7 +224,10 @@ pub struct InactivityWarning<'a> {
 
 impl InactivityWarning<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        if let Some(note) = self.note() {
+            journal.note(note);
+        }
         let (deployment, sentence) = (self.deployment, self.sentence);
         match self.alarm {
             Alarm::None => {}
@@ -243,6 +251,7 @@ pub struct KeptAlive<'a> {
 impl KeptAlive<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note(self.note());
         let result = if self.error.is_some() { "failed" } else { "answered" };
         let labels = &[&**self.deployment, result];
         metrics.keepalives.with_label_values(labels).inc();
@@ -324,7 +333,8 @@ pub struct DeletedByPolicy<'a> {
 
 impl DeletedByPolicy<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         let deployment = self.deployment;
         if let Some(error) = self.error {
             warn!(%deployment, error = %error, "cannot be deleted, as its policy says");
@@ -423,7 +433,10 @@ pub struct LoginChanged<'a> {
 
 impl LoginChanged<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        if let Some(error) = self.error {
+            journal.note(self.note(error));
+        }
         if let Some(error) = self.error {
             error!(resource = %self.resource, error = %error, "no token for the resource's requests");
         } else {

@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 use crate::core::ids::{DeploymentId, ResourceId};
 use crate::core::recovery::health::BreakerState;
 use crate::core::recovery::outcome::Alarm;
+use crate::telemetry::journal::Journal;
 
 /// A circuit breaker changed its state.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ pub enum BreakerOf<'a> {
 
 impl BreakerChanged<'_> {
     /// Logs it; the metric shows the state at the scrape.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         let (state, cause) = (self.state.as_ref(), self.cause);
         let (deployment, resource) = match self.of {
             BreakerOf::Deployment(id) => (Some(&***id), None),
@@ -58,7 +60,10 @@ pub struct AlarmRaised<'a> {
 
 impl AlarmRaised<'_> {
     /// Logs it; the metric shows it until the deployment works again.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        if self.is_news {
+            journal.note(self.note());
+        }
         let (deployment, alarm, advice) = (&***self.deployment, self.alarm.as_ref(), self.alarm.advice());
         if self.is_news {
             error!(deployment, alarm, advice, "a deployment needs somebody");
@@ -168,7 +173,10 @@ pub struct LimitChanged<'a> {
 
 impl LimitChanged<'_> {
     /// Logs it; the metric is read at the scrape.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        if let Some(configured) = self.configured.filter(|configured| self.after < *configured) {
+            journal.note(self.note(configured));
+        }
         let (deployment, before, after, configured) = (&***self.deployment, self.before, self.after, self.configured);
         if configured.is_some_and(|configured| after < configured) {
             warn!(

@@ -9,6 +9,7 @@ use strum::{AsRefStr, IntoStaticStr, VariantArray};
 use tracing::{debug, error, info, warn};
 
 use crate::telemetry::events::lines::{Causes, OneLine};
+use crate::telemetry::journal::{EventKind, Journal, Note, Severity};
 use crate::telemetry::metrics::Metrics;
 
 // === Configuration ===
@@ -25,6 +26,7 @@ pub struct ConfigReloaded<'a> {
 impl ConfigReloaded<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note(self.note());
         metrics.config_reloads.with_label_values(&["loaded"]).inc();
         info!(path = %self.path.display(), generation = self.generation, "configuration reloaded");
     }
@@ -42,6 +44,7 @@ pub struct ConfigRefused<'a> {
 impl ConfigRefused<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
+        metrics.journal().note(self.note());
         metrics.config_reloads.with_label_values(&["refused"]).inc();
         error!(path = %self.path.display(), error = %OneLine(&self.error), "configuration refused, the older one stays in use");
     }
@@ -129,7 +132,8 @@ pub struct UsageStoreFailing<'a> {
 
 impl UsageStoreFailing<'_> {
     /// Logs it; failures are counted by the queue itself.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         error!(error = %Causes(self.error), "usage store fails; records wait in memory and are tried again");
     }
 }
@@ -145,7 +149,8 @@ pub struct UsageStoreRecovered {
 
 impl UsageStoreRecovered {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         info!(
             failures = self.failures,
             dropped = self.dropped,
@@ -254,6 +259,37 @@ impl UsageRecordsLost {
     }
 }
 
+// === The process ===
+
+/// The process serves, or begins to end.
+#[derive(Debug)]
+pub enum ProcessChanged {
+    /// It has started.
+    Started,
+    /// It was told to stop, with so many requests running.
+    Draining(usize),
+    /// A successor serves, and it ends, with so many requests running.
+    Leaving(usize),
+}
+
+impl ProcessChanged {
+    /// Logs and notes it.
+    pub fn emit(&self, journal: &Journal) {
+        let text = match self {
+            Self::Started => format!("the gateway has started, version {}", env!("CARGO_PKG_VERSION")),
+            Self::Draining(running) => {
+                info!(running, "draining");
+                format!("the gateway was told to stop: it drains, with {running} requests running")
+            }
+            Self::Leaving(running) => {
+                info!(running, "leaving to the successor");
+                format!("a successor serves: the gateway ends, with {running} requests running")
+            }
+        };
+        journal.note(Note::new(Severity::Info, EventKind::Process, text));
+    }
+}
+
 // === The end ===
 
 /// The time of a drain is over, and requests still run.
@@ -267,7 +303,8 @@ pub struct RequestsCutOff {
 
 impl RequestsCutOff {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         warn!(
             running = self.running,
             limit_s = self.limit.as_secs_f64(),
@@ -420,7 +457,8 @@ pub struct DrainChanged<'a> {
 
 impl DrainChanged<'_> {
     /// Logs it.
-    pub fn emit(&self) {
+    pub fn emit(&self, journal: &Journal) {
+        journal.note(self.note());
         info!(
             kind = self.kind,
             name = self.name,

@@ -17,8 +17,12 @@ export function tickText(at_ms: number, step_s: number): string {
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const Y_PX = 60;
 
-export function timeAxis(): uPlot.Axis {
+/** Ticks of whole days, where steps are days. */
+const DAYS_S = [1, 2, 7, 14, 30, 60, 120].map((days) => days * DAY_S);
+
+export function timeAxis(in_days = false): uPlot.Axis {
   return {
+    ...(in_days ? { incrs: DAYS_S } : {}),
     stroke: () => colour('muted'),
     font: FONT,
     size: 28,

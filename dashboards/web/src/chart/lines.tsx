@@ -53,8 +53,8 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
   const chart = useRef<uPlot | null>(null);
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const [asTable, setAsTable] = useState(false);
-  const frame = useRef({ from_ms, to_ms, top, marks });
-  frame.current = { from_ms, to_ms, top, marks };
+  const frame = useRef({ from_ms, to_ms, top, marks, in_days: inDays(starts_ms) });
+  frame.current = { from_ms, to_ms, top, marks, in_days: inDays(starts_ms) };
 
   const data = useMemo<uPlot.AlignedData>(
     () => [starts_ms.map((ms) => ms / 1000), ...lines.map((line) => line.values.slice())],
@@ -110,7 +110,7 @@ export function Lines({ label, starts_ms, from_ms, to_ms, lines, format, height 
   );
 }
 
-type Frame = { current: { from_ms: number; to_ms: number; top: number | undefined; marks: readonly Mark[] } };
+type Frame = { current: { from_ms: number; to_ms: number; top: number | undefined; marks: readonly Mark[]; in_days: boolean } };
 /** What is under the pointer. */
 interface Under {
   at: Signal<number | null>;
@@ -141,7 +141,7 @@ function options(
       x: { time: true, range: () => [frame.current.from_ms / 1000, frame.current.to_ms / 1000] },
       y: { range: (_chart, _low, high) => [0, Math.max(frame.current.top ?? 0, high) * 1.08 || 1] },
     },
-    axes: [timeAxis(), valueAxis(format)],
+    axes: [timeAxis(frame.current.in_days), valueAxis(format)],
     series: [
       {},
       ...lines.map((line): uPlot.Series => ({
@@ -152,7 +152,7 @@ function options(
         ...(line.bars || line.fill ? { fill: () => colour(line.colour, line.bars ? '' : '26') } : {}),
         ...(line.dash ? { dash: [4, 4] } : {}),
         ...(line.bars && BARS ? { paths: BARS, width: 0 } : {}),
-        points: { show: line.bars !== true, size: 3, filter: lonely },
+        points: line.bars ? { show: false } : { show: true, size: 3, filter: lonely },
       })),
     ],
     hooks: {

@@ -6,6 +6,7 @@ import { computed, effect, signal } from '@preact/signals';
 import * as api from '../api';
 import { generation } from '../live';
 import type { Applied, CheckResult, ConfigText, Problem } from '../types/config';
+import { sizeOf } from './diff';
 import { parse } from './document';
 import type { Schema } from './schema';
 
@@ -29,6 +30,8 @@ export const isDirty = computed(() => base.value !== null && text.value !== base
 export const parsed = computed(() => parse(text.value));
 /** The values of what is in use. */
 export const baseValues = computed(() => parse(base.value?.text ?? '').values ?? undefined);
+/** Lines that were taken out and put in. */
+export const size = computed(() => sizeOf(base.value?.text ?? '', text.value));
 export const canUndo = computed(() => undoable.value.length > 0);
 /** The gateway's verdict on the text as it is now; `null` until it is there. */
 export const verdict = computed<CheckResult | null>(() => (checked.value?.text === text.value ? checked.value.result : null));
@@ -72,6 +75,13 @@ export function change(next: string): void {
   isTyping = false;
   undoable.value = [...undoable.peek(), text.peek()].slice(-UNDO_MAX);
   text.value = next;
+}
+
+/** Makes an edit of the text; whether it could be made. */
+export function apply(edit: (text: string) => string | null): boolean {
+  const made = edit(text.peek());
+  if (made !== null) change(made);
+  return made !== null;
 }
 
 /** What is typed in the editor, which has its own undo as well. */

@@ -2,20 +2,12 @@
  * A pool's tiers: members move by dragging or by buttons, shares by a slider or a number. Each move is an edit of the text at once, and
  * can be undone; the picture is always that of the text.
  */
-import { useState } from 'preact/hooks';
-import { percent } from '../format';
-import { Button, IconButton, Pill } from '../ui/basics';
-import { addMember, clearShares, declared, moveMember, moveTier, removeMember, setShares, tiersOf } from './tiers';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Button, IconButton } from '../ui/basics';
+import { MemberRow } from './tier-member';
+import { addMember, clearShares, declared, moveMember, moveTier, removeMember, tiersOf } from './tiers';
 import type { Member } from './tiers';
-import { change, parsed, text } from './store';
-import { SHARE_MIN, withShare } from './weights';
-
-type Edit = (text: string) => string | null;
-
-const apply = (edit: Edit): void => {
-  const made = edit(text.peek());
-  if (made !== null) change(made);
-};
+import { apply, parsed } from './store';
 
 export function TierForm({ pool, name }: { pool: number; name: string }) {
   const values = parsed.value.values ?? undefined;
@@ -23,11 +15,24 @@ export function TierForm({ pool, name }: { pool: number; name: string }) {
   const [over, setOver] = useState<number | null>(null);
   const [dragged, setDragged] = useState<readonly [number, number] | null>(null);
   const [said, setSaid] = useState('');
+  const form = useRef<HTMLDivElement>(null);
+  const moved = useRef<{ deployment: string; isUp: boolean } | null>(null);
+  // A member that changes its tier is drawn anew: the focus goes along, so that it can be moved on by the same key.
+  useEffect(() => {
+    if (moved.current === null || !form.current) return;
+    const { deployment, isUp } = moved.current;
+    moved.current = null;
+    const row = form.current.querySelector(`[data-member="${CSS.escape(deployment)}"]`);
+    const button =
+      row?.querySelector<HTMLElement>(`[data-move="${isUp ? 'up' : 'down'}"]:enabled`) ?? row?.querySelector<HTMLElement>('button:enabled');
+    button?.focus();
+  });
   const move = (tier: number, member: number, to: number): void => {
-    const moved = tiers[tier]?.[member];
-    if (!moved || to === tier) return;
+    const chosen = tiers[tier]?.[member];
+    if (!chosen || to === tier) return;
+    moved.current = { deployment: chosen.deployment, isUp: to < tier };
     apply(moveMember(values, pool, tier, member, to));
-    setSaid(`${moved.deployment} moved to ${to >= tiers.length || to < 0 ? 'a tier of its own' : `tier ${to + 1}`}`);
+    setSaid(`${chosen.deployment} moved to ${to >= tiers.length || to < 0 ? 'a tier of its own' : `tier ${to + 1}`}`);
   };
   const drop = (to: number): void => {
     setOver(null);
@@ -47,7 +52,7 @@ export function TierForm({ pool, name }: { pool: number; name: string }) {
     },
   });
   return (
-    <div class="tier-form">
+    <div ref={form} class="tier-form">
       <ol>
         {tiers.map((members, tier) => (
           <li key={tier} class={over === tier ? 'tier-edit tier-over' : 'tier-edit'} {...dropTarget(tier)}>
@@ -108,94 +113,6 @@ export function TierForm({ pool, name }: { pool: number; name: string }) {
         {said}
       </p>
     </div>
-  );
-}
-
-interface MemberProps {
-  member: Member;
-  members: readonly Member[];
-  index: number;
-  pool: number;
-  tier: number;
-  isOnly: boolean;
-  isLast: boolean;
-  onMove: (to: number) => void;
-  onRemove: () => void;
-  onDrag: (isDragged: boolean) => void;
-}
-
-function MemberRow({ member, members, index, pool, tier, isOnly, isLast, onMove, onRemove, onDrag }: MemberProps) {
-  const [draft, setDraft] = useState<number | null>(null);
-  const share = draft ?? member.share;
-  const commit = (next: number): void => {
-    setDraft(null);
-    if (!Number.isFinite(next)) return;
-    const parts = withShare(
-      members.map((other) => other.share),
-      index,
-      next,
-    );
-    apply(setShares(pool, tier, members, parts));
-  };
-  const whole = Math.round(share * 100);
-  return (
-    <li
-      class="member"
-      draggable
-      onDragStart={(event) => {
-        event.dataTransfer?.setData('text/plain', member.deployment);
-        onDrag(true);
-      }}
-      onDragEnd={() => onDrag(false)}
-    >
-      <span class="member-name">
-        <span class="grip" aria-hidden="true">
-          ⠿
-        </span>
-        <span>
-          {member.deployment}
-          <br />
-          {member.region === '' ? <Pill tone="error">not declared in resources</Pill> : <span class="muted small">{member.region}</span>}
-        </span>
-      </span>
-      {members.length > 1 ? (
-        <span class="member-share">
-          <input
-            type="range"
-            min={SHARE_MIN * 100}
-            max={100 - SHARE_MIN * 100 * (members.length - 1)}
-            value={whole}
-            aria-label={`Share of ${member.deployment}, per cent`}
-            onInput={(event) => setDraft(Number(event.currentTarget.value) / 100)}
-            onChange={(event) => commit(Number(event.currentTarget.value) / 100)}
-          />
-          <input
-            type="number"
-            min={1}
-            max={99}
-            value={whole}
-            aria-label={`Share of ${member.deployment}, per cent, as a number`}
-            onChange={(event) => commit(Number(event.currentTarget.value) / 100)}
-          />
-          <span class="muted" aria-hidden="true">
-            %
-          </span>
-        </span>
-      ) : (
-        <span class="muted member-share">{percent(1)}</span>
-      )}
-      <span class="member-tools">
-        <IconButton
-          small
-          glyph="up"
-          label={`Move ${member.deployment} a tier up`}
-          disabled={tier === 0 && members.length === 1}
-          onClick={() => onMove(tier - 1)}
-        />
-        <IconButton small glyph="down" label={`Move ${member.deployment} a tier down`} disabled={isLast} onClick={() => onMove(tier + 1)} />
-        <IconButton small glyph="close" label={`Take ${member.deployment} out of the pool`} disabled={isOnly} onClick={onRemove} />
-      </span>
-    </li>
   );
 }
 

@@ -183,10 +183,13 @@ function DriftPlace({ at }: { at: number }) {
   );
 }
 
+/** Sums are of whole steps: with few steps they would be of more than the range. */
+const SUM_POINTS = 60;
+
 function Shares({ title, by }: { title: string; by: 'route' | 'client' }) {
   const groups = useLoad(
     `cache-${by}|${formatPlace(place.value)}`,
-    (signal) => api.series(scopeOf(place.value.params, '1h', now_ms.peek()), by, 1, signal),
+    (signal) => api.series(scopeOf(place.value.params, '1h', now_ms.peek()), by, SUM_POINTS, signal),
     EVERY_MS,
   );
   return (

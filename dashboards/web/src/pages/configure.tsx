@@ -1,12 +1,11 @@
 /** Editing the configuration: forms and YAML over one text, then what differs, what it would do, putting it to use; and the versions. */
 import { useEffect, useState } from 'preact/hooks';
 import { ApplyView, Changes } from '../configure/apply-view';
-import { sizeOf } from '../configure/diff';
 import { DiffView } from '../configure/diff-view';
 import { FormsTab } from '../configure/forms-tab';
 import { NewerNote } from '../configure/newer-note';
 import { Problems, Verdict } from '../configure/problems';
-import { base, canUndo, discard, failure, isDirty, read, text, undo, verdict } from '../configure/store';
+import { base, canUndo, discard, failure, isDirty, read, text, undo, verdict, size } from '../configure/store';
 import { VersionsView } from '../configure/versions-view';
 import { WhatIfView } from '../configure/what-if-view';
 import { YamlTab } from '../configure/yaml-tab';
@@ -83,7 +82,7 @@ async function drop(): Promise<void> {
 }
 
 function Stepper({ step }: { step: Step }) {
-  const { out, in: added } = sizeOf(base.value?.text ?? '', text.value);
+  const { out, in: added } = size.value;
   return (
     <nav class="stepper" aria-label="Steps of a change">
       <ol>

@@ -88,7 +88,8 @@ export interface Tick {
     absent: string | null;
     cooling_until_ms: number | null;
   }[];
-  last: Figures | null;
+  /** The last interval that is whole: `at_ms` is its beginning, 0 before there was one. */
+  last: { at_ms: number; step_ms: number; figures: Figures };
 }
 
 export interface FleetDeployment extends DeploymentStatus {

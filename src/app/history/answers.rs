@@ -1,0 +1,287 @@
+//! What the admin listener can ask of the history and the journal, with what only the running gateway knows: what deployments cost for
+//! being there, and in which tier of a pool they are.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use crate::admin::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
+use crate::app::money::Prices;
+use crate::core::history::ask::{Asked, By, Latency, POINTS_MAX};
+use crate::core::history::shown::{Figures, Flows, Heatmap, Latest, Money, Series, Slowest, Summary, Total};
+use crate::core::history::step::KEPT_MS;
+use crate::core::ids::DeploymentId;
+use crate::core::ledger::life;
+use crate::history::History;
+use crate::proxy::Gateway;
+use crate::storage::StoreError;
+use crate::storage::history::events::EventsWanted;
+use crate::telemetry::clock;
+use crate::telemetry::journal::{Event, Severity};
+
+/// Questions that are answered at once: each takes a processor for moments.
+const QUESTIONS_MAX: usize = 2;
+/// How long a question waits for others.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Requests and events that are told at once.
+const LISTED_MAX: usize = 1_000;
+
+/// Answers questions about history and events.
+pub(in crate::app) struct Answers {
+    history: Arc<History>,
+    gateway: Weak<Gateway>,
+    prices: Arc<Prices>,
+    places: Semaphore,
+}
+
+/// What deployments cost for being there, in US dollars, and their regions.
+struct Hosting(Vec<(DeploymentId, String, f64)>);
+
+impl Answers {
+    pub(super) fn new(history: Arc<History>, gateway: &Arc<Gateway>, prices: &Arc<Prices>) -> Self {
+        Self {
+            history,
+            gateway: Arc::downgrade(gateway),
+            prices: Arc::clone(prices),
+            places: Semaphore::new(QUESTIONS_MAX),
+        }
+    }
+
+    async fn place(&self) -> Result<SemaphorePermit<'_>, HistoryError> {
+        match tokio::time::timeout(WAIT_MAX, self.places.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            // It is never closed; a question that cannot be asked is as one too many.
+            Ok(Err(_)) | Err(_) => Err(HistoryError::Busy),
+        }
+    }
+
+    /// A place to answer a question about a time that can be asked for.
+    async fn place_for(&self, asked: &Asked) -> Result<SemaphorePermit<'_>, HistoryError> {
+        let (from_ms, to_ms) = (asked.from_ms, asked.to_ms);
+        let long_ms = to_ms.checked_sub(from_ms).unwrap_or(i64::MAX);
+        if from_ms < 0 || long_ms <= 0 || long_ms > KEPT_MS {
+            return Err(HistoryError::Range { from_ms, to_ms });
+        }
+        self.place().await
+    }
+
+    fn region_of(&self, deployment: &str) -> Option<String> {
+        let live = self.gateway.upgrade()?.live.load_full();
+        let snapshot = &live.config.runtime.snapshot;
+        let found = snapshot.deployments.iter().find(|known| &**known.id == deployment)?;
+        Some(snapshot.resources[found.resource.0].region.to_string())
+    }
+
+    /// The tier of a deployment in a route's pool.
+    fn tier_of(&self, route: &str, deployment: &str) -> Option<usize> {
+        let live = self.gateway.upgrade()?.live.load_full();
+        let snapshot = &live.config.runtime.snapshot;
+        let route = snapshot.routes.iter().find(|known| &**known.id == route)?;
+        let is_it = |tier: &Vec<_>| {
+            let mut members = tier.iter();
+            members.any(|member: &crate::core::topology::Member| {
+                &**snapshot.deployments[member.deployment.0].id == deployment
+            })
+        };
+        snapshot.pools[route.pool.0].tiers.iter().position(is_it)
+    }
+
+    /// What the deployments of a question cost in its time; none where it is about some of their requests only.
+    async fn hosting(&self, asked: &Asked) -> Result<Option<Hosting>, HistoryError> {
+        let filter = &asked.filter;
+        if filter.route.is_some() || filter.client.is_some() {
+            return Ok(None);
+        }
+        let Some(book) = self.prices.book() else {
+            return Ok(None);
+        };
+        let lives = self.history.lives().await.map_err(refused)?;
+        let now_ms = clock::now_ms();
+        let hour_usd = |life: &life::Life| book.hour_usd(&life.deployment, life.sku, life.capacity);
+        let tenures = life::tenures(&lives, |id| book.is_configured(id), hour_usd, now_ms);
+        let mut hosting = Vec::new();
+        for tenure in tenures {
+            let Some(micro_usd) = tenure.micro_usd(asked.from_ms, asked.to_ms.min(now_ms)) else {
+                continue;
+            };
+            let region = self.region_of(&tenure.deployment).unwrap_or_default();
+            let is_asked = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|want| want == name);
+            if is_asked(&filter.deployment, &tenure.deployment) && is_asked(&filter.region, &region) {
+                hosting.push((tenure.deployment, region, micro_usd as f64 / 1e6));
+            }
+        }
+        Ok(Some(Hosting(hosting)))
+    }
+
+    /// What an hour of the deployments of a question costs now.
+    fn hosting_per_hour(&self, asked: &Asked) -> f64 {
+        let (Some(book), Some(gateway)) = (self.prices.book(), self.gateway.upgrade()) else {
+            return 0.0;
+        };
+        let live = gateway.live.load_full();
+        let snapshot = &live.config.runtime.snapshot;
+        let is_asked = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|want| want == name);
+        let deployments = snapshot.deployments.iter().filter(|deployment| {
+            let region = &snapshot.resources[deployment.resource.0].region;
+            is_asked(&asked.filter.deployment, &deployment.id) && is_asked(&asked.filter.region, region)
+        });
+        deployments
+            .filter_map(|deployment| book.price(&deployment.id).hour)
+            .sum()
+    }
+
+    async fn figures(&self, asked: &Asked) -> Result<Figures, HistoryError> {
+        let (totals, _) = self
+            .history
+            .totals(asked, By::None, clock::now_ms())
+            .await
+            .map_err(refused)?;
+        let mut figures = totals.into_iter().next().map(|total| total.total).unwrap_or_default();
+        let hosting = self.hosting(asked).await?;
+        figures.hosting_usd = hosting.map(|hosting| hosting.of("", By::None));
+        Ok(figures)
+    }
+}
+
+impl Hosting {
+    /// Of a group.
+    fn of(&self, key: &str, by: By) -> f64 {
+        let is_in = |(deployment, region, _): &&(DeploymentId, String, f64)| match by {
+            By::Deployment => &***deployment == key,
+            By::Region => region == key,
+            By::None => true,
+            By::Route | By::Client => false,
+        };
+        // A sum of nothing is -0.0.
+        self.0.iter().filter(is_in).map(|(_, _, usd)| usd).sum::<f64>() + 0.0
+    }
+
+    fn enter<'a>(&self, by: By, figures: impl Iterator<Item = (&'a str, &'a mut Figures)>) {
+        if matches!(by, By::Route | By::Client) {
+            return;
+        }
+        for (key, figures) in figures {
+            figures.hosting_usd = Some(self.of(key, by));
+        }
+    }
+}
+
+#[async_trait]
+impl HistoryQueries for Answers {
+    async fn series(&self, asked: &Asked, by: By, points: usize) -> Result<Series, HistoryError> {
+        let _place = self.place_for(asked).await?;
+        let points = points.clamp(1, POINTS_MAX);
+        let found = self.history.series(asked, by, points, clock::now_ms()).await;
+        let (mut series, _) = found.map_err(refused)?;
+        if let Some(hosting) = self.hosting(asked).await? {
+            let groups = series.groups.iter_mut();
+            hosting.enter(by, groups.map(|group| (&*group.key, &mut group.total)));
+        }
+        Ok(series)
+    }
+
+    async fn totals(&self, asked: &Asked, by: By) -> Result<Vec<Total>, HistoryError> {
+        let _place = self.place_for(asked).await?;
+        let found = self.history.totals(asked, by, clock::now_ms()).await;
+        let (mut totals, _) = found.map_err(refused)?;
+        if let Some(hosting) = self.hosting(asked).await? {
+            hosting.enter(by, totals.iter_mut().map(|total| (&*total.key, &mut total.total)));
+        }
+        Ok(totals)
+    }
+
+    async fn summary(&self, asked: &Asked) -> Result<Summary, HistoryError> {
+        let _place = self.place_for(asked).await?;
+        let before = Asked {
+            from_ms: (asked.from_ms - (asked.to_ms - asked.from_ms)).max(0),
+            to_ms: asked.from_ms,
+            filter: asked.filter.clone(),
+        };
+        let (now, before) = (self.figures(asked).await?, self.figures(&before).await?);
+        Ok(Summary {
+            money: Money {
+                hosting_usd_per_hour: self.hosting_per_hour(asked),
+                token_usd: now.token_usd,
+                saved_usd: now.saved_usd,
+            },
+            now,
+            before,
+        })
+    }
+
+    async fn heatmap(&self, asked: &Asked, of: Latency, points: usize) -> Result<Heatmap, HistoryError> {
+        let _place = self.place_for(asked).await?;
+        let points = points.clamp(1, POINTS_MAX);
+        let found = self.history.heatmap(asked, of, points, clock::now_ms()).await;
+        found.map_err(refused)
+    }
+
+    async fn slowest(&self, asked: &Asked, of: Latency, limit: usize) -> Result<Slowest, HistoryError> {
+        let _place = self.place_for(asked).await?;
+        let found = self.history.slowest(asked, of, limit.clamp(1, LISTED_MAX)).await;
+        Ok(Slowest {
+            requests: found.map_err(refused)?,
+        })
+    }
+
+    async fn flows(&self, asked: &Asked) -> Result<Flows, HistoryError> {
+        let _place = self.place_for(asked).await?;
+        let tier_of = |route: &str, deployment: &str| self.tier_of(route, deployment);
+        let found = self.history.flows(asked, clock::now_ms(), tier_of).await;
+        found.map_err(refused)
+    }
+
+    fn latest(&self) -> Latest {
+        self.history.latest()
+    }
+}
+
+#[async_trait]
+impl EventQueries for Answers {
+    async fn events(&self, asked: &EventsAsked) -> Result<Vec<Event>, HistoryError> {
+        let _place = self.place().await?;
+        let severities = [Severity::Info, Severity::Warn, Severity::Error];
+        let wanted = EventsWanted {
+            kind: asked.kind.map(<&str>::from),
+            severities: match asked.severity {
+                None => Vec::new(),
+                Some(least) => severities
+                    .into_iter()
+                    .filter(|one| *one >= least)
+                    .map(<&str>::from)
+                    .collect(),
+            },
+            before_id: asked.before_id,
+            after_id: None,
+            from_ms: asked.from_ms,
+            to_ms: asked.to_ms,
+            limit: asked.limit.clamp(1, LISTED_MAX),
+        };
+        self.history.events(&wanted).await.map_err(refused)
+    }
+
+    async fn events_after(&self, id: u64, most: usize) -> Result<Vec<Event>, HistoryError> {
+        let most = most.clamp(1, LISTED_MAX);
+        if let Some(held) = self.history.journal().after(id, most) {
+            return Ok(held);
+        }
+        let _place = self.place().await?;
+        let wanted = EventsWanted {
+            after_id: Some(id),
+            limit: most,
+            ..EventsWanted::default()
+        };
+        self.history.events(&wanted).await.map_err(refused)
+    }
+
+    fn newest(&self) -> watch::Receiver<u64> {
+        self.history.journal().newest()
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
+fn refused(error: StoreError) -> HistoryError {
+    HistoryError::Store(error.to_string())
+}

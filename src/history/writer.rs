@@ -1,0 +1,159 @@
+//! Writes what is in memory: every ten seconds, once, and at the end.
+//!
+//! A store that fails is tried again with the next ten seconds; what waits is bounded. Before writing it reads which longer rows are to be
+//! made, apart from the transaction, so that others who write wait for the writing only.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::core::history::step::Step;
+use crate::history::History;
+use crate::storage::StoreError;
+use crate::storage::history::reading::Reading;
+use crate::storage::history::{Batch, StoredEvent};
+use crate::telemetry::events::history::{HistoryStoreFailing, HistoryStoreRecovered};
+use crate::telemetry::journal::Event;
+
+/// How long events wait for an interval's end where no request comes.
+const WRITE_EVERY: Duration = Duration::from_secs(10);
+/// How often rows are counted.
+const COUNT_EVERY_MS: i64 = 10 * 60 * 1_000;
+
+/// Writes a history.
+#[derive(Debug)]
+pub struct HistoryWriter {
+    history: Arc<History>,
+    now_ms: fn() -> i64,
+    /// Minutes of which slow requests were written that may be too many.
+    unsettled: BTreeSet<i64>,
+    minute_ms: i64,
+    counted_ms: i64,
+    is_failing: bool,
+}
+
+impl HistoryWriter {
+    /// A writer; there is one for a history. `now_ms` reads the wall clock, in milliseconds since the Unix epoch.
+    pub fn new(history: Arc<History>, now_ms: fn() -> i64) -> Self {
+        Self {
+            history,
+            now_ms,
+            unsettled: BTreeSet::new(),
+            minute_ms: 0,
+            counted_ms: 0,
+            is_failing: false,
+        }
+    }
+
+    /// Writes until it is told to stop. What is left then is for [`HistoryWriter::write_last`].
+    pub async fn run(mut self, mut stopped: watch::Receiver<bool>) -> Self {
+        loop {
+            tokio::select! {
+                biased;
+                // Whoever could say so is gone: the gateway has ended.
+                _ = stopped.wait_for(|stopped| *stopped) => return self,
+                () = self.history.over.notified() => {}
+                () = tokio::time::sleep(WRITE_EVERY) => {}
+            }
+            self.write().await;
+        }
+    }
+
+    /// Writes all that there is, the interval that runs included.
+    pub async fn write_last(mut self) {
+        {
+            let mut recent = self.history.recent.lock();
+            let next_ms = recent.open.start_ms + Step::Seconds.ms();
+            recent.close(next_ms);
+            recent.telling.tell(&self.history.journal, (self.now_ms)());
+        }
+        self.write().await;
+    }
+
+    /// Writes what is over. A failure is told, and what could not be written stays.
+    pub async fn write(&mut self) {
+        match self.try_write().await {
+            Ok(()) if self.is_failing => {
+                self.is_failing = false;
+                let lost = self.history.lost();
+                HistoryStoreRecovered { lost }.emit(&self.history.journal);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    HistoryStoreFailing { error: &error }.emit(&self.history.journal);
+                }
+            }
+        }
+    }
+
+    async fn try_write(&mut self) -> Result<(), StoreError> {
+        let now_ms = (self.now_ms)();
+        let minute_ms = Step::Minute.floor(now_ms);
+        let mut batch = Batch {
+            now_ms,
+            ..Batch::default()
+        };
+        let is_counted = (now_ms - self.counted_ms).abs() < COUNT_EVERY_MS;
+        {
+            let mut reading = Reading::begin(self.history.store.path()).await?;
+            batch.rolled_up = reading.roll_up(now_ms).await?;
+            if !is_counted {
+                batch.kept_from_ms = reading.too_many(Step::rows_max).await?;
+            }
+        }
+        {
+            let recent = self.history.recent.lock();
+            batch.intervals = recent.closed.iter().cloned().collect();
+            batch.slow.clone_from(&recent.slow_news);
+        }
+        let events = self.history.journal.unstored();
+        let newest_event = events.last().map(|event| event.id);
+        batch.events = events.into_iter().map(stored).collect();
+        batch.minute_over = self.unsettled.first().copied().filter(|over| *over < minute_ms);
+        batch.purges = self.minute_ms != minute_ms;
+        let has_rows = batch.rolled_up.as_ref().is_some_and(|rolled| !rolled.rows.is_empty());
+        let is_news = !(batch.intervals.is_empty() && batch.slow.is_empty() && batch.events.is_empty());
+        if !(is_news || has_rows || batch.minute_over.is_some()) && is_counted {
+            // A gateway without requests writes nothing.
+            return Ok(());
+        }
+        {
+            let _moving = self.history.moving.write().await;
+            self.history.store.write_history(&batch).await?;
+            let mut recent = self.history.recent.lock();
+            let written = |interval: &Arc<_>| batch.intervals.iter().any(|one| Arc::ptr_eq(one, interval));
+            recent.closed.retain(|interval| !written(interval));
+            let written = batch.slow.len().min(recent.slow_news.len());
+            recent.slow_news.drain(..written);
+            drop(recent);
+            if let Some(newest) = newest_event {
+                self.history.journal.note_stored(newest);
+            }
+        }
+        self.unsettled
+            .extend(batch.slow.iter().map(|(minute_ms, _)| *minute_ms));
+        if let Some(over) = batch.minute_over {
+            self.unsettled.remove(&over);
+        }
+        self.minute_ms = minute_ms;
+        if !is_counted {
+            self.counted_ms = now_ms;
+        }
+        Ok(())
+    }
+}
+
+fn stored(event: Event) -> StoredEvent {
+    StoredEvent {
+        id: event.id,
+        at_ms: event.at_ms,
+        severity: event.severity.as_ref().to_owned(),
+        kind: event.kind.as_ref().to_owned(),
+        subject: event.subject,
+        text: event.text,
+        advice: event.advice,
+    }
+}

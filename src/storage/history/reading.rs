@@ -1,0 +1,318 @@
+//! Reading the history as of one moment: whoever reads sees no write that was not there when reading began.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+
+use crate::core::history::ask::{By, Filter, Latency};
+use crate::core::history::lines::{Key, Kind, Line};
+use crate::core::history::shown::SlowRequest;
+use crate::core::history::step::{Marks, Span, Step};
+use crate::core::ledger::life::Life;
+use crate::storage::StoreError;
+use crate::storage::history::{RolledUp, State, columns, damaged, row, state, step_s};
+use crate::storage::lives::read_lives;
+use crate::storage::sqlite::connect_reader;
+
+/// How much longer rows may be behind now before they are made: what this gateway counted is written by then.
+const SETTLED_MS: i64 = 20_000;
+/// Minutes that are made at once, and hours: more only where that was not done for long.
+const MINUTES_AT_ONCE: i64 = 30;
+
+/// Longest that a request is looked for after it came, in milliseconds.
+const SLOW_MS_MAX: i64 = 60 * 60 * 1_000;
+
+/// The store as of one moment.
+#[derive(Debug)]
+pub struct Reading {
+    connection: SqliteConnection,
+    state: Option<State>,
+    /// Rows read so far.
+    pub rows: u64,
+    /// Histograms read so far.
+    pub histograms: u64,
+}
+
+/// Which rows.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsAsked<'a> {
+    /// Of which time and length.
+    pub span: Span,
+    /// By what.
+    pub kind: Kind,
+    /// Which of them.
+    pub filter: &'a Filter,
+    /// Which of their times; those that are not asked for are not read.
+    pub times: &'a [Latency],
+}
+
+impl Reading {
+    /// Begins to read.
+    ///
+    /// # Errors
+    /// When there is no store, or it cannot be read.
+    pub async fn begin(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = connect_reader(path).await?;
+        // What is read first says as of when everything else is.
+        sqlx::query("BEGIN").execute(&mut connection).await?;
+        let state = state(&mut connection).await?;
+        Ok(Self {
+            connection,
+            state,
+            rows: 0,
+            histograms: 0,
+        })
+    }
+
+    /// How far longer rows have been made.
+    pub fn marks(&self) -> Marks {
+        self.state.unwrap_or_default().marks
+    }
+
+    /// Hands over rows, in the order of their times.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn each(
+        &mut self,
+        asked: RowsAsked<'_>,
+        mut take: impl FnMut(i64, Key, Line) + Send,
+    ) -> Result<(), StoreError> {
+        let (columns, taken) = (columns(asked.times), condition(asked.filter));
+        let select = format!(
+            "SELECT {columns} FROM history WHERE step_s = ?1 AND kind = ?2 AND start_ms >= ?3 AND start_ms < ?4{taken} \
+             ORDER BY start_ms"
+        );
+        let mut rows = sqlx::query(AssertSqlSafe(select))
+            .bind(step_s(asked.span.step))
+            .bind(asked.kind as i64)
+            .bind(asked.span.from_ms)
+            .bind(asked.span.to_ms)
+            .bind(asked.filter.route.clone())
+            .bind(asked.filter.client.clone())
+            .bind(asked.filter.deployment.clone())
+            .bind(asked.filter.region.clone())
+            .fetch(&mut self.connection);
+        while let Some(found) = rows.try_next().await? {
+            let (start_ms, key, line) = row(&found, &mut self.histograms)?;
+            self.rows += 1;
+            take(start_ms, key, line);
+            // Rows may come without a wait; other tasks are to run all the same.
+            tokio::task::consume_budget().await;
+        }
+        Ok(())
+    }
+
+    /// Requests by name, without reading more of the rows.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn requests_by(
+        &mut self,
+        asked: RowsAsked<'_>,
+        by: By,
+        into: &mut BTreeMap<Arc<str>, u64>,
+    ) -> Result<(), StoreError> {
+        let name = match by {
+            By::None => "''",
+            by => by.into(),
+        };
+        let taken = condition(asked.filter);
+        let select = format!(
+            "SELECT {name}, sum(requests) FROM history WHERE step_s = ?1 AND kind = ?2 AND start_ms >= ?3 \
+             AND start_ms < ?4{taken} GROUP BY 1"
+        );
+        let rows = sqlx::query(AssertSqlSafe(select))
+            .bind(step_s(asked.span.step))
+            .bind(asked.kind as i64)
+            .bind(asked.span.from_ms)
+            .bind(asked.span.to_ms)
+            .bind(asked.filter.route.clone())
+            .bind(asked.filter.client.clone())
+            .bind(asked.filter.deployment.clone())
+            .bind(asked.filter.region.clone())
+            .fetch_all(&mut self.connection)
+            .await?;
+        for found in rows {
+            let requests: i64 = found.try_get(1)?;
+            *into.entry(found.try_get::<&str, _>(0)?.into()).or_default() += requests.max(0).cast_unsigned();
+        }
+        Ok(())
+    }
+
+    /// The slowest requests of a time, at most so many, the slowest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn slowest(
+        &mut self,
+        (from_ms, to_ms): (i64, i64),
+        filter: &Filter,
+        of: Latency,
+        limit: usize,
+    ) -> Result<Vec<SlowRequest>, StoreError> {
+        let taken = condition(filter);
+        let column = match of {
+            Latency::Ttft => "ttft_ms",
+            Latency::Total | Latency::Overhead => "total_ms",
+        };
+        // They are stored by when they ended, and asked for by when they came.
+        let select = format!(
+            "SELECT detail FROM slow_request WHERE minute_ms >= ?1 - 60000 AND minute_ms < ?2 + ?4 AND at_ms >= ?1 \
+             AND at_ms < ?2{taken} AND {column} IS NOT NULL ORDER BY {column} DESC LIMIT ?3"
+        );
+        let rows = sqlx::query(AssertSqlSafe(select))
+            .bind(from_ms)
+            .bind(to_ms)
+            .bind(limit as i64)
+            .bind(SLOW_MS_MAX)
+            .bind(filter.route.clone())
+            .bind(filter.client.clone())
+            .bind(filter.deployment.clone())
+            .bind(filter.region.clone())
+            .fetch_all(&mut self.connection)
+            .await?;
+        rows.iter()
+            .map(|found| serde_json::from_str(found.try_get(0)?).map_err(damaged))
+            .collect()
+    }
+
+    /// Makes longer rows of shorter ones, as far as is due; none where nothing is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn roll_up(&mut self, now_ms: i64) -> Result<Option<RolledUp>, StoreError> {
+        let Some(of) = self.state else { return Ok(None) };
+        let settled_ms = now_ms.saturating_sub(SETTLED_MS);
+        let mut rolled_up = RolledUp {
+            of,
+            marks: of.marks,
+            rows: Vec::new(),
+        };
+        rolled_up.marks.minute_ms = self
+            .roll_up_to(Step::Minute, Step::Minute.floor(settled_ms), &mut rolled_up.rows)
+            .await?;
+        // Minutes that are only now made are not in the store yet.
+        let hours_ms = Step::Hour.floor(of.marks.minute_ms.min(settled_ms));
+        rolled_up.marks.hour_ms = self.roll_up_to(Step::Hour, hours_ms, &mut rolled_up.rows).await?;
+        Ok((rolled_up.marks != of.marks).then_some(rolled_up))
+    }
+
+    /// Makes rows from the mark on, and says how far that went.
+    async fn roll_up_to(
+        &mut self,
+        step: Step,
+        to_ms: i64,
+        into: &mut Vec<(Step, i64, Key, Line)>,
+    ) -> Result<i64, StoreError> {
+        let from_ms = self.marks().of(step);
+        let (Some(shorter), true) = (step.shorter(), from_ms < to_ms) else {
+            return Ok(from_ms);
+        };
+        // Times without any request are passed over.
+        let first: Option<i64> = sqlx::query_scalar(
+            "SELECT min(start_ms) FROM history WHERE step_s = ? AND kind = 0 AND start_ms >= ? AND start_ms < ?",
+        )
+        .bind(step_s(shorter))
+        .bind(from_ms)
+        .bind(to_ms)
+        .fetch_one(&mut self.connection)
+        .await?;
+        let Some(first) = first else { return Ok(to_ms) };
+        let at_once = if step == Step::Hour { 1 } else { MINUTES_AT_ONCE };
+        let from_ms = step.floor(first);
+        let to_ms = to_ms.min(from_ms + at_once * step.ms());
+        for kind in Kind::ALL {
+            let mut made: BTreeMap<(i64, Key), Line> = BTreeMap::new();
+            let asked = RowsAsked {
+                span: Span {
+                    step: shorter,
+                    from_ms,
+                    to_ms,
+                },
+                kind,
+                filter: &Filter::default(),
+                times: &[Latency::Ttft, Latency::Total, Latency::Overhead],
+            };
+            self.each(asked, |start_ms, key, line| {
+                made.entry((step.floor(start_ms), key)).or_default().merge(&line);
+            })
+            .await?;
+            into.extend(
+                made.into_iter()
+                    .map(|((start_ms, key), line)| (step, start_ms, key, line)),
+            );
+        }
+        Ok(to_ms)
+    }
+
+    /// From when on rows are to be kept so that there are at most so many of each length; none where there are not more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn too_many(
+        &mut self,
+        rows_max: impl Fn(Step) -> u64,
+    ) -> Result<[Option<i64>; Step::ALL.len()], StoreError> {
+        let mut kept_from_ms = [None; Step::ALL.len()];
+        for (step, kept) in Step::ALL.into_iter().zip(&mut kept_from_ms) {
+            let found = sqlx::query("SELECT count(*), min(start_ms), max(start_ms) FROM history WHERE step_s = ?")
+                .bind(step_s(step))
+                .fetch_one(&mut self.connection)
+                .await?;
+            let count = found.try_get::<i64, _>(0)?.cast_unsigned();
+            let most = rows_max(step);
+            if count > most {
+                let (first, last): (i64, i64) = (found.try_get(1)?, found.try_get(2)?);
+                // Rows are taken to be spread evenly; where they are not, the next time goes on.
+                let part = (count - most) as f64 / count as f64;
+                *kept = Some(step.ceil(first + ((last - first) as f64 * part) as i64 + 1));
+            }
+        }
+        Ok(kept_from_ms)
+    }
+
+    /// When deployments were there.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn lives(&mut self) -> Result<Vec<Life>, StoreError> {
+        read_lives(&mut self.connection).await
+    }
+
+    /// The newest event's number, 0 without any.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn newest_event(&mut self) -> Result<u64, StoreError> {
+        let newest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM event")
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(newest.unwrap_or(0).max(0).cast_unsigned())
+    }
+
+    /// The connection, for other tables as of the same moment.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+}
+
+/// What a filter asks of columns; its names are the parameters from the fifth on.
+fn condition(filter: &Filter) -> String {
+    let columns = [
+        ("route", filter.route.is_some()),
+        ("client", filter.client.is_some()),
+        ("deployment", filter.deployment.is_some()),
+        ("region", filter.region.is_some()),
+    ];
+    let mut sql = String::new();
+    for (at, (column, _)) in columns.iter().enumerate().filter(|(_, (_, is_asked))| *is_asked) {
+        // Writing to a string cannot fail.
+        let _ = write!(sql, " AND {column} = ?{}", at + 5);
+    }
+    sql
+}

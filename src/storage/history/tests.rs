@@ -1,0 +1,236 @@
+use super::*;
+use crate::core::history::ask::{By, Filter};
+use crate::core::history::step::Span;
+use crate::core::ledger::bill::Sum;
+use crate::core::ledger::finished::testing::finished;
+use crate::storage::history::reading::{Reading, RowsAsked};
+use crate::storage::sqlite::SqliteStore;
+
+const HOUR: i64 = 500_000 * 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+
+fn interval(start_ms: i64) -> Arc<Interval> {
+    let mut interval = Interval::new(start_ms);
+    interval.add(&finished(start_ms), &Sum::default());
+    Arc::new(interval)
+}
+
+async fn open() -> (tempfile::TempDir, SqliteStore) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = SqliteStore::open(&directory.path().join("usage.db"))
+        .await
+        .expect("a store");
+    (directory, store)
+}
+
+/// Rows of a length, all kinds together.
+async fn rows(store: &SqliteStore, step: Step) -> u64 {
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    for kind in Kind::ALL {
+        let asked = RowsAsked {
+            span: Span {
+                step,
+                from_ms: 0,
+                to_ms: i64::MAX,
+            },
+            kind,
+            filter: &Filter::default(),
+            times: &[],
+        };
+        reading.each(asked, |_, _, _| ()).await.expect("read");
+    }
+    reading.rows
+}
+
+#[tokio::test]
+async fn rows_that_were_made_of_what_changed_meanwhile_are_not_written() {
+    let (_directory, store) = open().await;
+    let batch = |now_ms, start_ms, rolled_up| Batch {
+        now_ms,
+        intervals: vec![interval(start_ms)],
+        rolled_up,
+        ..Batch::default()
+    };
+    store.write_history(&batch(HOUR, HOUR, None)).await.expect("written");
+    let later = HOUR + 2 * MINUTE_MS;
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let rolled_up = reading.roll_up(later).await.expect("read").expect("a minute is over");
+    assert_eq!(
+        (rolled_up.rows.len(), rolled_up.marks.minute_ms),
+        (Kind::ALL.len(), HOUR + MINUTE_MS)
+    );
+    // Another gateway adds to that minute before these rows are written.
+    store
+        .write_history(&batch(later, HOUR + 10_000, None))
+        .await
+        .expect("written");
+    store
+        .write_history(&batch(later, later, Some(rolled_up)))
+        .await
+        .expect("written");
+    assert_eq!(rows(&store, Step::Minute).await, 0);
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let rolled_up = reading.roll_up(later).await.expect("read").expect("still due");
+    assert!(rolled_up.rows.iter().all(|(_, _, _, line)| line.sums.requests == 2));
+    store
+        .write_history(&batch(later, later, Some(rolled_up)))
+        .await
+        .expect("written");
+    // What comes late now is added to the minute too.
+    store
+        .write_history(&batch(later, HOUR + 20_000, None))
+        .await
+        .expect("written");
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let mut requests = std::collections::BTreeMap::new();
+    let asked = RowsAsked {
+        span: Span {
+            step: Step::Minute,
+            from_ms: HOUR,
+            to_ms: HOUR + MINUTE_MS,
+        },
+        kind: Kind::Client,
+        filter: &Filter::default(),
+        times: &[],
+    };
+    reading
+        .requests_by(asked, By::Client, &mut requests)
+        .await
+        .expect("read");
+    assert_eq!(requests, [(Arc::from("shop"), 3)].into());
+}
+
+#[tokio::test]
+async fn what_is_too_old_goes_once_longer_rows_are_made_of_it() {
+    let (_directory, store) = open().await;
+    let first = Batch {
+        now_ms: HOUR,
+        intervals: vec![interval(HOUR)],
+        ..Batch::default()
+    };
+    store.write_history(&first).await.expect("written");
+    let later = HOUR + 5 * 60 * MINUTE_MS;
+    let purge = |rolled_up| Batch {
+        now_ms: later,
+        rolled_up,
+        purges: true,
+        ..Batch::default()
+    };
+    store.write_history(&purge(None)).await.expect("written");
+    let kinds = Kind::ALL.len() as u64;
+    assert_eq!(rows(&store, Step::Seconds).await, kinds, "no minute is made of it yet");
+    let rolled_up = Reading::begin(store.path())
+        .await
+        .expect("read")
+        .roll_up(later)
+        .await
+        .expect("read");
+    store.write_history(&purge(rolled_up)).await.expect("written");
+    assert_eq!(
+        [rows(&store, Step::Seconds).await, rows(&store, Step::Minute).await],
+        [0, kinds]
+    );
+    let much_later = later + 3 * 24 * 60 * MINUTE_MS;
+    for _ in 0..2 {
+        let rolled_up = Reading::begin(store.path())
+            .await
+            .expect("read")
+            .roll_up(much_later)
+            .await
+            .expect("read");
+        let batch = Batch {
+            now_ms: much_later,
+            ..purge(rolled_up)
+        };
+        store.write_history(&batch).await.expect("written");
+    }
+    assert_eq!(
+        [rows(&store, Step::Minute).await, rows(&store, Step::Hour).await],
+        [0, kinds]
+    );
+    let batch = Batch {
+        now_ms: much_later + Step::Hour.kept_ms(),
+        ..purge(None)
+    };
+    store.write_history(&batch).await.expect("written");
+    assert_eq!(rows(&store, Step::Hour).await, 0);
+}
+
+#[tokio::test]
+async fn beyond_the_cap_the_oldest_rows_go() {
+    let (_directory, store) = open().await;
+    let now_ms = HOUR + 60 * MINUTE_MS;
+    let first = Batch {
+        now_ms: HOUR,
+        ..Batch::default()
+    };
+    store.write_history(&first).await.expect("written");
+    let intervals = (0..120).map(|ten| interval(HOUR + ten * 10_000)).collect();
+    let all = Batch {
+        now_ms,
+        intervals,
+        ..Batch::default()
+    };
+    store.write_history(&all).await.expect("written");
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let rolled_up = reading.roll_up(now_ms).await.expect("read");
+    let most = 300;
+    let kept_from_ms = reading.too_many(|_| most).await.expect("read");
+    assert!(kept_from_ms[0].is_some() && kept_from_ms[1].is_none());
+    let purge = Batch {
+        now_ms,
+        rolled_up,
+        purges: true,
+        kept_from_ms,
+        ..Batch::default()
+    };
+    store.write_history(&purge).await.expect("written");
+    let left = rows(&store, Step::Seconds).await;
+    assert!(left <= most && left > most - 30, "{left}");
+    assert_eq!(
+        Reading::begin(store.path())
+            .await
+            .expect("read")
+            .too_many(|_| most)
+            .await
+            .expect("read"),
+        [None; 3]
+    );
+}
+
+#[tokio::test]
+async fn an_events_number_that_another_gateway_took_is_the_next_that_is_free() {
+    let (_directory, store) = open().await;
+    let event = |id, text: &str| StoredEvent {
+        id,
+        at_ms: HOUR,
+        severity: "info".to_owned(),
+        kind: "process".to_owned(),
+        subject: None,
+        text: text.to_owned(),
+        advice: None,
+    };
+    for events in [
+        vec![event(1, "ours"), event(2, "ours too")],
+        vec![event(1, "theirs"), event(2, "theirs too")],
+    ] {
+        let batch = Batch {
+            now_ms: HOUR,
+            events,
+            ..Batch::default()
+        };
+        store.write_history(&batch).await.expect("written");
+    }
+    let wanted = events::EventsWanted {
+        limit: 9,
+        ..events::EventsWanted::default()
+    };
+    let found = Reading::begin(store.path())
+        .await
+        .expect("read")
+        .events(&wanted)
+        .await
+        .expect("read");
+    let told: Vec<_> = found.iter().map(|event| (event.id, &*event.text)).collect();
+    assert_eq!(told, [(4, "theirs too"), (3, "theirs"), (2, "ours too"), (1, "ours")]);
+}

@@ -1,0 +1,228 @@
+//! The one transaction with all that ten seconds brought.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
+
+use crate::core::history::ask::Latency;
+use crate::core::history::lines::{Interval, Key, Kind, Line};
+use crate::core::history::shown::SlowRequest;
+use crate::core::history::slow::{SLOWEST_KEPT_MS, SLOWEST_MAX};
+use crate::core::history::step::{KEPT_MS, Marks, Step};
+use crate::storage::StoreError;
+use crate::storage::history::{Batch, EVENTS_MAX, State, StoredEvent, columns, damaged, row, state, step_s};
+use crate::storage::sqlite::SqliteStore;
+
+/// Rows of a kind that are deleted at once: what grew too old in a minute is fewer.
+const PURGED_MAX: i64 = 5_000;
+
+const ALL_TIMES: [Latency; 3] = [Latency::Ttft, Latency::Total, Latency::Overhead];
+
+const UPSERT: &str = "INSERT INTO history (step_s, kind, start_ms, route, client, deployment, region, requests, sums, ttft, total, \
+     overhead) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+     ON CONFLICT (step_s, kind, start_ms, route, client, deployment, region) DO UPDATE SET \
+     requests = excluded.requests, sums = excluded.sums, ttft = excluded.ttft, total = excluded.total, \
+     overhead = excluded.overhead";
+
+impl SqliteStore {
+    /// Writes all of a batch or nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the batch may be handed in again.
+    pub async fn write_history(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut slot = self.writer_slot().await;
+        let mut connection = self.take_writer(&mut slot).await?;
+        write(&mut connection, batch).await?;
+        *slot = Some(connection);
+        Ok(())
+    }
+}
+
+async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let known = state(&mut transaction).await?;
+    let mut now = known.unwrap_or_else(|| {
+        // The first to write: from here on minutes and hours are made.
+        let hour_ms = Step::Hour.floor(batch.now_ms);
+        let marks = Marks {
+            minute_ms: hour_ms,
+            hour_ms,
+        };
+        State { marks, writes: 0 }
+    });
+    if let Some(rolled_up) = batch.rolled_up.as_ref().filter(|rolled_up| Some(rolled_up.of) == known) {
+        for (step, start_ms, key, line) in &rolled_up.rows {
+            put(&mut transaction, *step, *start_ms, key, line).await?;
+        }
+        now.marks = rolled_up.marks;
+    }
+    for interval in &batch.intervals {
+        add_interval(&mut transaction, interval, &now.marks).await?;
+    }
+    for (minute_ms, request) in &batch.slow {
+        put_slow(&mut transaction, *minute_ms, request).await?;
+    }
+    for event in &batch.events {
+        put_event(&mut transaction, event).await?;
+    }
+    forget(&mut transaction, batch, &now.marks).await?;
+    sqlx::query("INSERT OR REPLACE INTO history_mark (id, minute_ms, hour_ms, writes) VALUES (0, ?, ?, ?)")
+        .bind(now.marks.minute_ms)
+        .bind(now.marks.hour_ms)
+        .bind(now.writes + 1)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Adds an interval's lines to its row of ten seconds, and to the longer ones that are made already.
+async fn add_interval(
+    connection: &mut SqliteConnection,
+    interval: &Arc<Interval>,
+    marks: &Marks,
+) -> Result<(), StoreError> {
+    for (step, start_ms) in marks.rows_of(interval.start_ms) {
+        let mut known = there(connection, step, start_ms).await?;
+        for (key, line) in interval.lines() {
+            match known.remove(key) {
+                None => put(connection, step, start_ms, key, line).await?,
+                Some(mut both) => {
+                    both.merge(line);
+                    put(connection, step, start_ms, key, &both).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The lines that a row has already: none as a rule.
+async fn there(connection: &mut SqliteConnection, step: Step, start_ms: i64) -> Result<HashMap<Key, Line>, StoreError> {
+    let columns = columns(&ALL_TIMES);
+    let select = format!("SELECT {columns} FROM history WHERE step_s = ? AND kind BETWEEN 0 AND 5 AND start_ms = ?");
+    let rows = sqlx::query(AssertSqlSafe(select))
+        .bind(step_s(step))
+        .bind(start_ms)
+        .fetch_all(connection)
+        .await?;
+    let mut lines = HashMap::new();
+    for found in &rows {
+        let (_, key, line) = row(found, &mut 0)?;
+        lines.insert(key, line);
+    }
+    Ok(lines)
+}
+
+async fn put(
+    connection: &mut SqliteConnection,
+    step: Step,
+    start_ms: i64,
+    key: &Key,
+    line: &Line,
+) -> Result<(), StoreError> {
+    let sums = serde_json::to_string(&line.sums).map_err(damaged)?;
+    sqlx::query(UPSERT)
+        .bind(step_s(step))
+        .bind(key.kind as i64)
+        .bind(start_ms)
+        .bind(Arc::clone(&key.route))
+        .bind(Arc::clone(&key.client))
+        .bind(Arc::clone(&key.deployment))
+        .bind(Arc::clone(&key.region))
+        .bind(line.sums.requests.cast_signed())
+        .bind(sums)
+        .bind(line.ttft.encoded())
+        .bind(line.total.encoded())
+        .bind(line.overhead.encoded())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn put_slow(connection: &mut SqliteConnection, minute_ms: i64, request: &SlowRequest) -> Result<(), StoreError> {
+    let detail = serde_json::to_string(request).map_err(damaged)?;
+    sqlx::query(
+        "INSERT INTO slow_request (minute_ms, at_ms, route, client, deployment, region, ttft_ms, total_ms, detail) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(minute_ms)
+    .bind(request.at_ms)
+    .bind(request.route.clone())
+    .bind(request.client.clone())
+    .bind(request.deployment.clone())
+    .bind(request.region.clone())
+    .bind(request.first_token_ms)
+    .bind(request.total_ms)
+    .bind(detail)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn put_event(connection: &mut SqliteConnection, event: &StoredEvent) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO event (id, at_ms, severity, kind, subject, text, advice) VALUES \
+         (CASE WHEN EXISTS (SELECT 1 FROM event WHERE id = ?1) THEN (SELECT max(id) + 1 FROM event) ELSE ?1 END, \
+         ?2, ?3, ?4, ?5, ?6, ?7)",
+    )
+    .bind(event.id.cast_signed())
+    .bind(event.at_ms)
+    .bind(event.severity.clone())
+    .bind(event.kind.clone())
+    .bind(event.subject.clone())
+    .bind(event.text.clone())
+    .bind(event.advice.clone())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes what is too old, or too much. Rows of which no longer ones are made yet stay.
+async fn forget(connection: &mut SqliteConnection, batch: &Batch, marks: &Marks) -> Result<(), StoreError> {
+    if let Some(minute_ms) = batch.minute_over {
+        sqlx::query(
+            "DELETE FROM slow_request WHERE minute_ms = ?1 AND id NOT IN \
+             (SELECT id FROM slow_request WHERE minute_ms = ?1 AND ttft_ms IS NOT NULL ORDER BY ttft_ms DESC LIMIT ?2) \
+             AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY total_ms DESC LIMIT ?2)",
+        )
+        .bind(minute_ms)
+        .bind(SLOWEST_MAX as i64)
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !batch.purges {
+        return Ok(());
+    }
+    for (step, most_ms) in Step::ALL.into_iter().zip(batch.kept_from_ms) {
+        let kept_from_ms = (batch.now_ms - step.kept_ms()).max(most_ms.unwrap_or(i64::MIN));
+        let rolled_up_ms = match step {
+            Step::Seconds => marks.minute_ms,
+            Step::Minute => marks.hour_ms,
+            Step::Hour => i64::MAX,
+        };
+        for kind in Kind::ALL {
+            sqlx::query(
+                "DELETE FROM history WHERE id IN \
+                 (SELECT id FROM history WHERE step_s = ? AND kind = ? AND start_ms < ? LIMIT ?)",
+            )
+            .bind(step_s(step))
+            .bind(kind as i64)
+            .bind(kept_from_ms.min(rolled_up_ms))
+            .bind(PURGED_MAX)
+            .execute(&mut *connection)
+            .await?;
+        }
+    }
+    sqlx::query("DELETE FROM slow_request WHERE minute_ms < ?")
+        .bind(batch.now_ms - SLOWEST_KEPT_MS)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM event WHERE at_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2")
+        .bind(batch.now_ms - KEPT_MS)
+        .bind(EVENTS_MAX.cast_signed())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
