@@ -6,6 +6,13 @@
 #
 # In the configuration, listen on 0.0.0.0 and give the admin listener a token. Mount the directory, so that changes are noticed.
 
+FROM node:22-bookworm-slim AS page
+WORKDIR /page
+COPY dashboards/web/package.json dashboards/web/package-lock.json ./
+RUN npm ci --no-fund --no-audit
+COPY dashboards/web ./
+RUN npm run build
+
 FROM rust:1.95-bookworm AS build
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -13,10 +20,11 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+COPY --from=page /page/dist dashboards/web/dist
 # The caches outlive a build and are no part of the image, so the program is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    make build-dist \
+    make build-dist PAGE= \
     && cp target/dist/emberway /usr/local/bin/emberway
 
 FROM debian:bookworm-slim

@@ -14,11 +14,14 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SETUP := $(TARGET)/.setup
 CLIENTS := tests/clients
+WEB := dashboards/web
 VENV := $(CLIENTS)/.venv
 AZ_VENV := $(CLIENTS)/.venv-azure-cli
 FUZZ_SECONDS ?= 15
 TRACES ?= $(or $(EMBERWAY_TRACES),../shared/traces)
 IMAGE ?= emberway
+# What puts the operators' page where the program takes it from; `make PAGE= …` takes what is there.
+PAGE ?= $(SETUP)/page
 
 .PHONY: help
 help: ## list what can be made
@@ -31,12 +34,15 @@ demo: build-release ## simulated fleet, gateway, load and an outage; stays up (O
 	@$(TARGET)/release/emberway demo $(if $(ONCE),--once) $(DEMO_ARGS)
 
 .PHONY: build-release
-build-release: $(SETUP)/build-tools ## the optimised program, target/release/emberway
+build-release: $(SETUP)/build-tools $(PAGE) ## the optimised program, target/release/emberway
 	$(CARGO) build --release --locked --bin emberway
 
 .PHONY: build-dist
-build-dist: $(SETUP)/build-tools ## the program as it is shipped, target/dist/emberway (slower to build, a tenth faster)
+build-dist: $(SETUP)/build-tools $(PAGE) ## the program as it is shipped, target/dist/emberway (slower to build, a tenth faster)
 	$(CARGO) build --profile dist --locked --bin emberway
+
+.PHONY: page
+page: $(SETUP)/page ## the operators' page, which the program has inside (needs Node, which comes from PyPI where there is none)
 
 .PHONY: docker
 docker: ## a container image (IMAGE=name)
@@ -45,11 +51,13 @@ docker: ## a container image (IMAGE=name)
 # === Test and check ===
 
 .PHONY: test
-test: $(SETUP)/build-tools $(SETUP)/faketime $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node ## every test, the clients' too; ends with the counts
+test: $(SETUP)/build-tools $(PAGE) $(SETUP)/faketime $(SETUP)/prometheus $(SETUP)/python $(SETUP)/azure-cli $(SETUP)/node $(SETUP)/page-tests ## every test, the clients' too; ends with the counts
 	@export EMBERWAY_TEST_NODE="$$(cat $(SETUP)/node)"
 	export EMBERWAY_TEST_PYTHON="$$(cat $(SETUP)/python)"
 	export EMBERWAY_TEST_AZ="$$(cat $(SETUP)/azure-cli 2> /dev/null || true)"
 	[ -n "$$EMBERWAY_TEST_NODE" ] || unset EMBERWAY_TEST_NODE
+	export EMBERWAY_TEST_PAGE="$$(cat $(SETUP)/page-tests)"
+	[ -n "$$EMBERWAY_TEST_PAGE" ] || unset EMBERWAY_TEST_PAGE
 	[ -n "$$EMBERWAY_TEST_PYTHON" ] || unset EMBERWAY_TEST_PYTHON
 	[ -n "$$EMBERWAY_TEST_AZ" ] || unset EMBERWAY_TEST_AZ
 	scripts/test.sh
@@ -131,6 +139,10 @@ bench-overload: build-release $(SETUP)/python3 ## what the gateway answers, and 
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --places 200
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --share $(or $(SHARE),1)
 
+.PHONY: bench-page
+bench-page: build-release $(SETUP)/python3 $(SETUP)/page-tests ## what the page weighs, how soon it is there, and what ten open ones cost the gateway
+	@python3 benches/page/run.py --emberway $(TARGET)/release/emberway --node "$$(cat $(SETUP)/page-tests)"
+
 .PHONY: figures
 figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)
 	@python3 scripts/placement-figures.py --emberway $(TARGET)/release/emberway --traces $(TRACES) > $(TARGET)/placement-figures.md
@@ -138,10 +150,11 @@ figures: build-release ## what placement finds cached on recorded traces, into d
 
 # === Set-up, each step once ===
 
-.PHONY: setup-python setup-azure-cli setup-node
+.PHONY: setup-python setup-azure-cli setup-node setup-page
 setup-python: $(SETUP)/python ## the Python client libraries that tests use
 setup-azure-cli: $(SETUP)/azure-cli ## the Azure CLI that a test uses
 setup-node: $(SETUP)/node ## the Node client library that tests use
+setup-page: $(SETUP)/page-tests ## Chromium and Playwright, which test the page
 
 $(SETUP):
 	@mkdir -p $@
@@ -154,6 +167,12 @@ $(SETUP)/build-tools: scripts/need.sh | $(SETUP)
 # The test of a clock that jumps says that it was skipped where this cannot be had.
 $(SETUP)/faketime: scripts/need.sh | $(SETUP)
 	@scripts/need.sh 'test -e /usr/lib/*/faketime/libfaketimeMT.so.1=libfaketime' || echo "setup: there is no libfaketime"
+	touch $@
+
+# A real Prometheus asks what dashboards and rules ask; the test says that it was skipped where it cannot be had. The package's own
+# service is not wanted: where there is a service manager, `systemctl disable --now prometheus` ends it.
+$(SETUP)/prometheus: scripts/need.sh | $(SETUP)
+	@scripts/need.sh 'command -v prometheus && command -v promtool=prometheus' || echo "setup: there is no Prometheus"
 	touch $@
 
 $(SETUP)/bench-tools: scripts/need.sh | $(SETUP)
@@ -196,15 +215,51 @@ $(SETUP)/azure-cli: $(CLIENTS)/azure-cli/requirements.txt $(SETUP)/venv-tools
 		echo "setup: the Azure CLI could not be installed within 240 s, as pip says above; its test is skipped"
 	fi
 
-# The same; empty also where there is no fitting Node.
-$(SETUP)/node: $(wildcard $(CLIENTS)/node/package-lock.json) scripts/node.sh | $(SETUP)
-	@node=$$(scripts/node.sh)
-	if [ -n "$$node" ] && [ -f $(CLIENTS)/node/package-lock.json ]; then
+# The folder that has node and npm; empty where there is none, which the next run tries again.
+$(SETUP)/nodejs.path: scripts/node.sh | $(SETUP)
+	@scripts/node.sh $(SETUP)/nodejs > $@
+	[ -s $@ ] || touch -d @0 $@
+
+# The path of `node`; empty where there is nothing to install, or no fitting Node.
+$(SETUP)/node: $(wildcard $(CLIENTS)/node/package-lock.json) $(SETUP)/nodejs.path
+	@nodejs=$$(cat $(SETUP)/nodejs.path)
+	if [ -n "$$nodejs" ] && [ -f $(CLIENTS)/node/package-lock.json ]; then
 		echo "setup: installing the Node client into $(CLIENTS)/node/node_modules"
-		npm ci --silent --no-fund --no-audit --prefix $(CLIENTS)/node
-		echo "$$node" > $@
+		PATH="$$nodejs:$$PATH" npm ci --silent --no-fund --no-audit --prefix $(CLIENTS)/node
+		echo "$$nodejs/node" > $@
 	else
 		: > $@
+	fi
+
+# The path of Node; empty where there is no Chromium or no fitting Node: then the page's tests say that they are skipped.
+$(SETUP)/page-tests: tests/page/package-lock.json scripts/need.sh $(SETUP)/nodejs.path
+	@nodejs=$$(cat $(SETUP)/nodejs.path)
+	if [ -n "$$nodejs" ] && scripts/need.sh 'command -v chromium=chromium'; then
+		echo "setup: installing Playwright into tests/page/node_modules"
+		PATH="$$nodejs:$$PATH" npm ci --silent --no-fund --no-audit --prefix tests/page
+		echo "$$nodejs/node" > $@
+	else
+		echo "setup: no Chromium or no Node; the page's tests will be skipped"
+		: > $@
+	fi
+
+.PHONY: again
+again:
+
+# Where the page cannot be built for want of Node or of its packages, the program is built without: it says so at `/`.
+PAGE_SOURCES := $(shell find $(WEB) \( -name node_modules -o -name dist -o -name tests \) -prune -o -type f -print 2> /dev/null)
+$(SETUP)/page: $(PAGE_SOURCES) $(SETUP)/nodejs.path $(if $(wildcard $(WEB)/dist/index.html),,again)
+	@nodejs=$$(cat $(SETUP)/nodejs.path)
+	export PATH="$$nodejs:$$PATH"
+	rm -f $@
+	if [ -z "$$nodejs" ]; then
+		echo "*** THE OPERATORS' PAGE IS NOT BUILT: there is no Node 20.19 or newer; the program will have none ***" >&2
+	elif ! cmp -s $(WEB)/package-lock.json $(WEB)/node_modules/.installed-lock.json \
+		&& ! (cd $(WEB) && npm ci --silent --no-fund --no-audit && cp package-lock.json node_modules/.installed-lock.json); then
+		echo "*** THE OPERATORS' PAGE IS NOT BUILT: its packages cannot be installed, as npm says above; the program will have none ***" >&2
+	else
+		(cd $(WEB) && npm run --silent build)
+		touch $@
 	fi
 
 $(SETUP)/linters: scripts/check-requirements.txt $(SETUP)/venv-tools

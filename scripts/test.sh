@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test and ends with which clients were tested, what was skipped and why, and the counts of each suite that has tests
 # and of all: `total: N passed, N failed, N skipped` is the last line.
-# The clients' tests are part of `cargo test`; EMBERWAY_TEST_PYTHON, EMBERWAY_TEST_AZ and EMBERWAY_TEST_NODE name their programs.
+# The clients' tests are part of `cargo test`; EMBERWAY_TEST_PYTHON, EMBERWAY_TEST_AZ and EMBERWAY_TEST_NODE name their programs,
+# EMBERWAY_TEST_PAGE the Node that tests the page in Chromium.
 set -euo pipefail
 
 output=${CARGO_TARGET_DIR:-target}/test-output.txt
@@ -29,10 +30,22 @@ else
     echo "Azure CLI that was tested: $az_version"
 fi
 if [ -z "${EMBERWAY_TEST_NODE:-}" ]; then
-    echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20 or newer)."
+    echo "The Node client was not tested: EMBERWAY_TEST_NODE is not set (make setup-node; needs Node 20.19 or newer)."
 else
     node_versions='`openai ${require("./tests/clients/node/node_modules/openai/package.json").version} on Node ${process.versions.node}`'
     echo "Node client that was tested: $("$EMBERWAY_TEST_NODE" -p "$node_versions" || echo "of unknown version")"
+fi
+if [ -z "${EMBERWAY_TEST_PAGE:-}" ]; then
+    echo "The page was not tested: EMBERWAY_TEST_PAGE is not set (make setup-page; needs Chromium and Node 20 or newer)."
+else
+    playwright_version=$("$EMBERWAY_TEST_PAGE" -p 'require("./tests/page/node_modules/@playwright/test/package.json").version' || echo "of unknown version")
+    echo "The page was tested in $("${CHROMIUM:-chromium}" --version 2> /dev/null || echo "Chromium of unknown version") through Playwright $playwright_version"
+fi
+prometheus=${EMBERWAY_TEST_PROMETHEUS:-prometheus}
+if command -v "$prometheus" > /dev/null; then
+    echo "Dashboards and rules were tested with: $("$prometheus" --version 2>&1 | head -n 1 || echo "a Prometheus of unknown version")"
+else
+    echo "Dashboards and rules were not tested with a real Prometheus: there is no $prometheus (Debian's prometheus)."
 fi
 # "Running unittests src/lib.rs (…)", "Running tests/it/main.rs (…)", "Doc-tests emberway", each followed by "test result: …".
 awk '

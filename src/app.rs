@@ -185,7 +185,7 @@ pub async fn start_from(
         history: Arc::clone(&history.answers),
         orders,
     };
-    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin));
+    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin)?);
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),

@@ -1,38 +1,43 @@
 //! WHO asks the admin listener, and what may they do?
 //!
-//! Three roles, each of which may do all that the one before it may. Without any credential configured everybody who reaches the
-//! listener is an administrator; such a listener can be reached from its own machine only.
+//! Three roles, each of which may do all that the one before it may. Whoever asks is known by a token or by a provider's JSON Web Token
+//! in `Authorization`, or by the cookie of a session that began with either. Without any credential configured everybody who reaches
+//! the listener is an administrator; such a listener can be reached from its own machine only, and by a name of that machine only.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
-use strum::{AsRefStr, IntoStaticStr, VariantArray};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use utoipa::ToSchema;
 
 use crate::admin::Sources;
+use crate::admin::access::attempts::Attempts;
+use crate::admin::access::oidc::Oidc;
+use crate::admin::access::sessions::Sessions;
 use crate::admin::api::answer::Refusal;
-use crate::config::secrets::Secret;
+use crate::config::checked::admin::{AdminListener, Role};
 use crate::openai::bearer;
 
-/// What somebody may do. Ordered: a later role may do all that an earlier one may.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, AsRefStr, IntoStaticStr, VariantArray,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Role {
-    /// Look.
-    Viewer,
-    /// Also take deployments out, put them back, and call them.
-    Operator,
-    /// Also change the configuration.
-    Admin,
-}
+mod attempts;
+mod claims;
+pub(super) mod cookies;
+pub(super) mod login;
+mod oidc;
+pub(super) mod origin;
+mod pending;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+/// Wrong tokens that one address may try to sign in with in a minute.
+const WRONG_TOKENS_MAX: u32 = 10;
+
+/// Sign-ins by the provider that one address may begin in a minute.
+const LOGINS_MAX: u32 = 30;
 
 /// Who asks. Handlers of the API get it as `Extension<Caller>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,87 +46,198 @@ pub struct Caller {
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
-    /// How it said who it is.
-    pub by: Credential,
+    /// What vouches for it.
+    pub by: Voucher,
+    /// How the request carries that.
+    pub carried: Carried,
 }
 
-/// How a caller said who it is.
+/// What vouches for a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential {
-    /// Not at all: none is configured.
-    None,
+pub enum Voucher {
+    /// Nothing: no credential is configured.
+    Nothing,
+    /// A token of the configuration.
+    Token,
+    /// The provider of OpenID Connect.
+    Oidc,
+}
+
+/// How a request carries what vouches for its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// It carries nothing.
+    Not,
     /// By `Authorization`, which no browser sends by itself.
-    Bearer,
+    Header,
+    /// By a cookie, which browsers send whoever makes them ask.
+    Cookie,
 }
 
-/// A token of the configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NamedToken {
-    /// Whose it is.
-    pub name: String,
-    /// What is sent.
-    pub token: Secret,
-    /// What its holder may do.
-    pub role: Role,
+/// Why somebody is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unknown {
+    /// Nobody that is known.
+    Nobody,
+    /// The provider knows this one, but no role is given to it.
+    NoRole(String),
 }
 
-/// Nobody that is known asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unknown;
+/// The client for the provider of OpenID Connect cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the client for the provider in `admin.oidc`")]
+pub struct SetupError(#[from] reqwest::Error);
 
-/// What is configured of who may.
-#[derive(Debug, Default)]
+/// Who may, and who is signed in.
 pub struct Access {
-    tokens: Vec<NamedToken>,
+    tokens: Vec<KnownToken>,
+    oidc: Option<Oidc>,
+    sessions: Sessions,
+    wrong_tokens: Attempts,
+    logins: Attempts,
+}
+
+struct KnownToken {
+    digest: [u8; 32],
+    name: Arc<str>,
+    role: Role,
 }
 
 impl Access {
-    /// These tokens; everybody where there are none.
-    pub fn new(tokens: Vec<NamedToken>) -> Self {
-        Self { tokens }
+    /// Who may by the configuration.
+    ///
+    /// # Errors
+    /// When the client for the provider cannot be set up.
+    pub fn new(admin: &AdminListener) -> Result<Self, SetupError> {
+        let first = admin.token.iter().map(|token| ("admin", token, Role::Admin));
+        let named = admin
+            .tokens
+            .iter()
+            .map(|token| (token.name.as_str(), &token.token, token.role));
+        let tokens = first.chain(named).map(|(name, token, role)| KnownToken {
+            digest: token.digest(),
+            name: name.into(),
+            role,
+        });
+        Ok(Self {
+            tokens: tokens.collect(),
+            oidc: admin.oidc.clone().map(Oidc::new).transpose()?,
+            sessions: Sessions::default(),
+            wrong_tokens: Attempts::new(WRONG_TOKENS_MAX),
+            logins: Attempts::new(LOGINS_MAX),
+        })
+    }
+
+    /// Whether a credential is asked.
+    pub fn asks(&self) -> bool {
+        !self.tokens.is_empty() || self.oidc.is_some()
     }
 
     /// The ways to sign in that are configured; none where no credential is asked.
     pub fn offers(&self) -> Vec<&'static str> {
-        if self.tokens.is_empty() { vec![] } else { vec!["token"] }
+        let token = (!self.tokens.is_empty()).then_some("token");
+        token.into_iter().chain(self.oidc.as_ref().map(|_| "oidc")).collect()
     }
 
-    /// Who sent a request with this head.
+    /// Who sent a request with this head. A provider's token may need its keys to be read first, so this may take seconds.
     ///
     /// # Errors
     /// When a credential is asked and none that is known was sent.
     pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Unknown> {
-        if self.tokens.is_empty() {
+        if !self.asks() {
             return Ok(Caller {
                 name: "local".into(),
                 role: Role::Admin,
-                by: Credential::None,
+                by: Voucher::Nothing,
+                carried: Carried::Not,
             });
         }
-        let sent = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-        let sent = sent.and_then(bearer::token).unwrap_or_default();
-        let known = |token: &&NamedToken| bool::from(sent.ct_eq(token.token.expose().as_bytes()));
-        let token = self.tokens.iter().find(known).ok_or(Unknown)?;
-        Ok(Caller {
-            name: token.name.as_str().into(),
+        let Some(authorization) = headers.get(header::AUTHORIZATION) else {
+            let id = cookies::session(headers).ok_or(Unknown::Nobody)?;
+            return self.sessions.find(&id, Instant::now()).ok_or(Unknown::Nobody);
+        };
+        let sent = bearer::token(authorization.as_bytes()).ok_or(Unknown::Nobody)?;
+        if let Some(caller) = self.holder(sent) {
+            return Ok(caller);
+        }
+        match (&self.oidc, std::str::from_utf8(sent)) {
+            (Some(oidc), Ok(sent)) if sent.split('.').count() == 3 => oidc.bearer(sent).await,
+            _ => Err(Unknown::Nobody),
+        }
+    }
+
+    /// Whose token this is. Every token is compared, each in constant time.
+    fn holder(&self, sent: &[u8]) -> Option<Caller> {
+        let digest: [u8; 32] = Sha256::digest(sent).into();
+        let mut found = None;
+        for token in &self.tokens {
+            if bool::from(token.digest.ct_eq(&digest)) {
+                found = Some(token);
+            }
+        }
+        found.map(|token| Caller {
+            name: Arc::clone(&token.name),
             role: token.role,
-            by: Credential::Bearer,
+            by: Voucher::Token,
+            carried: Carried::Header,
         })
     }
 }
 
-/// Lets pass whoever may, and says to the handler who it is.
-pub(super) async fn ask(
-    State((sources, role)): State<(Arc<Sources>, Role)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let Ok(caller) = sources.access.caller(request.headers()).await else {
-        return Refusal::unauthorized().into_response();
+/// Lets pass whoever may, and says to the handler who it is. A write asks for the header against forgery where `wants_header`.
+pub(super) struct Ask {
+    pub(super) sources: Arc<Sources>,
+    pub(super) role: Role,
+    pub(super) wants_header: bool,
+}
+
+/// The middleware of what only some may do.
+pub(super) async fn ask(State(ask): State<Arc<Ask>>, mut request: Request, next: Next) -> Response {
+    let access = &ask.sources.access;
+    if let Err(refusal) = origin::check_host(access.asks(), request.headers()) {
+        return refusal.into_response();
+    }
+    let caller = match access.caller(request.headers()).await {
+        Ok(caller) => caller,
+        Err(unknown) => return Refusal::from(unknown).into_response(),
     };
-    if caller.role < role {
-        return Refusal::forbidden(role, &caller).into_response();
+    if caller.role < ask.role {
+        return Refusal::forbidden(ask.role, &caller).into_response();
+    }
+    if changes(request.method())
+        && let Err(refusal) = origin::check_write(caller.carried, ask.wants_header, request.headers())
+    {
+        return refusal.into_response();
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// The middleware of what everybody may read: the page, and the way to the provider.
+pub(super) async fn look(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
+    match origin::check_host(sources.access.asks(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The middleware of signing in and out, which everybody may.
+pub(super) async fn sign(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let carried = match cookies::session(headers) {
+        Some(_) => Carried::Cookie,
+        None => Carried::Not,
+    };
+    let mut checked = origin::check_host(sources.access.asks(), headers);
+    if changes(request.method()) {
+        checked = checked.and_then(|()| origin::check_write(carried, true, headers));
+    }
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }

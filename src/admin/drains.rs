@@ -68,6 +68,7 @@ pub struct DrainList {
 #[serde(deny_unknown_fields)]
 pub struct BeginBody {
     /// What the name is of.
+    #[schema(pattern = "^(deployment|resource|region)$")]
     pub kind: String,
     /// The name.
     pub name: String,

@@ -12,26 +12,32 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use crate::admin::access::{Access, Role};
+use crate::admin::access::login::Peer;
+use crate::admin::access::{Access, Ask, login};
 use crate::admin::api::ApiSources;
 use crate::admin::status::Status;
+use crate::config::checked::admin::Role;
 use crate::openai::error;
 use crate::telemetry::events::process::AdminAcceptFailed;
 use crate::telemetry::metrics;
 
 pub mod access;
 pub mod api;
+mod browser;
 pub mod care;
 pub mod drains;
 mod health;
 pub mod history;
+mod page;
 pub mod status;
 #[cfg(test)]
 mod testing;
@@ -79,7 +85,7 @@ pub enum Stop {
 /// Accepts connections until `stop` says otherwise, serves them until it says so of that, and then until running requests have their
 /// answers.
 pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut stop: watch::Receiver<Stop>) {
-    let service = TowerToHyperService::new(router(sources, stop.clone()));
+    let service = TowerToHyperService::new(router(&sources, stop.clone()));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX);
     let connections = GracefulShutdown::new();
@@ -89,8 +95,8 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
             _ = stop.wait_for(|stop| *stop != Stop::No) => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 AdminAcceptFailed { error: &error }.emit();
                 // Others may close files meanwhile; without the pause this would spin.
@@ -98,7 +104,12 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
                 continue;
             }
         };
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let (served, peer) = (service.clone(), Peer(peer.ip()));
+        let from_peer = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            served.call(request)
+        });
+        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), from_peer));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an admin connection failed");
@@ -111,8 +122,16 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
 }
 
 /// The endpoints. The second spellings are those that probes for `LiteLLM` use.
-fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
-    let asking = |role| middleware::from_fn_with_state((Arc::clone(&sources), role), access::ask);
+fn router(sources: &Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
+    let asking = |role| {
+        let asked = Ask {
+            sources: Arc::clone(sources),
+            role,
+            // Commands and scripts of before do not send it.
+            wants_header: false,
+        };
+        middleware::from_fn_with_state(Arc::new(asked), access::ask)
+    };
     let guarded = axum::Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status))
@@ -125,6 +144,12 @@ fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
     let changing = axum::Router::new()
         .route("/admin/drains", drains::changed())
         .route_layer(asking(Role::Operator));
+    let looking = middleware::from_fn_with_state(Arc::clone(sources), access::look);
+    let for_browsers = axum::Router::new()
+        .route("/auth/login", get(login::login))
+        .route("/auth/callback", get(login::callback))
+        .fallback(page::serve)
+        .layer(looking);
 
     axum::Router::new()
         .route("/livez", get(health::alive))
@@ -136,10 +161,11 @@ fn router(sources: Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
         .route("/health", get(health::ready))
         .merge(guarded)
         .merge(changing)
-        .merge(api::router(&sources))
-        .fallback(not_served)
+        .merge(api::router(&sources, &stop))
+        .merge(for_browsers)
+        .layer(middleware::from_fn(browser::protect))
         .layer(middleware::from_fn_with_state(stop, tell_the_end))
-        .with_state(sources)
+        .with_state(Arc::clone(sources))
 }
 
 /// Says where an answer is its connection's last: whoever asks again is to ask the process that accepts.
@@ -188,11 +214,6 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
             .into_response(),
         Err(message) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &message, "metrics_failed"),
     }
-}
-
-async fn not_served() -> Response {
-    let message = "not served here; served are: GET /livez, /readyz, /healthz, /metrics, /status, POST /admin/explain, GET, POST and DELETE /admin/drains";
-    refusal(StatusCode::NOT_FOUND, message, "not_served")
 }
 
 fn refusal(status: StatusCode, message: &str, code: &str) -> Response {

@@ -1,5 +1,6 @@
 //! Sources for tests of the admin listener: each test sets what it asks.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::access::Access;
+use super::access::origin::CSRF_HEADER;
 use super::api::ApiSources;
 use super::api::answer::Refusal;
 use super::api::books::Books;
@@ -22,14 +24,20 @@ use super::api::config::shapes::{
     Applied, ApplyBody, ConfigText, Judgement, RestoreBody, Version, VersionText, WhatIf,
 };
 use super::api::fleet::{FleetActions, FleetAnswer, Pinged};
+use super::api::live::Listeners;
 use super::api::routing::{RoutingAnswer, RoutingView};
 use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
+use super::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
 use super::{Sources, Stop, router};
+use crate::config::checked::admin::{AdminListener, Configure};
+use crate::core::history::ask::{self, By, Latency};
+use crate::core::history::shown::{Flows, Heatmap, Latest, Series, Slowest, Summary, Total};
 use crate::storage::StoreError;
 use crate::storage::audit::{AuditEntry, AuditStore};
 use crate::storage::limited::ReadRefused;
 use crate::storage::report::Range;
 use crate::storage::usage_sums::Only;
+use crate::telemetry::journal::Event;
 
 /// Sources of which nothing is asked, open to everybody.
 pub(super) fn sources() -> Sources {
@@ -38,7 +46,7 @@ pub(super) fn sources() -> Sources {
         status: Box::new(|| panic!("nobody asks for it")),
         explain: Box::new(|_, _, _| panic!("nobody asks for it")),
         drains: Box::new(|_| panic!("nobody asks for it")),
-        access: Access::default(),
+        access: Access::new(&nobody_asked()).expect("no provider"),
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
@@ -46,6 +54,9 @@ pub(super) fn sources() -> Sources {
             books: Arc::new(Nobody),
             fleet: Arc::new(Nobody),
             routing: Arc::new(Nobody),
+            history: Arc::new(Nobody),
+            events: Arc::new(Nobody),
+            live: Listeners::default(),
         },
     }
 }
@@ -81,6 +92,19 @@ impl Configuration for Unasked {
     }
 }
 
+/// A listener that asks no credential.
+pub(super) fn nobody_asked() -> AdminListener {
+    AdminListener {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        token: None,
+        tokens: Vec::new(),
+        oidc: None,
+        is_demo: false,
+        configure: Configure::Never,
+        recent_requests: 0,
+    }
+}
+
 /// Whom nobody asks.
 struct Nobody;
 
@@ -110,6 +134,52 @@ impl FleetActions for Nobody {
     }
 
     fn recreate(&self, _: &str) -> Result<(), Refusal> {
+        panic!("nobody asks for it")
+    }
+}
+
+#[async_trait]
+impl HistoryQueries for Nobody {
+    async fn series(&self, _: &ask::Asked, _: By, _: usize) -> Result<Series, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn totals(&self, _: &ask::Asked, _: By) -> Result<Vec<Total>, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn summary(&self, _: &ask::Asked) -> Result<Summary, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn heatmap(&self, _: &ask::Asked, _: Latency, _: usize) -> Result<Heatmap, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn slowest(&self, _: &ask::Asked, _: Latency, _: usize) -> Result<Slowest, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn flows(&self, _: &ask::Asked) -> Result<Flows, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    fn latest(&self) -> Latest {
+        Latest::default()
+    }
+}
+
+#[async_trait]
+impl EventQueries for Nobody {
+    async fn events(&self, _: &EventsAsked) -> Result<Vec<Event>, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    async fn events_after(&self, _: u64, _: usize) -> Result<Vec<Event>, HistoryError> {
+        panic!("nobody asks for it")
+    }
+
+    fn newest(&self) -> watch::Receiver<u64> {
         panic!("nobody asks for it")
     }
 }
@@ -172,9 +242,10 @@ pub(super) async fn send(
         .method(method)
         .uri(path)
         .header("content-type", "application/json")
+        .header(CSRF_HEADER, "1")
         .body(Body::from(body.to_owned()))
         .expect("a request");
-    let service = TowerToHyperService::new(router(Arc::clone(sources), stop));
+    let service = TowerToHyperService::new(router(sources, stop));
     service.call(request).await.expect("infallible")
 }
 

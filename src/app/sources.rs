@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::admin::Sources;
+use crate::admin::access::{Access, SetupError};
 use crate::admin::api::answer::Refusal;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
@@ -15,7 +16,7 @@ use crate::app::configuration::Desk;
 use crate::app::history::answers::Answers;
 use crate::app::money::Prices;
 use crate::app::state::ProcessState;
-use crate::config::checked::AdminListener;
+use crate::config::checked::admin::AdminListener;
 use crate::core::ids::Region;
 use crate::core::recovery::drain::{DrainKind, DrainTarget};
 use crate::fleet::care::Board;
@@ -47,13 +48,13 @@ pub(super) fn admin_sources(
     known: Known,
     store: &Arc<SqliteStore>,
     admin: &AdminListener,
-) -> Sources {
+) -> Result<Sources, SetupError> {
     let api = api::sources(admin, gateway, state, &known, store);
     let Known { prices, board, .. } = known;
     let for_metrics_too = Arc::clone(&board);
     let [for_metrics, for_status, for_explain, for_drains] = std::array::from_fn(|_| Arc::clone(gateway));
     let (metrics_state, status_state) = (Arc::clone(state), Arc::clone(state));
-    Sources {
+    Ok(Sources {
         metrics: Box::new(move || {
             let now_ms = clock::now_ms();
             let mut view = full_view(&for_metrics, &metrics_state, now_ms);
@@ -77,9 +78,9 @@ pub(super) fn admin_sources(
             }
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
-        access: api::access(admin),
+        access: Access::new(admin)?,
         api,
-    }
+    })
 }
 
 /// Does what an operator wants with drains, and tells which there are then.

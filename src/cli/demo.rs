@@ -41,6 +41,9 @@ pub struct DemoArgs {
     /// free one a multiple of 100 above it.
     #[arg(long)]
     free_ports: bool,
+    /// Send nothing while it stays up, instead of the gentle traffic (some four requests a second) that gives the page something to show.
+    #[arg(long, conflicts_with = "once")]
+    still: bool,
     /// What the gateway logs to stderr meanwhile, such as `info`.
     #[arg(long, value_name = "FILTER", default_value = "off")]
     log: String,
@@ -72,6 +75,7 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         report: args.report,
         load: Duration::from_secs(u64::from(args.seconds)),
         stamp_after: args.stamp_after,
+        goes_on: !args.still,
         free_ports: args.free_ports,
         program: program()?,
     };

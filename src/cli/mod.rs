@@ -11,6 +11,7 @@ pub mod check;
 pub mod cost;
 pub mod demo;
 pub mod deployment;
+pub mod doctor;
 pub mod drain;
 pub mod drill;
 pub mod explain;
@@ -56,6 +57,9 @@ enum Command {
     Run(run::RunArgs),
     /// Check a configuration file and print every mistake in it.
     Check(check::CheckArgs),
+    /// Ask all that a gateway of this configuration needs, from here, and say what to mend: names, certificates, credentials, deployments,
+    /// limits, quota, clocks, disk and ports.
+    Doctor(doctor::DoctorArgs),
     /// Make a configuration from another gateway's, and say what became of each line.
     Import(import::ImportArgs),
     /// Print the JSON Schema of the configuration file.
@@ -109,6 +113,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Schema(args) => schema::run(args),
         Command::Demo(args) => demo::run(args),

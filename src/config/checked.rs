@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::config::checked::admin::AdminListener;
 use crate::config::checked::azure::{AzureSettings, Care};
 use crate::config::checked::telemetry::OtlpSettings;
 use crate::config::errors::Problem;
@@ -17,6 +18,7 @@ use crate::config::secrets::Secret;
 use crate::core::recovery::health::Rules;
 use crate::core::topology::{ClientIx, Snapshot};
 
+pub mod admin;
 pub mod azure;
 pub mod telemetry;
 
@@ -87,33 +89,6 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
-}
-
-/// The admin listener.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AdminListener {
-    /// Where to listen.
-    pub address: SocketAddr,
-    /// Token asked of everything but the health endpoints; required off loopback.
-    pub token: Option<Secret>,
-    /// Whether this is `emberway demo`, whose figures are of a simulated world; no file says so.
-    pub is_demo: bool,
-    /// Whether the configuration's file may be changed from here.
-    pub configure: Configure,
-    /// Newest requests that are kept in memory for what-if questions; 0 for none.
-    pub recent_requests: usize,
-}
-
-/// Whether the configuration's file may be changed by way of the admin listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Configure {
-    /// Unless it is managed elsewhere: in a Git work tree or a ConfigMap.
-    #[default]
-    Auto,
-    /// Also in a Git work tree.
-    Always,
-    /// Not at all.
-    Never,
 }
 
 /// The usage store and its queue.

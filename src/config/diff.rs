@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 
+use crate::config::checked::admin::AdminListener;
 use crate::config::checked::azure::{AzureSettings, Care, DeclaredDeployment};
-use crate::config::checked::{
-    AdminListener, Credential, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings,
-};
+use crate::config::checked::{Credential, Install, Limits, LogSettings, Runtime, Shutdown, UsageSettings};
 use crate::config::secrets::Secret;
 use crate::core::admission::limit::LimitRule;
 use crate::core::recovery::health::Rules;
@@ -88,6 +87,8 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
             AdminListener {
                 address,
                 token,
+                tokens,
+                oidc,
                 configure,
                 recent_requests,
                 // No file says it.
@@ -111,6 +112,8 @@ pub fn needs_restart(old: &Install, new: &Install) -> Vec<&'static str> {
         ("listeners", *listeners != new.listeners),
         ("admin.address", *address != new.admin.address),
         ("admin.token", *token != new.admin.token),
+        ("admin.tokens", *tokens != new.admin.tokens),
+        ("admin.oidc", *oidc != new.admin.oidc),
         ("admin.configure", *configure != new.admin.configure),
         ("admin.recent_requests", *recent_requests != new.admin.recent_requests),
         ("usage.path", *path != new.usage.path),

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use crate::config::checked::{Configure, TraceSettings};
+use crate::config::checked::TraceSettings;
+use crate::config::checked::admin::Configure;
 use crate::config::errors::Problem;
 
 /// What Kubernetes calls the folder that it swaps under mounted files.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::DEFAULT_USAGE_FILE;
+use crate::config::raw::admin::RawAdmin;
 use crate::config::raw::alerts::RawAlerts;
 use crate::config::raw::azure::RawAzure;
 use crate::config::raw::fleet::{RawClient, RawPool, RawResource, RawRoute};
@@ -14,6 +15,7 @@ use crate::config::raw::rules::{RawFailover, RawTimeouts, RawWaiting};
 use crate::config::raw::telemetry::RawTelemetry;
 use crate::config::scalars::{DurationText, SecretText, SizeText};
 
+pub(in crate::config) mod admin;
 pub(in crate::config) mod alerts;
 pub(in crate::config) mod azure;
 pub(in crate::config) mod fleet;
@@ -110,49 +112,6 @@ pub(in crate::config) struct RawTls {
     /// Private key of the first certificate.
     #[schemars(extend("examples" = ["tls/server.key"]))]
     pub(in crate::config) key: String,
-}
-
-/// The listener for operators.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(rename = "Admin")]
-pub(in crate::config) struct RawAdmin {
-    /// IP address and port. References such as `${env:NAME}` are resolved.
-    #[schemars(extend("examples" = ["127.0.0.1:9090"]))]
-    pub(in crate::config) address: String,
-    /// Token asked of everything but the health endpoints. Required when the address can be reached from other machines.
-    pub(in crate::config) token: Option<SecretText>,
-    /// Whether this file may be changed on the operator's page.
-    pub(in crate::config) configure: RawConfigure,
-    /// Newest requests whose lengths, times and hashes are kept in memory, so that the page can play them on a changed configuration. They
-    /// take at most 32 MiB; `0` keeps none.
-    #[schemars(range(max = 20_000))]
-    pub(in crate::config) recent_requests: usize,
-}
-
-/// Whether this file may be changed on the operator's page.
-#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(rename = "Configure")]
-pub(in crate::config) enum RawConfigure {
-    /// Unless something else manages it: it is in a Git work tree or mounted from a ConfigMap, or cannot be written.
-    #[default]
-    Auto,
-    /// Also in a Git work tree.
-    Always,
-    /// Never.
-    Never,
-}
-
-impl Default for RawAdmin {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1:9090".to_owned(),
-            token: None,
-            configure: RawConfigure::Auto,
-            recent_requests: 20_000,
-        }
-    }
 }
 
 /// The usage store and its queue.

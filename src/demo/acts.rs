@@ -106,7 +106,11 @@ impl<'a> Stage<'a> {
         let row = |what: &str, url: &str, says: &str| vec![what.to_owned(), url.to_owned(), says.to_owned()];
         let mut rows = vec![
             row("gateway", &places.gateway, "where applications send their requests"),
-            row("admin", &places.admin, "health, status and metrics of the gateway"),
+            row(
+                "admin",
+                &places.admin,
+                "the operator's page (open it in a browser), health, status, metrics",
+            ),
         ];
         rows.extend(
             places
@@ -399,7 +403,7 @@ fn running(world: &World, is_meant: impl Fn(&RequestRecord) -> bool) -> usize {
 }
 
 /// Waits for the end of all runs.
-async fn finish(runs: Vec<Run>) -> Result<Vec<report::Report>, DemoError> {
+pub(super) async fn finish(runs: Vec<Run>) -> Result<Vec<report::Report>, DemoError> {
     let mut reports = Vec::with_capacity(runs.len());
     for run in runs {
         reports.push(run.finish().await?);

@@ -147,15 +147,21 @@ pub fn tell(out: &mut dyn Write, places: &Places, options: &Options) -> io::Resu
     } else {
         ""
     };
+    let goes_on = if options.goes_on {
+        ", with some four requests a second that go on (`--still`: none)"
+    } else {
+        ""
+    };
     let (env_file, prompt, program) = (env_file.display(), places.prompt.display(), &program.word);
     write!(
         out,
         "
-It stays up until Ctrl-C. The same as variables{on_path}, until then: `. {env_file}`
+It stays up until Ctrl-C{goes_on}. The same as variables{on_path}, until then: `. {env_file}`
 
    gateway   {gateway}
    key       {key}
    model     {MAIN_ROUTE}
+   page      {admin}/
    status    {admin}/status
    metrics   {admin}/metrics
 
@@ -315,6 +321,7 @@ mod tests {
             env_file: PathBuf::from("target/demo.env"),
             env_file_taken: None,
             report: None,
+            goes_on: true,
             load: std::time::Duration::from_secs(4),
             stamp_after: None,
             free_ports: false,

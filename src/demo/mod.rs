@@ -66,6 +66,8 @@ pub struct Options {
     pub load: Duration,
     /// After how many tokens of each prompt's beginning a time stands, if one does.
     pub stamp_after: Option<u32>,
+    /// Whether gentle traffic goes on while it stays up, so that there is something to watch.
+    pub goes_on: bool,
     /// Whether to take ports at random instead of the usual ones.
     pub free_ports: bool,
     /// How the commands that are told call this program.
@@ -161,7 +163,16 @@ async fn perform(
     if !options.once {
         handout::write_prompt(&world.places, options.stamp_after)?;
         handout::tell(out, &world.places, options)?;
+        let going_on = if options.goes_on {
+            traffic::going_on(&world.places, options.stamp_after)?
+        } else {
+            Vec::new()
+        };
         stop.await;
+        for run in &going_on {
+            run.halt();
+        }
+        acts::finish(going_on).await?;
     }
     Ok(Some(verdict))
 }

@@ -12,6 +12,7 @@ fn options(directory: &std::path::Path) -> Options {
         env_file_taken: None,
         report: Some(directory.join("report.json")),
         stamp_after: None,
+        goes_on: true,
         load: Duration::from_secs(u64::from(*LOAD_SECONDS.start())),
         free_ports: true,
         program: Program {
@@ -74,4 +75,38 @@ async fn a_demo_that_is_stopped_claims_nothing_and_ends_in_order() {
     assert_eq!(verdict.expect("ends"), None);
     assert!(String::from_utf8_lossy(&out).ends_with("the usage store was written out.\n"));
     assert!(!directory.path().join("demo.env").exists(), "it would point nowhere");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stays_up_is_asked_on_and_on() {
+    let directory = tempfile::tempdir().expect("directory");
+    let folder = directory.path();
+    let mut out = Vec::new();
+    let mut when_more_came = Box::pin(async {
+        loop {
+            // Its file is there from the beginning of the acts; what they sent is in the report at their end.
+            if let Ok(report) = std::fs::read(folder.join("report.json"))
+                && let Ok(report) = serde_json::from_slice::<serde_json::Value>(&report)
+            {
+                let of_acts = report["total"]["requests"].as_u64().expect("a count");
+                let entries = std::fs::read_dir(folder).expect("reads");
+                let mut paths = entries.map(|entry| entry.expect("an entry").path());
+                let store = paths.find(|path| path.extension().is_some_and(|extension| extension == "db"));
+                let books = books::read(&store.expect("a store"), of_acts + 1).await;
+                if books.expect("reads").requests > of_acts {
+                    return;
+                }
+            }
+            // It is waited for what another task does; the test's own time limit ends a wait in vain.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let staying = Options {
+        once: false,
+        ..options(folder)
+    };
+    let verdict = tokio::time::timeout(Duration::from_secs(60), run(&staying, &mut out, &mut when_more_came)).await;
+    let told = String::from_utf8(out).expect("text");
+    assert!(verdict.expect("more came in time").expect("ends").is_some(), "{told}");
+    assert!(told.contains("requests a second that go on"), "{told}");
 }

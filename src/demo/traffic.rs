@@ -21,6 +21,11 @@ pub const HEAD_TOKENS: u32 = 1_600;
 /// Streams that are cut on purpose.
 pub const CUT_STREAMS: u32 = 8;
 
+/// What keeps the prompts of the traffic that goes on apart from others.
+const GOING_ON_PART: u64 = 9;
+/// Its requests, as a part of those of the acts: small enough for a laptop to forget about.
+const GOING_ON_SHARE: f64 = 0.25;
+
 /// Length of the question after the head.
 const TAIL_TOKENS: u32 = 60;
 /// Longest answer asked for.
@@ -135,6 +140,30 @@ pub fn shared_among<'a>(
         }
     }
     Ok(runs)
+}
+
+/// Starts what goes on while a demo stays up: the same routes with prompts of their own, a quarter as many requests, every second
+/// answer a stream. Nothing is noted of it but the drivers' own sums, so it may go on for days.
+///
+/// # Errors
+/// When the driver cannot start.
+pub fn going_on(places: &Places, stamp_after: Option<u32>) -> Result<Vec<Run>, DemoError> {
+    let part = Part {
+        number: GOING_ON_PART,
+        stream_share: 0.5,
+        stamp_after,
+    };
+    let heads = SHARES.iter().flat_map(|share| (0..share.heads).map(move |_| share));
+    let runs = heads.enumerate().map(|(index, share)| {
+        let mut plan = Plan {
+            rate: Some(share.rate * GOING_ON_SHARE),
+            stream_share: part.stream_share,
+            ..plan(gateway(places, share.route), share.style, seed(part, index))?
+        };
+        plan.prompts.stamp_after = part.stamp_after;
+        Ok(load::start(plan)?)
+    });
+    runs.collect()
 }
 
 /// Opens [`CUT_STREAMS`] streams at once.

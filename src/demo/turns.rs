@@ -35,6 +35,8 @@ impl Turns {
         // Its accounts never go down, so any port will do.
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         scenario.control_address = any_port;
+        // Nobody manages it, and its fixed port may be the other fleet's, or another demo's.
+        scenario.arm = None;
         let mut keys = Vec::new();
         for account in &mut scenario.accounts {
             account.address = any_port;

@@ -338,7 +338,7 @@ fn routes(snapshot: &Snapshot) -> Vec<Route> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::checked::Configure;
+    use crate::config::checked::admin::Configure;
     use crate::demo::handout;
 
     #[test]

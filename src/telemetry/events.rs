@@ -18,6 +18,7 @@ use crate::core::trace_context::RequestTrace;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::series::FleetSeries;
 
+pub mod access;
 pub mod care;
 pub mod configuration;
 mod fleet;

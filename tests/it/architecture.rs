@@ -91,8 +91,8 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
     ("prometheus", &["telemetry"], "every metric is defined in one place"),
     (
         "reqwest",
-        &["azure", "load", "cli"],
-        "a client for load and for Azure's control plane; the gateway itself calls through pingora",
+        &["azure", "admin", "load", "cli"],
+        "a client for load, for Azure's control plane and for a provider of OpenID Connect; the gateway itself calls through pingora",
     ),
     (
         "opentelemetry",

@@ -9,6 +9,7 @@ use crate::harness::{Setup, World};
 
 mod clock;
 mod control_plane;
+mod doctor;
 mod drains;
 mod ends;
 mod fleet;

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::harness::{KEY, Setup};
 
+mod admin_api;
 mod azure_cli;
 mod control_plane;
 pub(crate) mod fleet;

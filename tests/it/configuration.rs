@@ -14,7 +14,7 @@ use crate::harness::{Answer, KEY, Setup, WHOLE, World, eventually, read, sha256,
 
 impl World {
     /// Asks the API.
-    async fn api(&self, method: Method, path: &str, body: Value) -> Answer {
+    async fn ask_config(&self, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("http://{}/api/v1{path}", self.gateway.admin_address());
         let request = self.client.request(method, url);
         let request = if body.is_null() { request } else { request.json(&body) };
@@ -22,7 +22,7 @@ impl World {
     }
 
     async fn get(&self, path: &str) -> Value {
-        let answer = self.api(Method::GET, path, Value::Null).await;
+        let answer = self.ask_config(Method::GET, path, Value::Null).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
@@ -31,7 +31,7 @@ impl World {
     async fn apply(&self, text: &str) -> Answer {
         let base = self.get("/config").await["sha256"].clone();
         let body = json!({ "text": text, "base_sha256": base, "note": "a test" });
-        self.api(Method::POST, "/config/apply", body).await
+        self.ask_config(Method::POST, "/config/apply", body).await
     }
 
     async fn held(&self) -> String {
@@ -87,7 +87,7 @@ async fn a_text_is_checked_as_the_command_checks_it() {
             .expect("it runs");
         let printed: Value = serde_json::from_slice(&command.stdout).expect("JSON");
         let answer = world
-            .api(Method::POST, "/config/check", json!({ "text": broken }))
+            .ask_config(Method::POST, "/config/check", json!({ "text": broken }))
             .await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let answer = answer.json();
@@ -100,7 +100,7 @@ async fn a_text_is_checked_as_the_command_checks_it() {
     }
     let moved = text.replace("pool: ft }", "pool: embed }");
     let answer = world
-        .api(Method::POST, "/config/check", json!({ "text": moved }))
+        .ask_config(Method::POST, "/config/check", json!({ "text": moved }))
         .await
         .json();
     assert_eq!(answer["ok"], true, "{answer}");
@@ -135,7 +135,7 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
     assert_eq!(world.held().await, second);
 
     let late = json!({ "text": first, "base_sha256": shown["sha256"], "note": "" });
-    let late = world.api(Method::POST, "/config/apply", late).await;
+    let late = world.ask_config(Method::POST, "/config/apply", late).await;
     assert_eq!((late.status.as_u16(), late.code().as_str()), (409, "config_changed"));
     assert_eq!(late.json()["sha256"], sha256(&second), "what it holds now");
     assert_eq!(world.apply(&second).await.code(), "config_unchanged");
@@ -159,7 +159,7 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
     let oldest = told(1, "id").as_i64().expect("a number");
     let body = json!({ "base_sha256": sha256(&second), "note": "" });
     let restored = world
-        .api(
+        .ask_config(
             Method::POST,
             &format!("/config/versions/{oldest}/restore"),
             body.clone(),
@@ -170,7 +170,9 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
         (world.answered_by().await, world.held().await),
         ("a/ft".to_owned(), first.clone())
     );
-    let none = world.api(Method::POST, "/config/versions/99/restore", body).await;
+    let none = world
+        .ask_config(Method::POST, "/config/versions/99/restore", body)
+        .await;
     assert_eq!((none.status.as_u16(), none.code().as_str()), (404, "unknown_version"));
 
     let audit = world.get("/audit").await;
@@ -327,7 +329,7 @@ async fn what_if_foretells_what_then_happens() {
     let text = world.held().await;
     let what_if = async |text: &str| {
         let body = json!({ "text": text, "window_s": 3_600 });
-        world.api(Method::POST, "/config/what-if", body).await
+        world.ask_config(Method::POST, "/config/what-if", body).await
     };
     let nothing = what_if(&text).await;
     assert_eq!(

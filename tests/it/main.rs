@@ -11,6 +11,7 @@
 )]
 
 mod acceptance;
+mod access;
 mod admin;
 mod architecture;
 mod bodies;
@@ -37,8 +38,10 @@ mod membership;
 mod misses;
 mod moving_in;
 mod operations;
+mod operator_api;
 mod otlp;
 mod placement;
+mod prometheus;
 mod recovery;
 mod refusals;
 mod reload;

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::admin::access::{Caller, Role};
+use crate::admin::access::{Caller, Unknown};
+use crate::config::checked::admin::Role;
 use crate::openai::error;
 
 /// What an endpoint answers: JSON, or a refusal.
@@ -34,7 +35,7 @@ pub struct Refusal {
     /// A member beside `error`, for programs that can mend it.
     pub beside: Option<(&'static str, Value)>,
     /// Seconds after which asking again makes sense, sent as `retry-after`.
-    pub retry_after_s: Option<u32>,
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
@@ -55,15 +56,6 @@ impl Refusal {
     pub fn beside(self, name: &'static str, value: Value) -> Self {
         Self {
             beside: Some((name, value)),
-            ..self
-        }
-    }
-
-    /// The same with `retry-after`.
-    #[must_use]
-    pub fn retry_after(self, seconds: u32) -> Self {
-        Self {
-            retry_after_s: Some(seconds),
             ..self
         }
     }
@@ -99,6 +91,15 @@ impl Refusal {
     /// 500: the gateway failed.
     pub fn failed(message: impl Into<String>, code: &'static str) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message, code)
+    }
+
+    /// The same with `retry-after`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
     }
 
     /// 401: nobody that is known.
@@ -151,6 +152,19 @@ fn with_member(body: &Bytes, name: &str, value: Value) -> Bytes {
     let mut whole: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     whole.insert(name.to_owned(), value);
     Value::Object(whole).to_string().into()
+}
+
+impl From<Unknown> for Refusal {
+    fn from(unknown: Unknown) -> Self {
+        match unknown {
+            Unknown::Nobody => Self::unauthorized(),
+            Unknown::NoRole(name) => {
+                let message =
+                    format!("`{name}` has no role here; `admin.oidc.roles` says which of the provider's give one");
+                Self::new(StatusCode::FORBIDDEN, message, "no_role")
+            }
+        }
+    }
 }
 
 /// The body of a [`Refusal`], for the document.

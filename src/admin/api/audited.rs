@@ -93,14 +93,16 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::admin::access::{Credential, Role};
+    use crate::admin::access::{Carried, Voucher};
     use crate::admin::testing;
+    use crate::config::checked::admin::Role;
 
     fn caller() -> Caller {
         Caller {
             name: "ada".into(),
             role: Role::Operator,
-            by: Credential::Bearer,
+            by: Voucher::Token,
+            carried: Carried::Header,
         }
     }
 

@@ -21,7 +21,8 @@ use super::Group;
 use super::answer::{Answer, ErrorBody, Refusal, Sent};
 use super::audited::{Write, audited};
 use crate::admin::Sources;
-use crate::admin::access::{Caller, Role};
+use crate::admin::access::Caller;
+use crate::config::checked::admin::Role;
 use crate::config::schema;
 
 pub mod shapes;
@@ -276,19 +277,24 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::admin::access::{Access, NamedToken};
+    use crate::admin::access::Access;
     use crate::admin::{Stop, api, router, testing};
+    use crate::config::checked::admin::{AdminListener, AdminToken};
     use crate::config::secrets::Secret;
 
     /// The status of what is answered to somebody with this token.
     async fn status(token: &str, method: &str, path: &str) -> StatusCode {
-        let viewer = NamedToken {
+        let viewer = AdminToken {
             name: "eve".to_owned(),
             token: Secret::new("a-viewers-token".to_owned()),
             role: Role::Viewer,
         };
+        let listener = AdminListener {
+            tokens: vec![viewer],
+            ..testing::nobody_asked()
+        };
         let sources = Sources {
-            access: Access::new(vec![viewer]),
+            access: Access::new(&listener).expect("no provider"),
             ..testing::sources()
         };
         let (_going_on, stop) = watch::channel(Stop::No);
@@ -299,7 +305,7 @@ mod tests {
             .header("content-type", "application/json")
             .body(Body::from(r#"{"text": "", "base_sha256": ""}"#))
             .expect("a request");
-        let service = TowerToHyperService::new(router(Arc::new(sources), stop));
+        let service = TowerToHyperService::new(router(&Arc::new(sources), stop));
         service.call(request).await.expect("infallible").status()
     }
 

@@ -13,9 +13,9 @@ use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::admin::Sources;
-use crate::admin::access::Role;
 use crate::admin::api::answer::{ErrorBody, ErrorMembers};
 use crate::admin::api::document_text;
+use crate::config::checked::admin::Role;
 
 /// The document without paths.
 #[derive(utoipa::OpenApi)]
@@ -56,6 +56,7 @@ pub(super) fn marked(mut group: OpenApiRouter<Arc<Sources>>, role: Option<Role>)
     for item in group.get_openapi_mut().paths.paths.values_mut() {
         for operation in operations(item) {
             describe(operation);
+            add_what_the_readers_refuse(operation);
             if let Some(role) = role {
                 mark(operation, role);
             }
@@ -77,6 +78,26 @@ fn describe(operation: &mut Operation) {
             }
             .to_owned();
         }
+    }
+}
+
+/// Enters what [`super::answer`] refuses of a query or body before the endpoint sees it.
+fn add_what_the_readers_refuse(operation: &mut Operation) {
+    let reads_query = operation
+        .parameters
+        .as_ref()
+        .is_some_and(|parameters| !parameters.is_empty());
+    let reads_body = operation.request_body.is_some();
+    let refusals = [
+        (reads_query || reads_body, "400", "The request is not understood."),
+        (reads_body, "413", "The body is too large."),
+        (reads_body, "415", "The body is not called JSON."),
+    ];
+    for (_, status, description) in refusals.into_iter().filter(|(reads, ..)| *reads) {
+        let answers = &mut operation.responses.responses;
+        answers
+            .entry(status.to_owned())
+            .or_insert_with(|| refusal(description).into());
     }
 }
 

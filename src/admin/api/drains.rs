@@ -19,6 +19,7 @@ const TARGET: &str = "/api/v1/drains";
 #[into_params(parameter_in = Query)]
 pub(super) struct Undone {
     /// `deployment`, `resource` or `region`.
+    #[param(pattern = "^(deployment|resource|region)$")]
     kind: String,
     /// The name.
     name: String,

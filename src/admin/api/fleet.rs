@@ -1,6 +1,6 @@
 //! The fleet as operators look after it: every deployment with its place and its price, and what may be done to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,9 +16,16 @@ use crate::admin::api::answer::{Answer, ErrorBody, Refusal, Sent};
 use crate::admin::api::audited::{Write, audited};
 use crate::admin::care::FleetStatus;
 use crate::admin::status::DeploymentStatus;
+use crate::core::calendar::MINUTE_MS;
+use crate::core::history::ask::{self, By};
+use crate::core::history::shown::Figures;
+use crate::telemetry::clock;
 
 /// Largest body of a request about one deployment.
 pub(super) const ACTION_BYTES_MAX: usize = 16 * 1024;
+
+/// How far back the figures beside a deployment go.
+const RECENT_MS: i64 = 15 * MINUTE_MS;
 
 /// The fleet, and what can be done to it.
 #[async_trait]
@@ -74,6 +81,8 @@ pub struct DeploymentShown {
     pub model: Option<String>,
     /// What an hour of its existence costs; none where that is not known.
     pub hosting_usd_per_hour: Option<f64>,
+    /// Its requests of the last quarter of an hour; none where the history cannot be read.
+    pub recent: Option<Figures>,
     /// What may be done to it.
     pub actions: Actions,
 }
@@ -100,6 +109,12 @@ pub struct RegionShown {
     pub deployments: usize,
     /// Those that may be used now.
     pub usable: usize,
+    /// Requests of the last quarter of an hour; none where the history cannot be read, as what follows.
+    pub requests: Option<u64>,
+    /// Those of them that their client saw fail.
+    pub errors: Option<u64>,
+    /// In how many milliseconds 95 of 100 streams had their first token; none also without streams.
+    pub ttft_p95_ms: Option<f64>,
     /// By pool: tokens a minute that the other regions would still take if this one were lost, by the load of the last minute.
     pub headroom: BTreeMap<String, f64>,
 }
@@ -147,7 +162,33 @@ pub struct Recreating {
 /// Every deployment with its state, place, price and what may be done to it; every region with what is left without it.
 #[utoipa::path(get, path = "/fleet", tag = "state", responses((status = 200, body = FleetAnswer)))]
 pub(super) async fn fleet(State(sources): State<Arc<Sources>>) -> Json<FleetAnswer> {
-    Json(sources.api.fleet.fleet())
+    let mut answer = sources.api.fleet.fleet();
+    if let Some(recent) = recent(&sources, By::Deployment).await {
+        for shown in &mut answer.deployments {
+            shown.recent = Some(recent.get(&shown.status.name).cloned().unwrap_or_default());
+        }
+    }
+    if let Some(recent) = recent(&sources, By::Region).await {
+        for region in &mut answer.regions {
+            let figures = recent.get(&region.name).cloned().unwrap_or_default();
+            region.requests = Some(figures.requests);
+            region.errors = Some(figures.errors);
+            region.ttft_p95_ms = figures.latency.ttft_p95_ms;
+        }
+    }
+    Json(answer)
+}
+
+/// Figures of the last quarter of an hour; none where the history cannot be read, which must not hide how the fleet stands.
+async fn recent(sources: &Sources, by: By) -> Option<HashMap<String, Figures>> {
+    let to_ms = clock::now_ms();
+    let asked = ask::Asked {
+        from_ms: to_ms - RECENT_MS,
+        to_ms,
+        filter: ask::Filter::default(),
+    };
+    let totals = sources.api.history.totals(&asked, by).await.ok()?;
+    Some(totals.into_iter().map(|total| (total.key, total.total)).collect())
 }
 
 /// Calls a deployment once, with a few tokens, as the fleet's guard does for idle ones.

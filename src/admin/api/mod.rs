@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
@@ -14,11 +16,14 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 
 use self::config::Configuration;
-use super::Sources;
-use crate::admin::access::{self, Role};
+use super::{Sources, Stop};
+use crate::admin::access::{self, Ask};
 use crate::admin::api::books::Books;
 use crate::admin::api::fleet::FleetActions;
+use crate::admin::api::live::Listeners;
 use crate::admin::api::routing::RoutingView;
+use crate::admin::history::{EventQueries, HistoryQueries};
+use crate::config::checked::admin::Role;
 use crate::storage::audit::AuditStore;
 
 pub mod answer;
@@ -29,10 +34,14 @@ pub mod cache;
 pub mod config;
 mod document;
 mod drains;
+mod events;
 pub mod fleet;
 mod import;
+pub mod live;
 mod range;
+mod requests;
 pub mod routing;
+mod series;
 mod session;
 mod sheet;
 mod state;
@@ -55,6 +64,12 @@ pub struct ApiSources {
     pub books: Arc<dyn Books>,
     /// The fleet, and what can be done to it.
     pub fleet: Arc<dyn FleetActions>,
+    /// Figures over time.
+    pub history: Arc<dyn HistoryQueries>,
+    /// What happened.
+    pub events: Arc<dyn EventQueries>,
+    /// Who listens to the live stream.
+    pub live: Listeners,
     /// How requests are routed.
     pub routing: Arc<dyn RoutingView>,
 }
@@ -63,7 +78,7 @@ type Group = OpenApiRouter<Arc<Sources>>;
 
 /// Who signs in and out: asks no credential.
 fn open() -> Group {
-    OpenApiRouter::new().routes(routes!(session::session))
+    OpenApiRouter::new().routes(routes!(session::session, session::sign_in, session::sign_out))
 }
 
 /// What whoever may look may do.
@@ -77,6 +92,13 @@ fn viewer() -> Group {
         .routes(routes!(routing::routing))
         .routes(limited(routes!(routing::explain), routing::EXPLAINED_BYTES_MAX))
         .routes(routes!(cache::cache))
+        .routes(routes!(series::series))
+        .routes(routes!(series::summary))
+        .routes(routes!(series::heatmap))
+        .routes(routes!(series::flows))
+        .routes(routes!(requests::slowest))
+        .routes(routes!(events::events))
+        .routes(routes!(live::live))
         .routes(routes!(usage::usage))
         .routes(routes!(usage::costs))
         .routes(limited(routes!(import::import), import::IMPORT_BYTES_MAX))
@@ -128,22 +150,29 @@ pub fn document_text() -> String {
 }
 
 /// The endpoints, below [`PREFIX`].
-pub(super) fn router(sources: &Arc<Sources>) -> axum::Router<Arc<Sources>> {
+pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> axum::Router<Arc<Sources>> {
     let asking = |group: Group, role: Role| {
         let group = axum::Router::from(group);
-        let state = (Arc::clone(sources), role);
+        let asked = Ask {
+            sources: Arc::clone(sources),
+            role,
+            wants_header: true,
+        };
         // axum refuses a layer over nothing.
         if group.has_routes() {
-            group.route_layer(middleware::from_fn_with_state(state, access::ask))
+            group.route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
         } else {
             group
         }
     };
+    let signing = middleware::from_fn_with_state(Arc::clone(sources), access::sign);
     let inner = axum::Router::from(open())
+        .route_layer(signing)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))
         .method_not_allowed_fallback(answer::wrong_method)
+        .layer(Extension(stop.clone()))
         .layer(CompressionLayer::new());
     axum::Router::new().nest(PREFIX, inner)
 }

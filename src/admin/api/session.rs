@@ -1,15 +1,19 @@
-//! Who is signed in: what the page asks first.
+//! Who is signed in, which is what the page asks first; signing in by a token, and out.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use serde::Serialize;
+use axum::{Extension, Json};
+use axum_extra::extract::cookie::CookieJar;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::admin::Sources;
-use crate::admin::access::{Caller, Credential, Role};
+use crate::admin::access::login::Peer;
+use crate::admin::access::{Caller, Voucher, cookies};
+use crate::admin::api::answer::{ErrorBody, Refusal, Sent};
+use crate::config::checked::admin::Role;
 
 /// What the page is told before anything else. Of whoever is not signed in it says nothing but what is offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,6 +54,58 @@ pub(super) async fn session(State(sources): State<Arc<Sources>>, headers: Header
     Json(told(&sources, known))
 }
 
+/// Somebody who signs in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    /// `admin.token`, or one of `admin.tokens`.
+    token: String,
+}
+
+/// Begins a session by a token; its cookie is `emberway_session`.
+#[utoipa::path(
+    post, path = "/session", tag = "session", request_body = SignIn,
+    responses(
+        (status = 200, body = Session, description = "Signed in."),
+        (status = 400, body = ErrorBody, description = "The body is not understood."),
+        (status = 401, body = ErrorBody, description = "No token that is known."),
+        (status = 403, body = ErrorBody, description = "A browser's request from elsewhere."),
+        (status = 409, body = ErrorBody, description = "No token is configured."),
+        (status = 415, body = ErrorBody, description = "The body is not called JSON."),
+        (status = 429, body = ErrorBody, description = "Too many wrong tokens from this address; `retry-after` says when to try again."),
+    )
+)]
+pub(super) async fn sign_in(
+    State(sources): State<Arc<Sources>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    Sent(SignIn { token }): Sent<SignIn>,
+) -> Result<(CookieJar, Json<Session>), Refusal> {
+    if !sources.access.offers().contains(&"token") {
+        return Err(Refusal::conflict(
+            "no token is configured, so there is nothing to sign in with",
+            "no_tokens",
+        ));
+    }
+    let (caller, id) = sources.access.sign_in(&token, peer)?;
+    let jar = CookieJar::new().add(cookies::of_session(id, &headers));
+    Ok((jar, Json(told(&sources, Some(caller)))))
+}
+
+/// Ends the session that the cookie names.
+#[utoipa::path(
+    delete, path = "/session", tag = "session",
+    responses(
+        (status = 200, body = Session, description = "Signed out; also when nobody was signed in."),
+        (status = 403, body = ErrorBody, description = "A browser's request from elsewhere."),
+    )
+)]
+pub(super) async fn sign_out(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> (CookieJar, Json<Session>) {
+    sources.access.sign_out(&headers);
+    let jar = CookieJar::new().add(cookies::end_of_session(&headers));
+    (jar, Json(told(&sources, None)))
+}
+
 /// What `caller` is told, or whoever is not known.
 fn told(sources: &Sources, caller: Option<Caller>) -> Session {
     let nothing = Session {
@@ -70,8 +126,9 @@ fn told(sources: &Sources, caller: Option<Caller>) -> Session {
         name: Some(caller.name.to_string()),
         role: Some(caller.role),
         auth: Some(match caller.by {
-            Credential::None => "none",
-            Credential::Bearer => "token",
+            Voucher::Nothing => "none",
+            Voucher::Token => "token",
+            Voucher::Oidc => "oidc",
         }),
         config_writable: Some(writable.is_ok()),
         config_reason: writable.err(),

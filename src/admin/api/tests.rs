@@ -6,6 +6,8 @@ use super::*;
 use crate::config::secrets::process_variables;
 
 mod actions;
+mod history;
+mod live;
 mod tables;
 
 #[test]

@@ -221,6 +221,7 @@ fn shown(
         capacity: deployment.capacity,
         model: deployment.model.clone(),
         hosting_usd_per_hour: hour,
+        recent: None,
         actions: Actions {
             drain: true,
             ping: true,
@@ -247,6 +248,9 @@ fn regions(live: &Live, status: &Status) -> Vec<RegionShown> {
                 name: name.to_string(),
                 deployments: 0,
                 usable: 0,
+                requests: None,
+                errors: None,
+                ttft_p95_ms: None,
                 headroom: headroom(status, name),
             });
             regions.len() - 1

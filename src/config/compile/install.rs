@@ -5,18 +5,17 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::config::checked::admin::AdminListener;
 use crate::config::checked::{
-    AdminListener, Configure, Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings,
-    WhenFull,
+    Install, Listener, LogFormat, LogSettings, Shutdown, TraceSettings, UsageSettings, WhenFull,
 };
 use crate::config::compile::clients::warn_if_weak;
 use crate::config::compile::context::Context;
 use crate::config::compile::tls;
-use crate::config::compile::{alerts, azure, telemetry};
+use crate::config::compile::{admin, alerts, azure, telemetry};
 use crate::config::errors::Pointer;
-use crate::config::raw::{
-    RawAdmin, RawConfig, RawConfigure, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull,
-};
+use crate::config::raw::admin::RawAdmin;
+use crate::config::raw::{RawConfig, RawListener, RawLog, RawLogFormat, RawShutdown, RawTrace, RawUsage, RawWhenFull};
 
 /// Compiles everything that needs a restart to change.
 pub(super) fn compile(context: &mut Context<'_>, raw: &RawConfig) -> Install {
@@ -91,30 +90,7 @@ fn compile_admin(
     bound: &mut Vec<(SocketAddr, String)>,
 ) -> AdminListener {
     let address = compile_address(context, &raw.address, &at.key("address"), bound);
-    if raw.token.is_none() && !address.ip().is_loopback() {
-        context.error(
-            &at.key("token"),
-            format!("an admin listener on `{address}` needs a token"),
-            "add `token: ${env:EMBERWAY_ADMIN_TOKEN}`, or listen on `127.0.0.1`".to_owned(),
-        );
-    }
-    let token = raw.token.as_ref().and_then(|written| {
-        let at = at.key("token");
-        let secret = context.secret(&at, &written.0)?;
-        warn_if_weak(context, &at, &written.0, secret.expose());
-        Some(secret)
-    });
-    AdminListener {
-        address,
-        token,
-        configure: match raw.configure {
-            RawConfigure::Auto => Configure::Auto,
-            RawConfigure::Always => Configure::Always,
-            RawConfigure::Never => Configure::Never,
-        },
-        recent_requests: raw.recent_requests,
-        is_demo: false,
-    }
+    admin::compile(context, raw, address, at)
 }
 
 /// Parses an address and reports one that cannot be bound beside those bound already.

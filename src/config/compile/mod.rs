@@ -2,6 +2,7 @@
 //!
 //! Every mistake is reported, not only the first. What leaves this module is not validated again anywhere.
 
+mod admin;
 mod alerts;
 mod azure;
 mod care;

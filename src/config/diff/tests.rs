@@ -100,6 +100,14 @@ fn every_install_setting_is_named() {
             "telemetry.otlp",
         ),
         ("admin: {token: '${env:OTHER_KEY}'}", "admin.token"),
+        (
+            "admin: {tokens: [{name: ada, token: '${env:OTHER_KEY}', role: viewer}]}",
+            "admin.tokens",
+        ),
+        (
+            "admin: {oidc: {issuer: 'https://login.example', client_id: a, client_secret: '${env:OTHER_KEY}', roles: {admin: [A]}}}",
+            "admin.oidc",
+        ),
         ("usage: {path: x}", "usage.path"),
         ("usage: {queue: 1}", "usage.queue"),
         ("usage: {when_full: wait}", "usage.when_full"),

@@ -20,11 +20,10 @@ use crate::config::import::settings::Settings;
 use crate::config::import::source::{Node, SourceFile};
 use crate::config::import::write::WriteError;
 use crate::config::load;
+use crate::config::raw::admin::RawAdmin;
 use crate::config::raw::fleet::{RawClient, RawPriority, RawSku};
 use crate::config::raw::rules::RawUseLimits;
-use crate::config::raw::{
-    RawAdmin, RawConfig, RawDefaults, RawHealth, RawLimits, RawListener, RawLog, RawShutdown, RawUsage,
-};
+use crate::config::raw::{RawConfig, RawDefaults, RawHealth, RawLimits, RawListener, RawLog, RawShutdown, RawUsage};
 use crate::config::scalars::{ClientKeyText, Name};
 
 mod account;

@@ -118,7 +118,7 @@ impl Known {
             let end = rest.find(|c| !word(c)).unwrap_or(rest.len());
             let (name, after) = rest.split_at(end);
             rest = after;
-            let ours = ["emberway", "gen_ai_", "process_"]
+            let ours = ["emberway_", "emberway:", "gen_ai_", "process_"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix));
             if !ours || recorded.contains(name) {
@@ -156,43 +156,68 @@ fn strings_under<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
     }
 }
 
-fn check(value: &Value, keys: &[&str]) {
+fn check(file: &str, value: &Value, keys: &[&str]) {
+    let rules: Value = serde_saphyr::from_str(&read("dashboards/prometheus/recording.yaml")).expect("YAML");
     let mut recorded = Vec::new();
-    strings_under(value, "record", &mut recorded);
+    strings_under(&rules, "record", &mut recorded);
     let recorded: BTreeSet<String> = recorded.into_iter().map(str::to_owned).collect();
     let mut expressions = Vec::new();
     for key in keys {
         strings_under(value, key, &mut expressions);
     }
-    assert!(expressions.len() >= 5, "only {} expressions found", expressions.len());
+    assert!(
+        expressions.len() >= 10,
+        "{file}: only {} expressions found",
+        expressions.len()
+    );
     let known = Known::new();
     for expression in expressions {
         assert_eq!(
             known.mistakes(expression, &recorded),
             Vec::<String>::new(),
-            "in `{expression}`"
+            "{file}: in `{expression}`"
         );
     }
 }
 
 #[test]
-fn the_dashboard_names_only_what_exists() {
-    let dashboard: Value = serde_json::from_str(&read("dashboards/grafana/overview.json")).expect("JSON");
-    check(&dashboard, &["expr", "definition", "query"]);
+fn the_dashboards_name_only_what_exists() {
+    for name in ["overview", "latency", "fleet", "cache", "cost"] {
+        let file = format!("dashboards/grafana/{name}.json");
+        let dashboard: Value = serde_json::from_str(&read(&file)).expect("JSON");
+        check(&file, &dashboard, &["expr", "definition", "query"]);
+    }
 }
 
 #[test]
-fn the_alerts_name_only_what_exists() {
-    let alerts: Value = serde_saphyr::from_str(&read("dashboards/prometheus/alerts.yaml")).expect("YAML");
-    check(&alerts, &["expr"]);
+fn the_rules_name_only_what_exists() {
+    for name in ["recording", "alerts"] {
+        let file = format!("dashboards/prometheus/{name}.yaml");
+        let rules: Value = serde_saphyr::from_str(&read(&file)).expect("YAML");
+        check(&file, &rules, &["expr"]);
+    }
 }
 
-/// Every alert has a severity, a summary and a line of the runbook; and what can go wrong with the fleet has an alert.
+/// The sections of a page, as links to them are written.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    headings
+        .map(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
+/// Every alert has a severity, a summary, a description and a section of the runbook that names it; and what can go wrong with the
+/// fleet has an alert.
 #[test]
 fn each_alert_is_whole_and_in_the_runbook() {
     let text = read("dashboards/prometheus/alerts.yaml");
     let alerts: Value = serde_saphyr::from_str(&text).expect("YAML");
     let runbook = read("docs/operations.md");
+    let sections = anchors(&runbook);
     let groups = alerts["groups"].as_array().expect("groups").iter();
     let rules: Vec<&Value> = groups
         .flat_map(|group| group["rules"].as_array().expect("rules"))
@@ -208,7 +233,20 @@ fn each_alert_is_whole_and_in_the_runbook() {
             matches!(rule["labels"]["severity"].as_str(), Some("page" | "ticket")),
             "{name}"
         );
-        assert!(rule["annotations"]["summary"].is_string(), "{name}");
+        let annotation = |part: &str| {
+            rule["annotations"][part]
+                .as_str()
+                .unwrap_or_else(|| panic!("{name}: no {part}"))
+        };
+        assert!(
+            !annotation("summary").ends_with('.') && annotation("description").ends_with('.'),
+            "{name}"
+        );
+        let section = annotation("runbook_url").strip_prefix("docs/operations.md#");
+        assert!(
+            section.is_some_and(|section| sections.contains(section)),
+            "{name}: {section:?}"
+        );
         expressions.push_str(rule["expr"].as_str().expect("an expression"));
         expressions.push('\n');
     }
@@ -220,6 +258,14 @@ fn each_alert_is_whole_and_in_the_runbook() {
         "emberway_deployment_end_seconds",
         r#"emberway_keepalives_total{result="failed"}"#,
         "emberway_alerts_total",
+        "emberway_config_reload_failed",
+        "emberway_usage_write_errors_total",
+        "emberway_deployment_breaker_state",
+        "emberway:attempts_throttled",
+        "emberway:limit_used",
+        "emberway:requests_failed",
+        "emberway:first_token_late",
+        "emberway:cost:usd_per_day",
     ] {
         assert!(expressions.contains(part), "no alert of `{part}`");
     }

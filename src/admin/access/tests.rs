@@ -1,0 +1,88 @@
+//! Who is let in by what is configured and sent.
+
+use axum::http::HeaderMap;
+
+use super::*;
+use crate::admin::testing;
+use crate::config::checked::admin::AdminToken;
+use crate::config::secrets::Secret;
+
+fn access() -> Access {
+    let token = |name: &str, role| AdminToken {
+        name: name.to_owned(),
+        token: Secret::new(format!("the token of {name}")),
+        role,
+    };
+    let admin = AdminListener {
+        token: Some(Secret::new("the first".to_owned())),
+        tokens: vec![token("ada", Role::Viewer), token("bob", Role::Operator)],
+        ..testing::nobody_asked()
+    };
+    Access::new(&admin).expect("no provider")
+}
+
+async fn called(access: &Access, name: &'static str, value: &str) -> Option<(String, Role, Carried)> {
+    let mut headers = HeaderMap::new();
+    headers.insert(name, value.parse().expect("a value"));
+    let caller = access.caller(&headers).await.ok()?;
+    Some((caller.name.to_string(), caller.role, caller.carried))
+}
+
+#[tokio::test]
+async fn tokens_tell_who_asks_and_with_which_role() {
+    let access = access();
+    let with = async |token: &str| called(&access, "authorization", &format!("Bearer {token}")).await;
+    let known = |name: &str, role| Some((name.to_owned(), role, Carried::Header));
+    assert_eq!(with("the first").await, known("admin", Role::Admin));
+    assert_eq!(with("the token of ada").await, known("ada", Role::Viewer));
+    assert_eq!(with("the token of bob").await, known("bob", Role::Operator));
+    for unknown in ["", "the", "the first ", "the token of bo", "a.b.c"] {
+        assert_eq!(with(unknown).await, None, "{unknown}");
+    }
+    assert_eq!(called(&access, "authorization", "Basic the first").await, None);
+    assert_eq!(access.offers(), ["token"]);
+}
+
+#[tokio::test]
+async fn a_session_is_its_holders_until_it_is_ended() {
+    let access = access();
+    let peer = login::Peer([127, 0, 0, 1].into());
+    let (caller, id) = access.sign_in("the token of bob", peer).expect("signed in");
+    assert_eq!((&*caller.name, caller.role), ("bob", Role::Operator));
+    let cookie = format!("other=1; emberway_session={id}");
+    let with_cookie = async || called(&access, "cookie", &cookie).await;
+    let expected = ("bob".to_owned(), Role::Operator, Carried::Cookie);
+    assert_eq!(with_cookie().await, Some(expected));
+    assert_eq!(called(&access, "cookie", "emberway_session=wrong").await, None);
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", cookie.parse().expect("a value"));
+    access.sign_out(&headers);
+    assert_eq!(with_cookie().await, None);
+}
+
+#[test]
+fn wrong_tokens_are_counted_and_then_even_the_right_one_waits() {
+    let access = access();
+    let (peer, other) = (login::Peer([10, 0, 0, 1].into()), login::Peer([10, 0, 0, 2].into()));
+    for _ in 0..WRONG_TOKENS_MAX {
+        assert_eq!(
+            access.sign_in("wrong", peer).map_err(|refusal| refusal.code),
+            Err("invalid_admin_token")
+        );
+    }
+    let refused = access.sign_in("the first", peer).expect_err("too often");
+    assert_eq!((refused.status.as_u16(), refused.code), (429, "too_many_attempts"));
+    assert!(
+        refused.retry_after_s.is_some_and(|seconds| (1..=60).contains(&seconds)),
+        "{refused:?}"
+    );
+    assert!(access.sign_in("the first", other).is_ok());
+}
+
+#[tokio::test]
+async fn without_a_credential_everybody_here_may() {
+    let access = Access::new(&testing::nobody_asked()).expect("no provider");
+    let caller = access.caller(&HeaderMap::new()).await.expect("let in");
+    assert_eq!((caller.role, caller.carried), (Role::Admin, Carried::Not));
+    assert!(access.offers().is_empty() && !access.asks());
+}

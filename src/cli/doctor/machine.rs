@@ -1,0 +1,181 @@
+//! Would a gateway find what it needs on this machine: a place for its records, descriptors, its ports?
+//!
+//! Nothing is written. Ports are bound for a moment, which nobody notices; one that a gateway holds is as it should be.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use rustix::fs::{Access, access, statvfs};
+
+use crate::cli::doctor::report::{Finding, Group};
+use crate::cli::doctor::{Patient, gateway};
+
+/// Free space below which the store will not last: some ten million records.
+const FREE_WARN_BYTES: u64 = 1024 * 1024 * 1024;
+/// Free space below which it may fail at any moment.
+const FREE_FAIL_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Looks at files, descriptors and ports.
+pub(super) async fn check(patient: &Patient) -> Vec<Finding> {
+    let install = &patient.checked.install;
+    let mut findings = file("usage.path", &install.usage.path);
+    if let Some(trace) = &install.trace {
+        findings.extend(file("trace.path", &trace.path));
+    }
+    findings.push(descriptors(patient));
+    let is_running = gateway::is_running(patient).await;
+    let addresses = install.listeners.iter().map(|listener| listener.address);
+    let addresses = addresses.chain([install.admin.address]);
+    findings.extend(addresses.map(|address| port(address, TcpListener::bind(address).map(drop), is_running)));
+    findings
+}
+
+/// A file that will be written: its folder, itself, and the space around it.
+fn file(setting: &str, path: &Path) -> Vec<Finding> {
+    let folder = path
+        .parent()
+        .filter(|folder| *folder != Path::new(""))
+        .unwrap_or(Path::new("."));
+    let fail = |what: String, mend: &str| vec![Finding::fail(Group::Machine, setting, what, mend)];
+    if !folder.is_dir() {
+        return fail(
+            format!("`{}` is no folder here", folder.display()),
+            "make the folder, for the user that runs the gateway",
+        );
+    }
+    let may_write = if path.exists() {
+        access(path, Access::WRITE_OK)
+    } else {
+        access(folder, Access::WRITE_OK | Access::EXEC_OK)
+    };
+    if may_write.is_err() {
+        let what = format!("`{}` may not be written by this user", path.display());
+        return fail(what, "give it to the user that runs the gateway, and ask as that user");
+    }
+    let written = Finding::ok(Group::Machine, setting, format!("`{}` can be written", path.display()));
+    let free = statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    match free {
+        Ok(bytes) => vec![written, space(setting, bytes)],
+        Err(error) => vec![
+            written,
+            Finding::skipped(Group::Machine, setting, format!("free space is not known: {error}")),
+        ],
+    }
+}
+
+fn space(setting: &str, free: u64) -> Finding {
+    let shown = bytesize::ByteSize(free);
+    let what = format!("{shown} are free on its disk");
+    let mend = "make room, or lower `usage.keep_days`, `trace.keep` and `trace.share`";
+    if free < FREE_FAIL_BYTES {
+        Finding::fail(Group::Machine, setting, what, mend)
+    } else if free < FREE_WARN_BYTES {
+        Finding::warn(Group::Machine, setting, what, mend)
+    } else {
+        Finding::ok(Group::Machine, setting, what)
+    }
+}
+
+fn descriptors(patient: &Patient) -> Finding {
+    let limits = &patient.checked.runtime.limits;
+    let wanted = limits.connections.saturating_add(limits.running_requests);
+    match std::fs::read_to_string("/proc/self/limits") {
+        Ok(text) => of_descriptors(open_files(&text), wanted),
+        Err(_) => Finding::skipped(Group::Machine, "descriptors", "their limit is not known here"),
+    }
+}
+
+/// The soft limit in Linux' table; none where it is unlimited or not there.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn of_descriptors(limit: Option<usize>, wanted: usize) -> Finding {
+    match limit {
+        Some(limit) if limit < wanted => Finding::warn(
+            Group::Machine,
+            "descriptors",
+            format!("{limit} may be open as this user, but {wanted} connections and requests are allowed"),
+            "raise `LimitNOFILE` of the service (here `ulimit -n`), or lower `limits.connections`",
+        ),
+        Some(limit) => Finding::ok(Group::Machine, "descriptors", format!("{limit} may be open")),
+        None => Finding::ok(Group::Machine, "descriptors", "as many as wanted may be open"),
+    }
+}
+
+fn port(address: SocketAddr, bound: io::Result<()>, is_running: bool) -> Finding {
+    let place = address.to_string();
+    match bound {
+        Ok(()) => Finding::ok(Group::Machine, place, "is free"),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
+            Finding::ok(Group::Machine, place, "is held, and a gateway runs here")
+        }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::fail(
+            Group::Machine,
+            place,
+            "is held by another program",
+            "see who holds it (`ss -ltnp`), or write another `address`",
+        ),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Finding::fail(
+            Group::Machine,
+            place,
+            "may not be bound by this user",
+            "use a port from 1024 on, or give the service CAP_NET_BIND_SERVICE",
+        ),
+        Err(error) => Finding::fail(
+            Group::Machine,
+            place,
+            format!("cannot be bound: {error}"),
+            "write an address of this machine",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::report::State;
+
+    #[test]
+    fn ports_are_free_or_held_by_a_gateway() {
+        let check = |bound: io::Result<()>, is_running: bool, state: State| {
+            let found = port("127.0.0.1:8080".parse().expect("an address"), bound, is_running);
+            assert_eq!(found.state, state, "{found:?}");
+        };
+        let held = || Err(io::ErrorKind::AddrInUse.into());
+        check(Ok(()), false, State::Ok);
+        check(held(), true, State::Ok);
+        check(held(), false, State::Fail);
+        check(Err(io::ErrorKind::PermissionDenied.into()), true, State::Fail);
+        check(Err(io::ErrorKind::AddrNotAvailable.into()), true, State::Fail);
+    }
+
+    #[test]
+    fn descriptors_are_for_all_that_is_allowed() {
+        let table = "Limit  Soft  Hard  Units\nMax open files            1024                 1048576              files     \n";
+        assert_eq!(open_files(table), Some(1024));
+        assert_eq!(open_files("Max open files  unlimited  unlimited  files"), None);
+        assert_eq!(of_descriptors(Some(1024), 20_000).state, State::Warn);
+        assert_eq!(of_descriptors(Some(20_000), 20_000).state, State::Ok);
+        assert_eq!(of_descriptors(None, 20_000).state, State::Ok);
+    }
+
+    #[test]
+    fn space_is_judged_by_how_long_it_lasts() {
+        let check = |free, state| assert_eq!(space("usage.path", free).state, state, "{free}");
+        check(FREE_FAIL_BYTES - 1, State::Fail);
+        check(FREE_WARN_BYTES - 1, State::Warn);
+        check(FREE_WARN_BYTES, State::Ok);
+    }
+
+    #[test]
+    fn a_file_needs_its_folder() {
+        let found = file("usage.path", Path::new("/no/such/folder/usage.db"));
+        assert_eq!((found.len(), found[0].state), (1, State::Fail));
+        let folder = tempfile::tempdir().expect("a folder");
+        let found = file("usage.path", &folder.path().join("usage.db"));
+        assert_eq!((found.len(), found[0].state), (2, State::Ok));
+    }
+}

@@ -1,0 +1,34 @@
+/** A day of the live stream does not grow the page. */
+import { expect, test, type CDPSession } from "@playwright/test";
+
+import { player, TICK_MS } from "../support/stream.ts";
+
+const HOUR = 3_600_000 / TICK_MS;
+
+/** Bytes of JavaScript's heap in use once what nobody needs is collected, and how many nodes the document has. */
+async function inUse(session: CDPSession): Promise<{ bytes: number; nodes: number }> {
+  await session.send("HeapProfiler.collectGarbage");
+  const { usedSize } = await session.send("Runtime.getHeapUsage");
+  const { nodes } = await session.send("Memory.getDOMCounters");
+  return { bytes: usedSize, nodes };
+}
+
+for (const section of ["overview", "fleet", "events"]) {
+  test(`${section} is no larger after 24 hours of the stream than after two`, async ({ page }) => {
+    test.setTimeout(180_000);
+    const stream = await player();
+    await page.goto(`${stream.url}/#/${section}`);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+    const session = await page.context().newCDPSession(page);
+    await stream.play(2 * HOUR);
+    const early = await inUse(session);
+    await stream.play(22 * HOUR);
+    const late = await inUse(session);
+    test.info().annotations.push({ type: "heap", description: `${early.bytes} then ${late.bytes} bytes` });
+    // What is kept of a tick is some hundred bytes: 39,600 of them would be megabytes.
+    expect(late.bytes - early.bytes, `${early.bytes} then ${late.bytes} bytes`).toBeLessThan(1_000_000);
+    expect(late.nodes - early.nodes).toBeLessThan(500);
+    await stream.close();
+  });
+}
