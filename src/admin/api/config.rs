@@ -97,7 +97,7 @@ async fn config(State(sources): State<Arc<Sources>>) -> Answer<ConfigText> {
 /// The JSON Schema of the configuration, as `emberway schema` prints it.
 #[utoipa::path(
     get, path = "/config/schema", tag = "configuration",
-    responses((status = 200, body = serde_json::Value))
+    responses((status = 200, body = serde_json::Value, content_type = "application/schema+json"))
 )]
 async fn config_schema() -> impl IntoResponse {
     (
