@@ -473,7 +473,7 @@ fn tell(change: StoreChange<'_>, journal: &Journal) {
     match change {
         StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(journal),
         StoreChange::Recovered { failures, dropped } => {
-            process::UsageStoreRecovered { failures, dropped }.emit(journal)
+            process::UsageStoreRecovered { failures, dropped }.emit(journal);
         }
     }
 }

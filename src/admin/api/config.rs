@@ -37,7 +37,10 @@ const WINDOW_S_MAX: u64 = 30 * 86_400;
 /// The running gateway's configuration.
 #[async_trait]
 pub trait Configuration: Send + Sync {
-    /// Whether it may be changed from here; the reason where it may not, and what to do instead.
+    /// Whether it may be changed from here.
+    ///
+    /// # Errors
+    /// The reason where it may not, and what to do instead.
     fn writable(&self) -> Result<(), String>;
 
     /// The file's text and state.
