@@ -1,7 +1,5 @@
 //! Has the program built again when the operators' page was: its files are part of it.
 
-#![expect(clippy::print_stdout, reason = "it is how a build script says what it depends on")]
-
 use std::path::Path;
 
 fn main() {

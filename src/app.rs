@@ -174,9 +174,7 @@ pub async fn start_from(
     let (stop_admin, admin_stopped) = watch::channel(Stop::No);
     let accepting = listen::serve(&gateway, bound, &traffic_stopped)?;
     let (stop_misses, misses_stopped) = watch::channel(false);
-    let miss_writer = tokio::spawn(writers.misses.run(misses_stopped));
-    let board = Arc::new(Board::empty());
-    let orders = Arc::default();
+    let (board, orders) = (Arc::new(Board::empty()), Arc::default());
     let care = care::start(&gateway, &store, &install, (&board, &orders)).await?;
     let history = history::start(&gateway, &store, &writers.prices, consumers).await?;
     let known = sources::Known {
@@ -191,7 +189,7 @@ pub async fn start_from(
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
         writer: tokio::spawn(writers.usage.run()),
-        miss_writer,
+        miss_writer: tokio::spawn(writers.misses.run(misses_stopped)),
         probe: tokio::spawn(overload::probe(Arc::clone(&gateway))),
         trace_writer: writers.trace,
         care,
@@ -475,7 +473,7 @@ fn tell(change: StoreChange<'_>, journal: &Journal) {
     match change {
         StoreChange::Failing { error } => process::UsageStoreFailing { error }.emit(journal),
         StoreChange::Recovered { failures, dropped } => {
-            process::UsageStoreRecovered { failures, dropped }.emit(journal)
+            process::UsageStoreRecovered { failures, dropped }.emit(journal);
         }
     }
 }

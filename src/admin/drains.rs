@@ -72,7 +72,8 @@ pub struct BeginBody {
     pub kind: String,
     /// The name.
     pub name: String,
-    /// For how long, in seconds.
+    /// For how long, in seconds; from 1 s to 30 days.
+    #[schema(minimum = 1, maximum = 2_592_000)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_s: Option<u64>,
     /// Whether to take out a pool's last usable deployment.

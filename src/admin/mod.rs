@@ -161,7 +161,7 @@ fn router(sources: &Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
         .route("/health", get(health::ready))
         .merge(guarded)
         .merge(changing)
-        .merge(api::router(&sources, &stop))
+        .merge(api::router(sources, &stop))
         .merge(for_browsers)
         .layer(middleware::from_fn(browser::protect))
         .layer(middleware::from_fn_with_state(stop, tell_the_end))

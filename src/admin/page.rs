@@ -41,7 +41,7 @@ struct Found {
 
 fn find(name: &str, headers: &HeaderMap) -> Option<Found> {
     // They are served as encodings of the files beside them only.
-    if name.ends_with(".br") || name.ends_with(".gz") {
+    if matches!(name.rsplit('.').next(), Some("br" | "gz")) {
         return None;
     }
     let plain = Files::get(name)?;
@@ -106,7 +106,9 @@ fn answer(name: &str, found: Found, headers: &HeaderMap) -> Response {
 
 /// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16);
+    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.flatten().collect()
 }
 
 /// Whether the browser has this already.

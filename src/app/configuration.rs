@@ -340,3 +340,6 @@ async fn write(path: &Path, text: String) -> Result<std::io::Result<()>, Refusal
     let path = path.to_owned();
     on_thread(move || place::replace(&path, &text)).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,8 @@ fn each<'a>(schemas: &[&'a Value], part: &dyn Fn(&'a Value) -> Option<&'a Value>
 fn is_secret(schemas: &[&Value], at: &Pointer) -> bool {
     if schemas.is_empty() {
         // An item of a list is named by the list.
-        let names: Vec<String> = at.steps().collect();
-        let named = names.iter().rev().find(|step| step.parse::<usize>().is_err());
+        let steps: Vec<String> = at.steps().collect();
+        let named = steps.iter().rev().find(|step| step.parse::<usize>().is_err());
         return named.is_some_and(|name| sounds_secret(name));
     }
     let mut marked = each(schemas, &|schema| schema.get("writeOnly")).into_iter();

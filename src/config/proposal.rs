@@ -219,6 +219,7 @@ mod tests {
 
     const DEMO: &str = include_str!("../../config/demo.yaml");
 
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of a source of variables")]
     fn variables(name: &str) -> Option<String> {
         Some(format!("a-secret-of-sufficient-length-for-{name}"))
     }

@@ -105,7 +105,7 @@ async fn one_that_stays_up_is_asked_on_and_on() {
         once: false,
         ..options(folder)
     };
-    let verdict = tokio::time::timeout(Duration::from_secs(60), run(&staying, &mut out, &mut when_more_came)).await;
+    let verdict = tokio::time::timeout(Duration::from_mins(1), run(&staying, &mut out, &mut when_more_came)).await;
     let told = String::from_utf8(out).expect("text");
     assert!(verdict.expect("more came in time").expect("ends").is_some(), "{told}");
     assert!(told.contains("requests a second that go on"), "{told}");

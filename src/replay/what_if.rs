@@ -324,6 +324,3 @@ fn is_spill(reason: Reason) -> bool {
             | Reason::LastResort
     )
 }
-
-#[cfg(test)]
-mod tests;

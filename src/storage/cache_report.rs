@@ -120,15 +120,11 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn causes_and_findings_are_of_what_was_asked_for() {
-        let directory = tempfile::tempdir().expect("directory");
-        let path = directory.path().join("usage.db");
-        let store = SqliteStore::open(&path).await.expect("opens");
-        let record = record(1);
-        store.append(std::slice::from_ref(&record)).await.expect("written");
-        let hour_ms = record.started_at_ms / HOUR_MS * HOUR_MS;
-        let miss = |client: &str, deployment: &str, cause, micro_usd| MissSum {
+    /// Who answered.
+    const HERE: &str = "contoso-sweden/support-7";
+
+    fn miss(hour_ms: i64, client: &str, deployment: &str, cause: Cause, micro_usd: Option<u64>) -> MissSum {
+        MissSum {
             hour_ms,
             route: "support".into(),
             client: client.into(),
@@ -137,12 +133,30 @@ mod tests {
             requests: 1,
             tokens: 1_024,
             micro_usd,
-        };
-        let here = "contoso-sweden/support-7";
+        }
+    }
+
+    fn causes(report: &CacheReport) -> Vec<(Cause, i64, Option<i64>)> {
+        let misses = report.misses.iter();
+        misses.map(|miss| (miss.cause, miss.requests, miss.micro_usd)).collect()
+    }
+
+    fn routes(report: &CacheReport) -> Vec<String> {
+        report.drifts.iter().map(|found| found.route.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn causes_and_findings_are_of_what_was_asked_for() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("usage.db");
+        let store = SqliteStore::open(&path).await.expect("opens");
+        let record = record(1);
+        store.append(std::slice::from_ref(&record)).await.expect("written");
+        let hour_ms = record.started_at_ms / HOUR_MS * HOUR_MS;
         let sums = [
-            miss("acme", here, Cause::Expired, Some(9)),
-            miss("acme", here, Cause::MovedBySpill, Some(300)),
-            miss("zeta", "b/ft", Cause::MovedBySpill, Some(5)),
+            miss(hour_ms, "acme", HERE, Cause::Expired, Some(9)),
+            miss(hour_ms, "acme", HERE, Cause::MovedBySpill, Some(300)),
+            miss(hour_ms, "zeta", "b/ft", Cause::MovedBySpill, Some(5)),
         ];
         store.add_misses(&sums).await.expect("written");
         let found = [
@@ -160,17 +174,10 @@ mod tests {
         let all = read(Only::default()).await;
         assert_eq!((all.requests, all.prompt_tokens, all.cached_tokens), (1, 1_000, 800));
         assert_eq!((all.since_ms, all.until_ms), (hour_ms, hour_ms + HOUR_MS));
-        let causes = |report: &CacheReport| -> Vec<(Cause, i64, Option<i64>)> {
-            let misses = report.misses.iter();
-            misses.map(|miss| (miss.cause, miss.requests, miss.micro_usd)).collect()
-        };
         assert_eq!(
             causes(&all),
             [(Cause::MovedBySpill, 2, Some(305)), (Cause::Expired, 1, Some(9))]
         );
-        let routes = |report: &CacheReport| -> Vec<String> {
-            report.drifts.iter().map(|found| found.route.to_string()).collect()
-        };
         assert_eq!(routes(&all), ["other", "support"]);
         for only in [
             Only {
@@ -178,7 +185,7 @@ mod tests {
                 ..Only::default()
             },
             Only {
-                deployment: Some(here.to_owned()),
+                deployment: Some(HERE.to_owned()),
                 ..Only::default()
             },
             Only {

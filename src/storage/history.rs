@@ -1,8 +1,8 @@
 //! The history in SQLite: lines of intervals, how far they have been rolled up, the slowest requests, events in words.
 //!
 //! One transaction writes all that ten seconds brought ([`Batch`]): their lines are merged with what is there already (another
-//! gateway's, or this one's from before a restart or a clock that went back), rows that were rolled up meanwhile are entered if nobody wrote
-//! since they were read, and what is too old goes. So a kill loses what was not handed in, and nothing is ever counted twice.
+//! gateway's, or this one's from before a restart or a clock that went back), rows that were rolled up meanwhile are entered if nobody
+//! wrote since they were read, and what is too old goes. So a kill loses what was not handed in, and nothing is ever counted twice.
 
 use std::sync::Arc;
 

@@ -2,8 +2,8 @@
 //!
 //! The hot path only touches [`queue::UsageQueue`]; one task ([`writer::UsageWriter`]) carries records from there to a
 //! [`UsageStore`] in batches. [`misses`] keeps, beside the records, why prompts were not cached, [`kept`] who keeps which response,
-//! [`lives`] when deployments were there, [`leases`] which of several gateways acts, [`versions`] keeps the configuration's texts, [`trace`]
-//! writes lines for `emberway replay`.
+//! [`lives`] when deployments were there, [`leases`] which of several gateways acts, [`versions`] keeps the configuration's texts,
+//! [`trace`] writes lines for `emberway replay`.
 //! The trait is the seam for other databases; SQLite ([`sqlite::SqliteStore`]) is the one there is, because a gateway that needs a
 //! database server before it can start is a gateway that does not start.
 //!

@@ -61,8 +61,11 @@ async fn ask(world: &World, method: &Method, path: &str, headers: &[(&str, &str)
     read(request.send().await.expect("an answer")).await
 }
 
+/// Headers that are to be refused, with the status and the code.
+type Refused<'a> = (&'a [(&'a str, &'a str)], u16, &'a str);
+
 /// Expects each of these requests to be refused.
-async fn refused(world: &World, operation: &Operation, cases: &[(&[(&str, &str)], u16, &str)]) {
+async fn refused(world: &World, operation: &Operation, cases: &[Refused<'_>]) {
     for (headers, status, code) in cases {
         let answer = ask(world, &operation.method, &operation.path, headers).await;
         assert_eq!(
@@ -116,7 +119,7 @@ async fn every_endpoint_asks_who_asks_and_from_where() {
     );
     for operation in &operations {
         if operation.role.is_some() {
-            let strangers: [(&[(&str, &str)], u16, &str); 4] = [
+            let strangers: [Refused<'_>; 4] = [
                 (&[csrf], 401, "invalid_admin_token"),
                 (&[("authorization", &wrong)], 401, "invalid_admin_token"),
                 (
@@ -141,7 +144,7 @@ async fn every_endpoint_asks_who_asks_and_from_where() {
             refused(&world, operation, &[(&[("authorization", token)], 403, "role_too_low")]).await;
         }
         if operation.changes() {
-            let forged: [(&[(&str, &str)], u16, &str); 6] = [
+            let forged: [Refused<'_>; 6] = [
                 (&[cookie, origin], 403, "csrf_header_missing"),
                 (&[cookie, csrf], 403, "cross_site"),
                 (&[cookie, csrf, elsewhere], 403, "cross_site"),
@@ -168,7 +171,7 @@ async fn without_a_credential_every_endpoint_is_of_this_machine_only() {
             refused(&world, &operation, &[(&headers, 403, "foreign_host")]).await;
         }
         if operation.changes() {
-            let forged: [(&[(&str, &str)], u16, &str); 3] = [
+            let forged: [Refused<'_>; 3] = [
                 (&[], 403, "csrf_header_missing"),
                 (
                     &[("x-emberway-csrf", "1"), ("origin", "https://evil.example")],
@@ -384,7 +387,7 @@ async fn the_page_is_served_as_it_was_built() {
     );
     let script = text
         .split('"')
-        .find(|part| part.starts_with("./assets/") && part.ends_with(".js"));
+        .find(|part| part.starts_with("./assets/") && part.rsplit('.').next() == Some("js"));
     let script = script.expect("a script").trim_start_matches('.');
     let plain = get(script, &[]).await;
     assert_eq!(plain.header("content-type"), "text/javascript; charset=utf-8");

@@ -45,7 +45,7 @@ impl World {
 }
 
 /// The usual configuration with the accounts in the opposite order.
-async fn reversed(world: &World, setup: &Setup) -> String {
+fn reversed(world: &World, setup: &Setup) -> String {
     let mut upstreams = upstreams(setup, &world.sim);
     upstreams.reverse();
     setup.config(&upstreams, world.config_path().parent().expect("a folder"))
@@ -118,7 +118,7 @@ async fn a_text_is_checked_as_the_command_checks_it() {
 async fn what_is_applied_routes_at_once_and_can_be_restored() {
     let setup = Setup::default();
     let world = World::start(setup.clone()).await;
-    let (first, second) = (world.held().await, reversed(&world, &setup).await);
+    let (first, second) = (world.held().await, reversed(&world, &setup));
     assert_eq!(world.answered_by().await, "a/ft");
 
     let shown = world.get("/config").await;
@@ -183,7 +183,7 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
 async fn a_change_by_hand_becomes_a_version_too() {
     let setup = Setup::default();
     let world = World::start(setup.clone()).await;
-    let second = reversed(&world, &setup).await;
+    let second = reversed(&world, &setup);
     let newest_of = async |count: usize| {
         eventually("a version by the file", || async {
             let versions = world.get("/config/versions").await["versions"].clone();
@@ -261,7 +261,7 @@ async fn a_text_that_the_reload_refuses_is_taken_back() {
 async fn a_file_that_is_managed_elsewhere_is_not_changed() {
     let setup = Setup::default();
     let world = World::start(setup.clone()).await;
-    let (text, other) = (world.held().await, reversed(&world, &setup).await);
+    let (text, other) = (world.held().await, reversed(&world, &setup));
     let folder = world.directory();
     let refused = async |why: &str| {
         let shown = world.get("/config").await;

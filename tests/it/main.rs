@@ -33,6 +33,7 @@ mod fleet;
 mod fleet_apply;
 mod harness;
 mod hedging;
+mod history;
 mod limits;
 mod membership;
 mod misses;

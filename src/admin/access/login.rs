@@ -118,12 +118,11 @@ pub(in crate::admin) async fn callback(
         return page::not_served().into_response();
     };
     let cookie = cookies::login(&headers).unwrap_or_default();
-    let finished = match back.code {
-        Some(code) => oidc.finish(&back.state, &cookie, code).await,
-        None => {
-            let told = back.error_description.or(back.error);
-            Err(OidcError::NoToken(told.unwrap_or_else(|| "it sent no code".to_owned())))
-        }
+    let finished = if let Some(code) = back.code {
+        oidc.finish(&back.state, &cookie, code).await
+    } else {
+        let told = back.error_description.or(back.error);
+        Err(OidcError::NoToken(told.unwrap_or_else(|| "it sent no code".to_owned())))
     };
     match finished {
         Ok((caller, to)) => {

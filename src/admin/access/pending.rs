@@ -50,9 +50,9 @@ impl Pending {
 
     /// Takes one out, if this browser began it lately.
     pub(super) fn take(&self, state: &str, cookie: &str, now: Instant) -> Option<Begun> {
-        let (began, begun) = self.begun.lock().remove(&key(state))?;
+        let (since, begun) = self.begun.lock().remove(&key(state))?;
         let is_here = key(cookie) == key(&begun.cookie);
-        (is_here && now.saturating_duration_since(began) < LOGIN_MAX).then_some(begun)
+        (is_here && now.saturating_duration_since(since) < LOGIN_MAX).then_some(begun)
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Refusal {
     /// What is wrong, for programs.
     pub code: &'static str,
     /// A member beside `error`, for programs that can mend it.
-    pub beside: Option<(&'static str, Value)>,
+    pub beside: Option<Box<(&'static str, Value)>>,
     /// Seconds after which asking again makes sense, sent as `retry-after`.
     pub retry_after_s: Option<u64>,
 }
@@ -55,7 +55,7 @@ impl Refusal {
     #[must_use]
     pub fn beside(self, name: &'static str, value: Value) -> Self {
         Self {
-            beside: Some((name, value)),
+            beside: Some(Box::new((name, value))),
             ..self
         }
     }
@@ -130,7 +130,7 @@ impl IntoResponse for Refusal {
         };
         let json = HeaderValue::from_static("application/json");
         let body = error::body(&self.message, kind, self.param.as_deref(), self.code);
-        let body = match self.beside {
+        let body = match self.beside.map(|beside| *beside) {
             Some((name, value)) => with_member(&body, name, value),
             None => body,
         };

@@ -41,7 +41,7 @@ where
     W: Future<Output = Result<T, Refusal>> + Send + 'static,
 {
     let store = Arc::clone(&sources.api.audit);
-    let sent = entry(caller, write);
+    let sent = entry(caller, &write);
     let done = tokio::spawn(async move {
         enter(&*store, &sent).await;
         let result = work.await;
@@ -62,7 +62,7 @@ where
         .unwrap_or_else(|error| Err(Refusal::failed(format!("the write failed: {error}"), "write_failed")))
 }
 
-fn entry(caller: &Caller, write: Write) -> AuditEntry {
+fn entry(caller: &Caller, write: &Write) -> AuditEntry {
     AuditEntry {
         at_ms: clock::now_ms(),
         actor: format!("{} ({})", caller.name, caller.role.as_ref()),

@@ -37,7 +37,10 @@ const WINDOW_S_MAX: u64 = 30 * 86_400;
 /// The running gateway's configuration.
 #[async_trait]
 pub trait Configuration: Send + Sync {
-    /// Whether it may be changed from here; the reason where it may not, and what to do instead.
+    /// Whether it may be changed from here.
+    ///
+    /// # Errors
+    /// The reason where it may not, and what to do instead.
     fn writable(&self) -> Result<(), String>;
 
     /// The file's text and state.
@@ -97,7 +100,7 @@ async fn config(State(sources): State<Arc<Sources>>) -> Answer<ConfigText> {
 /// The JSON Schema of the configuration, as `emberway schema` prints it.
 #[utoipa::path(
     get, path = "/config/schema", tag = "configuration",
-    responses((status = 200, body = serde_json::Value))
+    responses((status = 200, body = serde_json::Value, content_type = "application/schema+json"))
 )]
 async fn config_schema() -> impl IntoResponse {
     (

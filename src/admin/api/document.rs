@@ -71,12 +71,12 @@ fn describe(operation: &mut Operation) {
         if let RefOr::T(response) = response
             && response.description.is_empty()
         {
-            response.description = if status == "200" {
+            let is_asked_for = status == "200";
+            response.description = String::from(if is_asked_for {
                 "What was asked for."
             } else {
                 "Refused."
-            }
-            .to_owned();
+            });
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What happens now, as a stream of events (`text/event-stream`) that goes on where it broke.
 //!
-//! One task computes a picture every two seconds, only while somebody listens, and writes it once: all listeners send the same bytes. That is
-//! why the frames are made here and not by axum, which writes each event for each listener. A listener that reads slowly misses pictures,
-//! never events: those come from the journal by their ids.
+//! One task computes a picture every two seconds, only while somebody listens, and writes it once: all listeners send the same bytes. That
+//! is why the frames are made here and not by axum, which writes each event for each listener. A listener that reads slowly misses
+//! pictures, never events: those come from the journal by their ids.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -47,13 +47,14 @@ impl Desk {
             }) => {
                 let changes = told::changes(&judged.changes);
                 let summary = told::summary(&changes);
-                let version = self.keep(&new, &who, &body.note, Some(summary)).await;
                 ConfigApplied {
                     path: &file.path,
                     who: &who,
                     generation: *generation,
+                    summary: &summary,
                 }
-                .emit();
+                .emit(&self.gateway.metrics);
+                let version = self.keep(&new, &who, &body.note, Some(summary)).await;
                 Ok(Applied {
                     version,
                     generation: *generation,
@@ -92,7 +93,7 @@ impl Desk {
                     who,
                     error: &why,
                 }
-                .emit();
+                .emit(&self.gateway.metrics);
                 let message = format!("the text could not be put to use, the older one is in the file again: {why}");
                 told::with_problems(&message, "config_refused", problem)
             }
@@ -101,7 +102,7 @@ impl Desk {
                     path: &file.path,
                     error: &error,
                 }
-                .emit();
+                .emit(&self.gateway.metrics);
                 let message = format!(
                     "the text could not be put to use ({why}), and the older one could not be written back: {error}"
                 );

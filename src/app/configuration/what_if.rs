@@ -22,6 +22,7 @@ use crate::proxy::state::Live;
 use crate::replay::what_if::notes::{self, Source};
 use crate::replay::what_if::{self, KnownNow, Setting, file};
 use crate::storage::trace::recent::REQUESTS_MAX;
+use crate::storage::trace::recent::Recent;
 
 /// How long both runs may take together, before a part of the requests is played instead: three tries stay below ten seconds.
 const TRY_MAX: Duration = Duration::from_secs(3);
@@ -48,8 +49,8 @@ struct Gathered {
 /// Plays the requests of the last `window_s` seconds.
 pub(super) fn answer(gateway: &Gateway, proposed: &Checked, window_s: u64, now_ms: i64) -> Result<WhatIf, Refusal> {
     let live = gateway.live.load_full();
-    let window_ms = i64::try_from(window_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let from_ms = now_ms.saturating_sub(window_ms);
+    let back_ms = i64::try_from(window_s.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let from_ms = now_ms.saturating_sub(back_ms);
     let gathered = gathered(gateway, &live, from_ms)?;
     let setting = Setting {
         counted_from_ms: from_ms,
@@ -108,7 +109,7 @@ fn newest_part(requests: &[Arc<TraceRecord>], from_ms: i64, part: usize) -> &[Ar
 /// Requests from memory, or those of the trace file where it has more of that time.
 fn gathered(gateway: &Gateway, live: &Live, from_ms: i64) -> Result<Gathered, Refusal> {
     let within = |requests: &[Arc<TraceRecord>]| requests.iter().filter(|record| record.at_ms >= from_ms).count();
-    let memory = gateway.recent.as_ref().map(|recent| recent.all()).unwrap_or_default();
+    let memory = gateway.recent.as_ref().map(Recent::all).unwrap_or_default();
     let mut gathered = Gathered {
         requests: memory,
         share: 1.0,

@@ -5,15 +5,8 @@ use crate::storage::history::{Batch, RolledUp, State};
 
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// A month by deployment, of a thousand requests a second for three routes, four clients and six deployments, reads what it needs and no
-/// more: a row a deployment and hour. How long that takes is printed; it is a matter of the machine.
-#[tokio::test]
-async fn a_month_by_deployment_reads_one_row_an_hour_and_deployment() {
-    let directory = directory();
-    let store = SqliteStore::open(&directory.path().join("usage.db"))
-        .await
-        .expect("a store");
-    let hours = 720;
+/// An hour of three routes, four clients and six deployments.
+fn busy_hour() -> Interval {
     let mut of_hour = Interval::new(0);
     for request in 0..7_200_u64 {
         let mut one = finished(0);
@@ -28,6 +21,11 @@ async fn a_month_by_deployment_reads_one_row_an_hour_and_deployment() {
         one.record.first_token_us = Some(200_000 * (80 + request * 53 % 300) / 100);
         of_hour.add(&one, &Sum::default());
     }
+    of_hour
+}
+
+/// Fills a store with so many such hours, and says how far it goes then.
+async fn fill(store: &SqliteStore, of_hour: &Interval, hours: i64) -> Marks {
     let first = Batch {
         now_ms: HOUR,
         ..Batch::default()
@@ -64,7 +62,19 @@ async fn a_month_by_deployment_reads_one_row_an_hour_and_deployment() {
             writes: of.writes + 1,
         };
     }
-    let marks = of.marks;
+    of.marks
+}
+
+/// A month by deployment reads what it needs and no more: a row a deployment and hour. How long that takes is printed; it is a matter of
+/// the machine.
+#[tokio::test]
+async fn a_month_by_deployment_reads_one_row_an_hour_and_deployment() {
+    let directory = directory();
+    let store = SqliteStore::open(&directory.path().join("usage.db"))
+        .await
+        .expect("a store");
+    let (hours, of_hour) = (720, busy_hour());
+    let marks = fill(&store, &of_hour, hours).await;
     let bytes = std::fs::metadata(store.path()).expect("a file").len();
     let count = of_hour.len() as u64 * hours as u64;
     println!("{count} rows, {} bytes each with index", bytes / count);

@@ -6,6 +6,8 @@ use std::path::Path;
 use tracing::{error, info, warn};
 
 use crate::telemetry::events::lines::OneLine;
+use crate::telemetry::journal::{EventKind, Note, Severity};
+use crate::telemetry::metrics::Metrics;
 
 /// Somebody changed the configuration on the page, and it is in use.
 #[derive(Debug)]
@@ -16,11 +18,17 @@ pub struct ConfigApplied<'a> {
     pub who: &'a str,
     /// How many configurations have been in use, this one included.
     pub generation: u64,
+    /// What changed, in a line.
+    pub summary: &'a str,
 }
 
 impl ConfigApplied<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
+    /// Logs it and notes it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let text = format!("{} changed the configuration on the page: {}", self.who, self.summary);
+        metrics
+            .journal()
+            .note(Note::new(Severity::Info, EventKind::Config, text));
         info!(path = %self.path.display(), who = self.who, generation = self.generation, "configuration changed on the page");
     }
 }
@@ -37,8 +45,16 @@ pub struct ConfigPutBack<'a> {
 }
 
 impl ConfigPutBack<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
+    /// Logs it and notes it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let text = format!(
+            "the configuration that {} wrote on the page could not be put to use, the older text is in the file again: {}",
+            self.who,
+            OneLine(&self.error)
+        );
+        metrics
+            .journal()
+            .note(Note::new(Severity::Warn, EventKind::Config, text));
         warn!(
             path = %self.path.display(), who = self.who, error = %OneLine(&self.error),
             "configuration could not be put to use, the older text is in the file again"
@@ -56,8 +72,17 @@ pub struct ConfigLeftBroken<'a> {
 }
 
 impl ConfigLeftBroken<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
+    /// Logs it and notes it.
+    pub fn emit(&self, metrics: &Metrics) {
+        let text = format!(
+            "`{}` holds a configuration that cannot be used, and the older text could not be written back: {}",
+            self.path.display(),
+            self.error
+        );
+        let note = Note::new(Severity::Error, EventKind::Config, text);
+        metrics
+            .journal()
+            .note(note.advise("put an earlier version into the file by hand before the next restart"));
         error!(
             path = %self.path.display(), error = %self.error,
             "the file holds a configuration that cannot be used, and the older text could not be written back; the older one stays in use until a restart"

@@ -147,16 +147,13 @@ impl StandingChanged<'_> {
     /// In words.
     pub(super) fn note(&self) -> Note {
         let deployment = self.deployment;
-        let note = match self.absence {
-            Some(_) => {
-                let text = format!("{deployment} gets no requests: it {}", self.why);
-                Note::new(Severity::Warn, EventKind::Fleet, text)
-                    .advise("`emberway fleet plan` tells what would bring it back")
-            }
-            None => {
-                let text = format!("{deployment} gets requests: Azure shows it in order");
-                Note::new(Severity::Info, EventKind::Fleet, text)
-            }
+        let note = if self.absence.is_some() {
+            let text = format!("{deployment} gets no requests: it {}", self.why);
+            Note::new(Severity::Warn, EventKind::Fleet, text)
+                .advise("`emberway fleet plan` tells what would bring it back")
+        } else {
+            let text = format!("{deployment} gets requests: Azure shows it in order");
+            Note::new(Severity::Info, EventKind::Fleet, text)
         };
         note.of(deployment)
     }

@@ -70,7 +70,7 @@ impl Browser {
     }
 
     /// To the provider and back, up to the address that the provider sends it to.
-    async fn to_the_provider(&mut self, path: &str) -> String {
+    async fn sent_to_provider(&mut self, path: &str) -> String {
         let begun = self.get(path).await;
         assert_eq!(begun.status, StatusCode::SEE_OTHER, "{begun:?}");
         let there = self.get(begun.header("location")).await;
@@ -90,7 +90,7 @@ async fn somebody_signs_in_at_the_provider() {
     let mut browser = Browser::new(&world);
     let stranger = json!({ "signed_in": false, "offers": ["oidc"], "version": env!("CARGO_PKG_VERSION") });
     assert_eq!(browser.session().await, stranger);
-    let back = browser.to_the_provider("/auth/login?return=/%23/fleet").await;
+    let back = browser.sent_to_provider("/auth/login?return=/%23/fleet").await;
     let done = browser.get(&back).await;
     assert_eq!(
         (done.status, done.header("location")),
@@ -126,7 +126,7 @@ async fn what_the_provider_may_not_say_lets_nobody_in() {
     ] {
         provider.desk.lock().claims = claims.clone();
         let mut browser = Browser::new(&world);
-        let back = browser.to_the_provider("/auth/login").await;
+        let back = browser.sent_to_provider("/auth/login").await;
         let refused = browser.get(&back).await;
         assert_eq!(refused.status, status, "{claims}: {}", refused.text());
         assert_eq!(browser.session().await["signed_in"], false, "{claims}");
@@ -134,9 +134,9 @@ async fn what_the_provider_may_not_say_lets_nobody_in() {
     provider.desk.lock().claims = json!({});
     // Another browser cannot end a sign-in that this one began, nor can this one after that.
     let mut browser = Browser::new(&world);
-    let back = browser.to_the_provider("/auth/login").await;
+    let back = browser.sent_to_provider("/auth/login").await;
     let mut other = Browser::new(&world);
-    other.to_the_provider("/auth/login").await;
+    other.sent_to_provider("/auth/login").await;
     for browser in [&mut other, &mut browser] {
         assert_eq!(browser.get(&back).await.status, StatusCode::BAD_REQUEST);
         assert_eq!(browser.session().await["signed_in"], false);

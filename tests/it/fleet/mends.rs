@@ -93,6 +93,37 @@ async fn a_content_filter_outlives_a_loss_and_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_wants_back_is_made_without_waiting_for_a_request() {
+    let mut fleet = Fleet::start(Terms {
+        policy: "policy: recreate",
+        ..Terms::default()
+    })
+    .await;
+    fleet.after(6 * 60_000).await;
+    fleet.gateway.orders.place("west/ft".into());
+    fleet.after(5_000).await;
+    fleet.sim.control().vanish("west", "ft").expect("it was there");
+    for _ in 0..5 {
+        fleet.after(130_000).await;
+    }
+    assert_eq!(fleet.absence("west/ft").await, "missing");
+    assert_eq!(fleet.gateway.cared("west/ft").state, "lost");
+    assert_eq!(
+        fleet.gateway.metric(WEST).await,
+        None,
+        "an order of what is there is none"
+    );
+    fleet.gateway.orders.place("west/ft".into());
+    fleet.after(5_000).await;
+    assert_eq!(fleet.gateway.metric(WEST).await, Some(1.0));
+    for _ in 0..10 {
+        fleet.after(130_000).await;
+    }
+    assert_eq!(fleet.absence("west/ft").await, Value::Null);
+    assert_eq!(fleet.gateway.metric(WEST).await, Some(1.0), "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_never_there_is_not_made() {
     let mut fleet = Fleet::start(Terms {
         of_west_name: "misspelt",

@@ -7,6 +7,8 @@ use crate::core::placement::rendezvous;
 use crate::core::placement::rule::Fill;
 use crate::core::placement::view::{Member, State, Tier};
 
+mod held;
+
 const LIMIT: f64 = 1e6;
 
 fn view(tiers: &[usize]) -> View {
