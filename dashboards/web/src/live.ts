@@ -5,7 +5,7 @@
  * again when it is seen.
  */
 import { signal } from '@preact/signals';
-import { API } from './api';
+import { API, events } from './api';
 import { parser, type Message } from './sse';
 import { paused } from './state/pause';
 import { loseSession } from './state/session';
@@ -33,7 +33,8 @@ export const liveEvents = signal<readonly GatewayEvent[]>([]);
 /** The configuration's generation; pages that show the configuration read again when it changes. */
 export const generation = signal<number | null>(null);
 
-let lastId: string | null = null;
+/** The newest event that was told, here or in a list; a stream that broke goes on after it. */
+let lastId: number | null = null;
 let running: AbortController | null = null;
 
 /** `items` with `item` at its end, the oldest let go beyond `max`. */
@@ -51,8 +52,22 @@ export function mergedEvents(known: readonly GatewayEvent[], more: readonly Gate
   return [...byId.values()].sort((a, b) => b.id - a.id).slice(0, max);
 }
 
+function saw(id: number): void {
+  if (Number.isSafeInteger(id)) lastId = Math.max(lastId ?? 0, id);
+}
+
+/** Learns which event is the newest, since the stream tells ids only as events happen: one may happen while it is broken for the first time. */
+async function learnNewest(stop: AbortSignal): Promise<void> {
+  try {
+    const newest = (await events({ limit: 1 }, stop)).events[0];
+    if (newest !== undefined) saw(newest.id);
+  } catch {
+    // The sections say so when events cannot be read; without an id the stream begins with what happens next.
+  }
+}
+
 function take(message: Message): void {
-  if (message.id !== null) lastId = message.id;
+  if (message.id !== null) saw(Number(message.id));
   if (message.event === 'tick') {
     const next = JSON.parse(message.data) as Tick;
     generation.value = next.status.config.generation;
@@ -77,7 +92,7 @@ async function readOnce(stop: AbortSignal): Promise<boolean> {
   let silence = setTimeout(give, SILENCE_MS);
   try {
     const response = await fetch(`${API}/live`, {
-      headers: { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': lastId }) },
+      headers: { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': String(lastId) }) },
       credentials: 'same-origin',
       signal: abort.signal,
     });
@@ -107,6 +122,7 @@ const pause = (ms: number, stop: AbortSignal): Promise<void> =>
 
 async function run(stop: AbortSignal): Promise<void> {
   let wait_ms = WAIT_MS_MIN;
+  if (lastId === null) void learnNewest(stop);
   while (!stop.aborted) {
     let came = false;
     try {

@@ -61,17 +61,19 @@ export async function start(program: string, folder: string): Promise<Demo> {
 function staysUp(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     let told = "";
+    const ended = (code: number | null): void => reject(new Error(`the demo ended with ${code}; it told:\n${told}`));
     const late = setTimeout(() => {
       child.kill("SIGKILL");
       reject(new Error(`the demo did not come to its end in time; it told:\n${told}`));
     }, STARTED_WITHIN_MS);
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the demo ended with ${code}; it told:\n${told}`)));
+    child.once("exit", ended);
     child.stdout?.on("data", (part: Buffer) => {
       told += part.toString();
       if (told.includes("It stays up until Ctrl-C")) {
         clearTimeout(late);
-        child.removeAllListeners("exit");
+        // Only this one: more is told at the end, when `stop` waits for the same event.
+        child.off("exit", ended);
         resolve();
       }
     });

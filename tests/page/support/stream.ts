@@ -1,4 +1,7 @@
-/** A day of the live stream within seconds: a server in front of the admin listener that passes all on but the stream, which it makes up. */
+/**
+ * Servers in front of the admin listener that pass all on but the live stream: one makes a day of it up within seconds, one cuts it.
+ * (A browser that is set offline keeps the answers that it is reading already.)
+ */
 import { createServer, request as ask, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -53,27 +56,39 @@ function passOn(incoming: IncomingMessage, outgoing: ServerResponse): void {
     },
   );
   upstream.on("error", () => outgoing.destroy());
+  // A stream that nobody reads any more must not keep one of the gateway's places.
+  outgoing.on("close", () => upstream.destroy());
   incoming.pipe(upstream);
 }
 
-/** Starts such a server on a free port. */
+/** Starts a server on a free port that passes all on but the stream, which `live` answers. */
+async function inFront(live: (incoming: IncomingMessage, outgoing: ServerResponse) => void): Promise<{ url: string; close(): Promise<void> }> {
+  const server = createServer((incoming, outgoing) => {
+    (incoming.url?.startsWith("/api/v1/live") === true ? live : passOn)(incoming, outgoing);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Starts a server that plays ticks. */
 export async function player(): Promise<Player> {
   const tick = await firstTick();
   const listeners = new Set<ServerResponse>();
-  const server = createServer((incoming, outgoing) => {
-    if (!incoming.url?.startsWith("/api/v1/live")) {
-      passOn(incoming, outgoing);
-      return;
-    }
+  const server = await inFront((_, outgoing) => {
     outgoing.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     outgoing.write(": hello\n\n");
     listeners.add(outgoing);
     outgoing.on("close", () => listeners.delete(outgoing));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   let at = tick.at_ms;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    ...server,
     play: async (ticks) => {
       for (let sent = 0; sent < ticks; sent += BATCH) {
         let text = "";
@@ -88,9 +103,51 @@ export async function player(): Promise<Player> {
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+  };
+}
+
+/** A server whose stream can be cut. */
+export interface Cutter {
+  /** Where the page is to be opened. */
+  readonly url: string;
+  /** Breaks the streams that run, and every one that is asked for, until `mend`. */
+  cut(): void;
+  mend(): void;
+  /** How often a stream was asked for in vain since `cut`. */
+  refused(): number;
+  /** The id after which the newest stream was asked to go on. */
+  resumedAfter(): string | undefined;
+  close(): Promise<void>;
+}
+
+/** Starts a server that passes the real stream on until it is cut. */
+export async function cutter(): Promise<Cutter> {
+  const running = new Set<ServerResponse>();
+  let isCut = false;
+  let refused = 0;
+  let resumedAfter: string | undefined;
+  const server = await inFront((incoming, outgoing) => {
+    if (isCut) {
+      refused += 1;
+      outgoing.destroy();
+      return;
+    }
+    resumedAfter = incoming.headers["last-event-id"]?.toString();
+    running.add(outgoing);
+    outgoing.on("close", () => running.delete(outgoing));
+    passOn(incoming, outgoing);
+  });
+  return {
+    ...server,
+    cut: () => {
+      isCut = true;
+      refused = 0;
+      running.forEach((outgoing) => outgoing.destroy());
     },
+    mend: () => {
+      isCut = false;
+    },
+    refused: () => refused,
+    resumedAfter: () => resumedAfter,
   };
 }

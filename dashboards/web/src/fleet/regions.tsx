@@ -59,12 +59,13 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
       head: 'Action',
       cell: ({ name }) =>
         drained.includes(name) ? (
-          <Button small disabled={!may('operator')} onClick={() => onUndo(name)}>
+          <Button small aria-label={`Put back region ${name}`} disabled={!may('operator')} onClick={() => onUndo(name)}>
             Put back
           </Button>
         ) : (
           <Button
             small
+            aria-label={`Take out… region ${name}`}
             disabled={!may('operator')}
             title={may('operator') ? undefined : 'needs the role operator'}
             onClick={() => onDrain(name)}
