@@ -101,19 +101,13 @@ async fn what_an_operator_wants_back_is_made_without_waiting_for_a_request() {
     })
     .await;
     fleet.after(6 * 60_000).await;
-    fleet.gateway.orders.place("east/ft".into());
-    fleet.after(5_000).await;
     fleet.sim.control().vanish("east", "ft").expect("it was there");
     for _ in 0..5 {
         fleet.after(130_000).await;
     }
     assert_eq!(fleet.absence("east/ft").await, "missing");
     assert_eq!(fleet.gateway.cared("east/ft").state, "lost");
-    assert_eq!(
-        fleet.gateway.metric(EAST).await,
-        None,
-        "an order of what is there is none"
-    );
+    assert_eq!(fleet.gateway.metric(EAST).await, None, "nobody needs it");
     fleet.gateway.orders.place("east/ft".into());
     fleet.after(5_000).await;
     assert_eq!(fleet.gateway.metric(EAST).await, Some(1.0));
