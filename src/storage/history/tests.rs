@@ -198,6 +198,71 @@ async fn beyond_the_cap_the_oldest_rows_go() {
     );
 }
 
+/// Runs SQL by hand.
+async fn by_hand(store: &SqliteStore, sql: &'static str) {
+    let mut slot = store.writer_slot().await;
+    let mut connection = store.take_writer(&mut slot).await.expect("a connection");
+    sqlx::query(sql).execute(&mut connection).await.expect("done");
+    *slot = Some(connection);
+}
+
+#[tokio::test]
+async fn damaged_rows_are_left_out_and_counted() {
+    let (_directory, store) = open().await;
+    let batch = Batch {
+        now_ms: HOUR,
+        intervals: vec![interval(HOUR)],
+        ..Batch::default()
+    };
+    store.write_history(&batch).await.expect("written");
+    by_hand(&store, "UPDATE history SET total = x'00' WHERE kind = 0").await;
+    by_hand(&store, "UPDATE history SET sums = '[' WHERE kind = 1").await;
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let rolled_up = reading.roll_up(HOUR + 2 * MINUTE_MS).await.expect("read").expect("due");
+    assert_eq!((rolled_up.rows.len(), reading.damaged), (Kind::ALL.len() - 2, 2));
+    // The same ten seconds again: what cannot be added to begins anew.
+    let written = store.write_history(&batch).await.expect("written");
+    assert_eq!(written.damaged, 2);
+    let written = store.write_history(&batch).await.expect("written");
+    assert_eq!(written.damaged, 0);
+}
+
+#[tokio::test]
+async fn of_each_kind_only_the_newest_events_stay() {
+    let (_directory, store) = open().await;
+    let event = |id, kind: &str| StoredEvent {
+        id,
+        at_ms: HOUR,
+        severity: "info".to_owned(),
+        kind: kind.to_owned(),
+        subject: None,
+        text: String::new(),
+        advice: None,
+    };
+    let mut events = vec![event(1, "reload")];
+    events.extend((2..EVENTS_OF_A_KIND_MAX + 5).map(|id| event(id, "throttle")));
+    let batch = Batch {
+        now_ms: HOUR,
+        events,
+        ..Batch::default()
+    };
+    let written = store.write_history(&batch).await.expect("written");
+    assert_eq!(written.newest_event, EVENTS_OF_A_KIND_MAX + 4);
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let mut oldest = async |kind| {
+        let wanted = events::EventsWanted {
+            kind: Some(kind),
+            after_id: Some(0),
+            limit: usize::MAX >> 1,
+            ..events::EventsWanted::default()
+        };
+        let found = reading.events(&wanted).await.expect("read");
+        (found.len() as u64, found[0].id)
+    };
+    assert_eq!(oldest("throttle").await, (EVENTS_OF_A_KIND_MAX, 5));
+    assert_eq!(oldest("reload").await, (1, 1), "it is older, and another kind");
+}
+
 #[tokio::test]
 async fn an_events_number_that_another_gateway_took_is_the_next_that_is_free() {
     let (_directory, store) = open().await;
