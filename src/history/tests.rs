@@ -1,14 +1,13 @@
 mod month;
+mod store;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use sqlx::Connection as _;
-
 use super::*;
 use crate::core::history::ask::{Asked, By, Filter, Latency};
 use crate::core::history::shown::{Figures, Series};
-use crate::core::ledger::bill::Sum;
+use crate::core::ledger::bill::RequestCost;
 use crate::core::ledger::finished::Finished;
 use crate::core::ledger::finished::testing::finished;
 use crate::core::ledger::usage::RequestOutcome;
@@ -347,6 +346,7 @@ async fn the_slowest_are_kept_by_minute_and_found_before_they_are_written() {
     let at = |total_us: u64| {
         let mut request = finished(HOUR);
         (request.record.total_us, request.record.first_token_us) = (total_us, None);
+        request.overhead_us = total_us;
         request
     };
     let rising: Vec<Finished> = (1..=60).map(|us| at(us * 1_000)).collect();
@@ -418,114 +418,6 @@ async fn events_survive_a_restart_and_keep_their_order() {
     assert_eq!(texts(&world, after).await, [event(2, "two"), event(1_003, "three")]);
 }
 
-#[tokio::test]
-async fn rows_beyond_the_cap_go_although_they_are_counted_seldom() {
-    let directory = directory();
-    let mut world = World::open(&directory.path().join("usage.db"), HOUR).await;
-    world.writer.rows_max = |_| 300;
-    world.run(HOUR, HOUR + 60 * MINUTE_MS, |_| 1_000).await;
-    let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite://{}", world.history.store.path().display()))
-        .await
-        .expect("a connection");
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM history WHERE step_s = 10")
-        .fetch_one(&mut connection)
-        .await
-        .expect("read");
-    // Six rows in ten seconds, and ten minutes from one count to the next.
-    assert!((300..=300 + 60 * 6 + 6 * 6).contains(&rows), "{rows}");
-}
-
-#[tokio::test]
-async fn a_damaged_row_is_told_once_and_the_rest_is_written() {
-    let directory = directory();
-    let mut world = World::open(&directory.path().join("usage.db"), HOUR).await;
-    world.run(HOUR, HOUR + MINUTE_MS, |_| 1_000).await;
-    let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite://{}", world.history.store.path().display()))
-        .await
-        .expect("a connection");
-    let damage = "UPDATE history SET total = x'00' WHERE start_ms = (SELECT min(start_ms) FROM history)";
-    sqlx::query(damage).execute(&mut connection).await.expect("damaged");
-    world.run(HOUR + MINUTE_MS, HOUR + 5 * MINUTE_MS, |_| 1_000).await;
-    assert!(world.history.recent.lock().closed.is_empty(), "written");
-    assert_eq!(world.total(HOUR, HOUR + 5 * MINUTE_MS).await.requests, 29);
-    let wanted = EventsWanted {
-        limit: 9,
-        ..EventsWanted::default()
-    };
-    let events = world.history.events(&wanted);
-    let told: Vec<_> = events
-        .await
-        .expect("read")
-        .into_iter()
-        .map(|event| event.text)
-        .collect();
-    assert_eq!(
-        told,
-        ["6 rows of the history cannot be read; they are left out of all figures"]
-    );
-}
-
-#[tokio::test]
-async fn two_processes_on_one_store_number_their_events_apart() {
-    let directory = directory();
-    let path = directory.path().join("usage.db");
-    let mut old = World::open(&path, HOUR).await;
-    let note = |world: &World, text: &str| {
-        let note = Note::new(Severity::Info, EventKind::Process, text);
-        world.history.journal.note_at(HOUR, note);
-    };
-    note(&old, "one");
-    old.writer.write().await;
-    let mut new = World::open(&path, HOUR).await;
-    note(&new, "two, of the new one");
-    note(&old, "three, of the old one");
-    new.writer.write().await;
-    old.writer.write().await;
-    note(&old, "four, of the old one");
-    note(&new, "five, of the new one");
-    old.writer.write().await;
-    new.writer.write().await;
-    note(&new, "six, of the new one");
-    new.writer.write().await;
-    let newest = new.history.journal.after(0, 99);
-    assert_eq!(newest, None, "what the old one noted is in the store only");
-    let wanted = EventsWanted {
-        after_id: Some(0),
-        limit: 9,
-        ..EventsWanted::default()
-    };
-    let stored = new.history.events(&wanted).await.expect("read");
-    let ids: Vec<u64> = stored.iter().map(|event| event.id).collect();
-    assert_eq!(ids.len(), 6);
-    let last = stored.last().expect("six");
-    assert_eq!((&*last.text, last.id), ("six, of the new one", ids[4] + 1));
-    let held = new.history.journal.after(last.id - 1, 9).expect("held");
-    assert_eq!(held.iter().map(|event| event.id).collect::<Vec<_>>(), [last.id]);
-}
-
-#[tokio::test]
-async fn a_store_that_fails_is_told_once_and_nothing_is_lost() {
-    let directory = directory();
-    let path = directory.path().join("usage.db");
-    let mut world = World::open(&path, HOUR).await;
-    world.take(&[took(1)]).at(HOUR + 10_000);
-    let away = directory.path().join("away.db");
-    std::fs::rename(&path, &away).expect("moved");
-    world.writer.write().await;
-    world.take(&[took(1)]).at(HOUR + 20_000).writer.write().await;
-    let told: Vec<_> = world
-        .history
-        .journal
-        .unstored()
-        .into_iter()
-        .map(|event| event.kind)
-        .collect();
-    assert_eq!(told, [EventKind::Store]);
-    std::fs::rename(&away, &path).expect("moved back");
-    world.at(HOUR + 30_000).writer.write().await;
-    assert_eq!(world.total(HOUR, HOUR + MINUTE_MS).await.requests, 2);
-}
-
 #[test]
 fn what_waits_for_a_store_is_bounded() {
     let mut recent = Recent {
@@ -541,7 +433,7 @@ fn what_waits_for_a_store_is_bounded() {
         for client in 0..200 {
             let mut request = took(1);
             request.record.client = format!("client-{client}").into();
-            recent.open.add(&request, &Sum::default());
+            recent.open.add(&request, &RequestCost::default());
         }
         recent.close(start * 10_000);
     }

@@ -85,7 +85,7 @@ impl HistoryWriter {
             let mut recent = self.history.recent.lock();
             let next_ms = recent.open.start_ms + Step::Seconds.ms();
             recent.close(next_ms);
-            recent.telling.tell(&self.history.journal, (self.now_ms)());
+            recent.telling.tell_rest(&self.history.journal, (self.now_ms)());
         }
         self.write().await;
     }

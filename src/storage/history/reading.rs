@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::core::history::ask::{By, Filter, Latency};
 use crate::core::history::lines::{Key, Kind, Line};
-use crate::core::history::shown::SlowRequest;
+use crate::core::history::shown::{SlowAttempt, SlowRequest};
 use crate::core::history::step::{Marks, Span, Step};
 use crate::core::ledger::life::Life;
 use crate::storage::StoreError;
@@ -184,7 +185,7 @@ impl Reading {
             .await?;
         let mut requests = Vec::new();
         for found in &rows {
-            match serde_json::from_str(found.try_get(0)?) {
+            match slow_request(found.try_get(0)?) {
                 Ok(request) => requests.push(request),
                 Err(_) => self.damaged += 1,
             }
@@ -306,6 +307,26 @@ impl Reading {
     /// The connection, for other tables as of the same moment.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
+    }
+}
+
+/// A slow request as it was stored; what an older version did not write is empty.
+fn slow_request(detail: &str) -> Result<SlowRequest, serde_json::Error> {
+    let mut read: Value = serde_json::from_str(detail)?;
+    fill(&mut read, serde_json::to_value(SlowRequest::default())?);
+    if let Some(Value::Array(attempts)) = read.get_mut("attempts") {
+        for attempt in attempts {
+            fill(attempt, serde_json::to_value(SlowAttempt::default())?);
+        }
+    }
+    serde_json::from_value(read)
+}
+
+fn fill(value: &mut Value, missing: Value) {
+    if let (Value::Object(members), Value::Object(missing)) = (value, missing) {
+        for (name, empty) in missing {
+            members.entry(name).or_insert(empty);
+        }
     }
 }
 

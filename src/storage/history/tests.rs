@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::history::ask::{By, Filter};
 use crate::core::history::step::Span;
-use crate::core::ledger::bill::Sum;
+use crate::core::ledger::bill::RequestCost;
 use crate::core::ledger::finished::testing::finished;
 use crate::storage::history::reading::{Reading, RowsAsked};
 use crate::storage::sqlite::SqliteStore;
@@ -11,7 +11,7 @@ const MINUTE_MS: i64 = 60_000;
 
 fn interval(start_ms: i64) -> Arc<Interval> {
     let mut interval = Interval::new(start_ms);
-    interval.add(&finished(start_ms), &Sum::default());
+    interval.add(&finished(start_ms), &RequestCost::default());
     Arc::new(interval)
 }
 
@@ -225,6 +225,31 @@ async fn damaged_rows_are_left_out_and_counted() {
     assert_eq!(written.damaged, 2);
     let written = store.write_history(&batch).await.expect("written");
     assert_eq!(written.damaged, 0);
+}
+
+#[tokio::test]
+async fn slow_requests_of_other_versions_are_told_as_far_as_they_can_be() {
+    let (_directory, store) = open().await;
+    let slow = crate::core::history::slow::shown(&finished(HOUR));
+    let batch = Batch {
+        now_ms: HOUR,
+        slow: vec![(HOUR, slow.clone()), (HOUR, slow)],
+        ..Batch::default()
+    };
+    store.write_history(&batch).await.expect("written");
+    by_hand(&store, "UPDATE slow_request SET detail = '[' WHERE id = 1").await;
+    by_hand(
+        &store,
+        "UPDATE slow_request SET detail = json_set(json_remove(detail, '$.body_ms', '$.attempts[0].status'), '$.new', 1) WHERE id = 2",
+    )
+    .await;
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let time = (HOUR, HOUR + MINUTE_MS);
+    let found = reading.slowest(time, &Filter::default(), Latency::Overhead, 9).await;
+    let found = found.expect("read");
+    assert_eq!((found.len(), reading.damaged), (1, 1));
+    assert_eq!((found[0].body_ms, found[0].attempts[0].status), (0.0, 0));
+    assert_eq!((found[0].overhead_ms, &*found[0].client), (0.4, "shop"));
 }
 
 #[tokio::test]
