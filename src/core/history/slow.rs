@@ -162,7 +162,9 @@ mod tests {
         let mut held_up = slow(1);
         held_up.overhead_us = 401;
         minute.look(0, &held_up);
-        assert_eq!(slowest(minute.take(), Latency::Overhead, 1)[0].overhead_ms, 0.401);
+        let slowest = slowest(minute.take(), Latency::Overhead, 1);
+        let overheads: Vec<f64> = slowest.iter().map(|request| request.overhead_ms).collect();
+        assert_eq!(overheads, [0.401]);
     }
 
     #[test]
