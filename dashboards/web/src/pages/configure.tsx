@@ -9,6 +9,7 @@ import { base, canUndo, discard, failure, isDirty, read, text, undo, verdict, si
 import { VersionsView } from '../configure/versions-view';
 import { WhatIfView } from '../configure/what-if-view';
 import { YamlTab } from '../configure/yaml-tab';
+import { may, session } from '../state/session';
 import { place, setParams } from '../state/url';
 import { Failed, Skeleton } from '../ui/async';
 import { Button, Card, Note } from '../ui/basics';
@@ -28,6 +29,18 @@ type Step = (typeof STEPS)[number][0];
 const isStep = (name: string | undefined): name is Step => STEPS.some(([own]) => own === name);
 
 export default function ConfigurePage() {
+  if (!may('admin')) {
+    return (
+      <Note tone="info">
+        The configuration is shown to administrators only, since what is written by hand may hold a secret. You are signed in as{' '}
+        {session.value?.role ?? 'nobody'}; whoever runs the gateway can give you the role admin.
+      </Note>
+    );
+  }
+  return <Configure />;
+}
+
+function Configure() {
   useEffect(() => void read(), []);
   const now = base.value;
   if (now === null) return failure.value ? <Failed error={failure.value} retry={() => void read()} /> : <Skeleton rows={80} />;

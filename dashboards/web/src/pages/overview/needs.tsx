@@ -25,8 +25,8 @@ export function Needs() {
   if (found.length === 0) {
     return (
       <section class="needs needs-none" aria-label="What needs you">
-        <Pill tone="ok">Nothing needs you: every deployment is in use and the configuration is in force.</Pill>
         {clients}
+        <Pill tone="quiet">Every deployment is in use and the configuration is in force.</Pill>
       </section>
     );
   }
