@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::admin::Sources;
 use crate::admin::access::attempts::Attempts;
+use crate::admin::access::login::Peer;
 use crate::admin::access::oidc::Oidc;
 use crate::admin::access::sessions::Sessions;
 use crate::admin::api::answer::Refusal;
@@ -166,6 +167,18 @@ impl Access {
         }
     }
 
+    /// What whoever is not known is answered. Wrong tokens are counted, so that nobody guesses at the speed of the network.
+    fn refusal(&self, unknown: Unknown, headers: &HeaderMap, peer: Option<Peer>) -> Refusal {
+        if unknown == Unknown::Nobody
+            && headers.contains_key(header::AUTHORIZATION)
+            && let Some(peer) = peer
+            && let Err(refusal) = self.count_wrong(peer)
+        {
+            return refusal;
+        }
+        Refusal::from(unknown)
+    }
+
     /// Whose token this is. Every token is compared, each in constant time.
     fn holder(&self, sent: &[u8]) -> Option<Caller> {
         let digest: [u8; 32] = Sha256::digest(sent).into();
@@ -199,7 +212,10 @@ pub(super) async fn ask(State(ask): State<Arc<Ask>>, mut request: Request, next:
     }
     let caller = match access.caller(request.headers()).await {
         Ok(caller) => caller,
-        Err(unknown) => return Refusal::from(unknown).into_response(),
+        Err(unknown) => {
+            let peer = request.extensions().get::<Peer>().copied();
+            return access.refusal(unknown, request.headers(), peer).into_response();
+        }
     };
     if caller.role < ask.role {
         return Refusal::forbidden(ask.role, &caller).into_response();
