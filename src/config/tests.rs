@@ -1,5 +1,6 @@
 //! Whole files through [`super::load`]: what is accepted, what is refused, and how it is said.
 
+mod admin;
 mod alerts;
 mod azure;
 mod care;

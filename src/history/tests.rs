@@ -1,3 +1,5 @@
+//! The history from finished requests to answers, over a store.
+
 mod month;
 
 use std::path::Path;

@@ -175,12 +175,17 @@ mod tests {
         let mut read = reader.begin().await.expect("a turn");
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let asked = sqlx::query_scalar::<_, i64>(endless).fetch_one(&mut read.connection);
-        tokio::time::timeout(Duration::from_millis(50), asked).await.expect_err("it never ends");
+        tokio::time::timeout(Duration::from_millis(50), asked)
+            .await
+            .expect_err("it never ends");
         drop(read);
         assert!(matches!(reader.begin().await, Err(ReadRefused::Busy)));
         let patient = LimitedReader {
             path: reader.path.clone(),
-            limits: ReadLimits { wait: Duration::from_secs(30), ..reader.limits },
+            limits: ReadLimits {
+                wait: Duration::from_secs(30),
+                ..reader.limits
+            },
             turns: Arc::clone(&reader.turns),
         };
         assert!(patient.begin().await.is_ok());

@@ -108,7 +108,7 @@ const SEAMS: &[(&str, &[&str], &str)] = &[
     ("azure_identity", &["azure"], "as azure_core"),
     (
         "rustix",
-        &["app", "config"],
+        &["app", "cli", "config"],
         "system calls: passing sockets between processes, and who may read or write a file",
     ),
     ("sd_notify", &["app"], "the one service manager"),

@@ -50,6 +50,8 @@ Usage: emberway <COMMAND>
 Commands:
   run          Run the gateway
   check        Check a configuration file and print every mistake in it
+  doctor       Ask all that a gateway of this configuration needs, from here, and say what to mend:
+               names, certificates, credentials, deployments, limits, quota, clocks, disk and ports
   import       Make a configuration from another gateway's, and say what became of each line
   schema       Print the JSON Schema of the configuration file
   demo         Show what it does: simulated fleet, gateway, load and an outage in one process

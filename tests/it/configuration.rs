@@ -16,7 +16,7 @@ impl World {
     /// Asks the API.
     async fn ask_config(&self, method: Method, path: &str, body: Value) -> Answer {
         let url = format!("http://{}/api/v1{path}", self.gateway.admin_address());
-        let request = self.client.request(method, url);
+        let request = self.client.request(method, url).header("x-emberway-csrf", "1");
         let request = if body.is_null() { request } else { request.json(&body) };
         read(request.send().await.expect("an answer")).await
     }

@@ -88,6 +88,11 @@ async fn an_outage_is_seen_in_figures_flows_and_sentences_also_after_a_restart()
     assert_eq!(told[0].subject.as_deref(), Some("a/ft"), "{told:?}");
     assert!(told[0].advice.is_some());
 
+    after_a_restart(world).await;
+}
+
+/// The same gateway anew: its figures and sentences are still there.
+async fn after_a_restart(world: World) {
     let directory = world.directory();
     let World { gateway, .. } = world;
     within("the drain", gateway.drain()).await.expect("all written");

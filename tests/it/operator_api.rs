@@ -155,7 +155,7 @@ async fn an_outage_shows_in_fleet_routing_usage_and_costs() {
     );
     let costs = eventually("what is noted of deployments", || async {
         let costs = world.api_get("costs").await.json();
-        (costs["rows"].as_array().map(Vec::len) == Some(2)).then_some(costs)
+        (costs["rows"].as_array().map(Vec::len) == Some(4)).then_some(costs)
     })
     .await;
     assert_eq!(costs["total"]["requests"], 5, "{costs}");
@@ -222,7 +222,7 @@ async fn a_stream_that_broke_goes_on_with_nothing_lost_or_doubled() {
     let mut first = world.listen(None).await;
     let (_, tick) = first.next_of("tick").await;
     assert_eq!(tick["status"]["ready"], true, "{tick}");
-    assert_eq!(tick["deployments"].as_array().map(Vec::len), Some(2));
+    assert_eq!(tick["deployments"].as_array().map(Vec::len), Some(4), "{tick}");
     world.drain_and_undo().await;
     let (id, event) = first.next_of("event").await;
     let seen = id.expect("an id");

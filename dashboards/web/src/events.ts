@@ -40,6 +40,40 @@ export function matches(event: GatewayEvent, { kind, severity, text }: Wanted): 
   return needle === '' || [event.text, event.subject, event.advice].some((part) => part?.toLowerCase().includes(needle) === true);
 }
 
+/** What comes again and again while its cause lasts. */
+const REPEATS: ReadonlySet<EventKind> = new Set(['failover', 'breaker', 'throttle']);
+/** A longer silence between two of the same is news. */
+const FOLD_MS_MAX = 10 * 60_000;
+
+/** An event with those before it that say the same, counts apart: newest first. */
+export interface Folded {
+  event: GatewayEvent;
+  like: GatewayEvent[];
+}
+
+/** The same words, whatever the counts: `a request` and `12 requests` are alike. Names of deployments keep their digits. */
+const words = ({ kind, severity, subject, text }: GatewayEvent): string =>
+  [kind, severity, subject ?? '', text.replace(/\b(a|\d+) requests?\b/g, 'requests')].join('|');
+
+/** Puts what repeats itself behind the newest of it, so that one outage is a few lines and not hundreds. Events come newest first. */
+export function folded(events: readonly GatewayEvent[]): Folded[] {
+  const rows: Folded[] = [];
+  const open = new Map<string, Folded>();
+  for (const event of events) {
+    const key = words(event);
+    const row = open.get(key);
+    const next = row?.like.at(-1) ?? row?.event;
+    if (REPEATS.has(event.kind) && row && next && next.at_ms - event.at_ms <= FOLD_MS_MAX) {
+      row.like.push(event);
+    } else {
+      const fresh = { event, like: [] };
+      rows.push(fresh);
+      open.set(key, fresh);
+    }
+  }
+  return rows;
+}
+
 /** Events of one day of the viewer's, in the order they came in. */
 export function byDay(events: readonly GatewayEvent[]): { day: string; events: GatewayEvent[] }[] {
   const days: { day: string; events: GatewayEvent[] }[] = [];

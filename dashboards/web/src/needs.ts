@@ -1,5 +1,7 @@
 /** What needs a person now, in words and in order of urgency. Pure: the gateway's status in, a list out. */
-import { ago, count } from './format';
+import { ago, count, duration, percent, plural } from './format';
+import { errorShare } from './figures';
+import type { Figures } from './types/reading';
 import type { DeploymentStatus, PoolStatus, Status } from './types/state';
 
 export interface Need {
@@ -31,6 +33,31 @@ const ABSENT: Readonly<Record<string, string>> = {
 };
 /** These mend themselves. */
 const COMING: ReadonlySet<string> = new Set(['provisioning', 'ending']);
+
+/** What clients notice of it all. */
+export interface Felt {
+  tone: 'ok' | 'warn' | 'error' | 'quiet';
+  text: string;
+}
+
+/** Failures beyond this part of the requests are no accident of one. */
+const FELT_SHARE = 0.01;
+
+/** The last minute as clients see it: whether they are served, which what is broken does not tell. */
+export function felt(minute: Pick<Figures, 'requests' | 'errors' | 'failovers' | 'ttft_p95_ms' | 'total_p95_ms'>): Felt {
+  const { requests, errors, failovers } = minute;
+  if (requests === 0) return { tone: 'quiet', text: 'No requests in the last minute.' };
+  const rescued = failovers > 0 ? `, ${count(failovers)} went on elsewhere` : '';
+  const p95 = minute.ttft_p95_ms ?? minute.total_p95_ms;
+  const took = p95 === null ? '' : `; ${minute.ttft_p95_ms === null ? 'whole request' : 'first token'} p95 ${duration(p95)}`;
+  if (errors === 0)
+    return { tone: 'ok', text: `Clients are served: ${plural(requests, 'request')} in the last minute, none failed${rescued}${took}.` };
+  const part = errorShare(minute);
+  return {
+    tone: (part ?? 0) > FELT_SHARE ? 'error' : 'warn',
+    text: `Clients see errors: ${count(errors)} of ${plural(requests, 'request')} failed in the last minute (${percent(part)})${rescued}${took}.`,
+  };
+}
 
 const ORDER: Record<Need['tone'], number> = { error: 0, warn: 1, info: 2 };
 

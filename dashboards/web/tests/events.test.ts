@@ -1,6 +1,6 @@
 /** Events: choosing, grouping, and merging what comes twice. */
 import { expect, test } from 'vitest';
-import { byDay, matches } from '../src/events';
+import { byDay, folded, matches } from '../src/events';
 import { appended, mergedEvents } from '../src/live';
 import type { GatewayEvent } from '../src/types/reading';
 
@@ -46,4 +46,22 @@ test('a list that is appended to for ever keeps its size', () => {
   let list: number[] = [];
   for (let i = 0; i < 1000; i += 1) list = appended(list, i, 3);
   expect(list).toEqual([997, 998, 999]);
+});
+
+test('what repeats itself stands behind the newest of it', () => {
+  const MINUTE_MS = 60_000;
+  const hop = (id: number, at_ms: number, text: string): GatewayEvent => event({ id, at_ms, kind: 'failover', subject: 'bot', text });
+  const rows = folded([
+    hop(9, 30 * MINUTE_MS, 'bot: 2 requests went on from east2/a (429) to west/a'),
+    event({ id: 8, at_ms: 29.9 * MINUTE_MS }),
+    hop(7, 29.8 * MINUTE_MS, 'bot: a request went on from east2/a (429) to west/a'),
+    event({ id: 6, at_ms: 29.7 * MINUTE_MS }),
+    hop(5, 29.6 * MINUTE_MS, 'bot: 12 requests went on from east2/a (429) to west/a'),
+    // Another deployment, another outcome, and a silence before it.
+    hop(4, 29.5 * MINUTE_MS, 'bot: 12 requests went on from east3/a (429) to west/a'),
+    hop(3, 29.4 * MINUTE_MS, 'bot: 12 requests went on from east2/a (503) to west/a'),
+    hop(2, 19.5 * MINUTE_MS, 'bot: 12 requests went on from east2/a (429) to west/a'),
+    hop(1, 19.4 * MINUTE_MS, 'bot: 3 requests went on from east2/a (429) to west/a'),
+  ]);
+  expect(rows.map(({ event, like }) => [event.id, ...like.map(({ id }) => id)])).toEqual([[9, 7, 5], [8], [6], [4], [3], [2, 1]]);
 });

@@ -1,6 +1,6 @@
 /** What needs a person, from the gateway's status. */
 import { expect, test } from 'vitest';
-import { needs } from '../src/needs';
+import { felt, needs } from '../src/needs';
 import type { DeploymentStatus, Status } from '../src/types/state';
 
 const NOW_MS = 1_000_000_000;
@@ -89,4 +89,24 @@ test('an urgent deployment stands before one that is not', () => {
 test('a gateway that goes down is not also called not ready', () => {
   expect(found(status({}, { ready: false, draining: true }))).toEqual([['draining', 'warn']]);
   expect(found(status({}, { ready: false }))).toEqual([['ready', 'error']]);
+});
+
+test('what clients feel comes first, whatever is broken', () => {
+  const minute = { requests: 200, errors: 0, failovers: 0, ttft_p95_ms: 80, total_p95_ms: 400 };
+  const check = (change: Partial<typeof minute>, tone: string, words: RegExp): void => {
+    const told = felt({ ...minute, ...change });
+    expect(told.tone).toBe(tone);
+    expect(told.text).toMatch(words);
+  };
+  check({ requests: 0 }, 'quiet', /^No requests in the last minute/);
+  check({}, 'ok', /200 requests in the last minute, none failed; first token p95 80.ms\.$/);
+  check({ failovers: 13 }, 'ok', /none failed, 13 went on elsewhere/);
+  check({ errors: 1 }, 'warn', /1 of 200 requests failed in the last minute \(0\.5.%\)/);
+  check({ errors: 20 }, 'error', /20 of 200 requests failed/);
+});
+
+test('without streams the whole request is told', () => {
+  const { text } = felt({ requests: 1, errors: 0, failovers: 0, ttft_p95_ms: null, total_p95_ms: 400 });
+  expect(text).toContain('whole request p95 400');
+  expect(felt({ requests: 1, errors: 1, failovers: 0, ttft_p95_ms: null, total_p95_ms: null }).text).not.toContain('p95');
 });

@@ -136,7 +136,9 @@ pub(in crate::admin) async fn callback(
         oidc.finish(&back.state, &cookie, code).await
     } else if oidc.end(&back.state, &cookie) {
         let told = back.error_description.or(back.error);
-        Err(OidcError::NoToken(told.map_or_else(|| "it sent no code".to_owned(), |told| in_short(&told))))
+        Err(OidcError::NoToken(
+            told.map_or_else(|| "it sent no code".to_owned(), |told| in_short(&told)),
+        ))
     } else {
         // Anybody can make a browser come here with any text.
         Err(OidcError::NotBegun)
@@ -158,7 +160,10 @@ pub(in crate::admin) async fn callback(
 
 /// What a provider says, as far as it is shown.
 fn in_short(told: &str) -> String {
-    told.chars().filter(|told| !told.is_control()).take(TOLD_CHARS_MAX).collect()
+    told.chars()
+        .filter(|told| !told.is_control())
+        .take(TOLD_CHARS_MAX)
+        .collect()
 }
 
 /// The address that the provider sends a browser back to.

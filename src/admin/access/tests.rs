@@ -10,11 +10,11 @@ use crate::config::secrets::Secret;
 fn access() -> Access {
     let token = |name: &str, role| AdminToken {
         name: name.to_owned(),
-        token: Secret::new(format!("the token of {name}")),
+        token: Secret::new(format!("the-token-of-{name}")),
         role,
     };
     let admin = AdminListener {
-        token: Some(Secret::new("the first".to_owned())),
+        token: Some(Secret::new("the-first".to_owned())),
         tokens: vec![token("ada", Role::Viewer), token("bob", Role::Operator)],
         ..testing::nobody_asked()
     };
@@ -33,13 +33,13 @@ async fn tokens_tell_who_asks_and_with_which_role() {
     let access = access();
     let with = async |token: &str| called(&access, "authorization", &format!("Bearer {token}")).await;
     let known = |name: &str, role| Some((name.to_owned(), role, Carried::Header));
-    assert_eq!(with("the first").await, known("admin", Role::Admin));
-    assert_eq!(with("the token of ada").await, known("ada", Role::Viewer));
-    assert_eq!(with("the token of bob").await, known("bob", Role::Operator));
-    for unknown in ["", "the", "the first ", "the token of bo", "a.b.c"] {
+    assert_eq!(with("the-first").await, known("admin", Role::Admin));
+    assert_eq!(with("the-token-of-ada").await, known("ada", Role::Viewer));
+    assert_eq!(with("the-token-of-bob").await, known("bob", Role::Operator));
+    for unknown in ["", "the", "the-firs", "the-token-of-bo", "a.b.c"] {
         assert_eq!(with(unknown).await, None, "{unknown}");
     }
-    assert_eq!(called(&access, "authorization", "Basic the first").await, None);
+    assert_eq!(called(&access, "authorization", "Basic the-first").await, None);
     assert_eq!(access.offers(), ["token"]);
 }
 
@@ -47,7 +47,7 @@ async fn tokens_tell_who_asks_and_with_which_role() {
 async fn a_session_is_its_holders_until_it_is_ended() {
     let access = access();
     let peer = login::Peer([127, 0, 0, 1].into());
-    let (caller, id) = access.sign_in("the token of bob", peer).expect("signed in");
+    let (caller, id) = access.sign_in("the-token-of-bob", peer).expect("signed in");
     assert_eq!((&*caller.name, caller.role), ("bob", Role::Operator));
     let cookie = format!("other=1; emberway_session={id}");
     let with_cookie = async || called(&access, "cookie", &cookie).await;
@@ -76,7 +76,7 @@ fn wrong_tokens_are_counted_and_the_right_one_always_passes() {
         refused.retry_after_s.is_some_and(|seconds| (1..=60).contains(&seconds)),
         "{refused:?}"
     );
-    assert!(access.sign_in("the first", peer).is_ok());
+    assert!(access.sign_in("the-first", peer).is_ok());
     assert_eq!(
         access.sign_in("wrong", other).map_err(|refusal| refusal.code),
         Err("invalid_admin_token")

@@ -40,10 +40,12 @@ impl Desk {
             self.keep(&old, super::BY_FILE, "", None).await;
         }
         let new = Held::new(body.text);
-        let written = write(&file.path, new.text.clone(), old.sha256).await?.map_err(|error| {
-            let message = format!("cannot write `{}`: {error}", file.path.display());
-            Refusal::unavailable(message, "config_not_written")
-        })?;
+        let written = write(&file.path, new.text.clone(), old.sha256)
+            .await?
+            .map_err(|error| {
+                let message = format!("cannot write `{}`: {error}", file.path.display());
+                Refusal::unavailable(message, "config_not_written")
+            })?;
         if let Replaced::Changed = written {
             return Err(Refusal::conflict(CHANGED, "config_changed"));
         }

@@ -1,3 +1,5 @@
+//! What a month at a thousand requests a second costs to ask about.
+
 use super::*;
 use crate::core::history::step::Marks;
 use crate::core::ids::ClientId;

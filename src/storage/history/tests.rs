@@ -1,3 +1,5 @@
+//! What the tables keep, for how long, and what is read back.
+
 use super::*;
 use crate::core::history::ask::{By, Filter};
 use crate::core::history::step::Span;

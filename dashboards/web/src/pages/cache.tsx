@@ -5,8 +5,10 @@ import { Lines, type Line } from '../chart/lines';
 import { cachedShare, share } from '../figures';
 import { count, moment, percent, usd } from '../format';
 import { Heads } from '../routing/heads';
+import { recorded } from '../records';
 import { now_ms } from '../state/clock';
 import { useLoad } from '../state/load';
+import { useStarted } from '../state/started';
 import { formatPlace, linkTo, place, scopeOf } from '../state/url';
 import type { Series, SeriesGroup } from '../types/reading';
 import type { Cache, Miss } from '../types/state';
@@ -24,6 +26,7 @@ export default function CachePage() {
   const key = formatPlace(place.value);
   const scope = (): api.Scope => scopeOf(place.value.params, '1h', now_ms.peek());
   const cache = useLoad(`cache|${key}`, (signal) => api.cache(scope(), signal), EVERY_MS);
+  const started_ms = useStarted();
   const over = useLoad(`cache-series|${key}`, (signal) => api.series(scope(), 'none', POINTS, signal), EVERY_MS);
   return (
     <div class="stack">
@@ -34,7 +37,7 @@ export default function CachePage() {
       </Card>
       <Card title="Expected and reported" explain="expected">
         <Async of={over} rows={32} empty={(data) => ((data.groups[0]?.total.requests ?? 0) === 0 ? 'No requests in this range.' : null)}>
-          {(data) => <OverTime series={data} />}
+          {(data) => <OverTime series={recorded(data, started_ms).series} />}
         </Async>
       </Card>
       <Card title="What was missed, and why" explain="misses" flush>

@@ -26,7 +26,7 @@ export function Async<T>({ of, rows = 20, empty, children }: AsyncProps<T>) {
 }
 
 export function Skeleton({ rows }: { rows: number }) {
-  return <div class="skeleton" style={{ height: `${rows * 8}px` }} role="status" aria-label="loading" />;
+  return <div class="skeleton" style={{ height: `${rows * 8}px` }} role="status" aria-label="loading" aria-busy="true" />;
 }
 
 function Empty({ text, rows = 12 }: { text: string; rows?: number }) {

@@ -1,3 +1,5 @@
+//! What lines add up to, and that merging loses nothing.
+
 use super::*;
 use crate::core::ledger::finished::testing::finished;
 

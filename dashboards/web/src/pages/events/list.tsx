@@ -1,7 +1,7 @@
 /** The events that fit the filters. New ones come in live unless the page is paused; after a break of the stream they are read again. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import * as api from '../../api';
-import { byDay, isKind, isSeverity, KINDS, matches, TONES, type Wanted } from '../../events';
+import { byDay, folded, isKind, isSeverity, KINDS, matches, TONES, type Folded, type Wanted } from '../../events';
 import { ago, clockSeconds, day, plural, utc } from '../../format';
 import { liveEvents, liveState, mergedEvents } from '../../live';
 import { SECTIONS } from '../../pages';
@@ -49,8 +49,9 @@ export function EventList() {
               <section key={group.day} class="card event-day" aria-label={group.day}>
                 <h2>{dayName(group.day)}</h2>
                 <ol>
-                  {group.events.map((event) => (
-                    <Row key={event.id} event={event} />
+                  {folded(group.events).map(({ event, like }) => (
+                    // The oldest names the row: newer ones join at the top, and the row stays open.
+                    <Row key={(like.at(-1) ?? event).id} event={event} like={like} />
                   ))}
                 </ol>
               </section>
@@ -118,7 +119,7 @@ function useHeld(events: readonly GatewayEvent[]): readonly GatewayEvent[] {
   return held.current;
 }
 
-function Row({ event }: { event: GatewayEvent }) {
+function Row({ event, like }: Folded) {
   const { label, section } = KINDS[event.kind];
   const target = SECTIONS.find(({ id }) => id === section);
   return (
@@ -137,6 +138,7 @@ function Row({ event }: { event: GatewayEvent }) {
       <div class="event-text">
         <p>{event.text}</p>
         {event.advice && <p class="muted">{event.advice}</p>}
+        {like.length > 0 && <Like events={like} />}
       </div>
       {target && (
         <a href={linkTo(target.id)} class="event-link">
@@ -144,5 +146,27 @@ function Row({ event }: { event: GatewayEvent }) {
         </a>
       )}
     </li>
+  );
+}
+
+/** Those that said the same before. */
+function Like({ events }: { events: readonly GatewayEvent[] }) {
+  const oldest = events.at(-1);
+  return (
+    <details class="event-like">
+      <summary>
+        {plural(events.length, 'more like it', 'more like it')}, since {oldest ? clockSeconds(oldest.at_ms) : ''}
+      </summary>
+      <ul>
+        {events.map(({ id, at_ms, text }) => (
+          <li key={id}>
+            <time dateTime={new Date(at_ms).toISOString()} title={utc(at_ms)}>
+              {clockSeconds(at_ms)}
+            </time>{' '}
+            {text}
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }

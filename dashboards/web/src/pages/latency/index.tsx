@@ -1,12 +1,16 @@
 /** Latency: who is slow, when, and where the time of single requests went. What is looked at (`of`, `by`, `a`, `b`) is in the address. */
+import { useMemo } from 'preact/hooks';
 import * as api from '../../api';
+import { askedFrom, recorded, recordedHeat } from '../../records';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
+import { useStarted } from '../../state/started';
 import { place, setParams } from '../../state/url';
 import type { LatencyOf, SeriesBy } from '../../types/reading';
 import { Async } from '../../ui/async';
 import { Card } from '../../ui/basics';
 import { Choice, type Option } from '../../ui/choice';
+import { Since } from '../../ui/since';
 import { Heat } from '../../chart/heat';
 import { Comparison } from './comparison';
 import { Each } from './each';
@@ -37,13 +41,24 @@ export default function Latency() {
   const range = chosen('1h');
   const every_ms = range.every_ms * 2;
   const groups = useLoad(`${range.key} ${by}`, (signal) => api.series(range.scope(), by, POINTS, signal), every_ms);
-  const heat = useLoad(`${range.key} ${of}`, (signal) => api.heatmap(range.scope(), of, signal), every_ms);
+  const started_ms = useStarted();
+  const known = useMemo(() => (groups.data ? recorded(groups.data, started_ms) : null), [groups.data, started_ms]);
+  const since_ms = known?.since_ms ?? null;
+  const heat = useLoad(
+    `${range.key} ${of} ${since_ms ?? ''}`,
+    (signal) => {
+      const scope = range.scope();
+      return api.heatmap({ ...scope, from_ms: askedFrom(scope.from_ms, scope.to_ms, since_ms) }, of, signal);
+    },
+    every_ms,
+  );
 
   return (
     <div class="stack">
       <div class="row">
         <Choice label="Latency of" options={OF} value={of} onChange={(value) => setParams({ of: value })} />
         <Choice label="By" options={BY} value={by} onChange={(value) => setParams({ by: value, a: '', b: '' })} />
+        <Since ms={since_ms} />
       </div>
       <div class="latency-top">
         <Card title={`Which ${by} is slow`} explain="percentile" flush>
@@ -57,15 +72,15 @@ export default function Latency() {
         </Card>
         <Card title="All requests, by latency" explain="heatmap">
           <Async of={heat} rows={44} empty={(data) => (data.counts.some((column) => column.some((cell) => cell > 0)) ? null : noneOf(of))}>
-            {(data) => <Heat label={`Requests by ${OF_WORDS[of]}`} heat={data} />}
+            {(data) => <Heat label={`Requests by ${OF_WORDS[of]}`} heat={recordedHeat(data, started_ms)} />}
           </Async>
         </Card>
       </div>
       <Async of={groups} rows={40}>
         {(data) => (
           <>
-            <Each series={data} of={of} by={by} />
-            <Comparison series={data} of={of} by={by} />
+            <Each series={known?.series ?? data} of={of} by={by} />
+            <Comparison series={known?.series ?? data} of={of} by={by} />
           </>
         )}
       </Async>

@@ -63,7 +63,7 @@ const COLUMNS: readonly Column<SlowRequest>[] = [
   { id: 'ttft', head: 'first token', number: true, by: (one) => one.first_token_ms, cell: (one) => duration(one.first_token_ms) },
   { id: 'total', head: 'whole', number: true, by: (one) => one.total_ms, cell: (one) => duration(one.total_ms) },
   { id: 'client', head: 'client', by: (one) => one.client, cell: (one) => <span class="nowrap">{one.client}</span> },
-  { id: 'route', head: 'route', by: (one) => one.route, cell: (one) => one.route },
+  { id: 'route', head: 'route', by: (one) => one.route, cell: (one) => <span class="nowrap">{one.route}</span> },
   {
     id: 'deployment',
     head: 'deployment',
@@ -73,7 +73,7 @@ const COLUMNS: readonly Column<SlowRequest>[] = [
   { id: 'attempts', head: 'attempts', number: true, by: (one) => one.attempts.length, cell: (one) => one.attempts.length },
   {
     id: 'tokens',
-    head: 'completion tokens',
+    head: 'completion',
     number: true,
     by: (one) => one.completion_tokens,
     cell: (one) => count(one.completion_tokens),

@@ -6,6 +6,7 @@ import { duration, NONE, percent, perSecond, usdShort } from '../../format';
 import { plus, rates, shares } from '../../series';
 import type { LatencyOf, Points, Series } from '../../types/reading';
 import { Card } from '../../ui/basics';
+import { Since } from '../../ui/since';
 import type { Term } from '../../explain';
 
 const HOUR_S = 3_600;
@@ -80,7 +81,7 @@ const CHARTS: readonly Chart[] = [
 
 const hourly = (values: readonly (number | null)[]): (number | null)[] => values.map((value) => (value === null ? null : value * HOUR_S));
 
-export function Charts({ series, marks }: { series: Series; marks: readonly Mark[] }) {
+export function Charts({ series, since_ms, marks }: { series: Series; since_ms: number | null; marks: readonly Mark[] }) {
   return (
     <>
       <div class="grid charts">
@@ -90,7 +91,7 @@ export function Charts({ series, marks }: { series: Series; marks: readonly Mark
       </div>
       <p class="muted small">
         {marks.length > 0 && '▼ marks an event; point at it to read it, or see them all under Events. '}
-        Drag across a chart to look closer.
+        Drag across a chart to look closer. <Since ms={since_ms} />
       </p>
     </>
   );

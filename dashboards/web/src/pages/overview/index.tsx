@@ -3,8 +3,10 @@ import { useMemo } from 'preact/hooks';
 import * as api from '../../api';
 import { tick } from '../../live';
 import { withTick } from '../../series';
+import { recorded } from '../../records';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
+import { useStarted } from '../../state/started';
 import type { Series } from '../../types/reading';
 import { Async } from '../../ui/async';
 import './overview.css';
@@ -22,19 +24,30 @@ export default function Overview() {
   const range = chosen('1h');
   const summary = useLoad(range.key, (signal) => api.summary(range.scope(), signal), range.every_ms);
   const read = useLoad(range.key, (signal) => api.series(range.scope(), 'none', POINTS, signal), range.every_ms * 3);
-  const series = useLive(read.data, range.live && !range.filtered);
+  const whole = useLive(read.data, range.live && !range.filtered);
+  const started_ms = useStarted();
+  const { series, since_ms } = useMemo(() => (whole ? recorded(whole, started_ms) : { series: null, since_ms: null }), [whole, started_ms]);
+  // Rates are of the time that is known, which the series tells.
+  const tiles = read.data === null && read.error === null ? { ...summary, data: null } : summary;
   const marks = useMarks(range);
 
   return (
     <div class="stack">
       <Needs />
-      <Async of={summary} rows={36}>
-        {(told) => <Tiles summary={told} series={series} length_ms={range.length_ms} before={range.before} />}
+      <Async of={tiles} rows={36}>
+        {(told) => (
+          <Tiles
+            summary={told}
+            series={series}
+            length_ms={since_ms === null || series === null ? range.length_ms : series.to_ms - since_ms}
+            before={range.before}
+          />
+        )}
       </Async>
       <Async of={read} rows={66} empty={(data) => (quiet(series ?? data) ? NOTHING : null)}>
         {(data) => (
           <>
-            <Charts series={series ?? data} marks={marks} />
+            <Charts series={series ?? data} since_ms={since_ms} marks={marks} />
             <Parts />
           </>
         )}

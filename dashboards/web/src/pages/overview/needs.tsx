@@ -1,25 +1,32 @@
 /** The strip at the top: what needs somebody, in words with a way there; one quiet line when nothing does. */
 import * as api from '../../api';
-import { needs } from '../../needs';
+import { felt, needs } from '../../needs';
 import { now_ms } from '../../state/clock';
 import { useLoad } from '../../state/load';
 import { linkTo } from '../../state/url';
+import type { Figures } from '../../types/reading';
 import { SECTIONS } from '../../pages';
 import { Failed, Skeleton } from '../../ui/async';
 import { Pill } from '../../ui/basics';
 
 const EVERY_MS = 5_000;
+/** The gateway widens what is asked to whole steps of ten seconds: this comes to a minute, give or take five seconds. */
+const MINUTE_MS = 55_000;
 /** More than this is an outage with one cause; the fleet page shows them all. */
 const SHOWN_MAX = 6;
 
 export function Needs() {
   const status = useLoad('status', (signal) => api.status(signal), EVERY_MS);
-  if (status.data === null) return status.error ? <Failed error={status.error} retry={status.reload} /> : <Skeleton rows={5} />;
+  const minute = useLoad('minute', (signal) => api.summary({ from_ms: Date.now() - MINUTE_MS, to_ms: Date.now() }, signal), EVERY_MS);
+  if (minute.data === null && minute.error === null) return <Skeleton rows={8} />;
+  if (status.data === null) return status.error ? <Failed error={status.error} retry={status.reload} /> : <Skeleton rows={8} />;
+  const clients = <Clients figures={minute.data?.now ?? null} />;
   const found = needs(status.data, now_ms.value);
   if (found.length === 0) {
     return (
       <section class="needs needs-none" aria-label="What needs you">
         <Pill tone="ok">Nothing needs you: every deployment is in use and the configuration is in force.</Pill>
+        {clients}
       </section>
     );
   }
@@ -28,6 +35,7 @@ export function Needs() {
       <h2>
         Needs you <span class="muted">{found.length}</span>
       </h2>
+      {clients}
       <ul>
         {found.slice(0, SHOWN_MAX).map((need) => (
           <li key={need.id}>
@@ -46,6 +54,17 @@ export function Needs() {
         </p>
       )}
     </section>
+  );
+}
+
+/** First of all whether clients suffer; nothing where that cannot be had, which the tiles below say. */
+function Clients({ figures }: { figures: Figures | null }) {
+  if (figures === null) return null;
+  const { tone, text } = felt(figures);
+  return (
+    <p class="needs-felt">
+      <Pill tone={tone}>{text}</Pill>
+    </p>
   );
 }
 
