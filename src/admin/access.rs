@@ -37,6 +37,9 @@ mod tests;
 /// Wrong tokens that one address may try to sign in with in a minute.
 const WRONG_TOKENS_MAX: u32 = 10;
 
+/// Wrong tokens in `Authorization` that one address may send in a minute: more, as a program with an old one asks again and again.
+const WRONG_BEARERS_MAX: u32 = 200;
+
 /// Sign-ins by the provider that one address may begin in a minute.
 const LOGINS_MAX: u32 = 30;
 
@@ -95,6 +98,7 @@ pub struct Access {
     oidc: Option<Oidc>,
     sessions: Sessions,
     wrong_tokens: Attempts,
+    wrong_bearers: Attempts,
     logins: Attempts,
 }
 
@@ -125,6 +129,7 @@ impl Access {
             oidc: admin.oidc.clone().map(Oidc::new).transpose()?,
             sessions: Sessions::default(),
             wrong_tokens: Attempts::new(WRONG_TOKENS_MAX),
+            wrong_bearers: Attempts::new(WRONG_BEARERS_MAX),
             logins: Attempts::new(LOGINS_MAX),
         })
     }
@@ -172,7 +177,7 @@ impl Access {
         if unknown == Unknown::Nobody
             && headers.contains_key(header::AUTHORIZATION)
             && let Some(peer) = peer
-            && let Err(refusal) = self.count_wrong(peer)
+            && let Err(refusal) = login::count(&self.wrong_bearers, peer)
         {
             return refusal;
         }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
 
+use crate::admin::access::attempts::Attempts;
 use crate::admin::access::oidc::{Oidc, OidcError};
 use crate::admin::access::{Access, Caller, cookies};
 use crate::admin::api::answer::Refusal;
@@ -33,21 +34,10 @@ impl Access {
         let now = Instant::now();
         // The right one always passes: else whoever shares an address, behind a proxy all, could keep others out by wrong ones.
         let Some(caller) = self.holder(token.as_bytes()) else {
-            self.count_wrong(peer)?;
+            count(&self.wrong_tokens, peer)?;
             return Err(Refusal::unauthorized());
         };
         Ok((caller.clone(), self.begin(caller, now)))
-    }
-
-    /// Counts a wrong token.
-    ///
-    /// # Errors
-    /// When there were too many from this address lately.
-    pub(super) fn count_wrong(&self, peer: Peer) -> Result<(), Refusal> {
-        let now = Instant::now();
-        self.wrong_tokens.may(peer.0, now).map_err(too_often)?;
-        self.wrong_tokens.count(peer.0, now);
-        Ok(())
     }
 
     /// Ends the session that a request names, if it names one.
@@ -65,6 +55,17 @@ impl Access {
         .emit();
         self.sessions.begin(caller, now)
     }
+}
+
+/// Counts an attempt.
+///
+/// # Errors
+/// When there were too many from this address lately.
+pub(super) fn count(attempts: &Attempts, peer: Peer) -> Result<(), Refusal> {
+    let now = Instant::now();
+    attempts.may(peer.0, now).map_err(too_often)?;
+    attempts.count(peer.0, now);
+    Ok(())
 }
 
 fn too_often(left: std::time::Duration) -> Refusal {

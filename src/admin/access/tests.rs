@@ -89,11 +89,11 @@ fn wrong_bearers_are_counted_too() {
     let peer = Some(login::Peer([10, 0, 0, 1].into()));
     let mut headers = HeaderMap::new();
     let refused = |headers: &HeaderMap| access.refusal(Unknown::Nobody, headers, peer).code;
-    for _ in 0..2 * WRONG_TOKENS_MAX {
+    for _ in 0..2 * WRONG_BEARERS_MAX {
         assert_eq!(refused(&headers), "invalid_admin_token", "nothing was sent");
     }
     headers.insert("authorization", "Bearer wrong".parse().expect("a value"));
-    for _ in 0..WRONG_TOKENS_MAX {
+    for _ in 0..WRONG_BEARERS_MAX {
         assert_eq!(refused(&headers), "invalid_admin_token");
     }
     assert_eq!(refused(&headers), "too_many_attempts");
