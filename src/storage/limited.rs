@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::storage::StoreError;
 use crate::storage::sqlite::connect_reader;
@@ -77,10 +77,22 @@ impl From<StoreError> for ReadRefused {
     }
 }
 
-/// A read that has its turn, for as long as SQLite works at it: also when whoever asked has left.
+/// A read that has its turn.
 pub struct LimitedRead {
     /// To read by; statements fail once the time is over.
     pub connection: SqliteConnection,
+}
+
+/// A turn with its end. SQLite has it for as long as it works, so that it is taken also when whoever asked has left.
+struct Turn {
+    until: Instant,
+    _held: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    fn lasts(&self) -> bool {
+        Instant::now() < self.until
+    }
 }
 
 impl LimitedReader {
@@ -104,16 +116,15 @@ impl LimitedReader {
             return Err(ReadRefused::Busy);
         };
         let mut connection = connect_reader(&self.path).await?;
-        let until = Instant::now() + self.limits.time;
+        let turn = Turn {
+            until: Instant::now() + self.limits.time,
+            _held: turn,
+        };
         connection
             .lock_handle()
             .await
             .map_err(StoreError::from)?
-            .set_progress_handler(ASK_EVERY, move || {
-                // It lives as long as the connection's work.
-                let _turn = &turn;
-                Instant::now() < until
-            });
+            .set_progress_handler(ASK_EVERY, move || turn.lasts());
         Ok(LimitedRead { connection })
     }
 }
