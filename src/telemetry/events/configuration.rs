@@ -46,7 +46,7 @@ impl ConfigUnsynced<'_> {
     /// Logs it.
     pub fn emit(&self) {
         warn!(
-            path = %self.path.display(), error = self.error,
+            path = %self.path.display(), error = %self.error,
             "the configuration's file is written, but its folder could not be synced: a power cut now may bring the older text back"
         );
     }
