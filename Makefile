@@ -140,8 +140,9 @@ bench-overload: build-release $(SETUP)/python3 ## what the gateway answers, and 
 	python3 benches/overload/run.py --emberway $(TARGET)/release/emberway --share $(or $(SHARE),1)
 
 .PHONY: bench-page
-bench-page: build-release $(SETUP)/python3 $(SETUP)/page-tests ## what the page weighs, how soon it is there, and what ten open ones cost the gateway
+bench-page: build-release $(SETUP)/python3 $(SETUP)/page-tests ## what the page weighs, how soon it is there, what ten open ones cost the gateway, and how long a month takes to ask about
 	@python3 benches/page/run.py --emberway $(TARGET)/release/emberway --node "$$(cat $(SETUP)/page-tests)"
+	python3 benches/page/month.py --emberway $(TARGET)/release/emberway
 
 .PHONY: figures
 figures: build-release ## what placement finds cached on recorded traces, into docs/placement-figures.md (TRACES=folder)

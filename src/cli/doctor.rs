@@ -27,6 +27,7 @@ mod data_plane;
 mod gateway;
 mod machine;
 mod network;
+mod others;
 mod report;
 mod verdicts;
 
@@ -59,7 +60,7 @@ struct Patient {
     file: PathBuf,
     timeout: Duration,
     call: bool,
-    /// For Azure's data planes, the gateway and the webhook: through no proxy, as the gateway goes.
+    /// For Azure's data planes, the gateway, the webhook and the OpenID provider: through no proxy, as the gateway goes.
     http: reqwest::Client,
 }
 
@@ -127,6 +128,8 @@ async fn examine(args: &DoctorArgs, checked: Checked) -> anyhow::Result<Report> 
         Box::pin(gateway::check(&patient)),
         Box::pin(control_plane::check(&patient)),
         Box::pin(alerts::check(&patient, &trusted)),
+        Box::pin(others::collector(&patient, &trusted)),
+        Box::pin(others::provider(&patient, &trusted)),
     ];
     for at in 0..patient.checked.runtime.snapshot.resources.len() {
         checks.push(Box::pin(resource(&patient, &trusted, ResourceIx(at))));

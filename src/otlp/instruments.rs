@@ -8,7 +8,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use crate::core::ids::{DeploymentId, RouteId};
 use crate::core::ledger::finished::{Finished, FinishedAttempt};
-use crate::core::ledger::usage::UsageSource;
+use crate::core::ledger::usage::{RequestOutcome, UsageSource};
 use crate::otlp::place::Places;
 use crate::otlp::words::{self, count, named, seconds};
 
@@ -109,7 +109,7 @@ impl Instruments {
         asked.push(named("gen_ai.request.model", &record.route));
         if let Some(us) = record
             .first_token_us
-            .filter(|_| words::request_error(record.outcome).is_none())
+            .filter(|_| record.outcome == RequestOutcome::Success)
         {
             self.time_to_first_token.record(seconds(us), &asked);
         }

@@ -9,6 +9,7 @@ use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFl
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
+use crate::core::history::sums::is_move;
 use crate::core::ledger::finished::{Finished, FinishedAttempt};
 use crate::core::ledger::usage::{Operation, UsageSource};
 use crate::core::trace_context::{RequestTrace, TraceParent};
@@ -119,13 +120,12 @@ fn request_attributes(finished: &Finished, places: &Places) -> Vec<KeyValue> {
     attributes
 }
 
-/// An event for each time that the request went on after a failure, when it did.
+/// An event for each time that the request went on to another deployment after a failure, when it did.
 fn failovers(finished: &Finished) -> SpanEvents {
     let mut events = SpanEvents::default();
     for pair in finished.attempts.windows(2) {
         let [from, to] = pair else { continue };
-        // One that was begun beside another follows no failure.
-        if to.reason == "hedge" {
+        if !is_move(from, to) {
             continue;
         }
         let attributes = vec![

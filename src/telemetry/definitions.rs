@@ -295,6 +295,8 @@ pub const FLEET_ACTS: Definition = gauge(
     &[],
     "1 where this gateway calls, rebuilds and deletes, of those on its usage file; 0 where another does, or nobody looks after the fleet.",
 );
+/// The results of [`ALERTS`]; each has its series from the start, so that `increase` sees the first too.
+pub const ALERT_RESULTS: [&str; 3] = ["sent", "failed", "dropped"];
 /// See its help.
 pub const ALERTS: Definition = counter(
     "emberway_alerts_total",
@@ -376,6 +378,8 @@ pub const REBUILDS: Definition = counter(
     &["deployment", "result"],
     "Lost deployments that Azure was asked to make again, by result: `begun`, `failed`.",
 );
+/// The results of [`KEEPALIVES`]; each configured deployment has its series from the start.
+pub const KEEPALIVE_RESULTS: [&str; 2] = ["answered", "failed"];
 /// See its help.
 pub const KEEPALIVES: Definition = counter(
     "emberway_keepalives_total",

@@ -144,7 +144,7 @@ impl Metrics {
             fleet_looks: counter_vec(&registry, &define::FLEET_LOOKS)?,
             rebuilds: counter_vec(&registry, &define::REBUILDS)?,
             keepalives: counter_vec(&registry, &define::KEEPALIVES)?,
-            alerts: counter_vec(&registry, &define::ALERTS)?,
+            alerts: from_the_start(counter_vec(&registry, &define::ALERTS)?, &define::ALERT_RESULTS),
             token_usd: float_counter_vec(&registry, &define::TOKEN_USD)?,
             cache_saved_usd: float_counter_vec(&registry, &define::CACHE_SAVED_USD)?,
             otlp: OtlpCounters::new(&registry)?,
@@ -357,6 +357,14 @@ fn counter_vec(registry: &Registry, definition: &Definition) -> prometheus::Resu
     let metric = IntCounterVec::new(opts(definition), definition.labels)?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+/// The same with its series at 0 already: of what is rare, `increase` would not see the first.
+fn from_the_start(family: IntCounterVec, words: &[&str]) -> IntCounterVec {
+    for word in words {
+        family.with_label_values(&[word]);
+    }
+    family
 }
 
 fn float_counter_vec(registry: &Registry, definition: &Definition) -> prometheus::Result<CounterVec> {

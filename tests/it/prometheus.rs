@@ -34,14 +34,6 @@ const EMPTY: &[(&str, &str)] = &[
     ),
     ("emberway_otlp_", "there is no collector; tests/it/otlp has one"),
     (
-        "emberway_keepalives_total",
-        "no deployment is idle for days; tests/it/fleet does that",
-    ),
-    (
-        "emberway_alerts_total",
-        "there is no webhook; tests/it/fleet/alerts.rs has one",
-    ),
-    (
         "emberway_rebuilds_total",
         "no policy here makes deployments again; tests/it/fleet/phoenix.rs does",
     ),

@@ -3,11 +3,13 @@
 //! The handshake is judged as the gateway's own would be, by the certificates that this machine trusts. How long it is good for comes
 //! from judging the same chain again as of a later day: whoever judges names the end, so nothing here reads certificates.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -42,10 +44,30 @@ pub(super) enum Handshake {
 
 /// Reads what this machine trusts, with `SSL_CERT_FILE` and `SSL_CERT_DIR` as usual.
 pub(super) fn trusted() -> Trusted {
+    WebPkiServerVerifier::builder(Arc::new(roots())).build().ok()
+}
+
+/// The same, and the certificates of a PEM file beside it.
+pub(super) fn trusted_with(file: &Path) -> Result<Trusted, String> {
+    let mut roots = roots();
+    let read = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
+    let mut added = 0;
+    for certificate in read {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+        added += 1;
+    }
+    if added == 0 {
+        return Err("it has no certificates".to_owned());
+    }
+    Ok(WebPkiServerVerifier::builder(Arc::new(roots)).build().ok())
+}
+
+fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // Those that cannot be parsed are nobody's that we meet.
     let _counts = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    WebPkiServerVerifier::builder(Arc::new(roots)).build().ok()
+    roots
 }
 
 /// Shakes hands on a fresh connection.

@@ -76,7 +76,11 @@ async fn of_account(patient: &Patient, arm: &Arm, at: ResourceIx, id: &AccountId
     let resource = &snapshot.resources[at.0];
     let account = bounded(patient.timeout, &resource.id, arm.account(id)).await;
     let mut findings = match account {
-        Ok(account) => vec![verdicts::of_account(resource, &account)],
+        Ok(account) => {
+            let mut findings = vec![verdicts::of_account(resource, &account)];
+            findings.extend(verdicts::of_endpoint(resource, &account));
+            findings
+        }
         Err(finding) => return vec![finding],
     };
     let listed: Vec<Listed> = match bounded(patient.timeout, &resource.id, arm.deployments(id)).await {

@@ -44,12 +44,12 @@ pub(super) async fn check(patient: &Patient, at: ResourceIx) -> Vec<Finding> {
             "look what stands between this machine and the resource",
         )],
     };
-    for deployment in snapshot
-        .deployments
-        .iter()
-        .filter(|deployment| deployment.resource == at)
-    {
-        findings.push(if patient.call {
+    let declared = &patient.checked.runtime.care.deployments;
+    let own = snapshot.deployments.iter().zip(declared);
+    for (deployment, declared) in own.filter(|(deployment, _)| deployment.resource == at) {
+        findings.push(if let Some(skipped) = verdicts::without_chat(deployment, declared) {
+            skipped
+        } else if patient.call {
             called(patient, resource, deployment, &login).await
         } else {
             let what = "not called; `--call` sends one tiny chat, which is billed";

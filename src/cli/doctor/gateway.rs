@@ -2,12 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use crate::cli::doctor::Patient;
 use crate::cli::doctor::report::{Finding, Group};
+use crate::config::checked::Listener;
 use crate::telemetry::clock;
 
 /// What `/readyz` and, where it may be asked, `/status` say.
@@ -20,7 +23,7 @@ struct Seen {
 /// Asks the admin listener, if anybody answers there.
 pub(super) async fn check(patient: &Patient) -> Vec<Finding> {
     let place = near(patient.checked.install.admin.address).to_string();
-    let Some(ready) = get(patient, "readyz").await else {
+    let Some(ready) = ready(patient).await else {
         return vec![Finding::skipped(
             Group::Gateway,
             place,
@@ -37,7 +40,39 @@ pub(super) async fn check(patient: &Patient) -> Vec<Finding> {
 
 /// Whether a gateway answers at the admin listener's address.
 pub(super) async fn is_running(patient: &Patient) -> bool {
-    get(patient, "readyz").await.is_some()
+    ready(patient).await.is_some()
+}
+
+async fn ready(patient: &Patient) -> Option<Value> {
+    get(patient, "readyz").await.filter(is_readiness)
+}
+
+/// Whether this is what a gateway says of its readiness; others answer with JSON too.
+fn is_readiness(answer: &Value) -> bool {
+    answer["ready"].is_boolean()
+}
+
+/// Whether who holds a listener's address answers as a gateway does.
+pub(super) async fn answers_at(listener: &Listener, patience: Duration) -> bool {
+    let scheme = if listener.tls.is_some() { "https" } else { "http" };
+    // It is asked who it is and told nothing, so its certificate, which is for another name than this address, is not judged.
+    let http = reqwest::Client::builder()
+        .timeout(patience)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .build();
+    let Ok(http) = http else { return false };
+    let asked = http.get(format!("{scheme}://{}/", near(listener.address))).send().await;
+    asked.is_ok_and(|answer| is_refusal(answer.status().as_u16(), answer.headers()))
+}
+
+/// Whether an answer is a gateway's refusal of what it does not serve.
+fn is_refusal(status: u16, headers: &HeaderMap) -> bool {
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    (400..600).contains(&status) && is_json && headers.contains_key("x-request-id")
 }
 
 /// An address to connect to: the unspecified one is every one of this machine.
@@ -221,6 +256,29 @@ mod tests {
             &[],
             &[Ok, Ok, Warn],
         );
+    }
+
+    #[test]
+    fn another_program_is_no_gateway() {
+        let check = |answer: Value, expected: bool| assert_eq!(is_readiness(&answer), expected, "{answer}");
+        check(json!({ "ready": true }), true);
+        check(json!({ "ready": false }), true);
+        check(json!({ "status": "ok" }), false);
+        check(json!({ "ready": "yes" }), false);
+        check(json!([]), false);
+        let check = |status: u16, names: &[(&'static str, &'static str)], expected: bool| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in names {
+                headers.insert(*name, http::HeaderValue::from_static(*value));
+            }
+            assert_eq!(is_refusal(status, &headers), expected, "{status} {names:?}");
+        };
+        let (id, json) = (("x-request-id", "r1"), ("content-type", "application/json"));
+        check(404, &[id, json], true);
+        check(503, &[id, json], true);
+        check(200, &[id, json], false);
+        check(404, &[json], false);
+        check(404, &[id, ("content-type", "text/html")], false);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Would a gateway find what it needs on this machine: a place for its records, descriptors, its ports?
 //!
-//! Nothing is written. Ports are bound for a moment, which nobody notices; one that a gateway holds is as it should be.
+//! Nothing is written. Ports are bound for a moment, which nobody notices; one that a gateway holds is as it should be. Who holds one is
+//! asked for something that no gateway serves.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,8 +12,8 @@ use rustix::fs::{Access, access, statvfs};
 use crate::cli::doctor::report::{Finding, Group};
 use crate::cli::doctor::{Patient, gateway};
 
-/// Free space below which the store will not last: some ten million records.
-const FREE_WARN_BYTES: u64 = 1024 * 1024 * 1024;
+/// Free space below which the store will not last: its history takes 1.6 GB at most, and some ten million records a gigabyte.
+const FREE_WARN_BYTES: u64 = 3 * 1024 * 1024 * 1024;
 /// Free space below which it may fail at any moment.
 const FREE_FAIL_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -25,10 +26,35 @@ pub(super) async fn check(patient: &Patient) -> Vec<Finding> {
     }
     findings.push(descriptors(patient));
     let is_running = gateway::is_running(patient).await;
-    let addresses = install.listeners.iter().map(|listener| listener.address);
-    let addresses = addresses.chain([install.admin.address]);
-    findings.extend(addresses.map(|address| port(address, TcpListener::bind(address).map(drop), is_running)));
+    for listener in &install.listeners {
+        let bound = TcpListener::bind(listener.address).map(drop);
+        let held = bound
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse);
+        let holder = if held && gateway::answers_at(listener, patient.timeout).await {
+            Holder::Gateway
+        } else if is_running {
+            Holder::Unknown
+        } else {
+            Holder::Other
+        };
+        findings.push(port(listener.address, bound, holder));
+    }
+    let holder = if is_running { Holder::Gateway } else { Holder::Other };
+    let address = install.admin.address;
+    findings.push(port(address, TcpListener::bind(address).map(drop), holder));
     findings
+}
+
+/// Who holds a port that is not free.
+#[derive(Debug, Clone, Copy)]
+enum Holder {
+    /// It answers as a gateway does.
+    Gateway,
+    /// It does not, and a gateway runs here: one with another file, or one that is too busy to answer.
+    Unknown,
+    /// It does not, and no gateway runs here.
+    Other,
 }
 
 /// A file that will be written: its folder, itself, and the space around it.
@@ -44,13 +70,16 @@ fn file(setting: &str, path: &Path) -> Vec<Finding> {
             "make the folder, for the user that runs the gateway",
         );
     }
-    let may_write = if path.exists() {
-        access(path, Access::WRITE_OK)
-    } else {
-        access(folder, Access::WRITE_OK | Access::EXEC_OK)
+    let may = May {
+        folder: access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok(),
+        file: path.exists().then(|| access(path, Access::WRITE_OK).is_ok()),
     };
-    if may_write.is_err() {
-        let what = format!("`{}` may not be written by this user", path.display());
+    if let Some(lacking) = may.lacking() {
+        let lacking = match lacking {
+            Lacking::Folder => folder,
+            Lacking::File => path,
+        };
+        let what = format!("`{}` may not be written by this user", lacking.display());
         return fail(what, "give it to the user that runs the gateway, and ask as that user");
     }
     let written = Finding::ok(Group::Machine, setting, format!("`{}` can be written", path.display()));
@@ -61,6 +90,32 @@ fn file(setting: &str, path: &Path) -> Vec<Finding> {
             written,
             Finding::skipped(Group::Machine, setting, format!("free space is not known: {error}")),
         ],
+    }
+}
+
+/// What this user may write.
+#[derive(Debug, Clone, Copy)]
+struct May {
+    folder: bool,
+    /// None where the file is not there yet.
+    file: Option<bool>,
+}
+
+/// What must be writable and is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lacking {
+    Folder,
+    File,
+}
+
+impl May {
+    /// The folder must be writable where the file is there too: SQLite's log and its index are made beside it, and a trace's older parts.
+    fn lacking(self) -> Option<Lacking> {
+        match self {
+            Self { folder: false, .. } => Some(Lacking::Folder),
+            Self { file: Some(false), .. } => Some(Lacking::File),
+            Self { .. } => None,
+        }
     }
 }
 
@@ -105,19 +160,21 @@ fn of_descriptors(limit: Option<usize>, wanted: usize) -> Finding {
     }
 }
 
-fn port(address: SocketAddr, bound: io::Result<()>, is_running: bool) -> Finding {
+fn port(address: SocketAddr, bound: io::Result<()>, holder: Holder) -> Finding {
     let place = address.to_string();
+    let mend = "see who holds it (`ss -ltnp`), or write another `address`";
     match bound {
         Ok(()) => Finding::ok(Group::Machine, place, "is free"),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
-            Finding::ok(Group::Machine, place, "is held, and a gateway runs here")
-        }
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::fail(
-            Group::Machine,
-            place,
-            "is held by another program",
-            "see who holds it (`ss -ltnp`), or write another `address`",
-        ),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match holder {
+            Holder::Gateway => Finding::ok(Group::Machine, place, "is held, and a gateway runs here"),
+            Holder::Unknown => Finding::warn(
+                Group::Machine,
+                place,
+                "is held, and who holds it does not answer as a gateway, though one runs here",
+                mend,
+            ),
+            Holder::Other => Finding::fail(Group::Machine, place, "is held by another program", mend),
+        },
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Finding::fail(
             Group::Machine,
             place,
@@ -140,16 +197,25 @@ mod tests {
 
     #[test]
     fn ports_are_free_or_held_by_a_gateway() {
-        let check = |bound: io::Result<()>, is_running: bool, state: State| {
-            let found = port("127.0.0.1:8080".parse().expect("an address"), bound, is_running);
+        let check = |bound: io::Result<()>, holder: Holder, state: State| {
+            let found = port("127.0.0.1:8080".parse().expect("an address"), bound, holder);
             assert_eq!(found.state, state, "{found:?}");
         };
         let held = || Err(io::ErrorKind::AddrInUse.into());
-        check(Ok(()), false, State::Ok);
-        check(held(), true, State::Ok);
-        check(held(), false, State::Fail);
-        check(Err(io::ErrorKind::PermissionDenied.into()), true, State::Fail);
-        check(Err(io::ErrorKind::AddrNotAvailable.into()), true, State::Fail);
+        check(Ok(()), Holder::Other, State::Ok);
+        check(held(), Holder::Gateway, State::Ok);
+        check(held(), Holder::Unknown, State::Warn);
+        check(held(), Holder::Other, State::Fail);
+        check(
+            Err(io::ErrorKind::PermissionDenied.into()),
+            Holder::Gateway,
+            State::Fail,
+        );
+        check(
+            Err(io::ErrorKind::AddrNotAvailable.into()),
+            Holder::Gateway,
+            State::Fail,
+        );
     }
 
     #[test]
@@ -168,6 +234,18 @@ mod tests {
         check(FREE_FAIL_BYTES - 1, State::Fail);
         check(FREE_WARN_BYTES - 1, State::Warn);
         check(FREE_WARN_BYTES, State::Ok);
+    }
+
+    #[test]
+    fn a_file_needs_a_folder_that_can_be_written_whether_it_is_there_or_not() {
+        let check = |folder: bool, file: Option<bool>, expected: Option<Lacking>| {
+            assert_eq!(May { folder, file }.lacking(), expected, "{folder} {file:?}");
+        };
+        check(true, None, None);
+        check(true, Some(true), None);
+        check(true, Some(false), Some(Lacking::File));
+        check(false, None, Some(Lacking::Folder));
+        check(false, Some(true), Some(Lacking::Folder));
     }
 
     #[test]

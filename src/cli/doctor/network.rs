@@ -72,7 +72,7 @@ fn unknown(place: &Place<'_>, what: &str) -> Finding {
         Group::Network,
         place.name,
         format!("`{}` {what}", place.host),
-        "compare `endpoint` with the account's page in Azure; with a private endpoint the private DNS zone must be linked to this network",
+        "compare the host in the configuration (an account's is on its page in Azure); with a private endpoint the private DNS zone must be linked to this network",
     )
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use url::Url;
+
 use crate::azure::resources::{Account, Deployment as Listed, Usage};
 use crate::cli::doctor::report::{Finding, Group};
 use crate::columns::usd;
@@ -16,6 +18,29 @@ const SKEW_WARN_S: i64 = 30;
 const SKEW_FAIL_S: i64 = 300;
 /// Used part of a quota that is worth a warning.
 const QUOTA_WARN_RATIO: f64 = 0.9;
+
+/// How names of models begin that serve no chat; a fine-tuned model's id begins with its base model's name.
+const OTHERS_BEGIN_WITH: [&str; 8] = [
+    "text-embedding",
+    "babbage",
+    "davinci",
+    "whisper",
+    "tts",
+    "dall-e",
+    "gpt-image",
+    "sora",
+];
+/// What else their names may hold: completions only, other media, and those that serve the Responses API alone.
+const OTHERS_HOLD: [&str; 8] = [
+    "embed",
+    "-instruct",
+    "-transcribe",
+    "-tts",
+    "realtime",
+    "codex",
+    "deep-research",
+    "computer-use",
+];
 
 /// An answer of a data plane.
 #[derive(Debug, Clone)]
@@ -101,6 +126,23 @@ fn clock(name: &str, date: &str, now_ms: i64) -> Finding {
     }
 }
 
+/// Why a deployment is not sent a chat, if its model is one that serves none.
+pub(super) fn without_chat(deployment: &Deployment, declared: &DeclaredDeployment) -> Option<Finding> {
+    let named = deployment.model.as_deref().into_iter();
+    let mut named = named.chain(declared.model.as_ref().map(|model| model.name.as_str()));
+    let model = named.find(|name| !serves_chat(name))?;
+    let what = format!("not called: its model `{model}` serves no chat");
+    Some(Finding::skipped(Group::Requests, &**deployment.id, what))
+}
+
+/// Whether a model of this name serves chats, as far as names tell; one that is not known does.
+fn serves_chat(model: &str) -> bool {
+    let name = model.to_ascii_lowercase();
+    let begins = |part: &&str| name.starts_with(*part);
+    let holds = |part: &&str| name.contains(*part);
+    !(OTHERS_BEGIN_WITH.iter().any(begins) || OTHERS_HOLD.iter().any(holds))
+}
+
 /// What a tiny chat came to.
 pub(super) fn of_call(deployment: &Deployment, called: &Called) -> Finding {
     let name = &**deployment.id;
@@ -162,6 +204,53 @@ fn refused(name: &str, answered: &Answered) -> Finding {
             "docs/outcomes.md says what each answer means",
         ),
     }
+}
+
+/// Whether the endpoint that is configured is this account's; none where the account does not tell its endpoints.
+///
+/// An account has several: its own and, of AI Foundry, one for each service.
+pub(super) fn of_endpoint(resource: &Resource, account: &Account) -> Option<Finding> {
+    let properties = &account.properties;
+    let others = properties["endpoints"]
+        .as_object()
+        .into_iter()
+        .flat_map(|map| map.values());
+    let told = [&properties["endpoint"]].into_iter().chain(others);
+    let hosts = told.filter_map(|url| Some(Url::parse(url.as_str()?).ok()?.host_str()?.to_owned()));
+    let hosts: Vec<String> = hosts.collect();
+    let (name, host) = (&**resource.id, &resource.endpoint.host);
+    let first = hosts.first()?;
+    if hosts
+        .iter()
+        .any(|told| told.trim_matches(['[', ']']).eq_ignore_ascii_case(host))
+    {
+        return Some(Finding::ok(
+            Group::ControlPlane,
+            name,
+            format!("`{host}` is an endpoint of account `{}`", account.name),
+        ));
+    }
+    let what = format!(
+        "`{host}` is no endpoint of account `{}`, which tells `{first}`",
+        account.name
+    );
+    Some(if is_azures(host) {
+        let mend = "mend `endpoint` or `account`: requests go to one account, and another is cared for";
+        Finding::fail(Group::ControlPlane, name, what, mend)
+    } else {
+        let mend = "see that whoever answers there passes requests on to this account";
+        Finding::warn(Group::ControlPlane, name, what, mend)
+    })
+}
+
+/// Whether a host is Azure's own name for an account, and not what somebody has put before it.
+fn is_azures(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let parts = ["openai", "cognitiveservices", "services.ai"];
+    let clouds = ["azure.com", "azure.us", "azure.cn"];
+    parts
+        .iter()
+        .any(|part| clouds.iter().any(|cloud| host.ends_with(&format!(".{part}.{cloud}"))))
 }
 
 /// An account beside the resource that is configured for it.

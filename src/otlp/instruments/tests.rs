@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::core::ledger::finished::testing::finished;
-use crate::core::ledger::usage::RequestOutcome;
 use crate::otlp::testing::{failed_over, places};
 
 /// Keeps what it is given, a line for each set of attributes.
@@ -110,6 +109,23 @@ fn a_request_that_went_on_counts_once_and_both_its_attempts() {
             "gen_ai.server.time_to_first_token{gen_ai.operation.name=chat,gen_ai.provider.name=azure.ai.openai,gen_ai.request.model=support} 1x, 0.3000",
         ]
     );
+}
+
+#[test]
+fn first_tokens_of_streams_that_did_not_succeed_do_not_count() {
+    let check = |outcome: RequestOutcome, expected: usize| {
+        let mut request = failed_over(0);
+        request.record.outcome = outcome;
+        let lines = exported(&[request]);
+        let counted = lines
+            .iter()
+            .filter(|line| line.starts_with("gen_ai.server.time_to_first_token"));
+        assert_eq!(counted.count(), expected, "{outcome:?}: {lines:?}");
+    };
+    check(RequestOutcome::Success, 1);
+    check(RequestOutcome::ClientGone, 0);
+    check(RequestOutcome::Rejected, 0);
+    check(RequestOutcome::Broken, 0);
 }
 
 #[test]

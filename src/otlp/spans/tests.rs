@@ -124,6 +124,20 @@ fn times_are_the_requests_own() {
 }
 
 #[test]
+fn only_a_move_to_another_deployment_is_a_failover() {
+    let check = |deployment: &str, reason: &'static str, expected: usize| {
+        let mut request = in_trace(failed_over(STARTED_MS), None, 1.0);
+        request.attempts[1].deployment = deployment.into();
+        request.attempts[1].reason = reason;
+        let events = &spans(&request)[0].events.events;
+        assert_eq!(events.len(), expected, "{deployment} {reason}: {events:?}");
+    };
+    check("eu/one", "failover", 1);
+    check("us/two", "retry", 0);
+    check("eu/one", "hedge", 0);
+}
+
+#[test]
 fn what_a_request_says() {
     let spans = spans(&in_trace(failed_over(STARTED_MS), None, 1.0));
     assert_eq!(

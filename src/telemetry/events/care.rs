@@ -8,6 +8,7 @@ use crate::core::fleet::guard::Alarm;
 use crate::core::ids::{DeploymentId, ResourceId};
 use crate::core::ledger::bill::{CostKind, Sum};
 use crate::core::recovery::absence::Absence;
+use crate::telemetry::definitions::KEEPALIVE_RESULTS;
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
 
@@ -248,12 +249,17 @@ pub struct KeptAlive<'a> {
     pub error: Option<&'a str>,
 }
 
+/// The word for a call that came to this.
+fn call_result(error: Option<&str>) -> &'static str {
+    let [answered, failed] = KEEPALIVE_RESULTS;
+    if error.is_some() { failed } else { answered }
+}
+
 impl KeptAlive<'_> {
     /// Logs and counts it.
     pub fn emit(&self, metrics: &Metrics) {
         metrics.journal().note(self.note());
-        let result = if self.error.is_some() { "failed" } else { "answered" };
-        let labels = &[&**self.deployment, result];
+        let labels = &[&**self.deployment, call_result(self.error)];
         metrics.keepalives.with_label_values(labels).inc();
         let deployment = self.deployment;
         match (self.error, self.used) {
@@ -280,8 +286,7 @@ pub struct Pinged<'a> {
 impl Pinged<'_> {
     /// Logs and counts it, as a keepalive: that is what Azure and the bill make of it.
     pub fn emit(&self, metrics: &Metrics) {
-        let result = if self.error.is_some() { "failed" } else { "answered" };
-        let labels = &[&**self.deployment, result];
+        let labels = &[&**self.deployment, call_result(self.error)];
         metrics.keepalives.with_label_values(labels).inc();
         let deployment = self.deployment;
         let (prompt_tokens, completion_tokens) = self.used.unwrap_or_default();

@@ -244,6 +244,22 @@ fn a_new_snapshot_goes_on_with_the_same_counters() {
     assert!(requests.is_some_and(|line| line.ends_with(" 2")));
 }
 
+/// `increase` sees nothing of a series that is born with its first increment.
+#[test]
+fn what_is_rare_and_alerted_of_is_there_before_it_happens() {
+    let series = series();
+    let text = series.metrics().render(0, &FleetView::default()).expect("rendered");
+    for line in [
+        r#"emberway_alerts_total{result="dropped"} 0"#,
+        r#"emberway_alerts_total{result="failed"} 0"#,
+        r#"emberway_alerts_total{result="sent"} 0"#,
+        r#"emberway_keepalives_total{deployment="res/one",result="answered"} 0"#,
+        r#"emberway_keepalives_total{deployment="res/one",result="failed"} 0"#,
+    ] {
+        assert!(text.lines().any(|one| one == line), "no `{line}` in {text}");
+    }
+}
+
 #[test]
 fn the_rest_counts_too() {
     let series = series();

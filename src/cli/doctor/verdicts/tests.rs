@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cli::doctor::report::State;
+use crate::config::checked::azure::DeclaredModel;
 use crate::config::load::compile_text;
 use crate::core::topology::Snapshot;
 
@@ -176,4 +177,53 @@ fn accounts_are_in_their_regions_and_quota_is_left() {
         "{:?}",
         quota(90.0)
     );
+}
+
+#[test]
+fn an_endpoint_is_the_accounts_own() {
+    let (snapshot, _) = world();
+    let check = |host: &str, properties: serde_json::Value, expected: Option<State>| {
+        let mut resource = snapshot.resources[0].clone();
+        host.clone_into(&mut resource.endpoint.host);
+        let account = json!({"name": "contoso", "location": "swedencentral", "properties": properties});
+        let account: Account = serde_json::from_value(account).expect("an account");
+        let found = of_endpoint(&resource, &account);
+        assert_eq!(found.as_ref().map(|found| found.state), expected, "{host}: {found:?}");
+    };
+    let own = || json!({"endpoint": "https://Contoso.openai.azure.com/"});
+    check("contoso.openai.azure.com", own(), Some(State::Ok));
+    check("other.openai.azure.com", own(), Some(State::Fail));
+    check("other.services.ai.azure.com", own(), Some(State::Fail));
+    // Somebody's gateway before it.
+    check("api.example", own(), Some(State::Warn));
+    check("openai.azure.com.example", own(), Some(State::Warn));
+    let foundry = json!({"endpoint": "https://contoso.cognitiveservices.azure.com/",
+        "endpoints": {"OpenAI Language Model Instance API": "https://contoso.openai.azure.com/"}});
+    check("contoso.openai.azure.com", foundry, Some(State::Ok));
+    check("contoso.openai.azure.com", json!({}), None);
+    check("contoso.openai.azure.com", json!({"endpoint": "no URL"}), None);
+}
+
+#[test]
+fn a_model_that_serves_no_chat_is_not_sent_one() {
+    let (snapshot, declared) = world();
+    let check = |base: Option<&str>, own: Option<&str>, expected: Option<&str>| {
+        let mut deployment = snapshot.deployments[0].clone();
+        deployment.model = base.map(str::to_owned);
+        let mut declared = declared.clone();
+        declared.model = declared.model.zip(own).map(|(model, name)| DeclaredModel {
+            name: name.to_owned(),
+            ..model
+        });
+        let found = without_chat(&deployment, &declared);
+        let what = expected.map(|model| format!("not called: its model `{model}` serves no chat"));
+        assert_eq!(found.as_ref().map(|found| found.what.clone()), what);
+        assert!(found.is_none_or(|found| found.state == State::Skipped));
+    };
+    check(None, None, None);
+    check(Some("gpt-4.1-mini"), Some("gpt-4.1-mini-2025-04-14.ft-1"), None);
+    check(Some("text-embedding-3-large"), None, Some("text-embedding-3-large"));
+    check(None, Some("babbage-002.ft-1"), Some("babbage-002.ft-1"));
+    check(Some("gpt-35-turbo-instruct"), None, Some("gpt-35-turbo-instruct"));
+    check(Some("gpt-4o-Realtime-preview"), None, Some("gpt-4o-Realtime-preview"));
 }
