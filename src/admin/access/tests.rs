@@ -46,7 +46,7 @@ async fn tokens_tell_who_asks_and_with_which_role() {
 #[tokio::test]
 async fn a_session_is_its_holders_until_it_is_ended() {
     let access = access();
-    let peer = login::Peer([127, 0, 0, 1].into());
+    let peer = Peer([127, 0, 0, 1].into());
     let (caller, id) = access.sign_in("the-token-of-bob", peer).expect("signed in");
     assert_eq!((&*caller.name, caller.role), ("bob", Role::Operator));
     let cookie = format!("other=1; emberway_session={id}");
@@ -63,7 +63,7 @@ async fn a_session_is_its_holders_until_it_is_ended() {
 #[test]
 fn wrong_tokens_are_counted_and_the_right_one_always_passes() {
     let access = access();
-    let (peer, other) = (login::Peer([10, 0, 0, 1].into()), login::Peer([10, 0, 0, 2].into()));
+    let (peer, other) = (Peer([10, 0, 0, 1].into()), Peer([10, 0, 0, 2].into()));
     for _ in 0..WRONG_TOKENS_MAX {
         assert_eq!(
             access.sign_in("wrong", peer).map_err(|refusal| refusal.code),
@@ -86,7 +86,7 @@ fn wrong_tokens_are_counted_and_the_right_one_always_passes() {
 #[test]
 fn wrong_bearers_are_counted_too() {
     let access = access();
-    let peer = Some(login::Peer([10, 0, 0, 1].into()));
+    let peer = Some(Peer([10, 0, 0, 1].into()));
     let mut headers = HeaderMap::new();
     let refused = |headers: &HeaderMap| access.refusal(Unknown::Nobody, headers, peer).code;
     for _ in 0..2 * WRONG_BEARERS_MAX {
