@@ -11,7 +11,7 @@ CREATE TABLE history (
     deployment TEXT    NOT NULL,
     region     TEXT    NOT NULL,
     requests   INTEGER NOT NULL,
-    sums       TEXT    NOT NULL, -- JSON: counts, words, money in millionths of a US dollar
+    sums       TEXT    NOT NULL, -- JSON: counts, words, money in billionths of a US dollar
     ttft       BLOB,             -- HdrHistogram V2, microseconds: to the first token of streams
     total      BLOB,             -- to the end
     overhead   BLOB              -- in the gateway itself
@@ -38,6 +38,7 @@ CREATE TABLE slow_request (
     region     TEXT,
     ttft_ms    REAL,
     total_ms   REAL    NOT NULL,
+    overhead_ms REAL   NOT NULL,
     detail     TEXT    NOT NULL  -- JSON: its times and attempts
 ) STRICT;
 
@@ -55,3 +56,4 @@ CREATE TABLE event (
 ) STRICT;
 
 CREATE INDEX event_by_time ON event (at_ms);
+CREATE INDEX event_by_kind ON event (kind);

@@ -20,6 +20,7 @@ use crate::telemetry::events::process;
 use crate::telemetry::finished::{FinishedConsumer, PIECE_MAX};
 
 pub(super) mod answers;
+mod hosting;
 
 /// How often finished requests are handed on.
 const EVERY: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::core::history::lines::Interval;
 use crate::core::history::step::Step;
 use crate::core::ids::DeploymentId;
-use crate::core::ledger::bill::{self, Sum};
+use crate::core::ledger::bill::RequestCost;
 use crate::core::ledger::book::PriceBook;
 use crate::core::ledger::finished::Finished;
 use crate::core::topology::Price;
@@ -37,15 +37,15 @@ impl Counting {
         }
     }
 
-    fn cost(&mut self, finished: &Finished) -> Sum {
+    fn cost(&mut self, finished: &Finished) -> RequestCost {
         let record = &finished.record;
         let (Some(deployment), Some((book, prices))) = (&record.deployment, &mut self.known) else {
-            return Sum::default();
+            return RequestCost::default();
         };
         let price = prices
             .entry(deployment.clone())
             .or_insert_with(|| book.price(deployment));
-        bill::request_sum(
+        RequestCost::new(
             record.prompt_tokens,
             record.cached_tokens,
             record.completion_tokens,
@@ -68,7 +68,7 @@ impl Counting {
 impl FinishedConsumer for Counting {
     fn take(&mut self, finished: &[Finished]) {
         self.look_up_prices();
-        let costs: Vec<Sum> = finished.iter().map(|one| self.cost(one)).collect();
+        let costs: Vec<RequestCost> = finished.iter().map(|one| self.cost(one)).collect();
         let mut recent = self.history.recent.lock();
         let recent = &mut *recent;
         let minute_ms = Step::Minute.floor(recent.open.start_ms);

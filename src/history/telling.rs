@@ -1,25 +1,34 @@
-//! Failovers and throttles of ten seconds, told as a sentence for each route and pair of deployments instead of one for each request.
+//! Failovers and throttles, told as a sentence for each route and pair of deployments instead of one for each request.
+//!
+//! A pair is told within ten seconds when it is seen first. While it goes on, once in ten minutes with all that came meanwhile: a pool
+//! that is throttled all day is not to push out what else happened.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use crate::core::history::sums::is_move;
 use crate::core::ids::{DeploymentId, RouteId};
 use crate::core::ledger::finished::Finished;
+use crate::core::ledger::usage::RequestOutcome;
 use crate::telemetry::events::traffic::{FailoversSeen, OutcomeSeen, ThrottlesSeen};
 use crate::telemetry::journal::Journal;
 
-/// Pairs and deployments that are told in ten seconds; of the others the history's figures tell.
+/// Pairs, and deployments, that are remembered; of the others the history's figures tell.
+const PAIRS_MAX: usize = 256;
+/// Of them, those that are told at once; the others are told in the next ten seconds.
 const TOLD_MAX: usize = 32;
+/// How often the same is told, in milliseconds.
+const AGAIN_MS: i64 = 10 * 60 * 1_000;
 
 /// What is to be told.
 #[derive(Debug, Default)]
 pub struct Telling {
-    moves: HashMap<Moved, u64>,
-    /// 429s by route and deployment of requests that ended with one, and the longest rest asked for, in milliseconds.
-    throttles: HashMap<(RouteId, DeploymentId), (u64, u64)>,
+    moves: HashMap<Moved, Tally>,
+    /// 429s by route and deployment of requests that ended with one.
+    throttles: HashMap<(RouteId, DeploymentId), Tally>,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Moved {
     route: RouteId,
     from: DeploymentId,
@@ -28,39 +37,60 @@ struct Moved {
     status: u16,
 }
 
+/// What came since it was told last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    requests: u64,
+    /// Those whose client got no answer of a deployment.
+    unserved: u64,
+    /// The longest rest that was asked for, in milliseconds.
+    rest_ms: u64,
+    /// When it was told last.
+    told_ms: Option<i64>,
+}
+
 impl Telling {
     /// Adds a request.
     pub fn add(&mut self, finished: &Finished) {
-        let route = &finished.record.route;
-        for (index, attempt) in finished.attempts.iter().enumerate() {
-            let next = finished.attempts.get(index + 1);
-            if let Some(next) = next.filter(|next| is_move(attempt, next)) {
-                let moved = Moved {
-                    route: route.clone(),
-                    from: attempt.deployment.clone(),
-                    to: next.deployment.clone(),
-                    outcome: attempt.outcome,
-                    status: attempt.status,
-                };
-                if self.moves.len() < TOLD_MAX || self.moves.contains_key(&moved) {
-                    *self.moves.entry(moved).or_default() += 1;
-                }
-            } else if attempt.status == 429 {
-                let key = (route.clone(), attempt.deployment.clone());
-                if self.throttles.len() < TOLD_MAX || self.throttles.contains_key(&key) {
-                    let (count, rest_ms) = self.throttles.entry(key).or_default();
-                    *count += 1;
-                    *rest_ms = (*rest_ms).max(attempt.retry_after_ms.unwrap_or(0));
-                }
+        let record = &finished.record;
+        let is_served = matches!(record.outcome, RequestOutcome::Success | RequestOutcome::Rejected);
+        for (attempt, next) in finished.attempts.iter().zip(finished.attempts.iter().skip(1)) {
+            if !is_move(attempt, next) {
+                continue;
             }
+            let moved = Moved {
+                route: record.route.clone(),
+                from: attempt.deployment.clone(),
+                to: next.deployment.clone(),
+                outcome: attempt.outcome,
+                status: attempt.status,
+            };
+            if let Some(tally) = tally(&mut self.moves, moved) {
+                tally.requests += 1;
+                tally.unserved += u64::from(!is_served);
+            }
+        }
+        let last = finished.attempts.last().filter(|last| last.status == 429);
+        if let Some(last) = last.filter(|_| record.outcome == RequestOutcome::Throttled)
+            && let Some(tally) = tally(&mut self.throttles, (record.route.clone(), last.deployment.clone()))
+        {
+            tally.requests += 1;
+            tally.rest_ms = tally.rest_ms.max(last.retry_after_ms.unwrap_or(0));
         }
     }
 
-    /// Tells what there is, the most first, and begins anew.
+    /// Tells what is due, the most first.
     pub fn tell(&mut self, journal: &Journal, now_ms: i64) {
-        let mut moves: Vec<_> = self.moves.drain().collect();
-        moves.sort_by(|(one, count), (other, others)| others.cmp(count).then_with(|| one.from.cmp(&other.from)));
-        for (moved, requests) in moves {
+        self.tell_after(journal, now_ms, AGAIN_MS);
+    }
+
+    /// Tells all that is not told yet.
+    pub fn tell_rest(&mut self, journal: &Journal, now_ms: i64) {
+        self.tell_after(journal, now_ms, 0);
+    }
+
+    fn tell_after(&mut self, journal: &Journal, now_ms: i64, again_ms: i64) {
+        for (moved, tally) in due(&mut self.moves, now_ms, again_ms) {
             FailoversSeen {
                 route: &moved.route,
                 from: &moved.from,
@@ -69,20 +99,165 @@ impl Telling {
                     outcome: moved.outcome,
                     status: moved.status,
                 },
-                requests,
+                requests: tally.requests,
+                unserved: tally.unserved,
+                since_ms: tally.told_ms,
             }
             .emit(journal, now_ms);
         }
-        let mut throttles: Vec<_> = self.throttles.drain().collect();
-        throttles.sort_by(|(one, count), (other, others)| others.cmp(count).then_with(|| one.cmp(other)));
-        for ((route, deployment), (requests, rest_ms)) in throttles {
+        for ((route, deployment), tally) in due(&mut self.throttles, now_ms, again_ms) {
             ThrottlesSeen {
                 route: &route,
                 deployment: &deployment,
-                requests,
-                rest_ms,
+                requests: tally.requests,
+                rest_ms: tally.rest_ms,
+                since_ms: tally.told_ms,
             }
             .emit(journal, now_ms);
         }
+    }
+}
+
+/// Where to add what was seen; none where there is too much of it.
+fn tally<K: Eq + Hash>(all: &mut HashMap<K, Tally>, key: K) -> Option<&mut Tally> {
+    (all.len() < PAIRS_MAX || all.contains_key(&key)).then(|| all.entry(key).or_default())
+}
+
+/// Takes what is to be told now, the most first. What was told, and did not come again for so long, is forgotten.
+fn due<K: Eq + Hash + Ord + Clone>(all: &mut HashMap<K, Tally>, now_ms: i64, again_ms: i64) -> Vec<(K, Tally)> {
+    // A clock that went back tells anew.
+    let is_over = |told_ms: i64| now_ms < told_ms || now_ms - told_ms >= again_ms;
+    let is_due = |tally: &Tally| tally.told_ms.is_none_or(is_over);
+    all.retain(|_, tally| tally.requests > 0 || !is_due(tally));
+    let mut found: Vec<_> = all
+        .iter()
+        .filter(|(_, tally)| tally.requests > 0 && is_due(tally))
+        .map(|(key, tally)| (key.clone(), *tally))
+        .collect();
+    found.sort_by(|(one, tally), (other, others)| others.requests.cmp(&tally.requests).then_with(|| one.cmp(other)));
+    found.truncate(TOLD_MAX);
+    for (key, _) in &found {
+        if let Some(tally) = all.get_mut(key) {
+            *tally = Tally {
+                told_ms: Some(now_ms),
+                ..Tally::default()
+            };
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ledger::finished::testing::finished;
+    use crate::telemetry::journal::Severity;
+
+    const MINUTE_MS: i64 = 60_000;
+
+    /// A request with attempts at these deployments, for these reasons and with these states.
+    fn request(outcome: RequestOutcome, attempts: &[(&str, &'static str, u16)]) -> Finished {
+        let mut request = finished(0);
+        let first = request.attempts[0].clone();
+        request.record.outcome = outcome;
+        request.attempts.clear();
+        for (deployment, reason, status) in attempts {
+            let mut attempt = first.clone();
+            (attempt.deployment, attempt.reason, attempt.status) = ((*deployment).into(), reason, *status);
+            attempt.outcome = match status {
+                200 => "success",
+                429 => "throttled",
+                _ => "failed",
+            };
+            request.attempts.push(attempt);
+        }
+        request
+    }
+
+    fn told(journal: &Journal) -> Vec<String> {
+        journal.unstored().into_iter().map(|event| event.text).collect()
+    }
+
+    #[test]
+    fn a_429_is_told_only_where_the_request_ended_with_it() {
+        let (mut telling, journal) = (Telling::default(), Journal::default());
+        telling.add(&request(
+            RequestOutcome::Success,
+            &[("a", "home", 429), ("a", "retry", 200)],
+        ));
+        telling.add(&request(
+            RequestOutcome::Success,
+            &[("a", "home", 429), ("b", "hedge", 200)],
+        ));
+        telling.add(&request(
+            RequestOutcome::Success,
+            &[("a", "home", 200), ("b", "hedge", 429)],
+        ));
+        telling.tell(&journal, 0);
+        assert_eq!(told(&journal), [""; 0]);
+        telling.add(&request(
+            RequestOutcome::Throttled,
+            &[("a", "home", 429), ("a", "retry", 429)],
+        ));
+        telling.tell(&journal, 0);
+        assert_eq!(told(&journal), ["support: a request ended with a 429 of a"]);
+    }
+
+    #[test]
+    fn clients_are_said_to_be_served_only_where_they_were() {
+        let (mut telling, journal) = (Telling::default(), Journal::default());
+        let attempts = [("a", "home", 500), ("b", "failover", 200)];
+        telling.add(&request(RequestOutcome::Success, &attempts));
+        telling.tell(&journal, 0);
+        telling.add(&request(RequestOutcome::Success, &attempts));
+        telling.add(&request(RequestOutcome::UpstreamFailed, &attempts));
+        telling.tell(&journal, AGAIN_MS);
+        let events = journal.unstored();
+        let advice = |nth: usize| events[nth].advice.as_deref().expect("advice");
+        assert!(advice(0).starts_with("clients were served"), "{}", advice(0));
+        assert!(!advice(1).contains("clients were served"), "{}", advice(1));
+        assert_eq!(
+            events[1].text,
+            "support: 2 requests went on from a (500) to b in 10 minutes; 1 of them was not served"
+        );
+        assert_eq!(events[1].severity, Severity::Warn);
+    }
+
+    #[test]
+    fn what_goes_on_is_told_at_first_and_then_once_in_ten_minutes_with_its_sum() {
+        let (mut telling, journal) = (Telling::default(), Journal::default());
+        for ten in 0..6 * 21 {
+            telling.add(&request(RequestOutcome::Throttled, &[("a", "home", 429)]));
+            telling.tell(&journal, ten * 10_000);
+        }
+        let again = "support: 60 requests ended with a 429 of a in 10 minutes";
+        assert_eq!(
+            told(&journal),
+            ["support: a request ended with a 429 of a", again, again]
+        );
+        telling.tell_rest(&journal, 21 * MINUTE_MS);
+        assert_eq!(
+            told(&journal)[3],
+            "support: 5 requests ended with a 429 of a in a minute"
+        );
+        // What has ceased is forgotten, and told at once when it comes again.
+        telling.tell(&journal, 60 * MINUTE_MS);
+        assert!(telling.throttles.is_empty());
+    }
+
+    #[test]
+    fn pairs_are_bounded_and_told_a_few_at_once() {
+        let (mut telling, journal) = (Telling::default(), Journal::default());
+        for number in 0..PAIRS_MAX + 9 {
+            telling.add(&request(
+                RequestOutcome::Throttled,
+                &[(&number.to_string(), "home", 429)],
+            ));
+        }
+        assert_eq!(telling.throttles.len(), PAIRS_MAX);
+        telling.tell(&journal, 0);
+        assert_eq!(told(&journal).len(), TOLD_MAX);
+        telling.tell(&journal, 10_000);
+        assert_eq!(told(&journal).len(), 2 * TOLD_MAX);
     }
 }

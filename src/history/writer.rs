@@ -1,7 +1,8 @@
 //! Writes what is in memory: every ten seconds, once, and at the end.
 //!
 //! A store that fails is tried again with the next ten seconds; what waits is bounded. Before writing it reads which longer rows are to be
-//! made, apart from the transaction, so that others who write wait for the writing only.
+//! made, apart from the transaction, so that others who write wait for the writing only. Where reading fails, what is recent is written
+//! all the same.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use crate::core::history::step::Step;
 use crate::history::History;
 use crate::storage::StoreError;
 use crate::storage::history::reading::Reading;
-use crate::storage::history::{Batch, StoredEvent};
-use crate::telemetry::events::history::{HistoryStoreFailing, HistoryStoreRecovered};
+use crate::storage::history::{Batch, RolledUp, StoredEvent};
+use crate::telemetry::events::history::{
+    HistoryReadFailing, HistoryRowsDamaged, HistoryStoreFailing, HistoryStoreRecovered,
+};
 use crate::telemetry::journal::Event;
 
 /// How long events wait for an interval's end where no request comes.
@@ -31,7 +34,17 @@ pub struct HistoryWriter {
     unsettled: BTreeSet<i64>,
     minute_ms: i64,
     counted_ms: i64,
+    /// Where there were too many rows of a length when they were counted: from when on they are kept.
+    kept_from_ms: [Option<i64>; Step::ALL.len()],
+    /// Rows of a length that are kept at most.
+    pub(super) rows_max: fn(Step) -> u64,
     is_failing: bool,
+    /// Intervals that were lost before writing began to fail.
+    lost_before: u64,
+    /// Whether it was told that longer rows cannot be made.
+    is_reading_failing: bool,
+    /// Whether it was told that rows are damaged.
+    is_damage_told: bool,
 }
 
 impl HistoryWriter {
@@ -43,7 +56,12 @@ impl HistoryWriter {
             unsettled: BTreeSet::new(),
             minute_ms: 0,
             counted_ms: 0,
+            kept_from_ms: [None; Step::ALL.len()],
+            rows_max: Step::rows_max,
             is_failing: false,
+            lost_before: 0,
+            is_reading_failing: false,
+            is_damage_told: false,
         }
     }
 
@@ -67,7 +85,7 @@ impl HistoryWriter {
             let mut recent = self.history.recent.lock();
             let next_ms = recent.open.start_ms + Step::Seconds.ms();
             recent.close(next_ms);
-            recent.telling.tell(&self.history.journal, (self.now_ms)());
+            recent.telling.tell_rest(&self.history.journal, (self.now_ms)());
         }
         self.write().await;
     }
@@ -77,12 +95,13 @@ impl HistoryWriter {
         match self.try_write().await {
             Ok(()) if self.is_failing => {
                 self.is_failing = false;
-                let lost = self.history.lost();
+                let lost = self.history.lost().saturating_sub(self.lost_before);
                 HistoryStoreRecovered { lost }.emit(&self.history.journal);
             }
             Ok(()) => {}
             Err(error) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
+                    self.lost_before = self.history.lost();
                     HistoryStoreFailing { error: &error }.emit(&self.history.journal);
                 }
             }
@@ -92,18 +111,17 @@ impl HistoryWriter {
     async fn try_write(&mut self) -> Result<(), StoreError> {
         let now_ms = (self.now_ms)();
         let minute_ms = Step::Minute.floor(now_ms);
+        let is_counted = (now_ms - self.counted_ms).abs() < COUNT_EVERY_MS;
+        let (rolled_up, failed) = match self.read(now_ms, is_counted).await {
+            Ok(rolled_up) => (rolled_up, None),
+            Err(error) => (None, Some(error)),
+        };
         let mut batch = Batch {
             now_ms,
+            rolled_up,
+            kept_from_ms: self.kept_from_ms,
             ..Batch::default()
         };
-        let is_counted = (now_ms - self.counted_ms).abs() < COUNT_EVERY_MS;
-        {
-            let mut reading = Reading::begin(self.history.store.path()).await?;
-            batch.rolled_up = reading.roll_up(now_ms).await?;
-            if !is_counted {
-                batch.kept_from_ms = reading.too_many(Step::rows_max).await?;
-            }
-        }
         {
             let recent = self.history.recent.lock();
             batch.intervals = recent.closed.iter().cloned().collect();
@@ -116,33 +134,65 @@ impl HistoryWriter {
         batch.purges = self.minute_ms != minute_ms;
         let has_rows = batch.rolled_up.as_ref().is_some_and(|rolled| !rolled.rows.is_empty());
         let is_news = !(batch.intervals.is_empty() && batch.slow.is_empty() && batch.events.is_empty());
-        if !(is_news || has_rows || batch.minute_over.is_some()) && is_counted {
+        if is_news || has_rows || batch.minute_over.is_some() || !is_counted {
             // A gateway without requests writes nothing.
-            return Ok(());
-        }
-        {
-            let _moving = self.history.moving.write().await;
-            self.history.store.write_history(&batch).await?;
-            let mut recent = self.history.recent.lock();
-            let written = |interval: &Arc<_>| batch.intervals.iter().any(|one| Arc::ptr_eq(one, interval));
-            recent.closed.retain(|interval| !written(interval));
-            let written = batch.slow.len().min(recent.slow_news.len());
-            recent.slow_news.drain(..written);
-            drop(recent);
-            if let Some(newest) = newest_event {
-                self.history.journal.note_stored(newest);
+            self.hand_over(&batch, newest_event).await?;
+            self.unsettled
+                .extend(batch.slow.iter().map(|(minute_ms, _)| *minute_ms));
+            if let Some(over) = batch.minute_over {
+                self.unsettled.remove(&over);
             }
+            self.minute_ms = minute_ms;
         }
-        self.unsettled
-            .extend(batch.slow.iter().map(|(minute_ms, _)| *minute_ms));
-        if let Some(over) = batch.minute_over {
-            self.unsettled.remove(&over);
-        }
-        self.minute_ms = minute_ms;
+        self.tell_reading(failed.as_ref());
+        Ok(())
+    }
+
+    /// Reads which longer rows are to be made, and now and then how many there are.
+    async fn read(&mut self, now_ms: i64, is_counted: bool) -> Result<Option<RolledUp>, StoreError> {
+        let mut reading = Reading::begin(self.history.store.path()).await?;
         if !is_counted {
+            self.kept_from_ms = reading.too_many(self.rows_max).await?;
             self.counted_ms = now_ms;
         }
+        let rolled_up = reading.roll_up(now_ms).await?;
+        self.tell_damaged(reading.damaged);
+        Ok(rolled_up)
+    }
+
+    /// Writes a batch, and forgets what was written.
+    async fn hand_over(&mut self, batch: &Batch, newest_event: Option<u64>) -> Result<(), StoreError> {
+        let damaged = {
+            let _moving = self.history.moving.write().await;
+            let written = self.history.store.write_history(batch).await?;
+            let mut recent = self.history.recent.lock();
+            let is_written = |interval: &Arc<_>| batch.intervals.iter().any(|one| Arc::ptr_eq(one, interval));
+            recent.closed.retain(|interval| !is_written(interval));
+            let slow = batch.slow.len().min(recent.slow_news.len());
+            recent.slow_news.drain(..slow);
+            drop(recent);
+            if let Some(newest) = newest_event {
+                self.history.journal.note_stored(newest, written.newest_event);
+            }
+            written.damaged
+        };
+        self.tell_damaged(damaged);
         Ok(())
+    }
+
+    /// Tells once where reading has begun to fail.
+    fn tell_reading(&mut self, failed: Option<&StoreError>) {
+        let was_failing = std::mem::replace(&mut self.is_reading_failing, failed.is_some());
+        if let Some(error) = failed.filter(|_| !was_failing) {
+            HistoryReadFailing { error }.emit(&self.history.journal);
+        }
+    }
+
+    /// Tells once in the life of the process that rows are damaged.
+    fn tell_damaged(&mut self, rows: u64) {
+        if rows > 0 && !std::mem::replace(&mut self.is_damage_told, true) {
+            HistoryRowsDamaged { rows }.emit(&self.history.journal);
+        }
     }
 }
 

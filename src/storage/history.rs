@@ -80,8 +80,18 @@ pub struct StoredEvent {
     pub advice: Option<String>,
 }
 
-/// Events that are kept at most: some 30 MB.
-pub const EVENTS_MAX: u64 = 100_000;
+/// What came of a write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The number of the newest event in the store, whoever wrote it; 0 without any.
+    pub newest_event: u64,
+    /// Rows that could not be read to be added to, and begin anew.
+    pub damaged: u64,
+}
+
+/// Events of a kind that are kept at most: 3 MB. Each kind is bounded for itself, so that what happens often does not push out what
+/// matters long.
+pub const EVENTS_OF_A_KIND_MAX: u64 = 10_000;
 
 /// A length as the store has it.
 fn step_s(step: Step) -> i64 {

@@ -18,6 +18,8 @@ use crate::telemetry::clock;
 pub const HELD_MAX: usize = 1_000;
 /// How often what many requests may cause is noted, in milliseconds.
 const SELDOM_MS: i64 = 60_000;
+/// Numbers that are left free after those of earlier processes: in an upgrade in place the old one goes on noting for a while.
+const LEFT_FREE: u64 = 1_000;
 /// Longest text, in characters; a list of mistakes in a configuration can be long.
 pub const TEXT_MAX: usize = 1_000;
 
@@ -188,20 +190,23 @@ impl Note {
 }
 
 impl Journal {
-    /// Continues after the events of earlier processes. What was noted before this is numbered anew; done once, at the start.
+    /// Continues after the events of earlier processes, some numbers later. What was noted before this is numbered anew; done once, at
+    /// the start.
     pub fn continue_after(&self, newest_stored: u64) {
         let mut held = self.held.lock();
         let Held {
             events, stored, next, ..
         } = &mut *held;
+        let free = if newest_stored == 0 { 0 } else { LEFT_FREE };
+        let after = newest_stored + free;
         for event in events.iter_mut() {
-            event.id += newest_stored;
+            event.id += after;
         }
         *stored = newest_stored;
-        *next += newest_stored;
-        let newest = *next - 1;
+        *next += after;
+        let newest = events.back().map_or(newest_stored, |event| event.id);
         drop(held);
-        self.newest.send_replace(newest);
+        self.tell_newest(newest);
     }
 
     /// Notes an event, now.
@@ -247,7 +252,16 @@ impl Journal {
             advice: note.advice.map(str::to_owned),
         });
         drop(held);
-        self.newest.send_replace(id);
+        self.tell_newest(id);
+    }
+
+    /// Two who note at once come here in any order.
+    fn tell_newest(&self, id: u64) {
+        self.newest.send_if_modified(|newest| {
+            let is_newer = id > *newest;
+            *newest = id.max(*newest);
+            is_newer
+        });
     }
 
     /// The newest id, and a way to wait for the next.
@@ -270,10 +284,12 @@ impl Journal {
         held.events.iter().filter(is_new).cloned().collect()
     }
 
-    /// Notes that all up to this id are stored.
-    pub fn note_stored(&self, id: u64) {
+    /// Notes that all up to this id are stored, in a store whose newest event, perhaps another process's, has that number: what is noted
+    /// from now on comes after it.
+    pub fn note_stored(&self, id: u64, newest_stored: u64) {
         let mut held = self.held.lock();
         held.stored = held.stored.max(id);
+        held.next = held.next.max(newest_stored.saturating_add(1));
     }
 
     /// Events that were lost because the store failed for long.
@@ -307,14 +323,34 @@ mod tests {
         journal.note_at(1, info("before"));
         journal.continue_after(41);
         journal.note_at(2, info("after"));
-        assert_eq!(texts(&journal.unstored()), [(42, "before"), (43, "after")]);
-        assert_eq!(*journal.newest().borrow(), 43);
-        journal.note_stored(42);
-        assert_eq!(texts(&journal.unstored()), [(43, "after")]);
-        assert_eq!(texts(&journal.after(42, 9).expect("held")), [(43, "after")]);
-        assert_eq!(texts(&journal.after(41, 1).expect("held")), [(42, "before")]);
-        assert_eq!(journal.after(40, 9), None, "that is in the store");
-        assert_eq!(journal.after(99, 9), Some(Vec::new()));
+        assert_eq!(texts(&journal.unstored()), [(1_042, "before"), (1_043, "after")]);
+        assert_eq!(*journal.newest().borrow(), 1_043);
+        journal.note_stored(1_042, 1_042);
+        assert_eq!(texts(&journal.unstored()), [(1_043, "after")]);
+        assert_eq!(texts(&journal.after(1_042, 9).expect("held")), [(1_043, "after")]);
+        assert_eq!(texts(&journal.after(1_041, 1).expect("held")), [(1_042, "before")]);
+        assert_eq!(journal.after(41, 9), None, "what comes between is in the store");
+        assert_eq!(journal.after(9_999, 9), Some(Vec::new()));
+    }
+
+    #[test]
+    fn who_notes_late_does_not_take_the_newest_number_back() {
+        let journal = Journal::default();
+        let newest = journal.newest();
+        journal.tell_newest(7);
+        journal.tell_newest(6);
+        assert_eq!(*newest.borrow(), 7);
+        journal.continue_after(3);
+        assert_eq!(*newest.borrow(), 7);
+    }
+
+    #[test]
+    fn numbers_go_on_after_those_that_another_process_stored() {
+        let journal = Journal::default();
+        journal.note_at(1, info("ours"));
+        journal.note_stored(1, 57);
+        journal.note_at(2, info("later"));
+        assert_eq!(texts(&journal.unstored()), [(58, "later")]);
     }
 
     #[test]
@@ -323,7 +359,7 @@ mod tests {
         for number in 0..HELD_MAX + 3 {
             journal.note_at(0, info(&number.to_string()));
             if number == 0 {
-                journal.note_stored(1);
+                journal.note_stored(1, 1);
             }
         }
         assert_eq!(journal.unstored().len(), HELD_MAX);

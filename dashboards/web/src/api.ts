@@ -123,7 +123,7 @@ export async function series(scope: Scope, by: SeriesBy, points: number, signal?
 
 export const summary = (scope: Scope, signal?: AbortSignal): Promise<Summary> => get('summary', { ...scope }, signal);
 export const heatmap = (scope: Scope, of: LatencyOf, signal?: AbortSignal): Promise<Heatmap> => get('heatmap', { ...scope, of }, signal);
-export const slowest = (scope: Scope, of: 'ttft' | 'total', limit: number, signal?: AbortSignal): Promise<{ requests: SlowRequest[] }> =>
+export const slowest = (scope: Scope, of: LatencyOf, limit: number, signal?: AbortSignal): Promise<{ requests: SlowRequest[] }> =>
   get('requests/slowest', { ...scope, of, limit }, signal);
 export const usage = (scope: Scope, by: UsageBy, signal?: AbortSignal): Promise<Usage> => get('usage', { ...scope, by }, signal);
 export const costs = (scope: Scope, signal?: AbortSignal): Promise<Costs> => get('costs', { ...scope }, signal);

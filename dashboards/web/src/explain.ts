@@ -3,8 +3,8 @@
 export const EXPLAIN = {
   requests: 'Requests that reached a route, each counted once, however many attempts it took. Keepalives are not counted.',
   errors:
-    'Requests that a client saw fail: throttled everywhere, failed upstream, broken off, or refused by the gateway. A client’s own ' +
-    'mistakes (400 and the like) and clients that hung up are not errors. Rescued ones went on to another deployment, unnoticed.',
+    'Requests that a client saw fail: throttled everywhere, failed upstream, broken off, or refused by the gateway with 5xx. A client’s own ' +
+    'mistakes (400 and the like), its limits and clients that hung up are not errors. Rescued ones went on to another deployment, unnoticed.',
   running: 'Requests that are in the gateway this moment, streams that are being answered included.',
   ttft: 'Time to first token: from the request’s head to the first token towards the client. Streams only. This is what people wait for.',
   total: 'From the request’s head to the end of its answer, as the client saw it. Long answers take long, so read it beside tokens.',

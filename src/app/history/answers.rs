@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::admin::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
+use crate::app::history::hosting::Hosting;
 use crate::app::money::Prices;
 use crate::core::history::ask::{Asked, By, Latency, POINTS_MAX};
 use crate::core::history::shown::{Figures, Flows, Heatmap, Latest, Money, Series, Slowest, Summary, Total};
 use crate::core::history::step::KEPT_MS;
-use crate::core::ids::DeploymentId;
 use crate::core::ledger::life;
+use crate::core::recovery::absence::Absence;
 use crate::history::History;
 use crate::proxy::Gateway;
 use crate::storage::StoreError;
@@ -35,9 +36,6 @@ pub(in crate::app) struct Answers {
     prices: Arc<Prices>,
     places: Semaphore,
 }
-
-/// What deployments cost for being there, in US dollars, and their regions.
-struct Hosting(Vec<(DeploymentId, String, f64)>);
 
 impl Answers {
     pub(super) fn new(history: Arc<History>, gateway: &Arc<Gateway>, prices: &Arc<Prices>) -> Self {
@@ -103,33 +101,45 @@ impl Answers {
         let tenures = life::tenures(&lives, |id| book.is_configured(id), hour_usd, now_ms);
         let mut hosting = Vec::new();
         for tenure in tenures {
-            let Some(micro_usd) = tenure.micro_usd(asked.from_ms, asked.to_ms.min(now_ms)) else {
-                continue;
-            };
+            let micro_usd = tenure.micro_usd(asked.from_ms, asked.to_ms.min(now_ms));
             let region = self.region_of(&tenure.deployment).unwrap_or_default();
             let is_asked = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|want| want == name);
             if is_asked(&filter.deployment, &tenure.deployment) && is_asked(&filter.region, &region) {
-                hosting.push((tenure.deployment, region, micro_usd as f64 / 1e6));
+                hosting.push((
+                    tenure.deployment,
+                    region,
+                    micro_usd.map(|micro_usd| micro_usd as f64 / 1e6),
+                ));
             }
         }
         Ok(Some(Hosting(hosting)))
     }
 
-    /// What an hour of the deployments of a question costs now.
-    fn hosting_per_hour(&self, asked: &Asked) -> f64 {
-        let (Some(book), Some(gateway)) = (self.prices.book(), self.gateway.upgrade()) else {
-            return 0.0;
-        };
+    /// What an hour of the deployments of a question costs now, without those that Azure does not have; none where no price is known, or
+    /// where it is about some of their requests only.
+    fn hosting_per_hour(&self, asked: &Asked) -> Option<f64> {
+        if asked.filter.route.is_some() || asked.filter.client.is_some() {
+            return None;
+        }
+        let (book, gateway) = (self.prices.book()?, self.gateway.upgrade()?);
         let live = gateway.live.load_full();
         let snapshot = &live.config.runtime.snapshot;
         let is_asked = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|want| want == name);
-        let deployments = snapshot.deployments.iter().filter(|deployment| {
+        let mut hour_usd = None;
+        for (deployment, known) in snapshot.deployments.iter().zip(&live.deployments) {
             let region = &snapshot.resources[deployment.resource.0].region;
-            is_asked(&asked.filter.deployment, &deployment.id) && is_asked(&asked.filter.region, region)
-        });
-        deployments
-            .filter_map(|deployment| book.price(&deployment.id).hour)
-            .sum()
+            if !is_asked(&asked.filter.deployment, &deployment.id) || !is_asked(&asked.filter.region, region) {
+                continue;
+            }
+            let price = match known.state.absent.get() {
+                Some(Absence::Missing) => Some(0.0),
+                _ => book.price(&deployment.id).hour,
+            };
+            if let Some(usd) = price {
+                *hour_usd.get_or_insert(0.0) += usd;
+            }
+        }
+        hour_usd
     }
 
     async fn figures(&self, asked: &Asked) -> Result<Figures, HistoryError> {
@@ -140,31 +150,8 @@ impl Answers {
             .map_err(refused)?;
         let mut figures = totals.into_iter().next().map(|total| total.total).unwrap_or_default();
         let hosting = self.hosting(asked).await?;
-        figures.hosting_usd = hosting.map(|hosting| hosting.of("", By::None));
+        figures.hosting_usd = hosting.and_then(|hosting| hosting.of("", By::None));
         Ok(figures)
-    }
-}
-
-impl Hosting {
-    /// Of a group.
-    fn of(&self, key: &str, by: By) -> f64 {
-        let is_in = |(deployment, region, _): &&(DeploymentId, String, f64)| match by {
-            By::Deployment => &***deployment == key,
-            By::Region => region == key,
-            By::None => true,
-            By::Route | By::Client => false,
-        };
-        // A sum of nothing is -0.0.
-        self.0.iter().filter(is_in).map(|(_, _, usd)| usd).sum::<f64>() + 0.0
-    }
-
-    fn enter<'a>(&self, by: By, figures: impl Iterator<Item = (&'a str, &'a mut Figures)>) {
-        if matches!(by, By::Route | By::Client) {
-            return;
-        }
-        for (key, figures) in figures {
-            figures.hosting_usd = Some(self.of(key, by));
-        }
     }
 }
 
@@ -176,8 +163,7 @@ impl HistoryQueries for Answers {
         let found = self.history.series(asked, by, points, clock::now_ms()).await;
         let (mut series, _) = found.map_err(refused)?;
         if let Some(hosting) = self.hosting(asked).await? {
-            let groups = series.groups.iter_mut();
-            hosting.enter(by, groups.map(|group| (&*group.key, &mut group.total)));
+            hosting.enter_series(by, &mut series);
         }
         Ok(series)
     }
@@ -187,7 +173,7 @@ impl HistoryQueries for Answers {
         let found = self.history.totals(asked, by, clock::now_ms()).await;
         let (mut totals, _) = found.map_err(refused)?;
         if let Some(hosting) = self.hosting(asked).await? {
-            hosting.enter(by, totals.iter_mut().map(|total| (&*total.key, &mut total.total)));
+            hosting.enter_totals(by, &mut totals);
         }
         Ok(totals)
     }

@@ -35,19 +35,20 @@ pub fn figures(line: &Line) -> Figures {
 fn bare_figures(line: &Line) -> Figures {
     let Sums {
         requests,
+        errors,
         attempts,
         throttled,
         prompt_tokens,
         cached_tokens,
         expected_tokens,
         completion_tokens,
-        micro_usd,
-        saved_micro_usd,
+        nano_usd,
+        saved_nano_usd,
         ..
     } = line.sums;
     Figures {
         requests,
-        errors: line.sums.errors(),
+        errors,
         throttled,
         attempts,
         failovers: line.sums.failovers(),
@@ -55,8 +56,8 @@ fn bare_figures(line: &Line) -> Figures {
         cached_tokens,
         expected_tokens,
         completion_tokens,
-        token_usd: micro_usd as f64 / 1e6,
-        saved_usd: saved_micro_usd as f64 / 1e6,
+        token_usd: nano_usd as f64 / 1e9,
+        saved_usd: saved_nano_usd as f64 / 1e9,
         latency: percentiles(line),
         ..Figures::default()
     }
@@ -292,7 +293,7 @@ pub fn flows(sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<
                     .pairs()
                     .map(|(word, count)| (word.to_owned(), count))
                     .collect(),
-                errors: sums.errors(),
+                errors: sums.errors,
             });
         }
     }

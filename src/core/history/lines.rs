@@ -11,7 +11,7 @@ use crate::core::history::ask::{By, Filter, Latency};
 use crate::core::history::sums::{OTHER, Sums};
 use crate::core::history::times::Times;
 use crate::core::ids::{DeploymentId, Region};
-use crate::core::ledger::bill::Sum;
+use crate::core::ledger::bill::RequestCost;
 use crate::core::ledger::finished::Finished;
 
 /// Lines of a kind in one interval.
@@ -141,7 +141,7 @@ pub struct Line {
 
 impl Line {
     /// Adds a request, and what it cost.
-    fn add_request(&mut self, finished: &Finished, cost: &Sum) {
+    fn add_request(&mut self, finished: &Finished, cost: &RequestCost) {
         self.sums.add_request(finished, cost);
         if let Some(us) = finished.record.first_token_us {
             self.ttft.record(us);
@@ -223,7 +223,7 @@ impl Interval {
     }
 
     /// Adds a request that ended in it, and what it cost.
-    pub fn add(&mut self, finished: &Finished, cost: &Sum) {
+    pub fn add(&mut self, finished: &Finished, cost: &RequestCost) {
         let record = &finished.record;
         let decided = record.deployment.as_ref().zip(record.region.as_ref());
         for kind in Kind::ALL {

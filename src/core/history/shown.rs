@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 pub struct Figures {
     /// Requests that ended.
     pub requests: u64,
-    /// Those that their client saw fail: throttled, failed upstream, broken, or refused by the gateway.
+    /// Those that their client saw fail: throttled, failed upstream, broken, or refused by the gateway with 5xx.
     pub errors: u64,
     /// Attempts that a deployment answered with 429. (Requests that ended so are in `outcomes`.)
     pub throttled: u64,
@@ -171,8 +171,9 @@ pub struct Summary {
 /// What a time cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 pub struct Money {
-    /// What an hour of the deployments concerned costs now for being there.
-    pub hosting_usd_per_hour: f64,
+    /// What an hour of the deployments concerned that are there costs now; none where no price is known, or where a route's or client's
+    /// part is asked for.
+    pub hosting_usd_per_hour: Option<f64>,
     /// What the tokens cost.
     pub token_usd: f64,
     /// What cached tokens cost less than others would have.
@@ -200,7 +201,7 @@ pub struct Slowest {
 }
 
 /// A slow request. Nothing of its prompt is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SlowRequest {
     /// The `x-request-id` of its answer.
     pub id: String,
@@ -247,7 +248,7 @@ pub struct SlowRequest {
 }
 
 /// An attempt of a slow request.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SlowAttempt {
     /// At which deployment.
     pub deployment: String,

@@ -1,10 +1,10 @@
-//! The slowest requests of each minute, by the time to their first token and by that to their end.
+//! The slowest requests of each minute, by the time to their first token, by that to their end and by that in the gateway itself.
 
 use crate::core::history::ask::Latency;
 use crate::core::history::shown::{SlowAttempt, SlowRequest};
 use crate::core::ledger::finished::{Finished, FinishedAttempt};
 
-/// Requests that are kept of a minute by each time: 2 · 20 a minute are some 100 MB in two days at most, of 900 bytes each.
+/// Requests that are kept of a minute by each time: 3 · 20 a minute are some 150 MB in two days at most, of 900 bytes each.
 pub const SLOWEST_MAX: usize = 20;
 /// How long they are kept, in milliseconds: two days.
 pub const SLOWEST_KEPT_MS: i64 = 2 * 24 * 60 * 60 * 1_000;
@@ -13,8 +13,8 @@ pub const SLOWEST_KEPT_MS: i64 = 2 * 24 * 60 * 60 * 1_000;
 #[derive(Debug, Default)]
 pub struct SlowMinute {
     minute_ms: i64,
-    /// By both times, the slowest first.
-    bounds: [Vec<u64>; 2],
+    /// By each time, the slowest first.
+    bounds: [Vec<u64>; 3],
     news: Vec<SlowRequest>,
 }
 
@@ -23,12 +23,13 @@ impl SlowMinute {
     pub fn look(&mut self, minute_ms: i64, finished: &Finished) {
         if minute_ms != self.minute_ms {
             self.minute_ms = minute_ms;
-            self.bounds = [Vec::new(), Vec::new()];
+            self.bounds = [const { Vec::new() }; 3];
         }
-        let [by_first, by_end] = &mut self.bounds;
+        let [by_first, by_end, by_overhead] = &mut self.bounds;
         let first = finished.record.first_token_us.is_some_and(|us| enters(by_first, us));
         let end = enters(by_end, finished.record.total_us);
-        if first || end {
+        let overhead = enters(by_overhead, finished.overhead_us);
+        if first || end || overhead {
             self.news.push(shown(finished));
         }
     }
@@ -149,6 +150,21 @@ mod tests {
         minute.look(0, &slow(81_001));
         minute.look(MINUTE_MS, &slow(1));
         assert_eq!(minute.take().len(), 2, "another minute begins anew");
+    }
+
+    #[test]
+    fn what_the_gateway_held_up_is_kept_although_others_took_longer() {
+        let mut minute = SlowMinute::default();
+        for us in (1..=100).rev() {
+            minute.look(0, &slow(us * 1_000));
+        }
+        minute.take();
+        let mut held_up = slow(1);
+        held_up.overhead_us = 401;
+        minute.look(0, &held_up);
+        let slowest = slowest(minute.take(), Latency::Overhead, 1);
+        let overheads: Vec<f64> = slowest.iter().map(|request| request.overhead_ms).collect();
+        assert_eq!(overheads, [0.401]);
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::core::ledger::bill::Sum;
+use crate::core::ledger::bill::RequestCost;
 use crate::core::ledger::finished::{Finished, FinishedAttempt};
-use crate::core::ledger::usage::RequestOutcome;
+use crate::core::ledger::usage::{RequestOutcome, UsageRecord};
 
 /// Pairs of deployments between which requests went on, of one line; what is beyond is counted as from and to others.
 pub const MOVES_MAX: usize = 64;
@@ -26,10 +26,13 @@ pub struct Sums {
     /// Requests that ended.
     #[serde(skip_serializing_if = "is_zero")]
     pub requests: u64,
-    /// The same by how they ended.
+    /// Those that their client saw fail, by its own fault or limits excepted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub errors: u64,
+    /// Requests by how they ended.
     #[serde(skip_serializing_if = "Words::is_empty")]
     pub outcomes: Words,
-    /// The same by why their deployment was chosen.
+    /// Requests by why their deployment was chosen.
     #[serde(skip_serializing_if = "Words::is_empty")]
     pub reasons: Words,
     /// Attempts.
@@ -53,12 +56,12 @@ pub struct Sums {
     /// Completion tokens.
     #[serde(skip_serializing_if = "is_zero")]
     pub completion_tokens: u64,
-    /// What tokens cost, in millionths of a US dollar.
+    /// What tokens cost, in billionths of a US dollar: a small request costs less than a millionth.
     #[serde(skip_serializing_if = "is_zero")]
-    pub micro_usd: u64,
-    /// What cached ones cost less, in millionths of a US dollar.
+    pub nano_usd: u64,
+    /// What cached ones cost less, in billionths of a US dollar.
     #[serde(skip_serializing_if = "is_zero")]
-    pub saved_micro_usd: u64,
+    pub saved_nano_usd: u64,
 }
 
 /// Requests that went on from one deployment to another.
@@ -135,17 +138,18 @@ impl<'de> Deserialize<'de> for Words {
 
 impl Sums {
     /// Adds a request, and what it cost.
-    pub fn add_request(&mut self, finished: &Finished, cost: &Sum) {
+    pub fn add_request(&mut self, finished: &Finished, cost: &RequestCost) {
         let record = &finished.record;
         self.requests += 1;
+        self.errors += u64::from(is_error(record));
         self.outcomes.count(record.outcome.into());
         self.reasons.count(finished.reason);
         self.prompt_tokens += record.prompt_tokens;
         self.cached_tokens += record.cached_tokens;
         self.expected_tokens += finished.expected_tokens.unwrap_or(0);
         self.completion_tokens += record.completion_tokens;
-        self.micro_usd += cost.micro_usd;
-        self.saved_micro_usd += cost.saved_micro_usd;
+        self.nano_usd += cost.nano_usd;
+        self.saved_nano_usd += cost.saved_nano_usd;
     }
 
     /// Adds an attempt, with the one that followed it.
@@ -177,6 +181,7 @@ impl Sums {
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
+        self.errors += other.errors;
         self.outcomes.merge(&other.outcomes);
         self.reasons.merge(&other.reasons);
         self.attempts += other.attempts;
@@ -188,24 +193,22 @@ impl Sums {
         self.cached_tokens += other.cached_tokens;
         self.expected_tokens += other.expected_tokens;
         self.completion_tokens += other.completion_tokens;
-        self.micro_usd += other.micro_usd;
-        self.saved_micro_usd += other.saved_micro_usd;
+        self.nano_usd += other.nano_usd;
+        self.saved_nano_usd += other.saved_nano_usd;
     }
 
     /// Requests that went on to another deployment.
     pub fn failovers(&self) -> u64 {
         self.moves.iter().map(|moved| moved.requests).sum()
     }
+}
 
-    /// Requests that their client saw fail.
-    pub fn errors(&self) -> u64 {
-        let failed = [
-            RequestOutcome::Throttled,
-            RequestOutcome::UpstreamFailed,
-            RequestOutcome::Broken,
-            RequestOutcome::Refused,
-        ];
-        failed.iter().map(|outcome| self.outcomes.of(outcome.as_ref())).sum()
+/// Whether a client saw a request fail. What the gateway refused by the client's own limits is none, here as in the recording rules.
+fn is_error(record: &UsageRecord) -> bool {
+    match record.outcome {
+        RequestOutcome::Throttled | RequestOutcome::UpstreamFailed | RequestOutcome::Broken => true,
+        RequestOutcome::Refused => record.status >= 500,
+        RequestOutcome::Success | RequestOutcome::Rejected | RequestOutcome::ClientGone => false,
     }
 }
 
@@ -223,22 +226,48 @@ fn is_zero(value: &u64) -> bool {
 mod tests {
     use super::*;
     use crate::core::ledger::finished::testing::finished;
+    use crate::core::topology::Price;
 
     #[test]
     fn requests_are_counted_by_words_and_written_without_what_is_zero() {
         let mut sums = Sums::default();
         let mut request = finished(0);
-        sums.add_request(&request, &Sum::default());
+        sums.add_request(&request, &RequestCost::default());
         request.record.outcome = RequestOutcome::Broken;
-        sums.add_request(&request, &Sum::default());
-        assert_eq!((sums.requests, sums.errors()), (2, 1));
+        sums.add_request(&request, &RequestCost::default());
+        assert_eq!((sums.requests, sums.errors), (2, 1));
         let written = serde_json::to_string(&sums).expect("json");
         assert_eq!(
             written,
-            r#"{"requests":2,"outcomes":{"broken":1,"success":1},"reasons":{"home":2},"prompt_tokens":4000,"cached_tokens":2048,"expected_tokens":2304,"completion_tokens":100}"#
+            r#"{"requests":2,"errors":1,"outcomes":{"broken":1,"success":1},"reasons":{"home":2},"prompt_tokens":4000,"cached_tokens":2048,"expected_tokens":2304,"completion_tokens":100}"#
         );
         assert_eq!(serde_json::from_str::<Sums>(&written).expect("read"), sums);
         assert_eq!(serde_json::from_str::<Sums>("{}").expect("read"), Sums::default());
+    }
+
+    #[test]
+    fn small_requests_add_up_to_what_they_cost() {
+        let price = Price {
+            input: Some(0.05),
+            ..Price::default()
+        };
+        let mut sums = Sums::default();
+        for _ in 0..10 {
+            sums.add_request(&finished(0), &RequestCost::new(8, 0, 0, &price));
+        }
+        assert_eq!(sums.nano_usd, 4_000, "ten times 0.4 millionths");
+    }
+
+    #[test]
+    fn what_a_clients_own_limits_refuse_is_no_error() {
+        let mut sums = Sums::default();
+        let mut request = finished(0);
+        request.record.outcome = RequestOutcome::Refused;
+        for status in [429, 413, 503] {
+            request.record.status = status;
+            sums.add_request(&request, &RequestCost::default());
+        }
+        assert_eq!((sums.requests, sums.errors), (3, 1));
     }
 
     #[test]

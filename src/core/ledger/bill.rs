@@ -185,8 +185,9 @@ fn of_tokens(used: &Used, price: &Price) -> Sum {
     of_counts(used.requests, counts, price)
 }
 
-/// What tokens cost. Cached ones cost as much as others where their discount is not known, so that the sum is not too low.
-fn of_counts(requests: u64, (prompt, cached, completion): (u64, u64, u64), price: &Price) -> Sum {
+/// What tokens cost in millionths of a US dollar, none where a price is not known, and what cached ones cost less. Cached ones cost as
+/// much as others where their discount is not known, so that the sum is not too low.
+fn amounts((prompt, cached, completion): (u64, u64, u64), price: &Price) -> (Option<f64>, f64) {
     let cached = cached.min(prompt);
     let fresh = prompt - cached;
     // A price is only needed of what was used.
@@ -196,10 +197,14 @@ fn of_counts(requests: u64, (prompt, cached, completion): (u64, u64, u64), price
     };
     let cached_price = price.cached_input.or(price.input);
     let amount = || Some(part(fresh, price.input)? + part(cached, cached_price)? + part(completion, price.output)?);
-    let amount = amount();
     let saved = price.input.zip(cached_price).map_or(0.0, |(input, cached_price)| {
         cached as f64 * (input - cached_price).max(0.0)
     });
+    (amount(), saved)
+}
+
+fn of_counts(requests: u64, (prompt, cached, completion): (u64, u64, u64), price: &Price) -> Sum {
+    let (amount, saved) = amounts((prompt, cached, completion), price);
     Sum {
         micro_usd: amount.unwrap_or_default().round() as u64,
         saved_micro_usd: saved.round() as u64,
@@ -207,8 +212,29 @@ fn of_counts(requests: u64, (prompt, cached, completion): (u64, u64, u64), price
         there_ms: 0,
         requests,
         prompt_tokens: prompt,
-        cached_tokens: cached,
+        cached_tokens: cached.min(prompt),
         completion_tokens: completion,
+    }
+}
+
+/// What a request cost, so fine that sums of many small ones are right: in billionths of a US dollar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestCost {
+    /// What its tokens cost, as far as prices are known.
+    pub nano_usd: u64,
+    /// What cached ones cost less than others would have.
+    pub saved_nano_usd: u64,
+}
+
+impl RequestCost {
+    /// Of so many tokens.
+    pub fn new(prompt_tokens: u64, cached_tokens: u64, completion_tokens: u64, price: &Price) -> Self {
+        let (amount, saved) = amounts((prompt_tokens, cached_tokens, completion_tokens), price);
+        let nano = |micro: f64| (micro * 1e3).round() as u64;
+        Self {
+            nano_usd: nano(amount.unwrap_or_default()),
+            saved_nano_usd: nano(saved),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ fn busy_hour() -> Interval {
             *time = base * (80 + request * 37 % 400) / 100;
         }
         one.record.first_token_us = Some(200_000 * (80 + request * 53 % 300) / 100);
-        of_hour.add(&one, &Sum::default());
+        of_hour.add(&one, &RequestCost::default());
     }
     of_hour
 }

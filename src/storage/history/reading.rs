@@ -6,15 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::core::history::ask::{By, Filter, Latency};
 use crate::core::history::lines::{Key, Kind, Line};
-use crate::core::history::shown::SlowRequest;
+use crate::core::history::shown::{SlowAttempt, SlowRequest};
 use crate::core::history::step::{Marks, Span, Step};
 use crate::core::ledger::life::Life;
 use crate::storage::StoreError;
-use crate::storage::history::{RolledUp, State, columns, damaged, row, state, step_s};
+use crate::storage::history::{RolledUp, State, columns, row, state, step_s};
 use crate::storage::lives::read_lives;
 use crate::storage::sqlite::connect_reader;
 
@@ -35,6 +36,8 @@ pub struct Reading {
     pub rows: u64,
     /// Histograms read so far.
     pub histograms: u64,
+    /// Rows that cannot be read, damaged or of a newer version: they are left out.
+    pub damaged: u64,
 }
 
 /// Which rows.
@@ -65,6 +68,7 @@ impl Reading {
             state,
             rows: 0,
             histograms: 0,
+            damaged: 0,
         })
     }
 
@@ -73,7 +77,7 @@ impl Reading {
         self.state.unwrap_or_default().marks
     }
 
-    /// Hands over rows, in the order of their times.
+    /// Hands over rows, in the order of their times. Those that are damaged are left out and counted.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -98,9 +102,11 @@ impl Reading {
             .bind(asked.filter.region.clone())
             .fetch(&mut self.connection);
         while let Some(found) = rows.try_next().await? {
-            let (start_ms, key, line) = row(&found, &mut self.histograms)?;
             self.rows += 1;
-            take(start_ms, key, line);
+            match row(&found, &mut self.histograms) {
+                Ok((start_ms, key, line)) => take(start_ms, key, line),
+                Err(_) => self.damaged += 1,
+            }
             // Rows may come without a wait; other tasks are to run all the same.
             tokio::task::consume_budget().await;
         }
@@ -158,7 +164,8 @@ impl Reading {
         let taken = condition(filter);
         let column = match of {
             Latency::Ttft => "ttft_ms",
-            Latency::Total | Latency::Overhead => "total_ms",
+            Latency::Total => "total_ms",
+            Latency::Overhead => "overhead_ms",
         };
         // They are stored by when they ended, and asked for by when they came.
         let select = format!(
@@ -176,9 +183,14 @@ impl Reading {
             .bind(filter.region.clone())
             .fetch_all(&mut self.connection)
             .await?;
-        rows.iter()
-            .map(|found| serde_json::from_str(found.try_get(0)?).map_err(damaged))
-            .collect()
+        let mut requests = Vec::new();
+        for found in &rows {
+            match slow_request(found.try_get(0)?) {
+                Ok(request) => requests.push(request),
+                Err(_) => self.damaged += 1,
+            }
+        }
+        Ok(requests)
     }
 
     /// Makes longer rows of shorter ones, as far as is due; none where nothing is.
@@ -289,16 +301,41 @@ impl Reading {
     /// # Errors
     /// When the store cannot be read.
     pub async fn newest_event(&mut self) -> Result<u64, StoreError> {
-        let newest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM event")
-            .fetch_one(&mut self.connection)
-            .await?;
-        Ok(newest.unwrap_or(0).max(0).cast_unsigned())
+        newest_event(&mut self.connection).await
     }
 
     /// The connection, for other tables as of the same moment.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.connection
     }
+}
+
+/// A slow request as it was stored; what an older version did not write is empty.
+fn slow_request(detail: &str) -> Result<SlowRequest, serde_json::Error> {
+    let mut read: Value = serde_json::from_str(detail)?;
+    fill(&mut read, serde_json::to_value(SlowRequest::default())?);
+    if let Some(Value::Array(attempts)) = read.get_mut("attempts") {
+        for attempt in attempts {
+            fill(attempt, serde_json::to_value(SlowAttempt::default())?);
+        }
+    }
+    serde_json::from_value(read)
+}
+
+fn fill(value: &mut Value, missing: Value) {
+    if let (Value::Object(members), Value::Object(missing)) = (value, missing) {
+        for (name, empty) in missing {
+            members.entry(name).or_insert(empty);
+        }
+    }
+}
+
+/// The newest event's number, 0 without any.
+pub(super) async fn newest_event(connection: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let newest: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM event")
+        .fetch_one(connection)
+        .await?;
+    Ok(newest.unwrap_or(0).max(0).cast_unsigned())
 }
 
 /// What a filter asks of columns; its names are the parameters from the fifth on.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::history::ask::{By, Filter};
 use crate::core::history::step::Span;
-use crate::core::ledger::bill::Sum;
+use crate::core::ledger::bill::RequestCost;
 use crate::core::ledger::finished::testing::finished;
 use crate::storage::history::reading::{Reading, RowsAsked};
 use crate::storage::sqlite::SqliteStore;
@@ -13,7 +13,7 @@ const MINUTE_MS: i64 = 60_000;
 
 fn interval(start_ms: i64) -> Arc<Interval> {
     let mut interval = Interval::new(start_ms);
-    interval.add(&finished(start_ms), &Sum::default());
+    interval.add(&finished(start_ms), &RequestCost::default());
     Arc::new(interval)
 }
 
@@ -198,6 +198,96 @@ async fn beyond_the_cap_the_oldest_rows_go() {
             .expect("read"),
         [None; 3]
     );
+}
+
+/// Runs SQL by hand.
+async fn by_hand(store: &SqliteStore, sql: &'static str) {
+    let mut slot = store.writer_slot().await;
+    let mut connection = store.take_writer(&mut slot).await.expect("a connection");
+    sqlx::query(sql).execute(&mut connection).await.expect("done");
+    *slot = Some(connection);
+}
+
+#[tokio::test]
+async fn damaged_rows_are_left_out_and_counted() {
+    let (_directory, store) = open().await;
+    let batch = Batch {
+        now_ms: HOUR,
+        intervals: vec![interval(HOUR)],
+        ..Batch::default()
+    };
+    store.write_history(&batch).await.expect("written");
+    by_hand(&store, "UPDATE history SET total = x'00' WHERE kind = 0").await;
+    by_hand(&store, "UPDATE history SET sums = '[' WHERE kind = 1").await;
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let rolled_up = reading.roll_up(HOUR + 2 * MINUTE_MS).await.expect("read").expect("due");
+    assert_eq!((rolled_up.rows.len(), reading.damaged), (Kind::ALL.len() - 2, 2));
+    // The same ten seconds again: what cannot be added to begins anew.
+    let written = store.write_history(&batch).await.expect("written");
+    assert_eq!(written.damaged, 2);
+    let written = store.write_history(&batch).await.expect("written");
+    assert_eq!(written.damaged, 0);
+}
+
+#[tokio::test]
+async fn slow_requests_of_other_versions_are_told_as_far_as_they_can_be() {
+    let (_directory, store) = open().await;
+    let slow = crate::core::history::slow::shown(&finished(HOUR));
+    let batch = Batch {
+        now_ms: HOUR,
+        slow: vec![(HOUR, slow.clone()), (HOUR, slow)],
+        ..Batch::default()
+    };
+    store.write_history(&batch).await.expect("written");
+    by_hand(&store, "UPDATE slow_request SET detail = '[' WHERE id = 1").await;
+    by_hand(
+        &store,
+        "UPDATE slow_request SET detail = json_set(json_remove(detail, '$.body_ms', '$.attempts[0].status'), '$.new', 1) WHERE id = 2",
+    )
+    .await;
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let time = (HOUR, HOUR + MINUTE_MS);
+    let found = reading.slowest(time, &Filter::default(), Latency::Overhead, 9).await;
+    let found = found.expect("read");
+    assert_eq!((found.len(), reading.damaged), (1, 1));
+    assert_eq!((found[0].body_ms, found[0].attempts[0].status), (0.0, 0));
+    assert_eq!((found[0].overhead_ms, &*found[0].client), (0.4, "shop"));
+}
+
+#[tokio::test]
+async fn of_each_kind_only_the_newest_events_stay() {
+    let (_directory, store) = open().await;
+    let event = |id, kind: &str| StoredEvent {
+        id,
+        at_ms: HOUR,
+        severity: "info".to_owned(),
+        kind: kind.to_owned(),
+        subject: None,
+        text: String::new(),
+        advice: None,
+    };
+    let mut events = vec![event(1, "reload")];
+    events.extend((2..EVENTS_OF_A_KIND_MAX + 5).map(|id| event(id, "throttle")));
+    let batch = Batch {
+        now_ms: HOUR,
+        events,
+        ..Batch::default()
+    };
+    let written = store.write_history(&batch).await.expect("written");
+    assert_eq!(written.newest_event, EVENTS_OF_A_KIND_MAX + 4);
+    let mut reading = Reading::begin(store.path()).await.expect("read");
+    let mut oldest = async |kind| {
+        let wanted = events::EventsWanted {
+            kind: Some(kind),
+            after_id: Some(0),
+            limit: usize::MAX >> 1,
+            ..events::EventsWanted::default()
+        };
+        let found = reading.events(&wanted).await.expect("read");
+        (found.len() as u64, found[0].id)
+    };
+    assert_eq!(oldest("throttle").await, (EVENTS_OF_A_KIND_MAX, 5));
+    assert_eq!(oldest("reload").await, (1, 1), "it is older, and another kind");
 }
 
 #[tokio::test]

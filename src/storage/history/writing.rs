@@ -1,6 +1,6 @@
 //! The one transaction with all that ten seconds brought.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
@@ -11,11 +11,16 @@ use crate::core::history::shown::SlowRequest;
 use crate::core::history::slow::{SLOWEST_KEPT_MS, SLOWEST_MAX};
 use crate::core::history::step::{KEPT_MS, Marks, Step};
 use crate::storage::StoreError;
-use crate::storage::history::{Batch, EVENTS_MAX, State, StoredEvent, columns, damaged, row, state, step_s};
+use crate::storage::history::reading::newest_event;
+use crate::storage::history::{
+    Batch, EVENTS_OF_A_KIND_MAX, State, StoredEvent, Written, columns, damaged, row, state, step_s,
+};
 use crate::storage::sqlite::SqliteStore;
 
 /// Rows of a kind that are deleted at once: what grew too old in a minute is fewer.
 const PURGED_MAX: i64 = 5_000;
+/// How often that is done in one write: of what is left the next minute's takes its part, so that others who write do not wait for long.
+const PURGES_MAX: usize = 4;
 
 const ALL_TIMES: [Latency; 3] = [Latency::Ttft, Latency::Total, Latency::Overhead];
 
@@ -30,16 +35,17 @@ impl SqliteStore {
     ///
     /// # Errors
     /// When the store cannot be written; the batch may be handed in again.
-    pub async fn write_history(&self, batch: &Batch) -> Result<(), StoreError> {
+    pub async fn write_history(&self, batch: &Batch) -> Result<Written, StoreError> {
         let mut slot = self.writer_slot().await;
         let mut connection = self.take_writer(&mut slot).await?;
-        write(&mut connection, batch).await?;
+        let written = write(&mut connection, batch).await?;
         *slot = Some(connection);
-        Ok(())
+        Ok(written)
     }
 }
 
-async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
+async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Written, StoreError> {
+    let mut written = Written::default();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let known = state(&mut transaction).await?;
     let mut now = known.unwrap_or_else(|| {
@@ -58,14 +64,13 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), S
         now.marks = rolled_up.marks;
     }
     for interval in &batch.intervals {
-        add_interval(&mut transaction, interval, &now.marks).await?;
+        written.damaged += add_interval(&mut transaction, interval, &now.marks).await?;
     }
     for (minute_ms, request) in &batch.slow {
         put_slow(&mut transaction, *minute_ms, request).await?;
     }
-    for event in &batch.events {
-        put_event(&mut transaction, event).await?;
-    }
+    put_events(&mut transaction, &batch.events).await?;
+    written.newest_event = newest_event(&mut transaction).await?;
     forget(&mut transaction, batch, &now.marks).await?;
     sqlx::query("INSERT OR REPLACE INTO history_mark (id, minute_ms, hour_ms, writes) VALUES (0, ?, ?, ?)")
         .bind(now.marks.minute_ms)
@@ -74,17 +79,19 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<(), S
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(written)
 }
 
-/// Adds an interval's lines to its row of ten seconds, and to the longer ones that are made already.
+/// Adds an interval's lines to its row of ten seconds, and to the longer ones that are made already. Says how many rows were damaged:
+/// such a one begins anew.
 async fn add_interval(
     connection: &mut SqliteConnection,
     interval: &Arc<Interval>,
     marks: &Marks,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
+    let mut damaged = 0;
     for (step, start_ms) in marks.rows_of(interval.start_ms) {
-        let mut known = there(connection, step, start_ms).await?;
+        let mut known = there(connection, step, start_ms, &mut damaged).await?;
         for (key, line) in interval.lines() {
             match known.remove(key) {
                 None => put(connection, step, start_ms, key, line).await?,
@@ -95,11 +102,16 @@ async fn add_interval(
             }
         }
     }
-    Ok(())
+    Ok(damaged)
 }
 
-/// The lines that a row has already: none as a rule.
-async fn there(connection: &mut SqliteConnection, step: Step, start_ms: i64) -> Result<HashMap<Key, Line>, StoreError> {
+/// The lines that a row has already: none as a rule. Those that cannot be read are counted.
+async fn there(
+    connection: &mut SqliteConnection,
+    step: Step,
+    start_ms: i64,
+    damaged: &mut u64,
+) -> Result<HashMap<Key, Line>, StoreError> {
     let columns = columns(&ALL_TIMES);
     let select = format!("SELECT {columns} FROM history WHERE step_s = ? AND kind BETWEEN 0 AND 5 AND start_ms = ?");
     let rows = sqlx::query(AssertSqlSafe(select))
@@ -109,8 +121,12 @@ async fn there(connection: &mut SqliteConnection, step: Step, start_ms: i64) -> 
         .await?;
     let mut lines = HashMap::new();
     for found in &rows {
-        let (_, key, line) = row(found, &mut 0)?;
-        lines.insert(key, line);
+        match row(found, &mut 0) {
+            Ok((_, key, line)) => {
+                lines.insert(key, line);
+            }
+            Err(_) => *damaged += 1,
+        }
     }
     Ok(lines)
 }
@@ -144,8 +160,8 @@ async fn put(
 async fn put_slow(connection: &mut SqliteConnection, minute_ms: i64, request: &SlowRequest) -> Result<(), StoreError> {
     let detail = serde_json::to_string(request).map_err(damaged)?;
     sqlx::query(
-        "INSERT INTO slow_request (minute_ms, at_ms, route, client, deployment, region, ttft_ms, total_ms, detail) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO slow_request (minute_ms, at_ms, route, client, deployment, region, ttft_ms, total_ms, overhead_ms, \
+         detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(minute_ms)
     .bind(request.at_ms)
@@ -155,9 +171,29 @@ async fn put_slow(connection: &mut SqliteConnection, minute_ms: i64, request: &S
     .bind(request.region.clone())
     .bind(request.first_token_ms)
     .bind(request.total_ms)
+    .bind(request.overhead_ms)
     .bind(detail)
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Stores events; of each of their kinds only the newest stay.
+async fn put_events(connection: &mut SqliteConnection, events: &[StoredEvent]) -> Result<(), StoreError> {
+    for event in events {
+        put_event(connection, event).await?;
+    }
+    let kinds: BTreeSet<&String> = events.iter().map(|event| &event.kind).collect();
+    for kind in kinds {
+        sqlx::query(
+            "DELETE FROM event WHERE kind = ?1 AND id <= \
+             (SELECT id FROM event WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        )
+        .bind(kind.clone())
+        .bind(EVENTS_OF_A_KIND_MAX.cast_signed())
+        .execute(&mut *connection)
+        .await?;
+    }
     Ok(())
 }
 
@@ -185,7 +221,8 @@ async fn forget(connection: &mut SqliteConnection, batch: &Batch, marks: &Marks)
         sqlx::query(
             "DELETE FROM slow_request WHERE minute_ms = ?1 AND id NOT IN \
              (SELECT id FROM slow_request WHERE minute_ms = ?1 AND ttft_ms IS NOT NULL ORDER BY ttft_ms DESC LIMIT ?2) \
-             AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY total_ms DESC LIMIT ?2)",
+             AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY total_ms DESC LIMIT ?2) \
+             AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY overhead_ms DESC LIMIT ?2)",
         )
         .bind(minute_ms)
         .bind(SLOWEST_MAX as i64)
@@ -203,26 +240,41 @@ async fn forget(connection: &mut SqliteConnection, batch: &Batch, marks: &Marks)
             Step::Hour => i64::MAX,
         };
         for kind in Kind::ALL {
-            sqlx::query(
-                "DELETE FROM history WHERE id IN \
-                 (SELECT id FROM history WHERE step_s = ? AND kind = ? AND start_ms < ? LIMIT ?)",
-            )
-            .bind(step_s(step))
-            .bind(kind as i64)
-            .bind(kept_from_ms.min(rolled_up_ms))
-            .bind(PURGED_MAX)
-            .execute(&mut *connection)
-            .await?;
+            forget_rows(connection, step, kind, kept_from_ms.min(rolled_up_ms)).await?;
         }
     }
     sqlx::query("DELETE FROM slow_request WHERE minute_ms < ?")
         .bind(batch.now_ms - SLOWEST_KEPT_MS)
         .execute(&mut *connection)
         .await?;
-    sqlx::query("DELETE FROM event WHERE at_ms < ?1 OR id <= (SELECT max(id) FROM event) - ?2")
+    sqlx::query("DELETE FROM event WHERE at_ms < ?")
         .bind(batch.now_ms - KEPT_MS)
-        .bind(EVENTS_MAX.cast_signed())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Deletes rows before a time, in pieces, and not without end.
+async fn forget_rows(
+    connection: &mut SqliteConnection,
+    step: Step,
+    kind: Kind,
+    before_ms: i64,
+) -> Result<(), StoreError> {
+    for _ in 0..PURGES_MAX {
+        let done = sqlx::query(
+            "DELETE FROM history WHERE id IN \
+             (SELECT id FROM history WHERE step_s = ? AND kind = ? AND start_ms < ? ORDER BY start_ms LIMIT ?)",
+        )
+        .bind(step_s(step))
+        .bind(kind as i64)
+        .bind(before_ms)
+        .bind(PURGED_MAX)
+        .execute(&mut *connection)
+        .await?;
+        if done.rows_affected() < PURGED_MAX.cast_unsigned() {
+            break;
+        }
+    }
     Ok(())
 }

@@ -27,10 +27,50 @@ impl HistoryStoreFailing<'_> {
     }
 }
 
+/// The history is written, but cannot be read to make minutes and hours of it.
+#[derive(Debug)]
+pub struct HistoryReadFailing<'a> {
+    /// Why.
+    pub error: &'a (dyn Error + 'static),
+}
+
+impl HistoryReadFailing<'_> {
+    /// Logs and notes it.
+    pub fn emit(&self, journal: &Journal) {
+        warn!(error = %Causes(self.error), "cannot read the history to make minutes and hours of it; tried again every ten seconds");
+        let text = "the history cannot be read: it goes on being written, but minutes and hours are not made of it";
+        journal.note(
+            Note::new(Severity::Warn, EventKind::Store, text)
+                .advise("look at the disk of `usage.path`: can the file be read? The log tells what SQLite says"),
+        );
+    }
+}
+
+/// Rows of the history cannot be read.
+#[derive(Debug)]
+pub struct HistoryRowsDamaged {
+    /// How many were met at once.
+    pub rows: u64,
+}
+
+impl HistoryRowsDamaged {
+    /// Logs and notes it.
+    pub fn emit(&self, journal: &Journal) {
+        warn!(rows = self.rows, "rows of the history cannot be read and are left out");
+        let text = match self.rows {
+            1 => "a row of the history cannot be read; it is left out of all figures".to_owned(),
+            rows => format!("{rows} rows of the history cannot be read; they are left out of all figures"),
+        };
+        journal.note(Note::new(Severity::Warn, EventKind::Store, text).advise(
+            "look whether the disk of `usage.path` is sound, or a newer version wrote to the file; further such rows are not told",
+        ));
+    }
+}
+
 /// The history can be written again.
 #[derive(Debug)]
 pub struct HistoryStoreRecovered {
-    /// Intervals of ten seconds that found no room in memory since the process started.
+    /// Intervals of ten seconds that found no room in memory while it could not be written.
     pub lost: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What happened to many requests in ten seconds, added up: too much for a line each.
+//! What happened to many requests, added up: too much for a line each.
 
 use tracing::info;
 
@@ -40,36 +40,51 @@ pub struct FailoversSeen<'a> {
     pub seen: OutcomeSeen,
     /// How many.
     pub requests: u64,
+    /// Those of them whose client got no whole answer of a deployment.
+    pub unserved: u64,
+    /// Since when, in milliseconds since the Unix epoch; none where it is told for the first time.
+    pub since_ms: Option<i64>,
 }
 
 impl FailoversSeen<'_> {
     /// Logs and notes it.
     pub fn emit(&self, journal: &Journal, now_ms: i64) {
-        let (route, from, to, requests) = (self.route, self.from, self.to, self.requests);
+        let (route, from, to, requests, unserved) = (self.route, self.from, self.to, self.requests, self.unserved);
         let words = self.seen.words();
-        info!(%route, %from, %to, outcome = self.seen.outcome, requests, "requests went on to another deployment");
-        let went = if requests == 1 {
-            "a request".to_owned()
-        } else {
-            format!("{requests} requests")
+        info!(%route, %from, %to, outcome = self.seen.outcome, requests, unserved, "requests went on to another deployment");
+        let rest = match (unserved, requests) {
+            (0, _) => "",
+            (1, 1) => "; it was not served",
+            (1, _) => "; 1 of them was not served",
+            (_, _) if unserved == requests => "; none of them was served",
+            (_, _) => &format!("; {unserved} of them were not served"),
         };
-        let text = format!("{route}: {went} went on from {from} ({words}) to {to}");
-        let (severity, advice) = match self.seen.outcome {
-            "throttled" => (
+        let (went, time) = (counted(requests), within(self.since_ms, now_ms));
+        let text = format!("{route}: {went} went on from {from} ({words}) to {to}{time}{rest}");
+        let (severity, advice) = match (self.seen.outcome, unserved) {
+            ("throttled", 0) => (
                 Severity::Info,
                 "clients were served; where this lasts, raise the deployment's capacity or add another",
             ),
-            "credential_refused" => (
+            ("throttled", _) => (
+                Severity::Warn,
+                "raise the deployment's capacity or add another: not all of its requests found room elsewhere",
+            ),
+            ("credential_refused", _) => (
                 Severity::Error,
                 "the deployment refuses the gateway's credential: look at its key or role assignment",
             ),
-            "unavailable" | "misconfigured" => (
+            ("unavailable" | "misconfigured", _) => (
                 Severity::Error,
                 "the deployment is not there, or asked in a way it does not know: compare its name and API version",
             ),
-            _ => (
+            (_, 0) => (
                 Severity::Warn,
                 "clients were served; look at the deployment's region in Azure's status, or drain it if this lasts",
+            ),
+            (_, _) => (
+                Severity::Warn,
+                "look at the deployment's region in Azure's status, or drain it if this lasts; the others did not answer all either",
             ),
         };
         let note = Note::new(severity, EventKind::Failover, text).of(from).advise(advice);
@@ -77,7 +92,7 @@ impl FailoversSeen<'_> {
     }
 }
 
-/// Requests of a route ended with a 429 of a deployment, and went nowhere else.
+/// Requests of a route ended with a 429 of a deployment.
 #[derive(Debug)]
 pub struct ThrottlesSeen<'a> {
     /// Whose requests.
@@ -88,6 +103,8 @@ pub struct ThrottlesSeen<'a> {
     pub requests: u64,
     /// The longest rest that it asked for, in milliseconds; 0 for none.
     pub rest_ms: u64,
+    /// Since when, in milliseconds since the Unix epoch; none where it is told for the first time.
+    pub since_ms: Option<i64>,
 }
 
 impl ThrottlesSeen<'_> {
@@ -99,17 +116,30 @@ impl ThrottlesSeen<'_> {
             0 => String::new(),
             ms => format!("; it asks for {:.1} s of rest", ms as f64 / 1_000.0),
         };
-        let times = if requests == 1 {
-            "once".to_owned()
-        } else {
-            format!("{requests} times")
-        };
-        let text = format!("{route}: {deployment} answered with 429 {times}, and no other deployment was asked{rest}");
+        let (ended, time) = (counted(requests), within(self.since_ms, now_ms));
+        let text = format!("{route}: {ended} ended with a 429 of {deployment}{time}{rest}");
         let advice =
             "the pool's limits are used up: raise capacity, add a deployment, or let requests wait (`waiting`)";
         let note = Note::new(Severity::Warn, EventKind::Throttle, text)
             .of(deployment)
             .advise(advice);
         journal.note_at(now_ms, note);
+    }
+}
+
+fn counted(requests: u64) -> String {
+    match requests {
+        1 => "a request".to_owned(),
+        _ => format!("{requests} requests"),
+    }
+}
+
+/// In which time, where that is more than the ten seconds after which all is told.
+fn within(since_ms: Option<i64>, now_ms: i64) -> String {
+    let minutes = since_ms.map(|since_ms| now_ms.saturating_sub(since_ms) / 60_000);
+    match minutes {
+        None | Some(..=0) => String::new(),
+        Some(1) => " in a minute".to_owned(),
+        Some(minutes) => format!(" in {minutes} minutes"),
     }
 }

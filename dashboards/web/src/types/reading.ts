@@ -66,7 +66,8 @@ export interface Series {
 export interface Summary {
   now: Figures;
   before: Figures;
-  money: { hosting_usd_per_hour: number; token_usd: number; saved_usd: number };
+  /** Hosting is null where no price is known, or a route or client is looked at. */
+  money: { hosting_usd_per_hour: number | null; token_usd: number; saved_usd: number };
 }
 
 export interface Heatmap {

@@ -30,9 +30,9 @@ fn requests(interval: &Interval, kind: Kind) -> Vec<(String, u64, u64)> {
 #[test]
 fn a_request_is_in_one_line_of_each_kind() {
     let mut interval = Interval::new(0);
-    interval.add(&of("shop", "eu/one"), &Sum::default());
-    interval.add(&of("shop", "eu/two"), &Sum::default());
-    interval.add(&of("desk", "eu/two"), &Sum::default());
+    interval.add(&of("shop", "eu/one"), &RequestCost::default());
+    interval.add(&of("shop", "eu/two"), &RequestCost::default());
+    interval.add(&of("desk", "eu/two"), &RequestCost::default());
     let line = |name: &str, count: u64| (name.to_owned(), count, count);
     assert_eq!(requests(&interval, Kind::All), [line("||", 3)]);
     assert_eq!(requests(&interval, Kind::Route), [line("support||", 3)]);
@@ -59,7 +59,7 @@ fn an_attempt_counts_at_its_own_deployment() {
     (failed.deployment, failed.outcome) = ("eu/one".into(), "throttled");
     request.attempts.insert(0, failed);
     let mut interval = Interval::new(0);
-    interval.add(&request, &Sum::default());
+    interval.add(&request, &RequestCost::default());
     assert_eq!(
         requests(&interval, Kind::Deployment),
         [("||eu/one".to_owned(), 0, 1), ("||eu/two".to_owned(), 1, 1)]
@@ -78,7 +78,7 @@ fn a_request_that_nobody_was_asked_for_has_a_line_too() {
     (request.record.deployment, request.record.region) = (None, None);
     request.attempts.clear();
     let mut interval = Interval::new(0);
-    interval.add(&request, &Sum::default());
+    interval.add(&request, &RequestCost::default());
     assert_eq!(requests(&interval, Kind::Deployment), [("||(none)".to_owned(), 1, 0)]);
 }
 
@@ -88,7 +88,7 @@ fn beyond_their_bound_lines_are_added_together_and_other_kinds_stay_exact() {
     let all = LINES_MAX as u64 + 20;
     for _ in 0..2 {
         for client in 0..all {
-            interval.add(&of(&format!("client-{client}"), "eu/one"), &Sum::default());
+            interval.add(&of(&format!("client-{client}"), "eu/one"), &RequestCost::default());
         }
     }
     let clients = requests(&interval, Kind::Client);

@@ -84,7 +84,7 @@ export default function Latency() {
           </>
         )}
       </Async>
-      <Slowest of={of === 'ttft' ? 'ttft' : 'total'} />
+      <Slowest of={of} />
     </div>
   );
 }

@@ -5,7 +5,7 @@ import { Waterfall } from '../../chart/waterfall';
 import { count, day, clockSeconds, duration, NONE, utc } from '../../format';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
-import type { SlowRequest } from '../../types/reading';
+import type { LatencyOf, SlowRequest } from '../../types/reading';
 import { Async } from '../../ui/async';
 import { Button, Card, Pill } from '../../ui/basics';
 import { Table, type Column } from '../../ui/table';
@@ -17,12 +17,18 @@ const FIRST = 12;
 /** Kept in the gateway's store for so long; older ranges have none. */
 const KEPT = 'The slowest requests are kept for two days.';
 
-export function Slowest({ of }: { of: 'ttft' | 'total' }) {
+const TITLES: Record<LatencyOf, string> = {
+  ttft: 'Slowest to the first token',
+  total: 'Slowest requests',
+  overhead: 'Held up longest by the gateway',
+};
+
+export function Slowest({ of }: { of: LatencyOf }) {
   const range = chosen('1h');
   const [all, setAll] = useState(false);
   const read = useLoad(`${range.key} ${of}`, (signal) => api.slowest(range.scope(), of, LIMIT, signal), range.every_ms * 3);
   return (
-    <Card title={of === 'ttft' ? 'Slowest to the first token' : 'Slowest requests'} explain="slowest" flush>
+    <Card title={TITLES[of]} explain="slowest" flush>
       <Async of={read} rows={30} empty={(data) => (data.requests.length === 0 ? `None in this range. ${KEPT}` : null)}>
         {(data) => (
           <>
@@ -62,6 +68,7 @@ const COLUMNS: readonly Column<SlowRequest>[] = [
   },
   { id: 'ttft', head: 'first token', number: true, by: (one) => one.first_token_ms, cell: (one) => duration(one.first_token_ms) },
   { id: 'total', head: 'whole', number: true, by: (one) => one.total_ms, cell: (one) => duration(one.total_ms) },
+  { id: 'overhead', head: 'gateway', number: true, by: (one) => one.overhead_ms, cell: (one) => duration(one.overhead_ms) },
   { id: 'client', head: 'client', by: (one) => one.client, cell: (one) => <span class="nowrap">{one.client}</span> },
   { id: 'route', head: 'route', by: (one) => one.route, cell: (one) => <span class="nowrap">{one.route}</span> },
   {

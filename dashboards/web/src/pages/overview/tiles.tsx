@@ -1,6 +1,6 @@
 /** The tiles: each figure now, against the time before, with its shape over the range. */
 import { cachedShare, change, errorShare } from '../../figures';
-import { count, duration, percent, perSecond, usdShort } from '../../format';
+import { NONE, count, duration, percent, perSecond, usdShort } from '../../format';
 import { linkTo } from '../../state/url';
 import { plus, rates, shares, thinned } from '../../series';
 import { ticks } from '../../live';
@@ -24,8 +24,10 @@ export function Tiles({ summary: { now, before: then, money }, series, length_ms
   const seconds = length_ms / 1000;
   const hours = length_ms / HOUR_MS;
   const tokens = ({ prompt_tokens, completion_tokens }: Figures): number => prompt_tokens + completion_tokens;
-  const hourly = money.hosting_usd_per_hour + now.token_usd / hours;
-  const hourlyBefore = (then.hosting_usd ?? money.hosting_usd_per_hour * hours) / hours + then.token_usd / hours;
+  const hosting = money.hosting_usd_per_hour;
+  const hourly = (hosting ?? 0) + now.token_usd / hours;
+  const hostingBefore = hosting === null ? 0 : (then.hosting_usd ?? hosting * hours) / hours;
+  const hourlyBefore = hostingBefore + then.token_usd / hours;
   return (
     <div class="tiles">
       <Tile
@@ -87,7 +89,7 @@ export function Tiles({ summary: { now, before: then, money }, series, length_ms
         term="money"
         value={`${usdShort(hourly)}/h`}
         more={[
-          ['hosting', `${usdShort(money.hosting_usd_per_hour)}/h`],
+          ['hosting', hosting === null ? NONE : `${usdShort(hosting)}/h`],
           ['tokens', `${usdShort(now.token_usd / hours)}/h`],
         ]}
         change={change(hourly, hourlyBefore)}
