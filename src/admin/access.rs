@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::admin::Sources;
 use crate::admin::access::attempts::Attempts;
+use crate::admin::access::login::Peer;
 use crate::admin::access::oidc::Oidc;
 use crate::admin::access::sessions::Sessions;
 use crate::admin::api::answer::Refusal;
@@ -35,6 +36,9 @@ mod tests;
 
 /// Wrong tokens that one address may try to sign in with in a minute.
 const WRONG_TOKENS_MAX: u32 = 10;
+
+/// Wrong tokens in `Authorization` that one address may send in a minute: more, as a program with an old one asks again and again.
+const WRONG_BEARERS_MAX: u32 = 200;
 
 /// Sign-ins by the provider that one address may begin in a minute.
 const LOGINS_MAX: u32 = 30;
@@ -94,6 +98,7 @@ pub struct Access {
     oidc: Option<Oidc>,
     sessions: Sessions,
     wrong_tokens: Attempts,
+    wrong_bearers: Attempts,
     logins: Attempts,
 }
 
@@ -124,6 +129,7 @@ impl Access {
             oidc: admin.oidc.clone().map(Oidc::new).transpose()?,
             sessions: Sessions::default(),
             wrong_tokens: Attempts::new(WRONG_TOKENS_MAX),
+            wrong_bearers: Attempts::new(WRONG_BEARERS_MAX),
             logins: Attempts::new(LOGINS_MAX),
         })
     }
@@ -166,6 +172,18 @@ impl Access {
         }
     }
 
+    /// What whoever is not known is answered. Wrong tokens are counted, so that nobody guesses at the speed of the network.
+    fn refusal(&self, unknown: Unknown, headers: &HeaderMap, peer: Option<Peer>) -> Refusal {
+        if unknown == Unknown::Nobody
+            && headers.contains_key(header::AUTHORIZATION)
+            && let Some(peer) = peer
+            && let Err(refusal) = login::count(&self.wrong_bearers, peer)
+        {
+            return refusal;
+        }
+        Refusal::from(unknown)
+    }
+
     /// Whose token this is. Every token is compared, each in constant time.
     fn holder(&self, sent: &[u8]) -> Option<Caller> {
         let digest: [u8; 32] = Sha256::digest(sent).into();
@@ -199,7 +217,10 @@ pub(super) async fn ask(State(ask): State<Arc<Ask>>, mut request: Request, next:
     }
     let caller = match access.caller(request.headers()).await {
         Ok(caller) => caller,
-        Err(unknown) => return Refusal::from(unknown).into_response(),
+        Err(unknown) => {
+            let peer = request.extensions().get::<Peer>().copied();
+            return access.refusal(unknown, request.headers(), peer).into_response();
+        }
     };
     if caller.role < ask.role {
         return Refusal::forbidden(ask.role, &caller).into_response();

@@ -38,6 +38,7 @@ pub mod drains;
 mod health;
 pub mod history;
 mod page;
+mod slow;
 pub mod status;
 #[cfg(test)]
 mod testing;
@@ -164,6 +165,7 @@ fn router(sources: &Arc<Sources>, stop: watch::Receiver<Stop>) -> axum::Router {
         .merge(api::router(sources, &stop))
         .merge(for_browsers)
         .layer(middleware::from_fn(browser::protect))
+        .layer(middleware::from_fn_with_state(slow::BODY_TIME_MAX, slow::bound))
         .layer(middleware::from_fn_with_state(stop, tell_the_end))
         .with_state(Arc::clone(sources))
 }

@@ -21,6 +21,7 @@ use crate::app::state::ProcessState;
 use crate::app::{Source, reload};
 use crate::config::checked::Checked;
 use crate::config::checked::admin::Configure;
+use crate::config::place::Replaced;
 use crate::config::proposal::{self, Against, Judged};
 use crate::config::references::Reach;
 use crate::config::secrets::Variables;
@@ -29,9 +30,9 @@ use crate::config::{load, mask, place};
 use crate::proxy::Gateway;
 use crate::storage::StoreError;
 use crate::storage::sqlite::SqliteStore;
-use crate::storage::versions::{NewVersion, VersionStore};
+use crate::storage::versions::{NewVersion, Version as StoredVersion, VersionStore};
 use crate::telemetry::clock;
-use crate::telemetry::events::configuration::ConfigVersionLost;
+use crate::telemetry::events::configuration::{ConfigUnsynced, ConfigVersionLost};
 
 mod change;
 mod told;
@@ -171,12 +172,22 @@ impl Desk {
         let (Some(file), Ok(held)) = (&self.file, self.held().await) else {
             return;
         };
-        let status = file.hand.status();
-        // A later text than the one that was tried will be tried soon.
-        if status.last_error.is_none() && status.tried == Some(held.sha256) {
+        if is_in_use(file, &held) {
             self.keep(&held, BY_FILE, "", None).await;
         }
     }
+
+    /// A version's text as it was stored.
+    async fn stored(&self, id: i64) -> Result<(StoredVersion, String), Refusal> {
+        let found = self.store.version(id).await.map_err(|error| store_failing(&error))?;
+        found.ok_or_else(|| config::no_version(&id.to_string()))
+    }
+}
+
+/// Whether a text is what the gateway runs on. A later one than was tried will be tried soon, and one that was refused is not in use.
+fn is_in_use(file: &WatchedFile, held: &Held) -> bool {
+    let status = file.hand.status();
+    status.last_error.is_none() && status.tried == Some(held.sha256)
 }
 
 /// The configuration, as it is watched and changed.
@@ -309,8 +320,9 @@ impl Configuration for Desk {
     }
 
     async fn version(&self, id: i64) -> Result<VersionText, Refusal> {
-        let found = self.store.version(id).await.map_err(|error| store_failing(&error))?;
-        let (version, text) = found.ok_or_else(|| config::no_version(&id.to_string()))?;
+        let (version, text) = self.stored(id).await?;
+        // A file that somebody wrote by hand may have held a secret.
+        let text = on_thread(move || mask::mask(&text).text).await?;
         let current = self.held().await.map(|held| held.hex()).unwrap_or_default();
         let is_current = version.sha256 == current;
         Ok(VersionText {
@@ -320,7 +332,7 @@ impl Configuration for Desk {
     }
 
     async fn restore(&self, who: String, id: i64, body: RestoreBody) -> Result<Applied, Refusal> {
-        let VersionText { text, .. } = self.version(id).await?;
+        let (_, text) = self.stored(id).await?;
         let note = if body.note.is_empty() {
             format!("restored version {id}")
         } else {
@@ -335,10 +347,18 @@ impl Configuration for Desk {
     }
 }
 
-/// Writes a text in the file's place, apart from the requests.
-async fn write(path: &Path, text: String) -> Result<std::io::Result<()>, Refusal> {
+/// Writes a text in the place of another one, apart from the requests; not where the file does not hold that other one any more.
+async fn write(path: &Path, text: String, instead_of: [u8; 32]) -> Result<std::io::Result<Replaced>, Refusal> {
     let path = path.to_owned();
-    on_thread(move || place::replace(&path, &text)).await
+    on_thread(move || {
+        let is_still = || load::read(&path).is_ok_and(|now| Held::new(now).sha256 == instead_of);
+        let replaced = place::replace(&path, &text, &is_still);
+        if let Ok(Replaced::Unsynced(error)) = &replaced {
+            ConfigUnsynced { path: &path, error }.emit();
+        }
+        replaced
+    })
+    .await
 }
 
 #[cfg(test)]

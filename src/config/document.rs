@@ -4,7 +4,7 @@
 //! Syntax errors, duplicate keys and documents beyond the limits end here, with line and column; they are
 //! reported without the source line, which could hold a secret.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Deserialize;
@@ -59,10 +59,9 @@ impl Document {
         Ok(Self { value, marks })
     }
 
-    /// The first line after this one on which another field stands; the largest number where none does.
-    pub(super) fn line_after(&self, line: u32) -> u32 {
-        let later = self.marks.values().map(|mark| mark.line).filter(|other| *other > line);
-        later.min().unwrap_or(u32::MAX)
+    /// The lines on which fields stand.
+    pub(super) fn lines(&self) -> BTreeSet<u32> {
+        self.marks.values().map(|mark| mark.line).collect()
     }
 
     /// Where a field stands; for one that is missing, where the object stands that should hold it.

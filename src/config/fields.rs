@@ -24,7 +24,7 @@ pub(super) struct Field {
 pub(super) fn fields(document: &Document) -> Vec<Field> {
     let mut found = Vec::new();
     let root = schema::inlined();
-    walk(&document.value, &[&root], &Pointer::root(), &mut found);
+    walk(&document.value, &[&root], &Pointer::root(), false, &mut found);
     found
 }
 
@@ -34,20 +34,21 @@ pub(super) fn sounds_secret(name: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 
-/// `schemas` are those that the value may be of; none where nobody knows its field.
-fn walk(value: &Value, schemas: &[&Value], at: &Pointer, found: &mut Vec<Field>) {
+/// `schemas` are those that the value may be of; none where nobody knows its field. What is in a secret is one.
+fn walk(value: &Value, schemas: &[&Value], at: &Pointer, in_secret: bool, found: &mut Vec<Field>) {
+    let is_secret = in_secret || is_secret(schemas, at);
     let text = match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let known = each(schemas, &|schema| schema["properties"].get(name));
-                walk(value, &known, &at.key(name), found);
+                let known = each(schemas, &|schema| member(schema, name));
+                walk(value, &known, &at.key(name), is_secret, found);
             }
             return;
         }
         Value::Array(items) => {
             for (position, value) in items.iter().enumerate() {
                 let known = each(schemas, &|schema| schema.get("items"));
-                walk(value, &known, &at.index(position), found);
+                walk(value, &known, &at.index(position), is_secret, found);
             }
             return;
         }
@@ -58,8 +59,14 @@ fn walk(value: &Value, schemas: &[&Value], at: &Pointer, found: &mut Vec<Field>)
     found.push(Field {
         at: at.clone(),
         text,
-        is_secret: is_secret(schemas, at),
+        is_secret,
     });
+}
+
+/// The schema of an object's field: its own, or that of the fields which may have any name.
+fn member<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
+    let any = || schema.get("additionalProperties").filter(|schema| schema.is_object());
+    schema["properties"].get(name).or_else(any)
 }
 
 /// A part of each schema and of its alternatives.
@@ -79,10 +86,8 @@ fn each<'a>(schemas: &[&'a Value], part: &dyn Fn(&'a Value) -> Option<&'a Value>
 
 fn is_secret(schemas: &[&Value], at: &Pointer) -> bool {
     if schemas.is_empty() {
-        // An item of a list is named by the list.
-        let steps: Vec<String> = at.steps().collect();
-        let named = steps.iter().rev().find(|step| step.parse::<usize>().is_err());
-        return named.is_some_and(|name| sounds_secret(name));
+        // Items of a list and fields of an object are named by what they are in, too.
+        return at.steps().any(|step| sounds_secret(&step));
     }
     let mut marked = each(schemas, &|schema| schema.get("writeOnly")).into_iter();
     marked.any(|marked| *marked == true)

@@ -23,6 +23,7 @@ pub mod references;
 mod scalars;
 pub mod schema;
 pub mod secrets;
+pub mod small_file;
 mod structure;
 mod suggest;
 pub mod watch;

@@ -43,7 +43,7 @@ pub fn why_read_only(path: &Path, configure: Configure) -> Option<String> {
     if !is_writable(&file, Access::empty()) {
         return Some(format!("`{}` is read-only for this process", file.display()));
     }
-    if !is_writable(folder, Access::EXEC_OK) {
+    if !is_writable(folder, Access::READ_OK | Access::EXEC_OK) {
         return Some(format!(
             "the folder `{}` is read-only for this process, which writes a new file there and renames it",
             folder.display()
@@ -62,23 +62,44 @@ fn is_swapped(path: &Path) -> bool {
         || target.components().any(|part| part.as_os_str() == SWAPPED)
 }
 
+/// What became of replacing a text.
+#[derive(Debug)]
+pub enum Replaced {
+    /// It is replaced.
+    Done,
+    /// It is replaced; that a power cut does not bring the old one back could not be made sure of.
+    Unsynced(io::Error),
+    /// The file is not any more what it was thought to be, and stays.
+    Changed,
+}
+
 /// Puts a text in a file's place at once and for good: whoever reads it sees the old text or the new one, also after a power cut. The
-/// file's mode stays; where it is a symbolic link, what it leads to is replaced.
+/// file's mode stays; where it is a symbolic link, what it leads to is replaced. `is_still` is asked last, when all is ready.
 ///
 /// # Errors
 /// When the folder cannot be written, or the file is mounted alone. The old text stays then.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub fn replace(path: &Path, text: &str, is_still: &dyn Fn() -> bool) -> io::Result<Replaced> {
     let file = path.canonicalize()?;
     let folder = file.parent().unwrap_or(Path::new("/"));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let new = folder.join(format!(".{name}.{:016x}.new", rand::random::<u64>()));
-    let written = write_new(&new, &file, text).and_then(|()| std::fs::rename(&new, &file));
-    if let Err(error) = written {
+    // Opened before anything is changed, so that what can fail fails first.
+    let opened = File::open(folder)?;
+    let written = write_new(&new, &file, text).and_then(|()| {
+        if !is_still() {
+            return Ok(false);
+        }
+        std::fs::rename(&new, &file).map(|()| true)
+    });
+    if !matches!(written, Ok(true)) {
         // It may not even have been made; the first error is the one to tell.
         let _ = std::fs::remove_file(&new);
-        return Err(error);
     }
-    File::open(folder)?.sync_all()
+    Ok(match (written?, opened.sync_all()) {
+        (false, _) => Replaced::Changed,
+        (true, Ok(())) => Replaced::Done,
+        (true, Err(error)) => Replaced::Unsynced(error),
+    })
 }
 
 fn write_new(new: &Path, old: &Path, text: &str) -> io::Result<()> {
@@ -141,7 +162,7 @@ mod tests {
     fn a_text_is_replaced_with_its_mode_and_nothing_is_left_behind() {
         let (directory, path) = file();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("a mode");
-        replace(&path, "new").expect("replaced");
+        replace(&path, "new", &|| true).expect("replaced");
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "new");
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o640);
         assert_eq!(std::fs::read_dir(directory.path()).expect("read").count(), 1);
@@ -152,7 +173,7 @@ mod tests {
         let (directory, path) = file();
         let link = directory.path().join("link.yaml");
         symlink(&path, &link).expect("a link");
-        replace(&link, "new").expect("replaced");
+        replace(&link, "new", &|| true).expect("replaced");
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "new");
         assert!(link.symlink_metadata().expect("there").is_symlink());
         assert_eq!(why(&link, Configure::Auto), "");
@@ -164,10 +185,19 @@ mod tests {
         // A name that the new file cannot have, as it would be too long.
         let long = directory.path().join(format!("{}.yaml", "a".repeat(240)));
         std::fs::rename(&path, &long).expect("renamed");
-        assert!(replace(&long, "new").is_err());
+        assert!(replace(&long, "new", &|| true).is_err());
         assert_eq!(std::fs::read_to_string(&long).expect("read"), "old");
         assert_eq!(std::fs::read_dir(directory.path()).expect("read").count(), 1);
-        assert!(replace(&directory.path().join("none"), "new").is_err());
+        assert!(replace(&directory.path().join("none"), "new", &|| true).is_err());
+    }
+
+    #[test]
+    fn a_file_that_changed_meanwhile_stays() {
+        let (directory, path) = file();
+        let replaced = replace(&path, "new", &|| false).expect("not tried");
+        assert!(matches!(replaced, Replaced::Changed), "{replaced:?}");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "old");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("read").count(), 1);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::config::errors::{ConfigErrors, Problem};
 use crate::config::load::{self, FILE_MAX_BYTES};
 use crate::config::mask;
 use crate::config::place;
-use crate::config::references::{self, Reach, Tamed};
+use crate::config::references::{self, Reach};
 use crate::config::secrets::Variables;
 
 /// Lines around a difference that are shown with it.
@@ -98,20 +98,26 @@ pub fn judge(text: &str, against: &Against<'_>, reach: Reach) -> Judged {
     let Against {
         path, current, in_use, ..
     } = *against;
+    if text.len() as u64 > FILE_MAX_BYTES {
+        // Looking for references and differences takes longer the larger it is.
+        return refused(
+            vec![Problem::whole_file("the file is larger than 1 MiB".to_owned(), None)],
+            String::new(),
+        );
+    }
     let tamed = references::tame(text, current, reach);
+    let diff = difference(current, text);
+    if !tamed.problems.is_empty() {
+        return refused(tamed.problems, diff);
+    }
     let outer = Arc::clone(against.variables);
     let variables = move |name: &str| references::stands_in(name).or_else(|| outer(name));
-    let compiled = if text.len() as u64 > FILE_MAX_BYTES {
-        let problem = Problem::whole_file("the file is larger than 1 MiB".to_owned(), None);
-        Err(vec![problem])
-    } else {
-        compiled(&tamed, path, &variables).map_err(|ConfigErrors { problems, .. }| problems)
-    };
+    let compiled = load::compile_text(&tamed.text, path, &variables);
+    let compiled = compiled.map_err(|ConfigErrors { problems, .. }| problems);
     let compiled = compiled.and_then(|checked| match place::trace_folder(checked.install.trace.as_ref()) {
         Some(problem) => Err(vec![problem]),
         None => Ok(checked),
     });
-    let diff = difference(current, text);
     match compiled {
         Ok(checked) => {
             let changes = changes(in_use, &checked);
@@ -126,36 +132,20 @@ pub fn judge(text: &str, against: &Against<'_>, reach: Reach) -> Judged {
                 diff,
             }
         }
-        Err(problems) => Judged {
-            checked: None,
-            findings: problems
-                .into_iter()
-                .map(|problem| found(Severity::Error, problem))
-                .collect(),
-            changes: Vec::new(),
-            diff,
-        },
+        Err(problems) => refused(problems, diff),
     }
 }
 
-/// Compiles a text whose references may be followed; one that may not be there is a mistake like others.
-fn compiled(tamed: &Tamed, path: &Path, variables: &Variables) -> Result<Checked, ConfigErrors> {
-    let mut problems = tamed.problems.clone();
-    match load::compile_text(&tamed.text, path, variables) {
-        Ok(checked) if problems.is_empty() => return Ok(checked),
-        Ok(_) => {}
-        Err(errors) => {
-            // What is wrong with a stand-in is not wrong with the text.
-            let refused: Vec<&str> = tamed.problems.iter().map(|problem| problem.field.as_str()).collect();
-            let others = errors.problems.into_iter();
-            problems.extend(others.filter(|problem| !refused.contains(&problem.field.as_str())));
-        }
-    }
+/// What a text with mistakes amounts to.
+fn refused(mut problems: Vec<Problem>, diff: String) -> Judged {
     problems.sort_by_key(|problem| (problem.line, problem.column));
-    Err(ConfigErrors {
-        file: path.to_owned(),
-        problems,
-    })
+    let findings = problems.into_iter().map(|problem| found(Severity::Error, problem));
+    Judged {
+        checked: None,
+        findings: findings.collect(),
+        changes: Vec::new(),
+        diff,
+    }
 }
 
 fn not_followed(left: &[String]) -> Option<Finding> {
@@ -314,5 +304,6 @@ mod tests {
     fn a_text_that_is_too_large_is_refused() {
         let judged = judged(&"#".repeat(1024 * 1024 + 1), DEMO);
         assert!(!judged.is_ok() && judged.findings[0].problem.message.contains("1 MiB"));
+        assert_eq!(judged.diff, "");
     }
 }

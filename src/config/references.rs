@@ -3,12 +3,13 @@
 //! A reference is followed wherever it stands, and what is behind it in a plain field shows: in a message, or in the words of a change.
 //! So, from the page, plain fields may only have references that plain fields of the file have already, and whoever may not change the
 //! configuration may only have those of the file at all: otherwise a reader could ask which variables and files there are, and what is in
-//! them. What may not be followed is taken as if it held some secret, so that the rest can be checked all the same.
+//! them. What readers may not name is taken as if it held some secret, so that the rest can be checked all the same; a text with a
+//! reference where it would show is not followed at all, nor one whose references can only be read by whoever reads YAML.
 
 use std::collections::BTreeSet;
 
 use crate::config::document::Document;
-use crate::config::errors::Problem;
+use crate::config::errors::{Pointer, Problem};
 use crate::config::fields;
 
 /// Whose text it is.
@@ -30,7 +31,7 @@ pub(super) struct Tamed {
     pub(super) text: String,
     /// References that are not followed.
     pub(super) left: Vec<String>,
-    /// References that stand where what is behind them would show.
+    /// References that stand where what is behind them would show, or that the text hides. With any, the text is not to be compiled.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -39,7 +40,8 @@ pub(super) fn tame(text: &str, file: &str, reach: Reach) -> Tamed {
     let known: BTreeSet<&str> = references(file).collect();
     let (plain_in_file, _) = plain(file);
     let (_, shown) = plain(text);
-    let mut problems = Vec::new();
+    let written: BTreeSet<&str> = references(text).collect();
+    let mut problems = hidden(text, &|reference| !written.contains(reference));
     let mut refused: BTreeSet<String> = BTreeSet::new();
     for (reference, problem) in shown {
         if !plain_in_file.contains(&reference) {
@@ -58,6 +60,8 @@ pub(super) fn tame(text: &str, file: &str, reach: Reach) -> Tamed {
     for reference in &refused {
         tamed = tamed.replace(reference.as_str(), &stand_in(reference));
     }
+    // One that is written out in a comment can stand a second time, in escapes that the replacing does not see.
+    problems.extend(hidden(&tamed, &|reference| refused.contains(reference)));
     Tamed {
         text: tamed,
         left: refused.into_iter().collect(),
@@ -88,6 +92,44 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Every reference of a value, as it is followed: up to the next brace, whatever stands between.
+fn followed(value: &str) -> impl Iterator<Item = &str> {
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        let at = rest.find("${")?;
+        let end = at + rest[at..].find('}')?;
+        let reference = &rest[at..=end];
+        rest = &rest[end + 1..];
+        Some(reference)
+    })
+}
+
+/// The problems of references that stand in the values of a text and that `is_hidden` says are not to be seen in it.
+fn hidden(text: &str, is_hidden: &dyn Fn(&str) -> bool) -> Vec<Problem> {
+    let Ok(document) = Document::parse(text) else {
+        return Vec::new();
+    };
+    let mut problems = Vec::new();
+    for field in fields::fields(&document) {
+        if followed(&field.text).any(is_hidden) {
+            let message = "a reference is written in escapes or over several lines here".to_owned();
+            problems.push(problem(&document, &field.at, message, "write it out, as `${env:NAME}`"));
+        }
+    }
+    problems
+}
+
+fn problem(document: &Document, at: &Pointer, message: String, hint: &str) -> Problem {
+    let mark = document.mark(at);
+    Problem {
+        field: at.to_string(),
+        line: mark.line,
+        column: mark.column,
+        message,
+        hint: Some(hint.to_owned()),
+    }
+}
+
 /// References in plain fields, and each with the problem that it would be. Nothing of a text that is no YAML: it is not followed anyhow.
 fn plain(text: &str) -> (BTreeSet<String>, Vec<(String, Problem)>) {
     let Ok(document) = Document::parse(text) else {
@@ -96,16 +138,10 @@ fn plain(text: &str) -> (BTreeSet<String>, Vec<(String, Problem)>) {
     let fields = fields::fields(&document).into_iter().filter(|field| !field.is_secret);
     let mut found = Vec::new();
     for field in fields {
-        let mark = document.mark(&field.at);
-        for reference in references(&field.text) {
-            let problem = Problem {
-                field: field.at.to_string(),
-                line: mark.line,
-                column: mark.column,
-                message: format!("what is behind `{reference}` would show here"),
-                hint: Some("write the value, or put the reference into the file by hand".to_owned()),
-            };
-            found.push((reference.to_owned(), problem));
+        for reference in followed(&field.text) {
+            let message = format!("what is behind `{reference}` would show here");
+            let hint = "write the value, or put the reference into the file by hand";
+            found.push((reference.to_owned(), problem(&document, &field.at, message, hint)));
         }
     }
     (found.iter().map(|(reference, _)| reference.clone()).collect(), found)
@@ -163,6 +199,32 @@ mod tests {
         assert_eq!(
             (problems.len(), problems[0].field.as_str(), problems[0].line),
             (1, "listeners[0].address", 1)
+        );
+    }
+
+    #[test]
+    fn a_reference_that_only_yaml_can_read_is_refused() {
+        let hidden = [
+            r#""\x24{env:OTHER}""#,
+            r#""$\x7benv:OTHER}""#,
+            r#""$\u007benv:OTHER\x7d""#,
+            "\"${env:\n    OTHER}\"",
+            "\"$\\\n    {env:OTHER}\"",
+        ];
+        for hidden in hidden {
+            let text = FILE.replace("${env:TOKEN}", hidden);
+            for reach in [Reach::OfTheFile, Reach::Anywhere] {
+                let problems = tame(&text, FILE, reach).problems;
+                assert_eq!(problems.len(), 1, "{text}: {problems:?}");
+                assert!(problems[0].message.contains("in escapes"), "{problems:?}");
+            }
+        }
+        let twice = FILE.replace("${env:TOKEN}", "\"\\x24{env:OTHER}\" # ${env:OTHER}");
+        assert_eq!(tame(&twice, FILE, Reach::Anywhere).problems, []);
+        assert_eq!(
+            tame(&twice, FILE, Reach::OfTheFile).problems.len(),
+            1,
+            "not followed by a reader"
         );
     }
 }

@@ -4,10 +4,12 @@
 //! see what they are given; files are read here. Values are not cached: a reload reads them again.
 
 use std::fmt;
-use std::io::Read as _;
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::config::small_file::read_small;
 
 /// Largest file that a `${file:…}` reference may name. Keys and tokens have a few kilobytes at most.
 const REFERENCED_FILE_MAX_BYTES: u64 = 64 * 1024;
@@ -54,7 +56,7 @@ pub(super) enum ReferenceError {
     #[error("the environment variable `{0}` is not set")]
     Variable(String),
     #[error("cannot read `{path}`: {cause}")]
-    File { path: String, cause: std::io::Error },
+    File { path: String, cause: io::Error },
     #[error("`{0}` is larger than 64 KiB")]
     FileTooLarge(String),
     #[error("`${{{0}}}` is not a reference")]
@@ -113,15 +115,14 @@ fn read(directory: &Path, path: &str) -> Result<String, ReferenceError> {
         path: path.to_owned(),
         cause,
     };
-    let file = std::fs::File::open(directory.join(path)).map_err(failed)?;
-    let mut text = String::new();
-    let read = file
-        .take(REFERENCED_FILE_MAX_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    if read as u64 > REFERENCED_FILE_MAX_BYTES {
-        return Err(ReferenceError::FileTooLarge(path.to_owned()));
-    }
+    let bytes = match read_small(&directory.join(path), REFERENCED_FILE_MAX_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(ReferenceError::FileTooLarge(path.to_owned()));
+        }
+        read => read.map_err(failed)?,
+    };
+    let mut text =
+        String::from_utf8(bytes).map_err(|_| failed(io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8")))?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
 }
@@ -152,6 +153,10 @@ mod tests {
         assert_eq!(failure("${env:NONE}"), "the environment variable `NONE` is not set");
         assert!(failure("${file:none}").starts_with("cannot read `none`: "));
         assert_eq!(failure("${file:large}"), "`large` is larger than 64 KiB");
+        assert_eq!(
+            failure("${file:/dev/zero}"),
+            "cannot read `/dev/zero`: it is no regular file"
+        );
         assert_eq!(failure("${KEY}"), "`${KEY}` is not a reference");
         assert_eq!(failure("${env:KEY"), "a reference has no closing brace");
     }

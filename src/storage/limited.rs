@@ -5,10 +5,11 @@
 //! thread of its own, so no task of the gateway waits for a disk.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::storage::StoreError;
 use crate::storage::sqlite::connect_reader;
@@ -45,7 +46,7 @@ impl Default for ReadLimits {
 pub struct LimitedReader {
     path: PathBuf,
     limits: ReadLimits,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// Why nothing was read.
@@ -77,10 +78,21 @@ impl From<StoreError> for ReadRefused {
 }
 
 /// A read that has its turn.
-pub struct LimitedRead<'a> {
+pub struct LimitedRead {
     /// To read by; statements fail once the time is over.
     pub connection: SqliteConnection,
-    _turn: SemaphorePermit<'a>,
+}
+
+/// A turn with its end. SQLite has it for as long as it works, so that it is taken also when whoever asked has left.
+struct Turn {
+    until: Instant,
+    _held: OwnedSemaphorePermit,
+}
+
+impl Turn {
+    fn lasts(&self) -> bool {
+        Instant::now() < self.until
+    }
 }
 
 impl LimitedReader {
@@ -89,7 +101,7 @@ impl LimitedReader {
         Self {
             path,
             limits,
-            turns: Semaphore::new(limits.running),
+            turns: Arc::new(Semaphore::new(limits.running)),
         }
     }
 
@@ -97,27 +109,27 @@ impl LimitedReader {
     ///
     /// # Errors
     /// When others take too long, or the store cannot be read.
-    pub async fn begin(&self) -> Result<LimitedRead<'_>, ReadRefused> {
-        let turn = tokio::time::timeout(self.limits.wait, self.turns.acquire()).await;
+    pub async fn begin(&self) -> Result<LimitedRead, ReadRefused> {
+        let turn = tokio::time::timeout(self.limits.wait, Arc::clone(&self.turns).acquire_owned()).await;
         // The semaphore is never closed.
         let Ok(Ok(turn)) = turn else {
             return Err(ReadRefused::Busy);
         };
         let mut connection = connect_reader(&self.path).await?;
-        let until = Instant::now() + self.limits.time;
+        let turn = Turn {
+            until: Instant::now() + self.limits.time,
+            _held: turn,
+        };
         connection
             .lock_handle()
             .await
             .map_err(StoreError::from)?
-            .set_progress_handler(ASK_EVERY, move || Instant::now() < until);
-        Ok(LimitedRead {
-            connection,
-            _turn: turn,
-        })
+            .set_progress_handler(ASK_EVERY, move || turn.lasts());
+        Ok(LimitedRead { connection })
     }
 }
 
-impl LimitedRead<'_> {
+impl LimitedRead {
     /// Ends it in order.
     ///
     /// # Errors
@@ -163,6 +175,31 @@ mod tests {
         assert!(matches!(reader.begin().await, Err(ReadRefused::Busy)));
         first.end().await.expect("ends");
         assert!(reader.begin().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_asker_left_keeps_its_turn_until_it_is_stopped() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("usage.db");
+        let _store = SqliteStore::open(&path).await.expect("opens");
+        let reader = LimitedReader::new(path, limits(1, Duration::from_secs(1)));
+        let mut read = reader.begin().await.expect("a turn");
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let asked = sqlx::query_scalar::<_, i64>(endless).fetch_one(&mut read.connection);
+        tokio::time::timeout(Duration::from_millis(50), asked)
+            .await
+            .expect_err("it never ends");
+        drop(read);
+        assert!(matches!(reader.begin().await, Err(ReadRefused::Busy)));
+        let patient = LimitedReader {
+            path: reader.path.clone(),
+            limits: ReadLimits {
+                wait: Duration::from_secs(30),
+                ..reader.limits
+            },
+            turns: Arc::clone(&reader.turns),
+        };
+        assert!(patient.begin().await.is_ok());
     }
 
     #[tokio::test]

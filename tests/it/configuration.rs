@@ -1,13 +1,15 @@
 //! The configuration is changed over the admin listener: checked, played, applied, restored, and refused where it must be.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use notify::event::AccessKind;
+use notify::{EventKind, RecursiveMode, Watcher as _};
 use reqwest::Method;
-use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, KEY, Setup, WHOLE, World, eventually, read, sha256, upstreams};
@@ -203,18 +205,47 @@ async fn a_change_by_hand_becomes_a_version_too() {
     assert_eq!(text, json!(second));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_was_never_in_use_becomes_no_version() {
+    let world = World::start(Setup::default()).await;
+    let text = world.held().await;
+    let broken = text.clone() + "\nno_such_section: {}\n";
+    world.replace_config(&broken).await;
+    eventually("the refusal", || async {
+        let shown = world.get("/config").await;
+        (shown["last_error"] != Value::Null).then_some(())
+    })
+    .await;
+    let mended = text.clone() + "\n# mended\n";
+    let applied = world.apply(&mended).await;
+    assert_eq!(applied.status, 200, "{applied:?}");
+    let versions = world.get("/config/versions").await["versions"].clone();
+    for version in versions.as_array().expect("a list") {
+        let kept = world.get(&format!("/config/versions/{}", version["id"])).await["text"].clone();
+        assert_ne!(kept, json!(broken), "{versions}");
+    }
+}
+
 /// A file that holds a usable key for its first reader, and for every later one a key that cannot travel in a header: as if it were
 /// replaced between the check and the reload.
 fn good_once_then_bad(path: &Path) -> JoinHandle<io::Result<()>> {
-    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("a pipe");
     let bad = path.with_extension("bad");
+    std::fs::write(path, "a-key-that-can-be-sent-and-is-long").expect("written");
     std::fs::write(&bad, "a-key-with-a-\u{7f}-in-it-that-is-long").expect("written");
+    let (seen, events) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(seen).expect("a watcher");
+    watcher.watch(path, RecursiveMode::NonRecursive).expect("watched");
     let path = path.to_owned();
     std::thread::spawn(move || {
-        // Opening it waits for the reader, which then reads to the end of what is written here.
-        let mut pipe = std::fs::OpenOptions::new().write(true).open(&path)?;
-        std::fs::rename(&bad, &path)?;
-        pipe.write_all(b"a-key-that-can-be-sent-and-is-long")
+        let _watcher = watcher;
+        let is_open = |event: notify::Result<notify::Event>| {
+            event.is_ok_and(|event| matches!(event.kind, EventKind::Access(AccessKind::Open(_))))
+        };
+        // The first reader has opened what it reads; whoever opens it after this finds the other.
+        if !events.into_iter().any(is_open) {
+            return Err(io::Error::other("nobody read it"));
+        }
+        std::fs::rename(&bad, &path)
     })
 }
 

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum_extra::extract::cookie::CookieJar;
 use serde::Deserialize;
 
+use crate::admin::access::attempts::Attempts;
 use crate::admin::access::oidc::{Oidc, OidcError};
 use crate::admin::access::{Access, Caller, cookies};
 use crate::admin::api::answer::Refusal;
@@ -20,6 +21,9 @@ use crate::telemetry::events::access::{SignInRefused, SignedIn};
 /// Longest path that a sign-in may end at.
 const TO_CHARS_MAX: usize = 1_000;
 
+/// Longest text of a provider that is shown.
+const TOLD_CHARS_MAX: usize = 200;
+
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::admin) struct Peer(pub(in crate::admin) IpAddr);
@@ -28,9 +32,9 @@ impl Access {
     /// Begins a session for whoever holds this token, and gives its id.
     pub(in crate::admin) fn sign_in(&self, token: &str, peer: Peer) -> Result<(Caller, String), Refusal> {
         let now = Instant::now();
-        self.wrong_tokens.may(peer.0, now).map_err(too_often)?;
+        // The right one always passes: else whoever shares an address, behind a proxy all, could keep others out by wrong ones.
         let Some(caller) = self.holder(token.as_bytes()) else {
-            self.wrong_tokens.count(peer.0, now);
+            count(&self.wrong_tokens, peer)?;
             return Err(Refusal::unauthorized());
         };
         Ok((caller.clone(), self.begin(caller, now)))
@@ -51,6 +55,17 @@ impl Access {
         .emit();
         self.sessions.begin(caller, now)
     }
+}
+
+/// Counts an attempt.
+///
+/// # Errors
+/// When there were too many from this address lately.
+pub(super) fn count(attempts: &Attempts, peer: Peer) -> Result<(), Refusal> {
+    let now = Instant::now();
+    attempts.may(peer.0, now).map_err(too_often)?;
+    attempts.count(peer.0, now);
+    Ok(())
 }
 
 fn too_often(left: std::time::Duration) -> Refusal {
@@ -120,9 +135,14 @@ pub(in crate::admin) async fn callback(
     let cookie = cookies::login(&headers).unwrap_or_default();
     let finished = if let Some(code) = back.code {
         oidc.finish(&back.state, &cookie, code).await
-    } else {
+    } else if oidc.end(&back.state, &cookie) {
         let told = back.error_description.or(back.error);
-        Err(OidcError::NoToken(told.unwrap_or_else(|| "it sent no code".to_owned())))
+        Err(OidcError::NoToken(
+            told.map_or_else(|| "it sent no code".to_owned(), |told| in_short(&told)),
+        ))
+    } else {
+        // Anybody can make a browser come here with any text.
+        Err(OidcError::NotBegun)
     };
     match finished {
         Ok((caller, to)) => {
@@ -137,6 +157,14 @@ pub(in crate::admin) async fn callback(
         }
         Err(error) => refused(&error),
     }
+}
+
+/// What a provider says, as far as it is shown.
+fn in_short(told: &str) -> String {
+    told.chars()
+        .filter(|told| !told.is_control())
+        .take(TOLD_CHARS_MAX)
+        .collect()
 }
 
 /// The address that the provider sends a browser back to.
@@ -173,6 +201,12 @@ fn refused(error: &OidcError) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_provider_says_is_cut() {
+        assert_eq!(in_short("a\u{1b}[31m\nb"), "a[31mb");
+        assert_eq!(in_short(&"é".repeat(300)).chars().count(), TOLD_CHARS_MAX);
+    }
 
     #[test]
     fn nobody_is_sent_elsewhere() {

@@ -119,6 +119,11 @@ impl Oidc {
         Ok(Login { url, cookie })
     }
 
+    /// Ends a sign-in that the provider refused; whether this browser had begun it.
+    pub(super) fn end(&self, state: &str, cookie: &str) -> bool {
+        self.pending.take(state, cookie, Instant::now()).is_some()
+    }
+
     /// Ends a sign-in by the code that the browser brought back: who it is, and where it wanted to go.
     pub(super) async fn finish(&self, state: &str, cookie: &str, code: String) -> Result<(Caller, String), OidcError> {
         let begun = self.pending.take(state, cookie, Instant::now());

@@ -13,9 +13,19 @@ use crate::admin::api::answer::Refusal;
 /// The header that a write carries, with any value.
 pub(in crate::admin) const CSRF_HEADER: &str = "x-emberway-csrf";
 
+/// By which proxies tell for whom they ask.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-forwarded-host"];
+
 /// Refuses a request to a name that is not this machine's own where nobody is asked for a credential: a page whose name an attacker
-/// points to 127.0.0.1 would else read and write as if it were served from here.
+/// points to 127.0.0.1 would else read and write as if it were served from here. So would everybody outside behind a proxy on this machine.
 pub(super) fn check_host(asks: bool, headers: &HeaderMap) -> Result<(), Refusal> {
+    if !asks && FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "a proxy sent this on, and without a credential everybody behind it would be an administrator; set `admin.token` in the configuration",
+            "forwarded",
+        ));
+    }
     let Some(host) = headers.get(header::HOST) else {
         // No browser leaves it out.
         return Ok(());
@@ -155,6 +165,12 @@ mod tests {
             Err("foreign_host")
         );
         assert_eq!(check_host(true, &foreign), Ok(()));
+        for name in FORWARDED {
+            let forwarded = headers(&[("host", "localhost"), (name, "10.0.0.1")]);
+            let refused = check_host(false, &forwarded).map_err(|refusal| refusal.code);
+            assert_eq!(refused, Err("forwarded"), "{name}");
+            assert_eq!(check_host(true, &forwarded), Ok(()));
+        }
     }
 
     #[test]

@@ -103,11 +103,16 @@ pub(super) async fn import(
     Sent(ImportBody { from, text }): Sent<ImportBody>,
 ) -> Answer<ImportAnswer> {
     let From::Litellm = from;
-    let Ok(_turn) = TURNS.try_acquire() else {
+    let Ok(turn) = TURNS.try_acquire() else {
         let message = "another configuration is being converted; ask again in a second";
         return Err(Refusal::unavailable(message, "busy"));
     };
-    let converted = tokio::task::spawn_blocking(move || convert(&text)).await;
+    let converted = tokio::task::spawn_blocking(move || {
+        // Held to the end, also when whoever asked has left.
+        let _turn = turn;
+        convert(&text)
+    })
+    .await;
     converted
         .map_err(|_| Refusal::failed("the conversion failed; please report this file", "import_failed"))?
         .map(Json)

@@ -16,7 +16,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterE
 use utoipa_axum::routes;
 
 use self::config::Configuration;
-use super::{Sources, Stop};
+use super::{Sources, Stop, slow};
 use crate::admin::access::{self, Ask};
 use crate::admin::api::books::Books;
 use crate::admin::api::fleet::FleetActions;
@@ -78,7 +78,9 @@ type Group = OpenApiRouter<Arc<Sources>>;
 
 /// Who signs in and out: asks no credential.
 fn open() -> Group {
-    OpenApiRouter::new().routes(routes!(session::session, session::sign_in, session::sign_out))
+    let slow = middleware::from_fn_with_state(slow::SIGN_IN_TIME_MAX, slow::bound);
+    let session = routes!(session::session, session::sign_in, session::sign_out);
+    OpenApiRouter::new().routes(limited(session, session::SIGN_IN_BYTES_MAX).layer(slow))
 }
 
 /// What whoever may look may do.

@@ -15,6 +15,9 @@ use crate::admin::access::{Caller, Voucher, cookies};
 use crate::admin::api::answer::{ErrorBody, Refusal, Sent};
 use crate::config::checked::admin::Role;
 
+/// Largest body of signing in: a token. It is read of whoever comes.
+pub(super) const SIGN_IN_BYTES_MAX: usize = 4 * 1024;
+
 /// What the page is told before anything else. Of whoever is not signed in it says nothing but what is offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Session {
@@ -71,6 +74,7 @@ pub(super) struct SignIn {
         (status = 401, body = ErrorBody, description = "No token that is known."),
         (status = 403, body = ErrorBody, description = "A browser's request from elsewhere."),
         (status = 409, body = ErrorBody, description = "No token is configured."),
+        (status = 413, body = ErrorBody, description = "The body is larger than 4 KiB."),
         (status = 415, body = ErrorBody, description = "The body is not called JSON."),
         (status = 429, body = ErrorBody, description = "Too many wrong tokens from this address; `retry-after` says when to try again."),
     )

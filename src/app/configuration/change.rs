@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Desk, Held, WatchedFile, told, write};
+use super::{Desk, Held, WatchedFile, is_in_use, told, write};
 use crate::admin::api::answer::Refusal;
 use crate::admin::api::config::Configuration as _;
 use crate::admin::api::config::shapes::{Applied, ApplyBody, Problem};
 use crate::config::mask;
+use crate::config::place::Replaced;
 use crate::config::watch::ReloadStatus;
 use crate::telemetry::events::configuration::{ConfigApplied, ConfigLeftBroken, ConfigPutBack};
 
 /// How long a reload may take. It reads a file and builds tables; with logins of Azure it waits for tokens, some seconds.
 const RELOAD_MAX: Duration = Duration::from_secs(30);
+
+const CHANGED: &str = "the file was changed meanwhile; look at what it holds now, and change that";
 
 impl Desk {
     /// Puts a text to use; see [`crate::admin::api::config::Configuration::apply`].
@@ -32,13 +35,20 @@ impl Desk {
             let message = "it changes what only a restart can: put that in the file by hand and restart";
             return Err(told::with_problems(message, "config_needs_restart", problems));
         }
-        // The text that is replaced must be there to be restored.
-        self.keep(&old, super::BY_FILE, "", None).await;
+        // The text that is replaced must be there to be restored; one that was never in use may hold anything.
+        if is_in_use(file, &old) {
+            self.keep(&old, super::BY_FILE, "", None).await;
+        }
         let new = Held::new(body.text);
-        write(&file.path, new.text.clone()).await?.map_err(|error| {
-            let message = format!("cannot write `{}`: {error}", file.path.display());
-            Refusal::unavailable(message, "config_not_written")
-        })?;
+        let written = write(&file.path, new.text.clone(), old.sha256)
+            .await?
+            .map_err(|error| {
+                let message = format!("cannot write `{}`: {error}", file.path.display());
+                Refusal::unavailable(message, "config_not_written")
+            })?;
+        if let Replaced::Changed = written {
+            return Err(Refusal::conflict(CHANGED, "config_changed"));
+        }
         match file.hand.written(new.sha256, RELOAD_MAX).await.as_deref() {
             Some(ReloadStatus {
                 last_error: None,
@@ -71,11 +81,6 @@ impl Desk {
 
     /// Puts the old text back, unless somebody has written another one meanwhile.
     async fn take_back(&self, file: &WatchedFile, (old, new): (&Held, &Held), who: &str, why: String) -> Refusal {
-        let is_ours = self.held().await.is_ok_and(|now| now.sha256 == new.sha256);
-        if !is_ours {
-            let message = format!("the text could not be put to use ({why}), and the file holds another one now");
-            return Refusal::conflict(message, "config_changed");
-        }
         let problem = vec![Problem {
             severity: "error",
             path: String::new(),
@@ -84,8 +89,12 @@ impl Desk {
             message: why.clone(),
             help: None,
         }];
-        match write(&file.path, old.text.clone()).await {
-            Ok(Ok(())) => {
+        match write(&file.path, old.text.clone(), new.sha256).await {
+            Ok(Ok(Replaced::Changed)) => {
+                let message = format!("the text could not be put to use ({why}), and the file holds another one now");
+                Refusal::conflict(message, "config_changed")
+            }
+            Ok(Ok(Replaced::Done | Replaced::Unsynced(_))) => {
                 // The older text means what is in use, so nothing can go wrong with it that did not go wrong before.
                 let _ = file.hand.written(old.sha256, RELOAD_MAX).await;
                 ConfigPutBack {
@@ -117,8 +126,7 @@ impl Desk {
 fn may_replace(old: &Held, body: &ApplyBody) -> Result<(), Refusal> {
     let sha256 = old.hex();
     if !body.base_sha256.eq_ignore_ascii_case(&sha256) {
-        let message = "the file was changed meanwhile; look at what it holds now, and change that";
-        return Err(Refusal::conflict(message, "config_changed").beside("sha256", sha256.into()));
+        return Err(Refusal::conflict(CHANGED, "config_changed").beside("sha256", sha256.into()));
     }
     if old.text == body.text {
         return Err(Refusal::conflict(

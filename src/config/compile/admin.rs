@@ -14,6 +14,9 @@ use crate::config::scalars::SecretText;
 /// The name of `admin.token` in the audit.
 const FIRST_NAME: &str = "admin";
 
+/// Names that others have: `admin.token`, whoever changes the file by hand, and whoever asks where no credential is configured.
+const RESERVED_NAMES: [&str; 3] = [FIRST_NAME, "file", "local"];
+
 /// Compiles the section; `address` is its address, resolved.
 pub(super) fn compile(context: &mut Context<'_>, raw: &RawAdmin, address: SocketAddr, at: &Pointer) -> AdminListener {
     if raw.token.is_none() && raw.tokens.is_empty() && raw.oidc.is_none() && !address.ip().is_loopback() {
@@ -97,6 +100,9 @@ fn check_name(context: &mut Context<'_>, tokens: &[AdminToken], name: &str, at: 
     if tokens.iter().any(|token| token.name == name) {
         let hint = format!("take another; `{FIRST_NAME}` is the name of `admin.token`");
         context.error(at, format!("a token is named `{name}` already"), hint);
+    } else if RESERVED_NAMES.contains(&name) {
+        let hint = "take another: the audit and the versions of the configuration call somebody else so".to_owned();
+        context.error(at, format!("no token may be named `{name}`"), hint);
     }
     if name.chars().any(char::is_control) {
         context.error(at, "the name has characters that cannot be shown", None);
@@ -107,7 +113,7 @@ fn compile_oidc(context: &mut Context<'_>, raw: &RawOidc, at: &Pointer) -> Optio
     let example = "such as `https://login.microsoftonline.com/TENANT/v2.0`";
     let issuer_at = at.key("issuer");
     let issuer_text = context.text(&issuer_at, &raw.issuer);
-    let issuer = secure_url(context, &issuer_at, &issuer_text, example);
+    let issuer = secure_url(context, &issuer_at, (&issuer_text, &raw.issuer), example);
     let client_id = context.text(&at.key("client_id"), &raw.client_id);
     let client_secret = context.secret(&at.key("client_secret"), &raw.client_secret.0);
     let redirect_url = raw.redirect_url.as_ref().and_then(|written| {
@@ -116,7 +122,7 @@ fn compile_oidc(context: &mut Context<'_>, raw: &RawOidc, at: &Pointer) -> Optio
         let url = secure_url(
             context,
             &at,
-            &text,
+            (&text, written),
             "such as `https://emberway.example.com/auth/callback`",
         )?;
         if !url.path().ends_with("/auth/callback") {
@@ -148,8 +154,8 @@ fn compile_oidc(context: &mut Context<'_>, raw: &RawOidc, at: &Pointer) -> Optio
     })
 }
 
-/// A URL whose traffic nobody else can read or change.
-fn secure_url(context: &mut Context<'_>, at: &Pointer, text: &str, example: &str) -> Option<Url> {
+/// A URL whose traffic nobody else can read or change. Messages show what is written, not what is behind its references.
+fn secure_url(context: &mut Context<'_>, at: &Pointer, (text, written): (&str, &str), example: &str) -> Option<Url> {
     if context.is_repaired(at) {
         return None;
     }
@@ -158,13 +164,13 @@ fn secure_url(context: &mut Context<'_>, at: &Pointer, text: &str, example: &str
         Ok(_) => {
             context.error(
                 at,
-                format!("`{text}` is neither an `https` nor an `http` URL"),
+                format!("`{written}` is neither an `https` nor an `http` URL"),
                 example.to_owned(),
             );
             return None;
         }
         Err(error) => {
-            context.error(at, format!("`{text}` is not a URL: {error}"), example.to_owned());
+            context.error(at, format!("`{written}` is not a URL: {error}"), example.to_owned());
             return None;
         }
     };
@@ -176,7 +182,7 @@ fn secure_url(context: &mut Context<'_>, at: &Pointer, text: &str, example: &str
     };
     if url.scheme() == "http" && !is_near {
         let hint = "use `https://…`".to_owned();
-        context.error(at, format!("`{text}` would carry sign-ins readably"), hint);
+        context.error(at, format!("`{written}` would carry sign-ins readably"), hint);
     }
     Some(url)
 }

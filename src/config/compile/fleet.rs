@@ -31,6 +31,8 @@ pub(super) struct Fleet {
     pub(super) deployments: Vec<Deployment>,
     pub(super) pools: Vec<Pool>,
     pub(super) pool_names: Names,
+    /// The region of each resource as it is written, for messages.
+    pub(super) regions_written: Vec<String>,
     resource_names: Names,
     deployment_names: Names,
     /// Where each deployment stands in the file.
@@ -67,6 +69,7 @@ impl Fleet {
             deployments: Vec::new(),
             pools: Vec::new(),
             pool_names: Names::new("pool"),
+            regions_written: Vec::new(),
             resource_names: Names::new("resource"),
             deployment_names: Names::new("deployment"),
             places: Vec::new(),
@@ -149,6 +152,7 @@ fn add_resource(
         endpoint,
         api,
     });
+    fleet.regions_written.push(raw.region.clone());
     let credential = compile_credential(context, &raw.credential, &at.key("credential"), azure);
     fleet.credentials.push(credential);
 }

@@ -35,7 +35,7 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawRoute], routes: &mut 
                     pool.id,
                     reasons(&excluded)
                 ),
-                misspelt(&regions, fleet).unwrap_or_else(|| {
+                misspelt(&residency.regions, fleet).unwrap_or_else(|| {
                     "another region, another pool, or `allow` for deployment types that Azure may process elsewhere"
                         .to_owned()
                 }),
@@ -60,30 +60,29 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &[RawRoute], routes: &mut 
 
 fn region(context: &mut Context<'_>, at: &Pointer, written: &str, fleet: &Fleet) -> Region {
     let region = Region::from(context.text(at, written));
-    let known = known(fleet);
-    if !known.contains(&&**region) {
+    if !fleet.resources.iter().any(|resource| resource.region == region) {
         context.warn(
             at,
-            format!("no resource is in `{region}`"),
-            misspelt(std::slice::from_ref(&region), fleet)
-                .unwrap_or_else(|| format!("resources are in {}", known.join(", "))),
+            format!("no resource is in `{written}`"),
+            misspelt(&[written.to_owned()], fleet)
+                .unwrap_or_else(|| format!("resources are in {}", known(fleet).join(", "))),
         );
     }
     region
 }
 
-/// The regions that resources are in, by name.
+/// The regions that resources are in, as they are written: what is behind a reference is not for messages.
 fn known(fleet: &Fleet) -> Vec<&str> {
-    let mut known: Vec<&str> = fleet.resources.iter().map(|resource| &**resource.region).collect();
+    let mut known: Vec<&str> = fleet.regions_written.iter().map(String::as_str).collect();
     known.sort_unstable();
     known.dedup();
     known
 }
 
 /// What was probably meant by the first of the regions that is nearly one that resources are in.
-fn misspelt(regions: &[Region], fleet: &Fleet) -> Option<String> {
+fn misspelt(written: &[String], fleet: &Fleet) -> Option<String> {
     let known = known(fleet);
-    let mut others = regions.iter().filter(|region| !known.contains(&&****region));
+    let mut others = written.iter().filter(|region| !known.contains(&region.as_str()));
     others
         .find_map(|region| suggest::nearest(region, &known))
         .map(suggest::did_you_mean)
@@ -103,7 +102,7 @@ fn divide(
         let deployment = &fleet.deployments[member.deployment.0];
         let region = &fleet.resources[deployment.resource.0].region;
         let why = if !regions.contains(region) {
-            format!("in {region}")
+            format!("in {}", fleet.regions_written[deployment.resource.0])
         } else if !may_reach(deployment.sku, &residency.allow) {
             format!("{} may be processed elsewhere", deployment.sku.as_str())
         } else {

@@ -13,6 +13,7 @@ use crate::config::checked::TlsFiles;
 use crate::config::compile::context::Context;
 use crate::config::errors::Pointer;
 use crate::config::raw::RawTls;
+use crate::config::small_file::{SMALL_BYTES_MAX, read_small};
 
 /// Resolves and checks the files of a listener.
 pub(super) fn compile(context: &mut Context<'_>, raw: &RawTls, at: &Pointer) -> TlsFiles {
@@ -24,7 +25,7 @@ pub(super) fn compile(context: &mut Context<'_>, raw: &RawTls, at: &Pointer) -> 
     let files = TlsFiles { certificate, key };
     let (certificate_shown, key_shown) = (directory.join(&raw.certificate), directory.join(&raw.key));
     let chain = read_chain(&files.certificate);
-    let private = PrivateKeyDer::from_pem_file(&files.key);
+    let private = read_key(&files.key);
     if let Err(error) = &chain {
         context.error(
             &certificate_at,
@@ -58,7 +59,7 @@ pub(super) fn check_certificates(context: &mut Context<'_>, at: &Pointer, path: 
 /// The same of a file that must hold a certificate and its private key.
 pub(super) fn check_identity(context: &mut Context<'_>, at: &Pointer, path: &Path, shown: &Path) {
     check_certificates(context, at, path, shown);
-    if let Err(error) = PrivateKeyDer::from_pem_file(path)
+    if let Err(error) = read_key(path)
         && !matches!(error, pem::Error::Io(_))
     {
         context.error(at, failure(shown, &error, "private key"), HINT.to_owned());
@@ -68,11 +69,19 @@ pub(super) fn check_identity(context: &mut Context<'_>, at: &Pointer, path: &Pat
 const HINT: &str = "a PEM file; relative paths start at the configuration file's directory";
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
-    let chain = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+    let chain = CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>()?;
     if chain.is_empty() {
         return Err(pem::Error::NoItemsFound);
     }
     Ok(chain)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, pem::Error> {
+    PrivateKeyDer::from_pem_slice(&read(path)?)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, pem::Error> {
+    read_small(path, SMALL_BYTES_MAX).map_err(pem::Error::Io)
 }
 
 fn failure(path: &Path, error: &pem::Error, noun: &str) -> String {

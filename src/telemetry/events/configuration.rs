@@ -33,6 +33,25 @@ impl ConfigApplied<'_> {
     }
 }
 
+/// A text was written, and its folder could not be synced.
+#[derive(Debug)]
+pub struct ConfigUnsynced<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Why.
+    pub error: &'a dyn Error,
+}
+
+impl ConfigUnsynced<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            path = %self.path.display(), error = %self.error,
+            "the configuration's file is written, but its folder could not be synced: a power cut now may bring the older text back"
+        );
+    }
+}
+
 /// A text that was written could not be put to use, and the older one is in the file again.
 #[derive(Debug)]
 pub struct ConfigPutBack<'a> {

@@ -141,9 +141,18 @@ async fn what_the_provider_may_not_say_lets_nobody_in() {
         assert_eq!(browser.get(&back).await.status, StatusCode::BAD_REQUEST);
         assert_eq!(browser.session().await["signed_in"], false);
     }
-    let told = browser
-        .get("/auth/callback?error=access_denied&error_description=%3Cb%3Eno")
-        .await;
+    let sent_back = "/auth/callback?error=access_denied&error_description=%3Cb%3Eno";
+    let anybody = browser.get(sent_back).await;
+    assert!(
+        anybody.status == 400 && !anybody.text().contains("&lt;b&gt;no"),
+        "{anybody:?}"
+    );
+    let back = browser.sent_to_provider("/auth/login").await;
+    let state = back
+        .split(['?', '&'])
+        .find(|part| part.starts_with("state="))
+        .expect("a state");
+    let told = browser.get(&format!("{sent_back}&{state}")).await;
     assert!(told.status == 401 && told.text().contains("&lt;b&gt;no"), "{told:?}");
 }
 

@@ -96,7 +96,12 @@ impl Provider {
     }
 
     async fn read(&self, old: Option<&Arc<Known>>) -> Result<Arc<Known>, OidcError> {
-        let mut asked = self.asked.lock().await;
+        let mut asked = match (self.asked.try_lock(), old) {
+            (Ok(asked), _) => asked,
+            // What is old serves meanwhile.
+            (Err(_), Some(old)) if old.read.elapsed() >= FRESH => return Ok(Arc::clone(old)),
+            (Err(_), _) => self.asked.lock().await,
+        };
         if let Some(known) = self.known.load_full()
             && old.is_none_or(|old| !Arc::ptr_eq(old, &known))
         {
@@ -107,7 +112,10 @@ impl Provider {
             return old.cloned().ok_or_else(|| self.failed(cause));
         }
         *asked = Some(Instant::now());
-        match self.discover().await {
+        let discovered = self.discover().await;
+        // The pause begins when it is done: those who waited for it do not ask again one after another.
+        *asked = Some(Instant::now());
+        match discovered {
             Ok(known) => {
                 let known = Arc::new(known);
                 self.known.store(Some(Arc::clone(&known)));
