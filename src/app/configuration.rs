@@ -187,7 +187,9 @@ impl Desk {
 /// Whether a text is what the gateway runs on. A later one than was tried will be tried soon, and one that was refused is not in use.
 fn is_in_use(file: &WatchedFile, held: &Held) -> bool {
     let status = file.hand.status();
-    status.last_error.is_none() && status.tried == Some(held.sha256)
+    // Nothing was tried in the first moment after the start: the file is what the gateway has begun with.
+    let is_tried = status.tried.is_none_or(|tried| tried == held.sha256);
+    status.last_error.is_none() && is_tried
 }
 
 /// The configuration, as it is watched and changed.

@@ -36,19 +36,19 @@ pub(super) fn sounds_secret(name: &str) -> bool {
 
 /// `schemas` are those that the value may be of; none where nobody knows its field. What is in a secret is one.
 fn walk(value: &Value, schemas: &[&Value], at: &Pointer, in_secret: bool, found: &mut Vec<Field>) {
-    let is_secret = in_secret || is_secret(schemas, at);
+    let kept = in_secret || is_secret(schemas, at);
     let text = match value {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let known = each(schemas, &|schema| member(schema, name));
-                walk(value, &known, &at.key(name), is_secret, found);
+                walk(value, &known, &at.key(name), kept, found);
             }
             return;
         }
         Value::Array(items) => {
             for (position, value) in items.iter().enumerate() {
                 let known = each(schemas, &|schema| schema.get("items"));
-                walk(value, &known, &at.index(position), is_secret, found);
+                walk(value, &known, &at.index(position), kept, found);
             }
             return;
         }
@@ -59,7 +59,7 @@ fn walk(value: &Value, schemas: &[&Value], at: &Pointer, in_secret: bool, found:
     found.push(Field {
         at: at.clone(),
         text,
-        is_secret,
+        is_secret: kept,
     });
 }
 

@@ -269,7 +269,7 @@ mod tests {
         let check = |status: u16, names: &[(&'static str, &'static str)], expected: bool| {
             let mut headers = HeaderMap::new();
             for (name, value) in names {
-                headers.insert(*name, http::HeaderValue::from_static(*value));
+                headers.insert(*name, http::HeaderValue::from_static(value));
             }
             assert_eq!(is_refusal(status, &headers), expected, "{status} {names:?}");
         };

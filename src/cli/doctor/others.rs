@@ -1,4 +1,5 @@
-//! Whom else does a gateway of this configuration need: can the collector and the OpenID provider be reached, and is the issuer who it says?
+//! Whom else does a gateway of this configuration need: can the collector and the OpenID provider be reached, and is the issuer who it
+//! says?
 //!
 //! A collector is connected to and sent nothing. Of a provider the discovery document is read, which anybody may.
 

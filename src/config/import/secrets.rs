@@ -35,9 +35,13 @@ impl Secrets {
         }
     }
 
-    /// A reference to a variable.
+    /// A reference to a variable. Of two purposes the one that asks for a form stays: any text is a key, but not each is a version.
     pub(super) fn reference(&mut self, name: &str, purpose: &'static str) -> String {
-        self.variables.entry(name.to_owned()).or_insert(purpose);
+        let has_form = |purpose: &str| [ENDPOINT, API_VERSION, APPLICATION_ID].contains(&purpose);
+        let known = self.variables.entry(name.to_owned()).or_insert(purpose);
+        if has_form(purpose) && !has_form(known) {
+            *known = purpose;
+        }
         format!("${{env:{name}}}")
     }
 
