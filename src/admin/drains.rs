@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::admin::api::whole;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::routing::{MethodRouter, get, post};
@@ -74,7 +75,11 @@ pub struct BeginBody {
     pub name: String,
     /// For how long, in seconds; from 1 s to 30 days.
     #[schema(minimum = 1, maximum = 2_592_000)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "whole::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub for_s: Option<u64>,
     /// Whether to take out a pool's last usable deployment.
     #[serde(default)]

@@ -48,6 +48,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 pub mod usage;
+pub(in crate::admin) mod whole;
 
 /// Where the API is. A change that would break whoever uses it gets another.
 pub const PREFIX: &str = "/api/v1";

@@ -1,5 +1,6 @@
 //! What is sent and answered where it is about the configuration.
 
+use crate::admin::api::whole;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,7 +42,7 @@ pub struct WhatIfBody {
     /// The whole configuration, YAML.
     pub text: String,
     /// Seconds back from now whose requests are counted; an hour without.
-    #[serde(default = "an_hour")]
+    #[serde(default = "an_hour", deserialize_with = "whole::number")]
     #[schema(minimum = 1, maximum = 2_592_000)]
     pub window_s: u64,
 }
