@@ -340,13 +340,14 @@ impl Running {
             care.end(FLUSH_MAX).await;
         }
         self.stop_misses.send_replace(true);
-        self.history.end(FLUSH_MAX).await;
-        if let Some(otlp) = self.otlp.take() {
-            otlp.end(FLUSH_MAX).await;
-        }
+        // First of all what is billed by: whoever ends the process before the rest is done takes none of it.
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
+        }
+        self.history.end(FLUSH_MAX).await;
+        if let Some(otlp) = self.otlp.take() {
+            otlp.end(FLUSH_MAX).await;
         }
         // It writes what is left once and ends; what that cannot write in time is no record of a request.
         let _ = tokio::time::timeout(FLUSH_MAX, self.miss_writer).await;

@@ -47,6 +47,7 @@ mod tests {
     async fn a_body_that_drips_is_given_up_and_one_in_time_is_not() {
         let drip = |parts: usize| {
             let parts = stream::iter(0..parts).then(|_| async {
+                // The clock is paused: a second of its time between two bytes.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Ok::<_, io::Error>(Bytes::from_static(b"x"))
             });

@@ -334,6 +334,7 @@ impl Listener {
             }
             tokio::select! {
                 () = stopped(&mut self.stop) => return None,
+                // Not a wait for something: the hour that a stream may last is over.
                 () = tokio::time::sleep_until(self.ends) => return None,
                 changed = self.newest.changed() => changed.ok()?,
                 changed = self.pictures.changed() => {

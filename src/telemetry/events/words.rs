@@ -21,7 +21,9 @@ impl BreakerChanged<'_> {
         let cause = self.cause.replace('_', " ");
         match self.state {
             BreakerState::Open => {
-                let text = format!("the {what} {name} gets no requests for now: too many attempts failed ({cause})");
+                let text = format!(
+                    "the {what} {name} gets no requests until a probe succeeds: too many attempts failed ({cause})"
+                );
                 Note::new(Severity::Warn, EventKind::Breaker, text)
                     .of(name)
                     .advise("requests go elsewhere and it is tried again by itself; if this repeats, look at Azure's status or drain it")

@@ -59,7 +59,7 @@ impl EventQueries for Notes {
     }
 }
 
-/// A gateway whose status is asked for now and then.
+/// A gateway that counts how often its status is asked for.
 struct World {
     sources: Arc<Sources>,
     notes: Arc<Notes>,
@@ -169,6 +169,7 @@ async fn pictures_are_made_once_for_all_and_only_while_somebody_listens() {
         assert_eq!(world.asked.load(Ordering::Relaxed), made);
     }
     drop((one, two));
+    // The clock is paused, so these minutes pass at once, and every look that were due in them would be made.
     tokio::time::sleep(Duration::from_mins(5)).await;
     assert_eq!(world.asked.load(Ordering::Relaxed), 3, "nobody looks");
     world.listen("").await.next_of("tick").await;
