@@ -49,7 +49,7 @@ else
 fi
 # "Running unittests src/lib.rs (…)", "Running tests/it/main.rs (…)", "Doc-tests emberway", each followed by "test result: …".
 awk '
-    $1 == "Running" { name = $2 == "unittests" ? $3 : $2 }
+    $1 == "Running" && /\.rs \(/ { name = $2 == "unittests" ? $3 : $2 }
     $1 == "Doc-tests" { name = "documentation" }
     $1 == "test" && / \.\.\. ignored(, |$)/ {
         reason = $0

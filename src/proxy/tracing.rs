@@ -3,12 +3,13 @@
 //! Where no traces are sent there is none of this: the client's own headers pass as they are. What a client sends as `baggage` never
 //! passes: it is not in the list of what does.
 
+use std::fmt::Write;
 use std::num::{NonZeroU64, NonZeroU128};
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::core::trace_context::{RequestTrace, Sampling, TraceParent};
+use crate::core::trace_context::{RequestTrace, Sampling, TRACEPARENT_BYTES, TraceParent};
 
 /// Names the span that a request belongs to.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -49,8 +50,10 @@ pub fn passes_state(headers: &HeaderMap, trace: RequestTrace) -> bool {
 
 /// The header that an attempt is sent with.
 pub fn header(place: TraceParent) -> Option<HeaderValue> {
-    // It is digits and dashes, which a header can hold.
-    HeaderValue::try_from(place.to_string()).ok()
+    let mut text = String::with_capacity(TRACEPARENT_BYTES);
+    // It is digits and dashes, which a string takes and a header can hold.
+    write!(text, "{place}").ok()?;
+    HeaderValue::try_from(text).ok()
 }
 
 #[cfg(test)]
