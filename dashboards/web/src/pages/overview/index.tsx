@@ -35,14 +35,7 @@ export default function Overview() {
     <div class="stack">
       <Needs />
       <Async of={tiles} rows={36}>
-        {(told) => (
-          <Tiles
-            summary={told}
-            series={series}
-            length_ms={ranFor(range.length_ms, series, since_ms)}
-            before={range.before}
-          />
-        )}
+        {(told) => <Tiles summary={told} series={series} length_ms={ranFor(range.length_ms, series, since_ms)} before={range.before} />}
       </Async>
       <Async of={read} rows={66} empty={(data) => (quiet(series ?? data) ? NOTHING : null)}>
         {(data) => (

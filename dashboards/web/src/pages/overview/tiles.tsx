@@ -58,8 +58,24 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
         href={linkTo('events', { severity: 'warn' })}
       />
       <Latency label="First token" of="ttft" now={now} then={then} change={change} before={before} spark={spark((p) => p.ttft_p95_ms)} />
-      <Latency label="Whole request" of="total" now={now} then={then} change={change} before={before} spark={spark((p) => p.total_p95_ms)} />
-      <Latency label="Gateway’s own" of="overhead" now={now} then={then} change={change} before={before} spark={spark((p) => p.overhead_p95_ms)} />
+      <Latency
+        label="Whole request"
+        of="total"
+        now={now}
+        then={then}
+        change={change}
+        before={before}
+        spark={spark((p) => p.total_p95_ms)}
+      />
+      <Latency
+        label="Gateway’s own"
+        of="overhead"
+        now={now}
+        then={then}
+        change={change}
+        before={before}
+        spark={spark((p) => p.overhead_p95_ms)}
+      />
       <Tile
         label="Tokens"
         term="tokens"
