@@ -221,21 +221,21 @@ impl Grid {
     /// The finest that has at most so many points and rows that are still kept; the time is widened to whole steps. It begins with the
     /// first whole step of records at the earliest; a time before them has no points.
     pub fn new(from_ms: i64, to_ms: i64, points_max: usize, kept: &Kept, now_ms: i64) -> Self {
-        let begin_ms = kept.begin_ms();
-        let from_ms = from_ms.max(begin_ms).min(to_ms);
+        let kept_ms = kept.begin_ms();
+        let from_ms = from_ms.max(kept_ms).min(to_ms);
         let points_max = i64::try_from(points_max.max(1)).unwrap_or(i64::MAX);
         let days = (1..).map(|days: i64| days * DAY_MS);
         let grid = |step_ms: i64| {
             let rows = Step::ALL.into_iter().rev().find(|rows| step_ms % rows.ms() == 0);
             let floor = |at_ms: i64| at_ms.div_euclid(step_ms) * step_ms;
-            let ends_ms = floor(to_ms + step_ms - 1);
-            let begins_ms = match floor(from_ms) {
-                begins_ms if begins_ms < begin_ms => floor(begin_ms + step_ms - 1).min(ends_ms),
-                begins_ms => begins_ms,
+            let last_ms = floor(to_ms + step_ms - 1);
+            let first_ms = match floor(from_ms) {
+                at_ms if at_ms < kept_ms => floor(kept_ms + step_ms - 1).min(last_ms),
+                at_ms => at_ms,
             };
             Self {
-                from_ms: begins_ms,
-                to_ms: ends_ms,
+                from_ms: first_ms,
+                to_ms: last_ms,
                 step_ms,
                 rows: rows.unwrap_or(Step::Seconds),
             }
