@@ -46,8 +46,8 @@ pub struct HistoryWriter {
     is_reading_failing: bool,
     /// Whether it was told that rows are damaged.
     is_damage_told: bool,
-    /// Whether it was told that the clock is ahead.
-    is_ahead_told: bool,
+    /// How far the clock was ahead of what was written before, in milliseconds.
+    ahead_ms: i64,
 }
 
 impl HistoryWriter {
@@ -65,7 +65,7 @@ impl HistoryWriter {
             lost_before: 0,
             is_reading_failing: false,
             is_damage_told: false,
-            is_ahead_told: false,
+            ahead_ms: 0,
         }
     }
 
@@ -195,8 +195,8 @@ impl HistoryWriter {
 
     /// Tells once where the clock is far ahead of what was written before.
     fn tell_ahead(&mut self, ahead_ms: i64) {
-        let was_ahead = std::mem::replace(&mut self.is_ahead_told, ahead_ms > AHEAD_MS_MAX);
-        if self.is_ahead_told && !was_ahead {
+        let was_ahead_ms = std::mem::replace(&mut self.ahead_ms, ahead_ms);
+        if ahead_ms > AHEAD_MS_MAX && was_ahead_ms <= AHEAD_MS_MAX {
             HistoryClockAhead { ahead_ms }.emit(&self.history.journal);
         }
     }

@@ -37,7 +37,7 @@ impl Kept {
     }
 
     /// As it was given.
-    pub fn from_ms(&self) -> [i64; Step::ALL.len()] {
+    pub fn given_ms(&self) -> [i64; Step::ALL.len()] {
         self.from_ms
     }
 

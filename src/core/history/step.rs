@@ -132,7 +132,7 @@ pub struct Known {
 
 impl Known {
     /// From when on a question may use rows of this length: neither too old nor deleted.
-    fn from_ms(&self, step: Step) -> i64 {
+    fn usable_ms(&self, step: Step) -> i64 {
         let young_ms = step.ceil(self.now_ms.saturating_sub(step.kept_ms()));
         young_ms.max(self.kept.of(step))
     }
@@ -158,7 +158,7 @@ fn add_spans(into: &mut Vec<Span>, (from_ms, to_ms): (i64, i64), step: Step, kno
         });
     };
     // At an end that is too long ago for shorter rows, a whole longer one is taken.
-    let kept_from_ms = known.from_ms(shorter);
+    let kept_from_ms = known.usable_ms(shorter);
     let is_kept = |at_ms: i64| at_ms >= kept_from_ms;
     let begins = if is_kept(from_ms) {
         step.ceil(from_ms)

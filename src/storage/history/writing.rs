@@ -103,7 +103,7 @@ async fn write(
 }
 
 async fn put_state(connection: &mut SqliteConnection, state: &State) -> Result<(), StoreError> {
-    let [seconds_from_ms, minutes_from_ms, hours_from_ms] = state.kept.from_ms();
+    let [seconds_from_ms, minutes_from_ms, hours_from_ms] = state.kept.given_ms();
     sqlx::query(
         "INSERT OR REPLACE INTO history_mark (id, minute_ms, hour_ms, writes, seconds_from_ms, minutes_from_ms, \
          hours_from_ms, clock_ms) VALUES (0, ?, ?, ?, ?, ?, ?, ?)",
