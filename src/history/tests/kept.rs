@@ -134,7 +134,7 @@ async fn percentiles_are_of_the_streams_among_the_requests_beside_them() {
         // Slower and slower, and every third is no stream.
         let first_token_us = minute.cast_unsigned() * 20_000 + 1;
         request.record.first_token_us = (minute % 3 > 0).then_some(first_token_us);
-        world.at(at_ms).take(&[request.clone()]);
+        world.at(at_ms).take(std::slice::from_ref(&request));
         if at_ms >= from_ms {
             requests += 1;
             if let Some(us) = request.record.first_token_us {

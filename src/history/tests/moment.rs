@@ -80,7 +80,7 @@ async fn what_is_being_written_is_in_memory_for_who_does_not_see_the_write() {
     let mut world = World::open(&directory.path().join("usage.db"), HOUR).await;
     let mut request = finished(HOUR);
     request.record.total_us = 7;
-    world.take(&[request.clone()]).at(HOUR + 10_000);
+    world.take(std::slice::from_ref(&request)).at(HOUR + 10_000);
     let note = |text: &str| Note::new(Severity::Info, EventKind::Process, text);
     world.history.journal.note_at(HOUR, note("one"));
     let history = &world.history;
