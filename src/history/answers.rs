@@ -82,8 +82,8 @@ impl History {
         Ok((gathering.series(), rows.effort()))
     }
 
-    /// Figures of the whole time, and which time they are of: a longer one where only longer rows are kept, a shorter one where records begin
-    /// later.
+    /// Figures of the whole time, and which time they are of: a longer one where only longer rows are kept, a shorter one where records
+    /// begin later.
     ///
     /// # Errors
     /// When the store cannot be read.

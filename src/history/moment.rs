@@ -1,10 +1,10 @@
 //! Store and memory as of one moment, without a lock that is held while the store is read or written: a store that another process has
 //! locked for seconds holds up neither readers nor those who count.
 //!
-//! Every write of the history has a number that readers of the store see. The writer learns that of its own before it is committed, while the
-//! database is locked for other writers, and notes it beside what is in memory ([`Leaving`]); once written, that leaves memory. Who reads begins with
-//! the store, which says how many writes it sees, and looks at memory after that. What leaves by a write that it sees is in the store,
-//! all else is in memory only. Where something has left meanwhile by a write that it does not see, it begins again.
+//! Every write of the history has a number that readers of the store see. The writer learns that of its own before it is committed,
+//! while the database is locked for other writers, and notes it beside what is in memory ([`Leaving`]); once written, that leaves memory.
+//! Who reads begins with the store, which says how many writes it sees, and looks at memory after that. What leaves by a write that it
+//! sees is in the store, all else is in memory only. Where something has left meanwhile by a write that it does not see, it begins again.
 
 use std::sync::Arc;
 

@@ -6,7 +6,8 @@ use crate::core::history::times::Times;
 
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// A request a minute for four hours and a quarter, in a store with room for ten intervals of ten seconds, half an hour of minutes, and two hours.
+/// A request a minute for four hours and a quarter, in a store with room for ten intervals of ten seconds, half an hour of minutes, and
+/// two hours.
 async fn crowded(path: &Path) -> World {
     let mut world = World::open(path, HOUR).await;
     world.writer.rows_max = |step| match step {
