@@ -8,10 +8,13 @@ export function leastHeadroom(region: FleetRegion): { pool: string; ratio: numbe
   return known.sort((a, b) => a.ratio - b.ratio)[0] ?? null;
 }
 
+/** Less than this shows as 0 %. */
+const NOBODY = 0.005;
 /** From here on the figure tells of little load rather than of much room. */
 const AMPLE = 20;
 
 export function headroomWords({ pool, ratio }: { pool: string; ratio: number }): string {
+  if (ratio < NOBODY) return `nobody is left for ${pool}`;
   if (ratio >= AMPLE) return 'the others carry it with ease';
   return ratio >= 1 ? `the others carry ${pool} ${count(ratio)} times over` : `the others carry ${percent(ratio)} of ${pool}`;
 }
