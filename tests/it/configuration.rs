@@ -46,6 +46,12 @@ impl World {
     }
 }
 
+/// The number of the version in use.
+async fn told_version(world: &World) -> i64 {
+    let versions = world.get("/config/versions").await["versions"].clone();
+    versions[0]["id"].as_i64().expect("a number")
+}
+
 /// The usual configuration with the accounts in the opposite order.
 fn reversed(world: &World, setup: &Setup) -> String {
     let mut upstreams = upstreams(setup, &world.sim);
@@ -178,7 +184,31 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
     assert_eq!((none.status.as_u16(), none.code().as_str()), (404, "unknown_version"));
 
     let audit = world.get("/audit").await;
-    assert!(audit.to_string().contains("/api/v1/config/apply"), "{audit}");
+    let told: Vec<_> = audit["entries"].as_array().expect("a list").iter().collect();
+    let of = |path: &str, result: &str| {
+        let entry = told
+            .iter()
+            .find(|entry| entry["subject"] == path && entry["result"] == result);
+        entry.expect("an entry")["text"].as_str().expect("a text").to_owned()
+    };
+    let restored = of("/api/v1/config/versions/{id}/restore", "done");
+    let newest = told_version(&world).await;
+    assert!(
+        restored.starts_with(&format!(
+            "restored version {oldest} of the configuration as version {newest}, by local: pool `ft`: tiers"
+        )) && !restored.contains("note"),
+        "{restored}"
+    );
+    let applied = of("/api/v1/config/apply", "done");
+    assert!(
+        applied.starts_with("changed the configuration to version ") && applied.ends_with("; note: a test"),
+        "{applied}"
+    );
+    // What was refused did nothing that could be told.
+    assert_eq!(
+        of("/api/v1/config/apply", "409 config_changed"),
+        "change the configuration"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

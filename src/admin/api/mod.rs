@@ -38,6 +38,7 @@ mod events;
 pub mod fleet;
 mod import;
 pub mod live;
+mod parameters;
 mod range;
 mod requests;
 pub mod routing;
@@ -163,17 +164,22 @@ pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> ax
         };
         // axum refuses a layer over nothing.
         if group.has_routes() {
-            group.route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
+            // Whoever may not ask is not told what could be.
+            group
+                .route_layer(middleware::from_fn(parameters::known))
+                .route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
         } else {
             group
         }
     };
     let signing = middleware::from_fn_with_state(Arc::clone(sources), access::sign);
     let inner = axum::Router::from(open())
+        .route_layer(middleware::from_fn(parameters::known))
         .route_layer(signing)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))
+        .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::wrong_method)
         .layer(Extension(stop.clone()))
         .layer(CompressionLayer::new());
