@@ -154,8 +154,8 @@ impl Access {
         known.map_err(|unknown| self.refuse(&unknown, peer.map(|peer| (&self.wrong_bearers, peer))))
     }
 
-    /// The same for what everybody is told something of: none where nobody says who asks. A credential that is wrong is counted all the same,
-    /// so that nobody can try some here unnoticed.
+    /// The same for what everybody is told something of: none where nobody says who asks. A credential that is wrong is counted all the
+    /// same, so that nobody can try some here unnoticed.
     ///
     /// # Errors
     /// When too many wrong tokens came from this address lately, and this is another one.

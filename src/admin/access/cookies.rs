@@ -152,15 +152,15 @@ mod tests {
             let headers = headers(&[("host", host)]);
             let set = cookies(None).of_session("1".to_owned(), &headers).to_string();
             assert_eq!(set, format!("{expected}; HttpOnly; SameSite=Strict; Path=/"), "{host}");
-            let mut sent = headers.clone();
+            let mut back = headers.clone();
             let pair = set.split(';').next().expect("a pair");
-            sent.insert(
+            back.insert(
                 "cookie",
                 format!("emberway_session=0; {pair}").parse().expect("a value"),
             );
-            assert_eq!(cookies(None).session(&sent).as_deref(), Some("1"), "{host}");
-            sent.insert("host", "localhost:9292".parse().expect("a value"));
-            assert_eq!(cookies(None).session(&sent), None, "{host}");
+            assert_eq!(cookies(None).session(&back).as_deref(), Some("1"), "{host}");
+            back.insert("host", "localhost:9292".parse().expect("a value"));
+            assert_eq!(cookies(None).session(&back), None, "{host}");
         }
     }
 

@@ -39,8 +39,8 @@ impl Unknown {
 }
 
 impl Access {
-    /// Counts somebody who is not known, and says what that one is answered. A wrong token counts among `attempts` of its address: 429 where
-    /// those were too many.
+    /// Counts somebody who is not known, and says what that one is answered. A wrong token counts among `attempts` of its address: 429
+    /// where those were too many.
     pub(super) fn refuse(&self, unknown: &Unknown, attempts: Option<(&Attempts, Peer)>) -> Refusal {
         if *unknown == Unknown::WrongToken
             && let Some((attempts, peer)) = attempts

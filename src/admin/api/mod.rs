@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use axum::routing::any;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
@@ -183,5 +184,8 @@ pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> ax
         .method_not_allowed_fallback(answer::wrong_method)
         .layer(Extension(stop.clone()))
         .layer(CompressionLayer::new());
-    axum::Router::new().nest(PREFIX, inner)
+    axum::Router::new()
+        // Nesting leaves this one out.
+        .route(&format!("{PREFIX}/"), any(answer::no_such_path))
+        .nest(PREFIX, inner)
 }

@@ -174,8 +174,8 @@ async fn streams_that_outlast_the_drain_end_with_an_error_event_and_are_counted(
     assert!(records.iter().all(|record| record.outcome == "broken"), "{records:?}");
 }
 
-/// A collector that takes connections and says nothing, and a store that somebody else holds: each part of the end waits in vain, and all of
-/// them together no longer than the manual says. With a time of its own for each it took more than twenty seconds.
+/// A collector that takes connections and says nothing, and a store that somebody else holds: each part of the end waits in vain, and all
+/// of them together no longer than the manual says. With a time of its own for each it took more than that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_written_or_sent_does_not_keep_a_process_beyond_its_grace() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
