@@ -1,7 +1,7 @@
 //! Turning requests away while there are too many: as many run as may, or the gateway's tasks run too late.
 //!
 //! A probe sleeps for a moment again and again and looks how late it wakes: so late is everything else, too.
-//! [`Shedder`](crate::core::admission::shed::Shedder) makes a level of it. A request looks at the level once, before its body is
+//! [`Shedder`] makes a level of it. A request looks at the level once, before its body is
 //! read, so that turning it away costs little; what runs already is never ended. Small bodies are read and dropped: a new
 //! connection would cost more.
 

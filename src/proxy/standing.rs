@@ -33,7 +33,8 @@ impl Live {
     /// Whether it may be used, and whether a plan made now may count on it: one that has just recovered gets less than its share.
     pub fn standing(&self, deployment: DeploymentIx, now: Instant) -> (Availability, bool) {
         if let Some(out) = self.taken_out(deployment, now) {
-            if out == Availability::Absent(Absence::Missing) {
+            // One that waits to be needed is already told of as on its way.
+            if matches!(out, Availability::Absent(Absence::Missing | Absence::Provisioning)) {
                 self.deployments[deployment.0].state.was_needed.make();
             }
             return (out, false);

@@ -1,6 +1,6 @@
 //! Classifies the end of an attempt: may the request go elsewhere, what does the deployment learn, and whom does it concern.
 //!
-//! What each answer means is data, in [`table`](super::table). Two rules stand behind it: a refusal that another deployment would repeat
+//! What each answer means is data, in [`table`]. Two rules stand behind it: a refusal that another deployment would repeat
 //! (bad request, content filter, too long a prompt) is final, since trying elsewhere costs time and might get round a
 //! policy; and a 429 is not a failure, since the deployment works and only asks for rest.
 

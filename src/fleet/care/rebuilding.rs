@@ -24,8 +24,12 @@ impl Care {
                 self.happened(&seen.deployment, Event::NotFound).await;
             }
             if seen.was_needed {
+                let is_being_made = matches!(
+                    self.state(&seen.deployment),
+                    State::Creating { .. } | State::Propagating { .. }
+                );
                 // Somebody may have made it.
-                self.wants_look = true;
+                self.wants_look |= !is_being_made;
                 self.happened(&seen.deployment, Event::Needed).await;
             }
             let since_ms = match self.state(&seen.deployment) {

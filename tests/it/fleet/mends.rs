@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::fleet::setup::{DAY_MS, Fleet, MODEL, Terms};
 use crate::harness::{client, eventually, respond};
 
+const EAST: &str = "emberway_rebuilds_total{deployment=\"east/ft\",result=\"begun\"}";
 const WEST: &str = "emberway_rebuilds_total{deployment=\"west/ft\",result=\"begun\"}";
 
 /// Writes a deployment as anyone with the right may: its status.
@@ -90,6 +91,48 @@ async fn a_content_filter_outlives_a_loss_and_a_restart() {
         shown(&fleet, "west", "ft").await["properties"]["raiPolicyName"],
         "strict"
     );
+}
+
+/// A fleet whose deployment in the east is gone, and is made again when it is needed.
+async fn with_one_lost() -> Fleet {
+    let mut fleet = Fleet::start(Terms {
+        policy: "policy: recreate",
+        ..Terms::default()
+    })
+    .await;
+    fleet.after(6 * 60_000).await;
+    fleet.sim.control().vanish("east", "ft").expect("it was there");
+    for _ in 0..5 {
+        fleet.after(130_000).await;
+    }
+    assert_eq!(fleet.gateway.cared("east/ft").state, "lost");
+    assert_eq!(fleet.gateway.metric(EAST).await, None, "nobody needs it");
+    fleet
+}
+
+async fn comes_back(fleet: &mut Fleet) {
+    assert_eq!(fleet.gateway.metric(EAST).await, Some(1.0));
+    for _ in 0..10 {
+        fleet.after(130_000).await;
+    }
+    assert_eq!(fleet.absence("east/ft").await, Value::Null);
+    assert_eq!(fleet.gateway.metric(EAST).await, Some(1.0), "once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_when_it_is_needed_waits_for_a_request() {
+    let mut fleet = with_one_lost().await;
+    assert_eq!(fleet.ask().await.status, 200);
+    fleet.after(5_000).await;
+    comes_back(&mut fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_wants_back_is_made_without_waiting_for_a_request() {
+    let mut fleet = with_one_lost().await;
+    fleet.gateway.orders.place("east/ft".into());
+    fleet.after(5_000).await;
+    comes_back(&mut fleet).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

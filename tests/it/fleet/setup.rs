@@ -15,6 +15,7 @@ use emberway::config::checked::Checked;
 use emberway::core::fleet::catalogue::{self, Catalogue};
 use emberway::core::ids::DeploymentId;
 use emberway::fleet::alerts::Alerts;
+use emberway::fleet::care::orders::Orders;
 use emberway::fleet::care::{Board, Care, Partners, Settings};
 use emberway::fleet::connect;
 use emberway::fleet::declaration::Declaration;
@@ -71,6 +72,8 @@ impl Default for Terms {
 pub(crate) struct Gateway {
     pub(crate) running: Running,
     pub(crate) care: Care,
+    /// What its operators want made again.
+    pub(crate) orders: Arc<Orders>,
     board: Arc<Board>,
     http: reqwest::Client,
 }
@@ -290,7 +293,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
     let running = app::start(Arc::clone(&checked), None, None).await.expect("a gateway");
     let store = Arc::new(SqliteStore::open(&checked.install.usage.path).await.expect("a store"));
     let (ahead, board) = (Arc::clone(ahead_ms), Arc::new(Board::empty()));
-    let metrics = &running.gateway().metrics;
+    let (metrics, orders) = (&running.gateway().metrics, Arc::<Orders>::default());
     let alerts = checked.install.alerts.as_ref().map(|settings| {
         let http = Http::new(None).expect("a client");
         Alerts::start(settings, http, name.to_owned(), Arc::clone(metrics)).0
@@ -310,7 +313,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
         board: Arc::clone(&board),
         alerts,
         metrics: Arc::clone(metrics),
-        orders: Arc::default(),
+        orders: Arc::clone(&orders),
         catalogue: Catalogue::parse(catalogue::EMBEDDED).expect("a catalogue"),
         now_ms: Arc::new(move || emberway::telemetry::clock::now_ms() + ahead.load(Ordering::Relaxed)),
     };
@@ -322,6 +325,7 @@ async fn gateway(sim: &Simulator, directory: &Path, terms: Terms, name: &str, ah
     Gateway {
         care: Care::new(settings, partners).await.expect("a memory"),
         running,
+        orders,
         board,
         http: client(reqwest::ClientBuilder::http1_only),
     }
