@@ -129,11 +129,7 @@ async fn every_endpoint_asks_who_asks_and_from_where() {
             let strangers: [Refused<'_>; 4] = [
                 (&[csrf], 401, "invalid_admin_token"),
                 (&[("authorization", &wrong)], 401, "invalid_admin_token"),
-                (
-                    &[("cookie", "emberway_session=0"), csrf, origin],
-                    401,
-                    "invalid_admin_token",
-                ),
+                (&[("cookie", &ended), csrf, origin], 401, "invalid_admin_token"),
                 (
                     &[("authorization", &wrong), cookie, csrf, origin],
                     401,
