@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{LAST_ACCEPTED, Running};
 use crate::admin::Stop;
+use crate::telemetry::batch;
 use crate::telemetry::events::process;
 
 /// How long running requests are given to be cut off in an orderly way when the drain's time is over.
@@ -34,7 +35,8 @@ pub const BEYOND_DRAIN_MAX: Duration = LAST_ACCEPTED
     .saturating_add(CARE_MAX)
     .saturating_add(FLUSH_MAX)
     .saturating_add(REST_MAX)
-    .saturating_add(THREADS_MAX);
+    .saturating_add(THREADS_MAX)
+    .saturating_add(batch::LAST_MAX);
 
 impl Running {
     /// Lets running requests finish within a limit, and writes what is to be written.

@@ -70,9 +70,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         takes_over: args.upgrade,
     };
     let runtime = output::runtime()?;
-    let ended = runtime.block_on(serve(args.config, checked, log, upgrade));
+    let ended = runtime.block_on(serve(args.config, checked, Arc::clone(&log), upgrade));
     // A thread that waits for a disk or a name would keep the process otherwise.
     runtime.shutdown_timeout(ending::THREADS_MAX);
+    // Such a thread may hold the log too, whose last lines say how it ended.
+    log.end();
     ended
 }
 

@@ -95,6 +95,8 @@ async fn a_terminated_gateway_finishes_its_answers_and_exits_with_success() {
     for wire in &mut wires {
         wire.read_until("data: [DONE]").await;
     }
+    // The log's last line.
+    gateway.logs("drained").await;
     let status = gateway.ended().await;
     assert_eq!(status.code(), Some(0));
     let records = records_in(place.path("").as_path()).await;
