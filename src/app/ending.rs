@@ -17,7 +17,7 @@ use crate::telemetry::events::process;
 const CUT_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// How long what is being done for the fleet may take to be finished.
-const CARE_MAX: Duration = Duration::from_secs(5);
+pub const CARE_MAX: Duration = Duration::from_secs(5);
 
 /// How long the last usage records may take to be written.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
