@@ -38,6 +38,7 @@ pub mod care;
 pub mod drains;
 mod health;
 pub mod history;
+pub mod needs;
 mod page;
 mod slow;
 mod stalled;
