@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cli::status::told::{Told, ToldDeployment, age};
+use crate::cli::span::span;
+use crate::cli::status::told::{Told, ToldDeployment};
 use crate::cli::styled::Gravity;
 use crate::core::calendar::DAY_MS;
 
@@ -87,7 +88,7 @@ fn inactivity(deployment: &ToldDeployment, now_ms: i64) -> Option<Need> {
         .filter(|left| *left < DELETION_NEAR_MS)?;
     let gravity = if left < DAY_MS { Gravity::Bad } else { Gravity::Watch };
     let when = if left > 0 {
-        format!("in {} ({})", age(left), deployment.deletion())
+        format!("in {} ({})", span(left), deployment.deletion())
     } else {
         "at any time".to_owned()
     };
