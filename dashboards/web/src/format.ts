@@ -121,17 +121,20 @@ export const moment = (ms: number): string => `${day(ms)} ${clockSeconds(ms)}`;
 /** The same in UTC, for the hover. */
 export const utc = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
+/** How long something lasts, as people say it: one unit, whole numbers. `duration` is for what is measured. */
+export function span(ms: number): string {
+  if (ms < 1000) return `less than 1${NARROW}s`;
+  if (ms < 90_000) return `${Math.round(ms / 1000)}${NARROW}s`;
+  if (ms < 5_400_000) return `${Math.round(ms / 60_000)}${NARROW}min`;
+  if (ms < 129_600_000) return `${Math.round(ms / 3_600_000)}${NARROW}h`;
+  return `${Math.round(ms / 86_400_000)}${NARROW}d`;
+}
+
 /** How long ago, or in how long: `3 min ago`, `in 2 d`. */
 export function ago(ms: number, now_ms: number): string {
   const past = now_ms - ms;
   if (Math.abs(past) < 1500) return 'now';
-  const unit = (size: number): string => {
-    if (size < 90_000) return `${Math.round(size / 1000)}${NARROW}s`;
-    if (size < 5_400_000) return `${Math.round(size / 60_000)}${NARROW}min`;
-    if (size < 129_600_000) return `${Math.round(size / 3_600_000)}${NARROW}h`;
-    return `${Math.round(size / 86_400_000)}${NARROW}d`;
-  };
-  return past > 0 ? `${unit(past)} ago` : `in ${unit(-past)}`;
+  return past > 0 ? `${span(past)} ago` : `in ${span(-past)}`;
 }
 
 /** `1 request`, `2 requests`. */
