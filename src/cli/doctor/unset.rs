@@ -1,4 +1,4 @@
-//! Variables that are not set: which, where, and what can be asked all the same.
+//! Variables that are not set, and files of secrets that cannot be read: which, where, and what can be asked all the same.
 //!
 //! Where nothing else is wrong with a file, it compiles with stand-ins for them, and each check of a part that names one is skipped. A
 //! stand-in is never sent to anybody.
@@ -11,7 +11,7 @@ use crate::config::errors::{ConfigErrors, Problem};
 use crate::config::load;
 use crate::config::secrets::Variables;
 
-/// What is wrong with a file only because variables are not set, or are empty.
+/// What is wrong with a file only because variables are not set or are empty, or secrets' files cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct Unset(Vec<Problem>);
 
@@ -37,7 +37,7 @@ impl Unset {
     }
 }
 
-/// Compiles a file; with stand-ins where nothing but variables is missing, which is told then.
+/// Compiles a file; with stand-ins where nothing but variables and secrets' files is missing, which is told then.
 ///
 /// # Errors
 /// Every mistake, where there are others.
@@ -50,20 +50,36 @@ pub(super) fn load(file: &Path, variables: &'static Variables) -> Result<(Checke
         let known = variables(name).filter(|value| !value.is_empty());
         known.or_else(|| Some(stand_in(name)))
     };
-    match load::load(file, &with_stand_ins) {
-        Ok(checked) => {
+    let text = load::read(file).map(|text| without_missing_files(&text, file.parent().unwrap_or(Path::new(""))));
+    match text.map(|text| load::compile_text(&text, file, &with_stand_ins)) {
+        Ok(Ok(checked)) => {
             let mut problems = errors.problems;
             // What is told of the same field then is only what follows from it.
             problems.dedup_by(|later, first| later.field == first.field);
             Ok((checked, Unset(problems)))
         }
-        Err(_) => Err(errors),
+        // The first errors say all that the others would.
+        Ok(Err(_)) | Err(_) => Err(errors),
     }
+}
+
+/// The text with each `${file:…}` that cannot be read as a variable, for which a stand-in serves. Places stay on their lines.
+fn without_missing_files(text: &str, folder: &Path) -> String {
+    let mut parts = text.split("${file:");
+    let mut changed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let path = part.split('}').next().unwrap_or_default();
+        let is_there = std::fs::File::open(folder.join(path)).is_ok();
+        changed.push_str(if is_there { "${file:" } else { "${env:" });
+        changed.push_str(part);
+    }
+    changed
 }
 
 /// A value that is fit for keys and for URLs, and that is nobody's address.
 fn stand_in(name: &str) -> String {
-    format!("https://{}.not-set.invalid", name.to_ascii_lowercase())
+    let host: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("https://x{}.not-set.invalid", host.to_ascii_lowercase())
 }
 
 /// Each mistake as a finding.
@@ -103,7 +119,7 @@ resources:
   - {name: b, endpoint: '${env:URL_B}', region: eastus2, credential: {api_key: '${env:KEY_B}'}, deployments: [{name: ft, sku: Standard}]}
 pools: [{name: ft, tiers: [[a/ft, b/ft]]}]
 routes: [{name: bot, pool: ft}]
-clients: [{name: c, keys: ['${env:EMPTY}']}]
+clients: [{name: c, keys: ['${env:EMPTY}', '${file:absent}', '${file:there}']}]
 ";
 
     fn variables(name: &str) -> Option<String> {
@@ -118,6 +134,7 @@ clients: [{name: c, keys: ['${env:EMPTY}']}]
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("emberway.yaml");
         std::fs::write(&file, text).expect("written");
+        std::fs::write(folder.path().join("there"), "a key").expect("written");
         load(&file, &variables)
     }
 
@@ -133,6 +150,10 @@ clients: [{name: c, keys: ['${env:EMPTY}']}]
                 ("e.yaml:3", "the environment variable `KEY_A` is not set"),
                 ("e.yaml:4", "the environment variable `URL_B` is not set"),
                 ("e.yaml:7", "the secret behind `${env:EMPTY}` is empty"),
+                (
+                    "e.yaml:7",
+                    "cannot read `absent`: No such file or directory (os error 2)"
+                ),
             ]
         );
         assert_eq!(unset.of("resources[0].endpoint"), None, "it can be reached");
@@ -151,7 +172,7 @@ clients: [{name: c, keys: ['${env:EMPTY}']}]
     #[test]
     fn other_mistakes_are_told_with_what_is_not_set() {
         let errors = loaded(&TEXT.replace("pool: ft", "pool: nowhere")).expect_err("it has a mistake");
-        assert_eq!(errors.problems.len(), 5, "{errors}");
+        assert_eq!(errors.problems.len(), 6, "{errors}");
         let told = errors.to_string();
         assert!(
             told.contains("`nowhere`") && told.contains("`KEY_A` is not set"),

@@ -97,7 +97,7 @@ mod tests {
             };
             heads.note(head, Duration::from_secs(at));
         }
-        let now = Duration::from_secs(420);
+        let now = Duration::from_mins(7);
         let half_life = |at: Duration| (-(now.saturating_sub(at).as_secs_f64()) / 420.0).exp2();
         let top = heads.top(2, now, half_life);
         let told: Vec<_> = top
