@@ -14,7 +14,7 @@ use crate::telemetry::journal::{Event, EventKind, Severity};
 #[async_trait]
 pub trait HistoryQueries: Send + Sync {
     /// Figures step by step, at most `points` of them (1 to 600). The step is 10 s, a minute, an hour or a multiple, and the time is
-    /// widened to whole steps.
+    /// widened to whole steps. It begins with the records at the earliest, and has no steps before them.
     ///
     /// # Errors
     /// [`HistoryError`].

@@ -17,7 +17,7 @@ use crate::proxy::Gateway;
 use crate::storage::sqlite::SqliteStore;
 use crate::telemetry::clock;
 use crate::telemetry::events::process;
-use crate::telemetry::finished::{FinishedConsumer, PIECE_MAX};
+use crate::telemetry::finished::{self, FinishedConsumer, PIECE_MAX};
 
 pub(super) mod answers;
 mod hosting;
@@ -129,7 +129,7 @@ impl HandsOn {
             }
             tokio::task::yield_now().await;
         }
-        self.taken.clear();
+        finished::forget(&mut self.taken);
         let now_ms = clock::now_ms();
         for consumer in &mut self.consumers {
             consumer.second(now_ms);

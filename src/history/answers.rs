@@ -1,17 +1,18 @@
 //! Answers to questions about the history, from the store and from what is in memory yet.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::core::history::ask::{Asked, By, Filter, Latency};
 use crate::core::history::gather::{self, Chosen, Gathering};
 use crate::core::history::lines::{Key, Kind, Line};
-use crate::core::history::shown::{Flows, Heatmap, Series, SlowRequest, Total};
+use crate::core::history::shown::{Figures, Flows, Heatmap, Series, SlowRequest, Total};
 use crate::core::history::slow;
-use crate::core::history::step::{Grid, Span, Step, spans};
+use crate::core::history::step::{Grid, Known, Span, Step, spans};
 use crate::core::history::sums::Sums;
 use crate::core::history::times::Times;
-use crate::history::History;
+use crate::history::{History, moment};
 use crate::storage::StoreError;
 use crate::storage::history::StoredEvent;
 use crate::storage::history::events::EventsWanted;
@@ -29,11 +30,26 @@ pub struct Effort {
     pub histograms: u64,
 }
 
+/// Figures of a time and of the one before it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Compared {
+    /// Those of the time.
+    pub now: Figures,
+    /// Those of the time before it.
+    pub before: Figures,
+    /// Which time that is, in milliseconds since the Unix epoch: as long as what `now` is of, and up to its beginning.
+    pub before_ms: Range<i64>,
+    /// Whether records of all of it are kept.
+    pub before_is_whole: bool,
+}
+
 /// Rows of a time, from the store and from memory, as of one moment.
 struct Rows<'a> {
     reading: Reading,
     memory: Vec<(i64, Key, Line)>,
     spans: Vec<Span>,
+    /// Which time they are of.
+    time_ms: Range<i64>,
     kind: Kind,
     filter: &'a Filter,
 }
@@ -50,10 +66,8 @@ impl History {
         points: usize,
         now_ms: i64,
     ) -> Result<(Series, Effort), StoreError> {
-        let grid = Grid::new(asked.from_ms, asked.to_ms, points, now_ms);
-        let time = (grid.from_ms, grid.to_ms, grid.rows);
         let kind = Kind::for_question(by, &asked.filter);
-        let mut rows = self.rows(time, &asked.filter, kind, now_ms).await?;
+        let (grid, mut rows) = self.grid_rows(asked, points, kind, now_ms).await?;
         let chosen = rows.chosen(by).await?;
         let mut gathering = Gathering::new(chosen, Some(grid));
         let mut before_ms = i64::MIN;
@@ -68,21 +82,43 @@ impl History {
         Ok((gathering.series(), rows.effort()))
     }
 
-    /// Figures of the whole time.
+    /// Figures of the whole time, and which time they are of: a longer one where only longer rows are kept, a shorter one where records
+    /// begin later.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn totals(&self, asked: &Asked, by: By, now_ms: i64) -> Result<(Vec<Total>, Effort), StoreError> {
-        let time = (asked.from_ms, asked.to_ms, Step::Hour);
+    pub async fn totals(&self, asked: &Asked, by: By, now_ms: i64) -> Result<(Vec<Total>, Range<i64>), StoreError> {
         let kind = Kind::for_question(by, &asked.filter);
-        let mut rows = self.rows(time, &asked.filter, kind, now_ms).await?;
+        let mut rows = self.whole_rows(asked, kind, now_ms).await?;
         let chosen = rows.chosen(by).await?;
         let mut gathering = Gathering::new(chosen, None);
         rows.each(&ALL_TIMES, |start_ms, key, line, _| {
             gathering.add(start_ms, &key, &line);
         })
         .await?;
-        Ok((gathering.totals(), rows.effort()))
+        Ok((gathering.totals(), rows.time_ms))
+    }
+
+    /// Figures of a time and of the one before it. The time before ends with the first row of the time itself: otherwise an hour in which
+    /// both border on each other, of which only the whole is kept, would count in both.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn compared(&self, asked: &Asked, now_ms: i64) -> Result<Compared, StoreError> {
+        let sum = |totals: Vec<Total>| totals.into_iter().next().map(|total| total.total).unwrap_or_default();
+        let (now, time_ms) = self.totals(asked, By::None, now_ms).await?;
+        let before = Asked {
+            from_ms: (time_ms.start - (time_ms.end - time_ms.start)).max(0),
+            to_ms: time_ms.start,
+            filter: asked.filter.clone(),
+        };
+        let (then, then_ms) = self.totals(&before, By::None, now_ms).await?;
+        Ok(Compared {
+            now: sum(now),
+            before: sum(then),
+            before_is_whole: then_ms.start <= before.from_ms,
+            before_ms: before.from_ms..before.to_ms,
+        })
     }
 
     /// How long requests took, in at most `points` steps.
@@ -90,10 +126,8 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub async fn heatmap(&self, asked: &Asked, of: Latency, points: usize, now_ms: i64) -> Result<Heatmap, StoreError> {
-        let grid = Grid::new(asked.from_ms, asked.to_ms, points, now_ms);
-        let time = (grid.from_ms, grid.to_ms, grid.rows);
         let kind = Kind::for_question(By::None, &asked.filter);
-        let mut rows = self.rows(time, &asked.filter, kind, now_ms).await?;
+        let (grid, mut rows) = self.grid_rows(asked, points, kind, now_ms).await?;
         let mut all: BTreeMap<usize, Times> = BTreeMap::new();
         rows.each(&[of], |start_ms, _, line, _| {
             if let Some(point) = grid.point(start_ms) {
@@ -114,13 +148,12 @@ impl History {
         now_ms: i64,
         tier_of: impl Fn(&str, &str) -> Option<usize>,
     ) -> Result<Flows, StoreError> {
-        let time = (asked.from_ms, asked.to_ms, Step::Hour);
         let kind = if asked.filter.client.is_some() {
             Kind::Full
         } else {
             Kind::Flow
         };
-        let mut rows = self.rows(time, &asked.filter, kind, now_ms).await?;
+        let mut rows = self.whole_rows(asked, kind, now_ms).await?;
         let empty: Arc<str> = "".into();
         let mut sums: BTreeMap<Key, Sums> = BTreeMap::new();
         rows.each(&[], |_, key, line, _| {
@@ -140,14 +173,9 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub async fn slowest(&self, asked: &Asked, of: Latency, limit: usize) -> Result<Vec<SlowRequest>, StoreError> {
-        let (mut reading, mut found) = {
-            let _still = self.moving.read().await;
-            let reading = Reading::begin(self.store.path()).await?;
-            let is_asked = |request: &&SlowRequest| is_slow_asked(request, asked);
-            let recent = self.recent.lock();
-            let news = recent.slow_news.iter().map(|(_, request)| request);
-            (reading, news.filter(is_asked).cloned().collect::<Vec<_>>())
-        };
+        let is_asked = |request: &&SlowRequest| is_slow_asked(request, asked);
+        let look = |memory: moment::InMemory| memory.slow().filter(is_asked).cloned().collect::<Vec<_>>();
+        let (mut reading, mut found) = self.moment(look).await?;
         let time = (asked.from_ms, asked.to_ms);
         found.extend(reading.slowest(time, &asked.filter, of, limit).await?);
         Ok(slow::slowest(found, of, limit))
@@ -158,52 +186,76 @@ impl History {
     /// # Errors
     /// When the store cannot be read.
     pub async fn events(&self, wanted: &EventsWanted) -> Result<Vec<Event>, StoreError> {
-        let (mut reading, news) = {
-            let _still = self.moving.read().await;
-            (Reading::begin(self.store.path()).await?, self.journal.unstored())
+        let look = |memory: moment::InMemory| {
+            let news = self.journal.unstored().into_iter();
+            news.filter(|event| !memory.is_stored(event.id) && is_wanted(event, wanted))
+                .collect::<Vec<_>>()
         };
+        let (mut reading, news) = self.moment(look).await?;
         let mut events: Vec<Event> = reading.events(wanted).await?.into_iter().filter_map(read).collect();
-        events.extend(news.into_iter().filter(|event| is_wanted(event, wanted)));
+        events.extend(news);
         let is_after = wanted.after_id.is_some();
         events.sort_by_key(|event| if is_after { event.id } else { u64::MAX - event.id });
         events.truncate(wanted.limit);
         Ok(events)
     }
 
-    async fn rows<'a>(
+    /// Rows for points, and how those follow each other.
+    async fn grid_rows<'a>(
         &self,
-        (from_ms, to_ms, longest): (i64, i64, Step),
+        asked: &'a Asked,
+        points: usize,
+        kind: Kind,
+        now_ms: i64,
+    ) -> Result<(Grid, Rows<'a>), StoreError> {
+        self.rows(&asked.filter, kind, now_ms, |known| {
+            let grid = Grid::new(asked.from_ms, asked.to_ms, points, &known.kept, now_ms);
+            (grid, spans(grid.from_ms, grid.to_ms, grid.rows, known))
+        })
+        .await
+    }
+
+    /// Rows for a whole time.
+    async fn whole_rows<'a>(&self, asked: &'a Asked, kind: Kind, now_ms: i64) -> Result<Rows<'a>, StoreError> {
+        let found = self.rows(&asked.filter, kind, now_ms, |known| {
+            ((), spans(asked.from_ms, asked.to_ms, Step::Hour, known))
+        });
+        let ((), mut rows) = found.await?;
+        if rows.spans.is_empty() {
+            rows.time_ms = asked.to_ms..asked.to_ms;
+        }
+        Ok(rows)
+    }
+
+    /// Rows of these spans.
+    async fn rows<'a, T>(
+        &self,
         filter: &'a Filter,
         kind: Kind,
         now_ms: i64,
-    ) -> Result<Rows<'a>, StoreError> {
-        let _still = self.moving.read().await;
-        let reading = Reading::begin(self.store.path()).await?;
-        let spans = spans(from_ms, to_ms, longest, &reading.marks(), now_ms);
-        Ok(Rows {
-            memory: self.in_memory(&spans, kind, filter),
+        spans: impl FnOnce(&Known) -> (T, Vec<Span>),
+    ) -> Result<(T, Rows<'a>), StoreError> {
+        let look = |memory: moment::InMemory| (memory.closed(), memory.open(kind, filter));
+        let (reading, (closed, mut memory)) = self.moment(look).await?;
+        let (found, spans) = spans(&Known {
+            marks: reading.marks(),
+            kept: reading.kept(),
+            now_ms,
+        });
+        let time_ms = spans.first().map_or(0, |span| span.from_ms)..spans.last().map_or(0, |span| span.to_ms);
+        for interval in &closed {
+            memory.extend(moment::lines(interval, kind, filter));
+        }
+        memory.retain(|(start_ms, _, _)| time_ms.contains(start_ms));
+        let rows = Rows {
             reading,
+            memory,
             spans,
+            time_ms,
             kind,
             filter,
-        })
-    }
-
-    /// Lines of these spans that are in memory only.
-    fn in_memory(&self, spans: &[Span], kind: Kind, filter: &Filter) -> Vec<(i64, Key, Line)> {
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
-            return Vec::new();
         };
-        let time = first.from_ms..last.to_ms;
-        let recent = self.recent.lock();
-        let intervals = recent.closed.iter().map(|closed| &**closed).chain([&recent.open]);
-        let mut found = Vec::new();
-        for interval in intervals.filter(|interval| time.contains(&interval.start_ms)) {
-            let asked = |(key, _): &(&Key, &Line)| key.kind == kind && key.is_in(filter);
-            let lines = interval.lines().filter(asked);
-            found.extend(lines.map(|(key, line)| (interval.start_ms, key.clone(), line.clone())));
-        }
-        found
+        Ok((found, rows))
     }
 }
 

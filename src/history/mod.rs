@@ -1,13 +1,13 @@
 //! WHAT did requests come to over time? Counts finished requests into the store, in the background, and answers from store and memory.
 //!
-//! [`counting`] adds requests up as they come, [`writer`] writes what ten seconds brought in one transaction, [`answers`] reads. Why this
-//! needs no other database: `docs/adr/0019-history.md`. Nothing here is on a request's way.
+//! [`counting`] adds requests up as they come, [`writer`] writes what ten seconds brought in one transaction, [`answers`] reads, by
+//! `moment` each thing once. Why this needs no other database: `docs/adr/0019-history.md`. Nothing here is on a request's way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::Notify;
 
 use crate::core::history::gather;
 use crate::core::history::lines::{Interval, Kind};
@@ -16,6 +16,7 @@ use crate::core::history::shown::SlowRequest;
 use crate::core::history::slow::SlowMinute;
 use crate::core::history::step::Step;
 use crate::core::ledger::life::Life;
+use crate::history::moment::Leaving;
 use crate::history::telling::Telling;
 use crate::storage::StoreError;
 use crate::storage::history::reading::Reading;
@@ -24,6 +25,7 @@ use crate::telemetry::journal::Journal;
 
 pub mod answers;
 pub mod counting;
+mod moment;
 pub mod telling;
 pub mod writer;
 
@@ -36,8 +38,6 @@ pub struct History {
     store: Arc<SqliteStore>,
     journal: Arc<Journal>,
     recent: Mutex<Recent>,
-    /// Held while what was in memory comes to be in the store, so that a reader finds it in exactly one of both.
-    moving: RwLock<()>,
     /// An interval is over.
     over: Notify,
 }
@@ -54,6 +54,10 @@ struct Recent {
     /// Slow requests with the beginning of the minute in which they ended.
     slow_news: Vec<(i64, SlowRequest)>,
     telling: Telling,
+    /// What is being written: still here, and perhaps in the store by now.
+    leaving: Option<Leaving>,
+    /// The number of the last write whose intervals are not here any more.
+    left: i64,
     /// Intervals that were lost since the store failed for long.
     lost: u64,
 }
@@ -72,9 +76,10 @@ impl History {
                 slow: SlowMinute::default(),
                 slow_news: Vec::new(),
                 telling: Telling::default(),
+                leaving: None,
+                left: 0,
                 lost: 0,
             }),
-            moving: RwLock::new(()),
             over: Notify::new(),
         }
     }

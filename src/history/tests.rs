@@ -1,5 +1,7 @@
 //! The history from finished requests to answers, over a store.
 
+mod kept;
+mod moment;
 mod month;
 mod store;
 
@@ -72,6 +74,13 @@ impl World {
             self.take(&[took(total_us(at_ms))]);
             self.at(at_ms + 10_000);
             self.writer.write().await;
+        }
+    }
+
+    /// The same once a minute.
+    async fn run_minutes(&mut self, from_ms: i64, to_ms: i64) {
+        for at_ms in (from_ms..to_ms).step_by(60_000) {
+            self.run(at_ms, at_ms + 10_000, |_| 1_000).await;
         }
     }
 
@@ -429,6 +438,8 @@ fn what_waits_for_a_store_is_bounded() {
         slow: SlowMinute::default(),
         slow_news: Vec::new(),
         telling: Telling::default(),
+        leaving: None,
+        left: 0,
         lost: 0,
     };
     for start in 0..60 {

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::core::history::kept::AHEAD_MS_MAX;
 use crate::core::history::step::Step;
 use crate::history::History;
 use crate::storage::StoreError;
 use crate::storage::history::reading::Reading;
 use crate::storage::history::{Batch, RolledUp, StoredEvent};
 use crate::telemetry::events::history::{
-    HistoryReadFailing, HistoryRowsDamaged, HistoryStoreFailing, HistoryStoreRecovered,
+    HistoryClockAhead, HistoryReadFailing, HistoryRowsDamaged, HistoryStoreFailing, HistoryStoreRecovered,
 };
 use crate::telemetry::journal::Event;
 
@@ -45,6 +46,8 @@ pub struct HistoryWriter {
     is_reading_failing: bool,
     /// Whether it was told that rows are damaged.
     is_damage_told: bool,
+    /// How far the clock was ahead of what was written before, in milliseconds.
+    ahead_ms: i64,
 }
 
 impl HistoryWriter {
@@ -62,6 +65,7 @@ impl HistoryWriter {
             lost_before: 0,
             is_reading_failing: false,
             is_damage_told: false,
+            ahead_ms: 0,
         }
     }
 
@@ -127,16 +131,14 @@ impl HistoryWriter {
             batch.intervals = recent.closed.iter().cloned().collect();
             batch.slow.clone_from(&recent.slow_news);
         }
-        let events = self.history.journal.unstored();
-        let newest_event = events.last().map(|event| event.id);
-        batch.events = events.into_iter().map(stored).collect();
+        batch.events = self.history.journal.unstored().into_iter().map(stored).collect();
         batch.minute_over = self.unsettled.first().copied().filter(|over| *over < minute_ms);
         batch.purges = self.minute_ms != minute_ms;
         let has_rows = batch.rolled_up.as_ref().is_some_and(|rolled| !rolled.rows.is_empty());
         let is_news = !(batch.intervals.is_empty() && batch.slow.is_empty() && batch.events.is_empty());
         if is_news || has_rows || batch.minute_over.is_some() || !is_counted {
             // A gateway without requests writes nothing.
-            self.hand_over(&batch, newest_event).await?;
+            self.hand_over(&batch).await?;
             self.unsettled
                 .extend(batch.slow.iter().map(|(minute_ms, _)| *minute_ms));
             if let Some(over) = batch.minute_over {
@@ -160,23 +162,26 @@ impl HistoryWriter {
         Ok(rolled_up)
     }
 
-    /// Writes a batch, and forgets what was written.
-    async fn hand_over(&mut self, batch: &Batch, newest_event: Option<u64>) -> Result<(), StoreError> {
-        let damaged = {
-            let _moving = self.history.moving.write().await;
-            let written = self.history.store.write_history(batch).await?;
-            let mut recent = self.history.recent.lock();
-            let is_written = |interval: &Arc<_>| batch.intervals.iter().any(|one| Arc::ptr_eq(one, interval));
-            recent.closed.retain(|interval| !is_written(interval));
-            let slow = batch.slow.len().min(recent.slow_news.len());
-            recent.slow_news.drain(..slow);
-            drop(recent);
-            if let Some(newest) = newest_event {
-                self.history.journal.note_stored(newest, written.newest_event);
+    /// Writes a batch, and forgets what was written. Memory is locked for moments only, never while the store is written.
+    async fn hand_over(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let history = &self.history;
+        let committing = |write| history.recent.lock().leave(write, batch);
+        let written = history.store.write_history(batch, committing).await;
+        let written = {
+            let mut recent = history.recent.lock();
+            let Ok(written) = written else {
+                recent.leaving = None;
+                return written.map(|_| ());
+            };
+            if let Some(newest) = recent.forget_left() {
+                history.journal.note_stored(newest, written.newest_event);
             }
-            written.damaged
+            written
         };
-        self.tell_damaged(damaged);
+        self.tell_damaged(written.damaged);
+        if batch.purges {
+            self.tell_ahead(written.ahead_ms);
+        }
         Ok(())
     }
 
@@ -185,6 +190,14 @@ impl HistoryWriter {
         let was_failing = std::mem::replace(&mut self.is_reading_failing, failed.is_some());
         if let Some(error) = failed.filter(|_| !was_failing) {
             HistoryReadFailing { error }.emit(&self.history.journal);
+        }
+    }
+
+    /// Tells once where the clock is far ahead of what was written before.
+    fn tell_ahead(&mut self, ahead_ms: i64) {
+        let was_ahead_ms = std::mem::replace(&mut self.ahead_ms, ahead_ms);
+        if ahead_ms > AHEAD_MS_MAX && was_ahead_ms <= AHEAD_MS_MAX {
+            HistoryClockAhead { ahead_ms }.emit(&self.history.journal);
         }
     }
 

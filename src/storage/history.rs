@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::core::history::ask::Latency;
+use crate::core::history::kept::Kept;
 use crate::core::history::lines::{Interval, Key, Kind, Line};
 use crate::core::history::shown::SlowRequest;
 use crate::core::history::step::{Marks, Step};
@@ -25,7 +26,11 @@ mod writing;
 pub struct State {
     /// How far longer rows have been made.
     pub marks: Marks,
-    /// How often history was written.
+    /// What was deleted.
+    pub kept: Kept,
+    /// The clock by which rows grow old, in milliseconds since the Unix epoch; none before the first deletion.
+    pub clock_ms: Option<i64>,
+    /// How often history was written. No two writes have the same number, whoever writes.
     pub writes: i64,
 }
 
@@ -87,6 +92,8 @@ pub struct Written {
     pub newest_event: u64,
     /// Rows that could not be read to be added to, and begin anew.
     pub damaged: u64,
+    /// How far the wall clock is ahead of that by which rows grow old, in milliseconds; 0 where nothing was deleted.
+    pub ahead_ms: i64,
 }
 
 /// Events of a kind that are kept at most: 3 MB. Each kind is bounded for itself, so that what happens often does not push out what
@@ -100,9 +107,12 @@ fn step_s(step: Step) -> i64 {
 
 /// Reads the state; none while nothing was written.
 async fn state(connection: &mut SqliteConnection) -> Result<Option<State>, StoreError> {
-    let row = sqlx::query("SELECT minute_ms, hour_ms, writes FROM history_mark WHERE id = 0")
-        .fetch_optional(connection)
-        .await?;
+    let row = sqlx::query(
+        "SELECT minute_ms, hour_ms, writes, seconds_from_ms, minutes_from_ms, hours_from_ms, clock_ms FROM history_mark \
+         WHERE id = 0",
+    )
+    .fetch_optional(connection)
+    .await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(State {
         marks: Marks {
@@ -110,6 +120,8 @@ async fn state(connection: &mut SqliteConnection) -> Result<Option<State>, Store
             hour_ms: row.try_get(1)?,
         },
         writes: row.try_get(2)?,
+        kept: Kept::new([row.try_get(3)?, row.try_get(4)?, row.try_get(5)?]),
+        clock_ms: row.try_get(6)?,
     }))
 }
 

@@ -291,6 +291,11 @@ fn migrator() -> Migrator {
         migration(8, "audit", include_str!("../../migrations/0008_audit.sql")),
         migration(9, "history", include_str!("../../migrations/0009_history.sql")),
         migration(11, "versions", include_str!("../../migrations/0011_versions.sql")),
+        migration(
+            12,
+            "history_kept",
+            include_str!("../../migrations/0012_history_kept.sql"),
+        ),
     ])
 }
 

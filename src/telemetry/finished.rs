@@ -30,6 +30,15 @@ pub trait FinishedConsumer: Send {
 
 /// Requests that a consumer gets at once: between pieces other tasks may run.
 pub const PIECE_MAX: usize = 512;
+/// Requests that memory is kept for when fewer finish: 2.4 MiB.
+const ROOM_KEPT: usize = 4_096;
+
+/// Forgets requests that were taken. Memory beyond twice what they needed is given back, so that a burst's is not kept for good.
+pub fn forget(taken: &mut Vec<Finished>) {
+    let room = taken.len().saturating_mul(2).max(ROOM_KEPT);
+    taken.clear();
+    taken.shrink_to(room);
+}
 
 impl FinishedQueue {
     /// Leaves a request. Says whether there was room.
@@ -44,7 +53,7 @@ impl FinishedQueue {
         false
     }
 
-    /// Exchanges what waits for an emptied vector, so that both keep their memory.
+    /// Exchanges what waits for an emptied vector, so that both keep their memory. [`forget`] empties it afterwards.
     pub fn take(&self, empty: &mut Vec<Finished>) {
         empty.clear();
         std::mem::swap(&mut *self.waiting.lock(), empty);
@@ -88,5 +97,27 @@ mod tests {
         queue.take(&mut taken);
         assert_eq!(taken.len(), WAITING_MAX);
         assert!(queue.leave(one), "there is room again");
+    }
+
+    #[test]
+    fn a_bursts_memory_is_given_back_within_two_seconds() {
+        let (queue, mut taken) = (FinishedQueue::default(), Vec::new());
+        let one = finished(1);
+        let mut second = |requests: usize| {
+            for _ in 0..requests {
+                queue.leave(one.clone());
+            }
+            queue.take(&mut taken);
+            forget(&mut taken);
+            taken.capacity().max(queue.waiting.lock().capacity())
+        };
+        assert!(second(WAITING_MAX) >= WAITING_MAX, "so much was needed just now");
+        second(10);
+        assert!(second(10) <= ROOM_KEPT);
+        // What is needed every second is kept.
+        second(2 * ROOM_KEPT);
+        let room = second(2 * ROOM_KEPT);
+        assert!(room >= 2 * ROOM_KEPT);
+        assert_eq!(second(2 * ROOM_KEPT), room);
     }
 }

@@ -17,3 +17,6 @@ export const cachedShare = (figures: Pick<Figures, 'cached_tokens' | 'prompt_tok
 export function change(now: number | null, before: number | null): number | null {
   return now === null || before === null || before === 0 ? null : now / before - 1;
 }
+
+/** The same, or no change at all where there is nothing to hold the present against. */
+export const against = (is_whole: boolean): typeof change => (is_whole ? change : () => null);

@@ -49,6 +49,15 @@ export function sinceWords(since_ms: number, now_ms: number): string {
   return `Records begin at ${at}: charts show nothing before, and rates are of the time since.`;
 }
 
+/**
+ * How long the time is that figures of a range are of, as the series tells: shorter than the range where the process is younger, or where the
+ * gateway has let go of what was earlier.
+ */
+export function ranFor(length_ms: number, series: Pick<Series, 'from_ms' | 'to_ms'> | null, since_ms: number | null): number {
+  if (series === null) return length_ms;
+  return since_ms === null ? Math.min(length_ms, series.to_ms - series.from_ms) : series.to_ms - since_ms;
+}
+
 /** From when on to ask, where the records begin at `since_ms`: the gateway then answers in finer steps. */
 export function askedFrom(from_ms: number, to_ms: number, since_ms: number | null): number {
   return since_ms === null ? from_ms : Math.max(from_ms, Math.min(since_ms, to_ms - SHOWN_MS_MIN));

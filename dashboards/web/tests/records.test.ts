@@ -1,6 +1,6 @@
 /** Where records begin, and what is cut away before. */
 import { expect, test } from 'vitest';
-import { askedFrom, recorded, recordedHeat, sinceWords } from '../src/records';
+import { askedFrom, ranFor, recorded, recordedHeat, sinceWords } from '../src/records';
 import { rates } from '../src/series';
 import type { Points, Series } from '../src/types/reading';
 
@@ -78,4 +78,12 @@ test('what is asked begins with the records too', () => {
   expect(askedFrom(0, HOUR_MS, null)).toBe(0);
   expect(askedFrom(0, HOUR_MS, HOUR_MS / 2)).toBe(HOUR_MS / 2);
   expect(askedFrom(0, HOUR_MS, HOUR_MS - 1)).toBe(HOUR_MS - 5 * STEP_MS);
+});
+
+test('rates are of the time that is known', () => {
+  const series = { from_ms: 10 * STEP_MS, to_ms: HOUR_MS };
+  expect(ranFor(HOUR_MS, null, null)).toBe(HOUR_MS);
+  expect(ranFor(HOUR_MS, { from_ms: -STEP_MS, to_ms: HOUR_MS }, null)).toBe(HOUR_MS);
+  expect(ranFor(HOUR_MS, series, null)).toBe(50 * STEP_MS);
+  expect(ranFor(HOUR_MS, series, 20 * STEP_MS)).toBe(40 * STEP_MS);
 });

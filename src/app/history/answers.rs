@@ -11,7 +11,7 @@ use crate::admin::history::{EventQueries, EventsAsked, HistoryError, HistoryQuer
 use crate::app::history::hosting::Hosting;
 use crate::app::money::Prices;
 use crate::core::history::ask::{Asked, By, Latency, POINTS_MAX};
-use crate::core::history::shown::{Figures, Flows, Heatmap, Latest, Money, Series, Slowest, Summary, Total};
+use crate::core::history::shown::{Flows, Heatmap, Latest, Money, Series, Slowest, Summary, Total};
 use crate::core::history::step::KEPT_MS;
 use crate::core::ledger::life;
 use crate::core::recovery::absence::Absence;
@@ -141,18 +141,6 @@ impl Answers {
         }
         hour_usd
     }
-
-    async fn figures(&self, asked: &Asked) -> Result<Figures, HistoryError> {
-        let (totals, _) = self
-            .history
-            .totals(asked, By::None, clock::now_ms())
-            .await
-            .map_err(refused)?;
-        let mut figures = totals.into_iter().next().map(|total| total.total).unwrap_or_default();
-        let hosting = self.hosting(asked).await?;
-        figures.hosting_usd = hosting.and_then(|hosting| hosting.of("", By::None));
-        Ok(figures)
-    }
 }
 
 #[async_trait]
@@ -180,12 +168,16 @@ impl HistoryQueries for Answers {
 
     async fn summary(&self, asked: &Asked) -> Result<Summary, HistoryError> {
         let _place = self.place_for(asked).await?;
-        let before = Asked {
-            from_ms: (asked.from_ms - (asked.to_ms - asked.from_ms)).max(0),
-            to_ms: asked.from_ms,
+        let found = self.history.compared(asked, clock::now_ms()).await.map_err(refused)?;
+        let (mut now, mut before) = (found.now, found.before);
+        let asked_before = Asked {
+            from_ms: found.before_ms.start,
+            to_ms: found.before_ms.end,
             filter: asked.filter.clone(),
         };
-        let (now, before) = (self.figures(asked).await?, self.figures(&before).await?);
+        let all = |hosting: Option<Hosting>| hosting.and_then(|hosting| hosting.of("", By::None));
+        now.hosting_usd = all(self.hosting(asked).await?);
+        before.hosting_usd = all(self.hosting(&asked_before).await?);
         Ok(Summary {
             money: Money {
                 hosting_usd_per_hour: self.hosting_per_hour(asked),
@@ -194,6 +186,7 @@ impl HistoryQueries for Answers {
             },
             now,
             before,
+            before_is_whole: found.before_is_whole,
         })
     }
 

@@ -316,3 +316,23 @@ pub fn flows(sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<
         failovers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_costs_less_than_a_millionth_is_told() {
+        let sums = Sums {
+            nano_usd: 400,
+            saved_nano_usd: 30,
+            ..Sums::default()
+        };
+        let line = Line {
+            sums,
+            ..Line::default()
+        };
+        let told = figures(&line);
+        assert_eq!((told.token_usd, told.saved_usd), (4e-7, 3e-8));
+    }
+}

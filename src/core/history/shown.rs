@@ -68,7 +68,7 @@ pub struct Percentiles {
 /// Figures step by step, by what was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Series {
-    /// The beginning of the first step.
+    /// The beginning of the first step: later than asked for where no earlier records are kept.
     pub from_ms: i64,
     /// The end of the last one.
     pub to_ms: i64,
@@ -164,6 +164,8 @@ pub struct Summary {
     pub now: Figures,
     /// The time before it.
     pub before: Figures,
+    /// Whether records of all of that time are kept; if not, `before` lacks some, and comparing says little.
+    pub before_is_whole: bool,
     /// What it costs.
     pub money: Money,
 }

@@ -3,7 +3,10 @@
 //! Ten seconds are kept for two hours, minutes for two days, hours for 400 days. A row of minutes is made of the rows of its seconds, once,
 //! and one of hours of its minutes. How far that has been done is a mark ([`Marks`]): what is before it is in the longer rows as
 //! well, what comes late included, and nothing after it is. So a question takes whole hours where it can, minutes at its ends and
-//! where hours are not made yet, and seconds after that; it counts nothing twice and misses nothing.
+//! where hours are not made yet, and seconds after that; it counts nothing twice and misses nothing. Before what is kept at all ([`Kept`])
+//! nothing is told.
+
+use crate::core::history::kept::Kept;
 
 /// A minute, in milliseconds.
 const MINUTE_MS: i64 = 60 * 1_000;
@@ -116,15 +119,34 @@ pub struct Span {
     pub to_ms: i64,
 }
 
+/// What there is to answer from: how far longer rows are made, which are whole, and when that is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// How far longer rows have been made.
+    pub marks: Marks,
+    /// From when on rows are whole.
+    pub kept: Kept,
+    /// Now, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
+}
+
+impl Known {
+    /// From when on a question may use rows of this length: neither too old nor deleted.
+    fn usable_ms(&self, step: Step) -> i64 {
+        let young_ms = step.ceil(self.now_ms.saturating_sub(step.kept_ms()));
+        young_ms.max(self.kept.of(step))
+    }
+}
+
 /// The rows that answer a question about a time: the longest that fit, and no longer than `longest`. Where shorter ones are not kept any
-/// more the time is widened. In the order of their times.
-pub fn spans(from_ms: i64, to_ms: i64, longest: Step, marks: &Marks, now_ms: i64) -> Vec<Span> {
+/// more the time is widened; it begins with the records at the earliest. In the order of their times.
+pub fn spans(from_ms: i64, to_ms: i64, longest: Step, known: &Known) -> Vec<Span> {
     let mut found = Vec::new();
-    add_spans(&mut found, (from_ms, to_ms), longest, marks, now_ms);
+    add_spans(&mut found, (from_ms.max(known.kept.begin_ms()), to_ms), longest, known);
     found
 }
 
-fn add_spans(into: &mut Vec<Span>, (from_ms, to_ms): (i64, i64), step: Step, marks: &Marks, now_ms: i64) {
+fn add_spans(into: &mut Vec<Span>, (from_ms, to_ms): (i64, i64), step: Step, known: &Known) {
     if from_ms >= to_ms {
         return;
     }
@@ -136,7 +158,7 @@ fn add_spans(into: &mut Vec<Span>, (from_ms, to_ms): (i64, i64), step: Step, mar
         });
     };
     // At an end that is too long ago for shorter rows, a whole longer one is taken.
-    let kept_from_ms = shorter.ceil(now_ms.saturating_sub(shorter.kept_ms()));
+    let kept_from_ms = known.usable_ms(shorter);
     let is_kept = |at_ms: i64| at_ms >= kept_from_ms;
     let begins = if is_kept(from_ms) {
         step.ceil(from_ms)
@@ -148,17 +170,17 @@ fn add_spans(into: &mut Vec<Span>, (from_ms, to_ms): (i64, i64), step: Step, mar
     } else {
         step.ceil(to_ms)
     };
-    let ends = ends.min(marks.of(step));
+    let ends = ends.min(known.marks.of(step));
     if begins >= ends {
-        return add_spans(into, (from_ms, to_ms), shorter, marks, now_ms);
+        return add_spans(into, (from_ms, to_ms), shorter, known);
     }
-    add_spans(into, (from_ms, begins.min(to_ms)), shorter, marks, now_ms);
+    add_spans(into, (from_ms, begins.min(to_ms)), shorter, known);
     into.push(Span {
         step,
         from_ms: begins,
         to_ms: ends,
     });
-    add_spans(into, (ends.max(from_ms), to_ms), shorter, marks, now_ms);
+    add_spans(into, (ends.max(from_ms), to_ms), shorter, known);
 }
 
 /// How points of a series follow each other.
@@ -196,22 +218,32 @@ const STEPS_MS: [i64; 17] = [
 ];
 
 impl Grid {
-    /// The finest that has at most so many points and rows that are still kept; the time is widened to whole steps.
-    pub fn new(from_ms: i64, to_ms: i64, points_max: usize, now_ms: i64) -> Self {
+    /// The finest that has at most so many points and rows that are still kept; the time is widened to whole steps. It begins with the
+    /// first whole step of records at the earliest; a time before them has no points.
+    pub fn new(from_ms: i64, to_ms: i64, points_max: usize, kept: &Kept, now_ms: i64) -> Self {
+        let kept_ms = kept.begin_ms();
+        let from_ms = from_ms.max(kept_ms).min(to_ms);
         let points_max = i64::try_from(points_max.max(1)).unwrap_or(i64::MAX);
         let days = (1..).map(|days: i64| days * DAY_MS);
         let grid = |step_ms: i64| {
             let rows = Step::ALL.into_iter().rev().find(|rows| step_ms % rows.ms() == 0);
+            let floor = |at_ms: i64| at_ms.div_euclid(step_ms) * step_ms;
+            let last_ms = floor(to_ms + step_ms - 1);
+            let first_ms = match floor(from_ms) {
+                at_ms if at_ms < kept_ms => floor(kept_ms + step_ms - 1).min(last_ms),
+                at_ms => at_ms,
+            };
             Self {
-                from_ms: from_ms.div_euclid(step_ms) * step_ms,
-                to_ms: (to_ms + step_ms - 1).div_euclid(step_ms) * step_ms,
+                from_ms: first_ms,
+                to_ms: last_ms,
                 step_ms,
                 rows: rows.unwrap_or(Step::Seconds),
             }
         };
         let fits = |grid: &Self| {
             let oldest = now_ms.saturating_sub(grid.rows.kept_ms());
-            let is_kept = grid.rows == Step::Hour || from_ms >= oldest;
+            let is_young = from_ms >= oldest && grid.from_ms >= kept.of(grid.rows);
+            let is_kept = grid.rows == Step::Hour || is_young;
             is_kept && (grid.to_ms - grid.from_ms) / grid.step_ms <= points_max
         };
         let mut grids = STEPS_MS.into_iter().chain(days).map(grid);
@@ -258,7 +290,7 @@ mod tests {
 
     #[track_caller]
     fn check_grid(ago_ms: i64, long_ms: i64, points: usize, expected: (i64, Step)) {
-        let grid = Grid::new(NOW - ago_ms, NOW - ago_ms + long_ms, points, NOW);
+        let grid = Grid::new(NOW - ago_ms, NOW - ago_ms + long_ms, points, &Kept::default(), NOW);
         assert_eq!((grid.step_ms, grid.rows), expected);
         assert!(grid.len() <= points, "{} points", grid.len());
         assert_eq!(grid.point(NOW - ago_ms), Some(0));
@@ -279,11 +311,21 @@ mod tests {
 
     #[track_caller]
     fn check_spans(from_ms: i64, to_ms: i64, longest: Step, expected: &[(Step, i64, i64)]) {
+        check_spans_of(Kept::default(), (from_ms, to_ms, longest), expected);
+    }
+
+    #[track_caller]
+    fn check_spans_of(kept: Kept, (from_ms, to_ms, longest): (i64, i64, Step), expected: &[(Step, i64, i64)]) {
         let marks = Marks {
             minute_ms: Step::Minute.floor(NOW) - MINUTE_MS,
             hour_ms: Step::Hour.floor(NOW),
         };
-        let found: Vec<_> = spans(from_ms, to_ms, longest, &marks, NOW)
+        let known = Known {
+            marks,
+            kept,
+            now_ms: NOW,
+        };
+        let found: Vec<_> = spans(from_ms, to_ms, longest, &known)
             .into_iter()
             .map(|span| (span.step, span.from_ms, span.to_ms))
             .collect();
@@ -318,21 +360,59 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_was_deleted_is_told_by_longer_rows_or_not_at_all() {
+        let hour = Step::Hour.floor(NOW);
+        // Seconds went up to a quarter of an hour ago, minutes up to the hour before this one, hours up to four hours ago.
+        let kept = Kept::default().without([NOW - 15 * MINUTE_MS, hour - 20 * MINUTE_MS, hour - 4 * HOUR_MS]);
+        let check = |from_ms, to_ms, expected: &[_]| check_spans_of(kept, (from_ms, to_ms, Step::Hour), expected);
+        check(hour - 50 * MINUTE_MS, hour, &[(Step::Hour, hour - HOUR_MS, hour)]);
+        let (first, last) = (hour + MINUTE_MS, hour + 5 * MINUTE_MS);
+        check(first + 30_000, last, &[(Step::Minute, first, last)]);
+        let (first, last) = (hour - 4 * HOUR_MS, hour - 3 * HOUR_MS);
+        check(hour - 9 * HOUR_MS, last, &[(Step::Hour, first, last)]);
+        check(hour - 9 * HOUR_MS, hour - 6 * HOUR_MS, &[]);
+        let grid = |ago_ms: i64, long_ms: i64, points| {
+            let grid = Grid::new(NOW - ago_ms, NOW - ago_ms + long_ms, points, &kept, NOW);
+            (grid.step_ms, grid.rows, grid.from_ms, grid.len())
+        };
+        let ten = 10 * MINUTE_MS;
+        let seconds = (10_000, Step::Seconds, Step::Seconds.floor(NOW - ten), 61);
+        assert_eq!(grid(ten, ten, 600), seconds);
+        assert_eq!(grid(2 * ten, ten, 600).0, MINUTE_MS);
+        assert_eq!(grid(HOUR_MS, HOUR_MS, 600), (HOUR_MS, Step::Hour, hour - HOUR_MS, 2));
+        let long = 9 * HOUR_MS;
+        assert_eq!(grid(long, long, 600), (HOUR_MS, Step::Hour, first, 5));
+        // The first step of two hours is half gone.
+        assert_eq!(grid(long, long, 4), (2 * HOUR_MS, Step::Hour, first + HOUR_MS, 2));
+        assert_eq!(grid(long, HOUR_MS, 600).3, 0, "nothing is known of it");
+    }
+
     proptest! {
-        /// Every moment that is kept in full is in exactly one row, and only rows that are made are used.
+        /// Every moment that is kept in full is in exactly one row, and only rows that are made, and were not deleted, are used.
         #[test]
         fn rows_neither_overlap_nor_leave_gaps(
             ago_s in 1..400 * 86_400_i64, long_s in 1..400 * 86_400_i64, behind in 0..200_i64, longest in 0..3_usize,
+            gone_s in prop::array::uniform3(1..800 * 86_400_i64),
         ) {
             let (from_ms, to_ms) = (NOW - ago_s * 1_000, (NOW - ago_s * 1_000 + long_s * 1_000).min(NOW + HOUR_MS));
             let minute_ms = Step::Minute.floor(NOW) - behind * MINUTE_MS;
             let marks = Marks { minute_ms, hour_ms: Step::Hour.floor(minute_ms) };
-            let found = spans(from_ms, to_ms, Step::ALL[longest], &marks, NOW);
-            prop_assert!(found[0].from_ms <= from_ms && found[found.len() - 1].to_ms >= to_ms);
+            // Rows are deleted only where longer ones are made of them.
+            let gone = gone_s.map(|gone_s| NOW - gone_s * 1_000);
+            let kept = Kept::default().without([gone[0].min(marks.minute_ms), gone[1].min(marks.hour_ms), gone[2]]);
+            let found = spans(from_ms, to_ms, Step::ALL[longest], &Known { marks, kept, now_ms: NOW });
+            let begin_ms = from_ms.max(kept.begin_ms());
+            if begin_ms >= to_ms {
+                prop_assert!(found.is_empty());
+                return Ok(());
+            }
+            prop_assert!(found[0].from_ms <= begin_ms && found[found.len() - 1].to_ms >= to_ms);
             for span in &found {
                 prop_assert!(span.from_ms < span.to_ms);
                 prop_assert_eq!(span.from_ms, span.step.floor(span.from_ms));
                 prop_assert!(span.to_ms <= marks.of(span.step));
+                prop_assert!(longest < 2 || span.from_ms >= kept.of(span.step));
             }
             for pair in found.windows(2) {
                 prop_assert_eq!(pair[0].to_ms, pair[1].from_ms);

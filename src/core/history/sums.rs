@@ -256,6 +256,10 @@ mod tests {
             sums.add_request(&finished(0), &RequestCost::new(8, 0, 0, &price));
         }
         assert_eq!(sums.nano_usd, 4_000, "ten times 0.4 millionths");
+        let written = serde_json::to_string(&sums).expect("json");
+        let mut both: Sums = serde_json::from_str(&written).expect("read");
+        both.merge(&sums);
+        assert_eq!(both.nano_usd, 8_000, "from the store and from memory");
     }
 
     #[test]

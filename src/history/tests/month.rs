@@ -32,13 +32,14 @@ async fn fill(store: &SqliteStore, of_hour: &Interval, hours: i64) -> Marks {
         now_ms: HOUR,
         ..Batch::default()
     };
-    store.write_history(&first).await.expect("written");
+    store.write_history(&first, |_| ()).await.expect("written");
     let mut of = State {
         marks: Marks {
             minute_ms: HOUR,
             hour_ms: HOUR,
         },
         writes: 1,
+        ..State::default()
     };
     for day in 0..hours / 24 {
         let rows = of_hour.lines().flat_map(|(key, line)| {
@@ -58,10 +59,11 @@ async fn fill(store: &SqliteStore, of_hour: &Interval, hours: i64) -> Marks {
             }),
             ..Batch::default()
         };
-        store.write_history(&filled).await.expect("written");
+        store.write_history(&filled, |_| ()).await.expect("written");
         of = State {
             marks,
             writes: of.writes + 1,
+            ..of
         };
     }
     of.marks

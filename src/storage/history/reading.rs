@@ -10,6 +10,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::core::history::ask::{By, Filter, Latency};
+use crate::core::history::kept::Kept;
 use crate::core::history::lines::{Key, Kind, Line};
 use crate::core::history::shown::{SlowAttempt, SlowRequest};
 use crate::core::history::step::{Marks, Span, Step};
@@ -75,6 +76,16 @@ impl Reading {
     /// How far longer rows have been made.
     pub fn marks(&self) -> Marks {
         self.state.unwrap_or_default().marks
+    }
+
+    /// From when on rows are whole.
+    pub fn kept(&self) -> Kept {
+        self.state.unwrap_or_default().kept
+    }
+
+    /// How many writes of history it sees.
+    pub fn writes(&self) -> i64 {
+        self.state.unwrap_or_default().writes
     }
 
     /// Hands over rows, in the order of their times. Those that are damaged are left out and counted.
@@ -272,17 +283,20 @@ impl Reading {
     ) -> Result<[Option<i64>; Step::ALL.len()], StoreError> {
         let mut kept_from_ms = [None; Step::ALL.len()];
         for (step, kept) in Step::ALL.into_iter().zip(&mut kept_from_ms) {
-            let found = sqlx::query("SELECT count(*), min(start_ms), max(start_ms) FROM history WHERE step_s = ?")
+            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM history WHERE step_s = ?")
                 .bind(step_s(step))
                 .fetch_one(&mut self.connection)
                 .await?;
-            let count = found.try_get::<i64, _>(0)?.cast_unsigned();
-            let most = rows_max(step);
-            if count > most {
-                let (first, last): (i64, i64) = (found.try_get(1)?, found.try_get(2)?);
-                // Rows are taken to be spread evenly; where they are not, the next time goes on.
-                let part = (count - most) as f64 / count as f64;
-                *kept = Some(step.ceil(first + ((last - first) as f64 * part) as i64 + 1));
+            let beyond = count.saturating_sub_unsigned(rows_max(step));
+            if beyond > 0 {
+                let last: i64 = sqlx::query_scalar(
+                    "SELECT start_ms FROM history WHERE step_s = ? ORDER BY start_ms LIMIT 1 OFFSET ?",
+                )
+                .bind(step_s(step))
+                .bind(beyond - 1)
+                .fetch_one(&mut self.connection)
+                .await?;
+                *kept = Some(last + step.ms());
             }
         }
         Ok(kept_from_ms)

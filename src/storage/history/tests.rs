@@ -53,7 +53,10 @@ async fn rows_that_were_made_of_what_changed_meanwhile_are_not_written() {
         rolled_up,
         ..Batch::default()
     };
-    store.write_history(&batch(HOUR, HOUR, None)).await.expect("written");
+    store
+        .write_history(&batch(HOUR, HOUR, None), |_| ())
+        .await
+        .expect("written");
     let later = HOUR + 2 * MINUTE_MS;
     let mut reading = Reading::begin(store.path()).await.expect("read");
     let rolled_up = reading.roll_up(later).await.expect("read").expect("a minute is over");
@@ -63,11 +66,11 @@ async fn rows_that_were_made_of_what_changed_meanwhile_are_not_written() {
     );
     // Another gateway adds to that minute before these rows are written.
     store
-        .write_history(&batch(later, HOUR + 10_000, None))
+        .write_history(&batch(later, HOUR + 10_000, None), |_| ())
         .await
         .expect("written");
     store
-        .write_history(&batch(later, later, Some(rolled_up)))
+        .write_history(&batch(later, later, Some(rolled_up)), |_| ())
         .await
         .expect("written");
     assert_eq!(rows(&store, Step::Minute).await, 0);
@@ -75,12 +78,12 @@ async fn rows_that_were_made_of_what_changed_meanwhile_are_not_written() {
     let rolled_up = reading.roll_up(later).await.expect("read").expect("still due");
     assert!(rolled_up.rows.iter().all(|(_, _, _, line)| line.sums.requests == 2));
     store
-        .write_history(&batch(later, later, Some(rolled_up)))
+        .write_history(&batch(later, later, Some(rolled_up)), |_| ())
         .await
         .expect("written");
     // What comes late now is added to the minute too.
     store
-        .write_history(&batch(later, HOUR + 20_000, None))
+        .write_history(&batch(later, HOUR + 20_000, None), |_| ())
         .await
         .expect("written");
     let mut reading = Reading::begin(store.path()).await.expect("read");
@@ -110,7 +113,7 @@ async fn what_is_too_old_goes_once_longer_rows_are_made_of_it() {
         intervals: vec![interval(HOUR)],
         ..Batch::default()
     };
-    store.write_history(&first).await.expect("written");
+    store.write_history(&first, |_| ()).await.expect("written");
     let later = HOUR + 5 * 60 * MINUTE_MS;
     let purge = |rolled_up| Batch {
         now_ms: later,
@@ -118,7 +121,7 @@ async fn what_is_too_old_goes_once_longer_rows_are_made_of_it() {
         purges: true,
         ..Batch::default()
     };
-    store.write_history(&purge(None)).await.expect("written");
+    store.write_history(&purge(None), |_| ()).await.expect("written");
     let kinds = Kind::ALL.len() as u64;
     assert_eq!(rows(&store, Step::Seconds).await, kinds, "no minute is made of it yet");
     let rolled_up = Reading::begin(store.path())
@@ -127,12 +130,15 @@ async fn what_is_too_old_goes_once_longer_rows_are_made_of_it() {
         .roll_up(later)
         .await
         .expect("read");
-    store.write_history(&purge(rolled_up)).await.expect("written");
+    store.write_history(&purge(rolled_up), |_| ()).await.expect("written");
     assert_eq!(
         [rows(&store, Step::Seconds).await, rows(&store, Step::Minute).await],
         [0, kinds]
     );
     let much_later = later + 3 * 24 * 60 * MINUTE_MS;
+    // As if all minutes had been written that lie between.
+    let passed = "UPDATE history_mark SET clock_ms = NULL";
+    by_hand(&store, passed).await;
     for _ in 0..2 {
         let rolled_up = Reading::begin(store.path())
             .await
@@ -144,17 +150,18 @@ async fn what_is_too_old_goes_once_longer_rows_are_made_of_it() {
             now_ms: much_later,
             ..purge(rolled_up)
         };
-        store.write_history(&batch).await.expect("written");
+        store.write_history(&batch, |_| ()).await.expect("written");
     }
     assert_eq!(
         [rows(&store, Step::Minute).await, rows(&store, Step::Hour).await],
         [0, kinds]
     );
+    by_hand(&store, passed).await;
     let batch = Batch {
         now_ms: much_later + Step::Hour.kept_ms(),
         ..purge(None)
     };
-    store.write_history(&batch).await.expect("written");
+    store.write_history(&batch, |_| ()).await.expect("written");
     assert_eq!(rows(&store, Step::Hour).await, 0);
 }
 
@@ -166,14 +173,14 @@ async fn beyond_the_cap_the_oldest_rows_go() {
         now_ms: HOUR,
         ..Batch::default()
     };
-    store.write_history(&first).await.expect("written");
+    store.write_history(&first, |_| ()).await.expect("written");
     let intervals = (0..120).map(|ten| interval(HOUR + ten * 10_000)).collect();
     let all = Batch {
         now_ms,
         intervals,
         ..Batch::default()
     };
-    store.write_history(&all).await.expect("written");
+    store.write_history(&all, |_| ()).await.expect("written");
     let mut reading = Reading::begin(store.path()).await.expect("read");
     let rolled_up = reading.roll_up(now_ms).await.expect("read");
     let most = 300;
@@ -186,7 +193,7 @@ async fn beyond_the_cap_the_oldest_rows_go() {
         kept_from_ms,
         ..Batch::default()
     };
-    store.write_history(&purge).await.expect("written");
+    store.write_history(&purge, |_| ()).await.expect("written");
     let left = rows(&store, Step::Seconds).await;
     assert!(left <= most && left > most - 30, "{left}");
     assert_eq!(
@@ -216,16 +223,16 @@ async fn damaged_rows_are_left_out_and_counted() {
         intervals: vec![interval(HOUR)],
         ..Batch::default()
     };
-    store.write_history(&batch).await.expect("written");
+    store.write_history(&batch, |_| ()).await.expect("written");
     by_hand(&store, "UPDATE history SET total = x'00' WHERE kind = 0").await;
     by_hand(&store, "UPDATE history SET sums = '[' WHERE kind = 1").await;
     let mut reading = Reading::begin(store.path()).await.expect("read");
     let rolled_up = reading.roll_up(HOUR + 2 * MINUTE_MS).await.expect("read").expect("due");
     assert_eq!((rolled_up.rows.len(), reading.damaged), (Kind::ALL.len() - 2, 2));
     // The same ten seconds again: what cannot be added to begins anew.
-    let written = store.write_history(&batch).await.expect("written");
+    let written = store.write_history(&batch, |_| ()).await.expect("written");
     assert_eq!(written.damaged, 2);
-    let written = store.write_history(&batch).await.expect("written");
+    let written = store.write_history(&batch, |_| ()).await.expect("written");
     assert_eq!(written.damaged, 0);
 }
 
@@ -238,7 +245,7 @@ async fn slow_requests_of_other_versions_are_told_as_far_as_they_can_be() {
         slow: vec![(HOUR, slow.clone()), (HOUR, slow)],
         ..Batch::default()
     };
-    store.write_history(&batch).await.expect("written");
+    store.write_history(&batch, |_| ()).await.expect("written");
     by_hand(&store, "UPDATE slow_request SET detail = '[' WHERE id = 1").await;
     by_hand(
         &store,
@@ -273,7 +280,7 @@ async fn of_each_kind_only_the_newest_events_stay() {
         events,
         ..Batch::default()
     };
-    let written = store.write_history(&batch).await.expect("written");
+    let written = store.write_history(&batch, |_| ()).await.expect("written");
     assert_eq!(written.newest_event, EVENTS_OF_A_KIND_MAX + 4);
     let mut reading = Reading::begin(store.path()).await.expect("read");
     let mut oldest = async |kind| {
@@ -311,7 +318,7 @@ async fn an_events_number_that_another_gateway_took_is_the_next_that_is_free() {
             events,
             ..Batch::default()
         };
-        store.write_history(&batch).await.expect("written");
+        store.write_history(&batch, |_| ()).await.expect("written");
     }
     let wanted = events::EventsWanted {
         limit: 9,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 
 use crate::core::history::ask::Latency;
+use crate::core::history::kept::{followed, old_before_ms};
 use crate::core::history::lines::{Interval, Key, Kind, Line};
 use crate::core::history::shown::SlowRequest;
 use crate::core::history::slow::{SLOWEST_KEPT_MS, SLOWEST_MAX};
@@ -31,20 +32,29 @@ const UPSERT: &str = "INSERT INTO history (step_s, kind, start_ms, route, client
      overhead = excluded.overhead";
 
 impl SqliteStore {
-    /// Writes all of a batch or nothing.
+    /// Writes all of a batch or nothing. Before it is committed, `committing` is told the write's number: whoever reads and finds
+    /// that number or a greater one ([`State::writes`]) finds the batch in the store, anybody else does not.
     ///
     /// # Errors
     /// When the store cannot be written; the batch may be handed in again.
-    pub async fn write_history(&self, batch: &Batch) -> Result<Written, StoreError> {
+    pub async fn write_history(
+        &self,
+        batch: &Batch,
+        committing: impl FnOnce(i64) + Send,
+    ) -> Result<Written, StoreError> {
         let mut slot = self.writer_slot().await;
         let mut connection = self.take_writer(&mut slot).await?;
-        let written = write(&mut connection, batch).await?;
+        let written = write(&mut connection, batch, committing).await?;
         *slot = Some(connection);
         Ok(written)
     }
 }
 
-async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Written, StoreError> {
+async fn write(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    committing: impl FnOnce(i64) + Send,
+) -> Result<Written, StoreError> {
     let mut written = Written::default();
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let known = state(&mut transaction).await?;
@@ -55,7 +65,10 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Writt
             minute_ms: hour_ms,
             hour_ms,
         };
-        State { marks, writes: 0 }
+        State {
+            marks,
+            ..State::default()
+        }
     });
     if let Some(rolled_up) = batch.rolled_up.as_ref().filter(|rolled_up| Some(rolled_up.of) == known) {
         for (step, start_ms, key, line) in &rolled_up.rows {
@@ -71,15 +84,40 @@ async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Writt
     }
     put_events(&mut transaction, &batch.events).await?;
     written.newest_event = newest_event(&mut transaction).await?;
-    forget(&mut transaction, batch, &now.marks).await?;
-    sqlx::query("INSERT OR REPLACE INTO history_mark (id, minute_ms, hour_ms, writes) VALUES (0, ?, ?, ?)")
-        .bind(now.marks.minute_ms)
-        .bind(now.marks.hour_ms)
-        .bind(now.writes + 1)
-        .execute(&mut *transaction)
-        .await?;
+    forget_slow(&mut transaction, batch.minute_over).await?;
+    if batch.purges {
+        let clock_ms = followed(now.clock_ms, batch.now_ms);
+        let old_at_ms = clock_ms.min(batch.now_ms);
+        let deleted_ms = forget_old(&mut transaction, batch, &now.marks, old_at_ms).await?;
+        now.kept = now.kept.without(deleted_ms);
+        now.clock_ms = Some(clock_ms);
+        written.ahead_ms = batch.now_ms.saturating_sub(clock_ms).max(0);
+    }
+    now.kept = now.kept.at(batch.now_ms);
+    now.writes += 1;
+    put_state(&mut transaction, &now).await?;
+    // The database is locked for other writers by now, so no other write has this number.
+    committing(now.writes);
     transaction.commit().await?;
     Ok(written)
+}
+
+async fn put_state(connection: &mut SqliteConnection, state: &State) -> Result<(), StoreError> {
+    let [seconds_from_ms, minutes_from_ms, hours_from_ms] = state.kept.given_ms();
+    sqlx::query(
+        "INSERT OR REPLACE INTO history_mark (id, minute_ms, hour_ms, writes, seconds_from_ms, minutes_from_ms, \
+         hours_from_ms, clock_ms) VALUES (0, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(state.marks.minute_ms)
+    .bind(state.marks.hour_ms)
+    .bind(state.writes)
+    .bind(seconds_from_ms)
+    .bind(minutes_from_ms)
+    .bind(hours_from_ms)
+    .bind(state.clock_ms)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Adds an interval's lines to its row of ten seconds, and to the longer ones that are made already. Says how many rows were damaged:
@@ -215,43 +253,54 @@ async fn put_event(connection: &mut SqliteConnection, event: &StoredEvent) -> Re
     Ok(())
 }
 
-/// Deletes what is too old, or too much. Rows of which no longer ones are made yet stay.
-async fn forget(connection: &mut SqliteConnection, batch: &Batch, marks: &Marks) -> Result<(), StoreError> {
-    if let Some(minute_ms) = batch.minute_over {
-        sqlx::query(
-            "DELETE FROM slow_request WHERE minute_ms = ?1 AND id NOT IN \
-             (SELECT id FROM slow_request WHERE minute_ms = ?1 AND ttft_ms IS NOT NULL ORDER BY ttft_ms DESC LIMIT ?2) \
-             AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY total_ms DESC LIMIT ?2) \
-             AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY overhead_ms DESC LIMIT ?2)",
-        )
-        .bind(minute_ms)
-        .bind(SLOWEST_MAX as i64)
-        .execute(&mut *connection)
-        .await?;
-    }
-    if !batch.purges {
+/// Deletes all but the slowest requests of a minute that is over.
+async fn forget_slow(connection: &mut SqliteConnection, minute_over: Option<i64>) -> Result<(), StoreError> {
+    let Some(minute_ms) = minute_over else {
         return Ok(());
-    }
-    for (step, most_ms) in Step::ALL.into_iter().zip(batch.kept_from_ms) {
-        let kept_from_ms = (batch.now_ms - step.kept_ms()).max(most_ms.unwrap_or(i64::MIN));
+    };
+    sqlx::query(
+        "DELETE FROM slow_request WHERE minute_ms = ?1 AND id NOT IN \
+         (SELECT id FROM slow_request WHERE minute_ms = ?1 AND ttft_ms IS NOT NULL ORDER BY ttft_ms DESC LIMIT ?2) \
+         AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY total_ms DESC LIMIT ?2) \
+         AND id NOT IN (SELECT id FROM slow_request WHERE minute_ms = ?1 ORDER BY overhead_ms DESC LIMIT ?2)",
+    )
+    .bind(minute_ms)
+    .bind(SLOWEST_MAX as i64)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Deletes what is too old at this time, or too much. Rows of which no longer ones are made yet stay. Says up to when rows of each
+/// length may be gone.
+async fn forget_old(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    marks: &Marks,
+    old_at_ms: i64,
+) -> Result<[i64; Step::ALL.len()], StoreError> {
+    let mut deleted_ms = [0; Step::ALL.len()];
+    for ((step, most_ms), deleted_ms) in Step::ALL.into_iter().zip(batch.kept_from_ms).zip(&mut deleted_ms) {
+        let kept_from_ms = old_before_ms(step, old_at_ms).max(most_ms.unwrap_or(i64::MIN));
         let rolled_up_ms = match step {
             Step::Seconds => marks.minute_ms,
             Step::Minute => marks.hour_ms,
             Step::Hour => i64::MAX,
         };
+        *deleted_ms = kept_from_ms.min(rolled_up_ms);
         for kind in Kind::ALL {
-            forget_rows(connection, step, kind, kept_from_ms.min(rolled_up_ms)).await?;
+            forget_rows(connection, step, kind, *deleted_ms).await?;
         }
     }
     sqlx::query("DELETE FROM slow_request WHERE minute_ms < ?")
-        .bind(batch.now_ms - SLOWEST_KEPT_MS)
+        .bind(old_at_ms - SLOWEST_KEPT_MS)
         .execute(&mut *connection)
         .await?;
     sqlx::query("DELETE FROM event WHERE at_ms < ?")
-        .bind(batch.now_ms - KEPT_MS)
+        .bind(old_at_ms - KEPT_MS)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(deleted_ms)
 }
 
 /// Deletes rows before a time, in pieces, and not without end.

@@ -67,6 +67,36 @@ impl HistoryRowsDamaged {
     }
 }
 
+/// The clock is far ahead of when the history was last looked through for what is too old.
+#[derive(Debug)]
+pub struct HistoryClockAhead {
+    /// By how much, in milliseconds; a day or more.
+    pub ahead_ms: i64,
+}
+
+impl HistoryClockAhead {
+    /// Logs and notes it.
+    pub fn emit(&self, journal: &Journal) {
+        let days = (self.ahead_ms as f64 / (24.0 * 60.0 * 60.0 * 1_000.0)).round();
+        warn!(
+            days,
+            "the clock is far ahead of the history; what is too old by it goes bit by bit, not at once"
+        );
+        let days = if days < 1.5 {
+            "a day".to_owned()
+        } else {
+            format!("{days} days")
+        };
+        let text =
+            format!("the clock is {days} ahead of the history: what is too old by it goes bit by bit, not at once");
+        journal.note(
+            Note::new(Severity::Warn, EventKind::Store, text).advise(
+                "look whether the host's clock is right; if it is, as after a long pause, there is nothing to do",
+            ),
+        );
+    }
+}
+
 /// The history can be written again.
 #[derive(Debug)]
 pub struct HistoryStoreRecovered {

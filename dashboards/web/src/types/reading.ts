@@ -68,6 +68,8 @@ export interface Series {
 export interface Summary {
   now: Figures;
   before: Figures;
+  /** If not, records of a part of the time before are gone, and nothing is compared. */
+  before_is_whole: boolean;
   /** Hosting is null where no price is known, or a route or client is looked at. */
   money: { hosting_usd_per_hour: number | null; token_usd: number; saved_usd: number };
 }

@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks';
 import * as api from '../../api';
 import { tick } from '../../live';
 import { withTick } from '../../series';
-import { recorded } from '../../records';
+import { ranFor, recorded } from '../../records';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
 import { useStarted } from '../../state/started';
@@ -37,14 +37,7 @@ export default function Overview() {
       <Needs />
       <DemoNote />
       <Async of={tiles} rows={36}>
-        {(told) => (
-          <Tiles
-            summary={told}
-            series={series}
-            length_ms={since_ms === null || series === null ? range.length_ms : series.to_ms - since_ms}
-            before={range.before}
-          />
-        )}
+        {(told) => <Tiles summary={told} series={series} length_ms={ranFor(range.length_ms, series, since_ms)} before={range.before} />}
       </Async>
       <Async of={read} rows={66} empty={(data) => (quiet(series ?? data) ? NOTHING : null)}>
         {(data) => (

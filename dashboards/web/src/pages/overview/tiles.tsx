@@ -1,5 +1,5 @@
 /** The tiles: each figure now, against the time before, with its shape over the range. */
-import { cachedShare, change, errorShare } from '../../figures';
+import { against, cachedShare, errorShare } from '../../figures';
 import { NONE, count, duration, percent, perSecond, usdShort } from '../../format';
 import { linkTo } from '../../state/url';
 import { plus, rates, shares, thinned } from '../../series';
@@ -17,10 +17,11 @@ interface TilesProps {
   before: string;
 }
 
-export function Tiles({ summary: { now, before: then, money }, series, length_ms, before }: TilesProps) {
+export function Tiles({ summary: { now, before: then, before_is_whole, money }, series, length_ms, before }: TilesProps) {
   const points = series?.groups[0]?.points;
   const spark = (of: (points: Points, series: Series) => (number | null)[]): (number | null)[] =>
     points && series ? thinned(of(points, series), SPARK_POINTS) : [];
+  const change = against(before_is_whole);
   const seconds = length_ms / 1000;
   const hours = length_ms / HOUR_MS;
   const tokens = ({ prompt_tokens, completion_tokens }: Figures): number => prompt_tokens + completion_tokens;
@@ -56,9 +57,25 @@ export function Tiles({ summary: { now, before: then, money }, series, length_ms
         colour="error"
         href={linkTo('events', { severity: 'warn' })}
       />
-      <Latency label="First token" of="ttft" now={now} then={then} before={before} spark={spark((p) => p.ttft_p95_ms)} />
-      <Latency label="Whole request" of="total" now={now} then={then} before={before} spark={spark((p) => p.total_p95_ms)} />
-      <Latency label="Gateway’s own" of="overhead" now={now} then={then} before={before} spark={spark((p) => p.overhead_p95_ms)} />
+      <Latency label="First token" of="ttft" now={now} then={then} change={change} before={before} spark={spark((p) => p.ttft_p95_ms)} />
+      <Latency
+        label="Whole request"
+        of="total"
+        now={now}
+        then={then}
+        change={change}
+        before={before}
+        spark={spark((p) => p.total_p95_ms)}
+      />
+      <Latency
+        label="Gateway’s own"
+        of="overhead"
+        now={now}
+        then={then}
+        change={change}
+        before={before}
+        spark={spark((p) => p.overhead_p95_ms)}
+      />
       <Tile
         label="Tokens"
         term="tokens"
@@ -139,12 +156,13 @@ interface LatencyProps {
   of: LatencyOf;
   now: Figures;
   then: Figures;
+  change: ReturnType<typeof against>;
   before: string;
   spark: readonly (number | null)[];
 }
 
 /** p95 is the figure of the tile: the median hides what people complain about, p99 jumps. */
-function Latency({ label, of, now, then, before, spark }: LatencyProps) {
+function Latency({ label, of, now, then, change, before, spark }: LatencyProps) {
   return (
     <Tile
       label={label}
