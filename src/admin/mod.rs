@@ -37,6 +37,7 @@ pub mod care;
 pub mod drains;
 mod health;
 pub mod history;
+pub mod needs;
 mod page;
 mod slow;
 pub mod status;

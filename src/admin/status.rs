@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admin::care::{CaredStatus, FleetStatus};
+use crate::admin::needs::Need;
 use crate::core::recovery::outcome::Alarm;
 
 /// The gateway's state, as `/readyz` and `/status` tell it.
@@ -35,6 +36,8 @@ pub struct Status {
     pub pools: Vec<PoolStatus>,
     /// Each deployment.
     pub deployments: Vec<DeploymentStatus>,
+    /// What needs somebody, gravest first.
+    pub needs: Vec<Need>,
 }
 
 /// The configuration in use, and how the last attempt to replace it went.

@@ -10,6 +10,7 @@ use crate::admin::access::{Access, SetupError};
 use crate::admin::api::answer::Refusal;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::drains::{DrainAsked, DrainShown};
+use crate::admin::needs;
 use crate::admin::status::{AlarmStatus, ConfigStatus, DeploymentStatus, FailureStatus, PoolStatus, Status};
 use crate::app::api;
 use crate::app::configuration::Desk;
@@ -142,7 +143,7 @@ pub(super) fn status(gateway: &Gateway, state: &ProcessState, care: Option<&Care
     let now_ms = clock::now_ms();
     let view = view::fleet_view(gateway, Instant::now(), now_ms);
     let is_draining = state.is_draining.load(Ordering::Acquire);
-    Status {
+    let mut status = Status {
         at: clock::rfc3339(now_ms),
         at_ms: now_ms,
         started_at: clock::rfc3339(state.started_at_ms),
@@ -196,7 +197,10 @@ pub(super) fn status(gateway: &Gateway, state: &ProcessState, care: Option<&Care
                 }),
             })
             .collect(),
-    }
+        needs: Vec::new(),
+    };
+    status.needs = needs::needs(&status);
+    status
 }
 
 impl ProcessState {

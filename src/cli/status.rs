@@ -10,16 +10,15 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admin::needs::Need;
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::{output, styled};
 
 #[cfg(test)]
 pub(super) mod examples;
-pub(super) mod needs;
-mod screen;
+pub(super) mod screen;
 pub(super) mod told;
 
-use needs::{Need, needs};
 use told::Told;
 
 /// Flags of `emberway status`.
@@ -51,7 +50,7 @@ pub fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let shown = if args.json {
         let report = Report {
             in_order: told.is_in_order(),
-            needs: &needs(&told),
+            needs: &told.needs,
             status: &whole,
         };
         format!("{}\n", serde_json::to_string_pretty(&report)?)

@@ -218,7 +218,7 @@ mod tests {
         assert!(!advice(1).contains("clients were served"), "{}", advice(1));
         assert_eq!(
             events[1].text,
-            "support: 2 requests went on from a (500) to b in 10 minutes; 1 of them was not served"
+            "support: 2 more requests went on from a (500) to b in the 10 minutes before; 1 of them was not served"
         );
         assert_eq!(events[1].severity, Severity::Warn);
     }
@@ -230,7 +230,7 @@ mod tests {
             telling.add(&request(RequestOutcome::Throttled, &[("a", "home", 429)]));
             telling.tell(&journal, ten * 10_000);
         }
-        let again = "support: 60 requests ended with a 429 of a in 10 minutes";
+        let again = "support: 60 more requests ended with a 429 of a in the 10 minutes before";
         assert_eq!(
             told(&journal),
             ["support: a request ended with a 429 of a", again, again]

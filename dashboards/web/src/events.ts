@@ -53,7 +53,12 @@ export interface Folded {
 
 /** The same words, whatever the counts: `a request` and `12 requests` are alike. Names of deployments keep their digits. */
 const words = ({ kind, severity, subject, text }: GatewayEvent): string =>
-  [kind, severity, subject ?? '', text.replace(/\b(a|\d+) requests?\b/g, 'requests')].join('|');
+  [
+    kind,
+    severity,
+    subject ?? '',
+    text.replace(/\b(a|one|\d+)( more)? requests?\b/g, 'requests').replace(/ in the (\d+ )?minutes? before/, ''),
+  ].join('|');
 
 /** Puts what repeats itself behind the newest of it, so that one outage is a few lines and not hundreds. Events come newest first. */
 export function folded(events: readonly GatewayEvent[]): Folded[] {

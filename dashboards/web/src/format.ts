@@ -121,7 +121,7 @@ export const moment = (ms: number): string => `${day(ms)} ${clockSeconds(ms)}`;
 /** The same in UTC, for the hover. */
 export const utc = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-/** How long something lasts, as people say it: one unit, whole numbers. `duration` is for what is measured. */
+/** How long something lasts in the unit that people would choose, whole: `less than 1 s`, `12 s`, `3 min`, `5 h`. `duration` is for what is measured. */
 export function span(ms: number): string {
   if (ms < 1000) return `less than 1${NARROW}s`;
   if (ms < 90_000) return `${Math.round(ms / 1000)}${NARROW}s`;

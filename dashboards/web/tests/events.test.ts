@@ -54,7 +54,7 @@ test('what repeats itself stands behind the newest of it', () => {
   const rows = folded([
     hop(9, 30 * MINUTE_MS, 'bot: 2 requests went on from east2/a (429) to west/a'),
     event({ id: 8, at_ms: 29.9 * MINUTE_MS }),
-    hop(7, 29.8 * MINUTE_MS, 'bot: a request went on from east2/a (429) to west/a'),
+    hop(7, 29.8 * MINUTE_MS, 'bot: one more request went on from east2/a (429) to west/a in the 10 minutes before'),
     event({ id: 6, at_ms: 29.7 * MINUTE_MS }),
     hop(5, 29.6 * MINUTE_MS, 'bot: 12 requests went on from east2/a (429) to west/a'),
     // Another deployment, another outcome, and a silence before it.

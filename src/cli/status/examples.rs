@@ -35,6 +35,12 @@ fn all_well() -> Value {
         "config": {"generation": 4, "loaded_at": "2026-11-24T09:30:00Z", "loaded_at_ms": NOW_MS - 9_000_000, "last_error": null},
         "fleet": null,
         "pools": [pool("ft", json!({"north": 2.5, "south": 1.8})), pool("embed", json!({}))],
-        "deployments": [deployment("a/ft", "north"), deployment("b/ft", "south")]
+        "deployments": [deployment("a/ft", "north"), deployment("b/ft", "south")],
+        "needs": []
     })
+}
+
+/// Something that needs somebody, as a gateway tells it.
+pub(in crate::cli) fn need(urgency: &str, subject: &str, kind: &str, advice: &str) -> Value {
+    json!({"urgency": urgency, "about": "gateway", "subject": subject, "kind": kind, "advice": advice, "at_ms": null})
 }

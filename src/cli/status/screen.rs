@@ -3,7 +3,8 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::cli::status::needs::{Need, needs};
+use crate::admin::needs::{Need, Urgency};
+use crate::cli::span::span;
 use crate::cli::status::told::{Told, minute};
 use crate::cli::styled::{Gravity, bold, clean, fitted_line, wrapped};
 use crate::cli::table::{Cell, Column, table};
@@ -21,7 +22,7 @@ pub(super) fn screen(told: &Told, url: &str, width: usize) -> Vec<Line<'static>>
     lines.push(Line::default());
     lines.extend(deployments(told, width));
     lines.push(Line::default());
-    lines.extend(needs_lines(&needs(told), width));
+    lines.extend(needs_lines(&told.needs, told.at_ms, width));
     lines
 }
 
@@ -136,25 +137,40 @@ fn deployments(told: &Told, width: usize) -> Vec<Line<'static>> {
     table(&columns, &rows.collect::<Vec<_>>(), width)
 }
 
-fn needs_lines(needs: &[Need], width: usize) -> Vec<Line<'static>> {
+fn needs_lines(needs: &[Need], now_ms: i64, width: usize) -> Vec<Line<'static>> {
     if needs.is_empty() {
         return vec![Line::raw("nothing needs somebody")];
     }
     let mut lines = vec![Line::styled("needs somebody", bold())];
     for need in needs {
-        lines.extend(need_lines(need, width));
+        lines.extend(need_lines(need, now_ms, width));
     }
     lines
 }
 
+/// What it is about and what it is, with how long that lasts or how soon it comes to pass, where that is known.
+pub(in crate::cli) fn headline(need: &Need, now_ms: i64) -> String {
+    let left = need.at_ms.map(|at| format!(" ({} left)", span(at - now_ms)));
+    format!("{}: {}{}", need.subject, need.words(), left.unwrap_or_default())
+}
+
+/// How it looks.
+pub(in crate::cli) fn gravity(need: &Need) -> Gravity {
+    match need.urgency {
+        Urgency::Info => Gravity::Fine,
+        Urgency::Warning => Gravity::Watch,
+        Urgency::Error => Gravity::Bad,
+    }
+}
+
 /// One that needs somebody: what it is, and under it what to do.
-fn need_lines(need: &Need, width: usize) -> Vec<Line<'static>> {
+fn need_lines(need: &Need, now_ms: i64, width: usize) -> Vec<Line<'static>> {
     let mut paragraphs = need.advice.lines();
     let first = paragraphs.next().unwrap_or_default();
-    let first = clean(&format!("  {}: {}: {first}", need.subject, need.kind));
+    let first = clean(&format!("  {}: {first}", headline(need, now_ms)));
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (at, text) in wrapped(&first, 4, width).into_iter().enumerate() {
-        let style = if at == 0 { need.gravity.style() } else { Style::new() };
+        let style = if at == 0 { gravity(need).style() } else { Style::new() };
         lines.push(Line::styled(text, style));
     }
     let rest = paragraphs.clone().count();
@@ -216,14 +232,22 @@ mod tests {
             status["draining"] = json!(true);
             status["ready"] = json!(false);
             status["fleet"] = json!({"acts": true, "writes": true, "read_at": "2026-11-24T11:57:00Z"});
-            status["config"]["last_error"] =
-                json!("emberway.yaml:3:10: unknown field\n  hint: \u{1b}[2Jdid you mean `path`?");
+            status["config"]["last_error"] = json!("emberway.yaml:3:10: unknown field");
             status["pools"][0]["usable"] = json!(0);
+            let mut rests = examples::need("warning", "b/ft", "resting", "Azure throttles it");
+            rests["at_ms"] = json!(examples::NOW_MS + 12_500);
+            let refused =
+                "the file is not in use: emberway.yaml:3:10: unknown field\n  hint: \u{1b}[2Jdid you mean `path`?";
+            status["needs"] = json!([
+                examples::need("error", "pool ft", "nobody_usable", "its requests fail"),
+                examples::need("error", "configuration", "reload_refused", refused),
+                rests,
+                examples::need("unheard of", "a/ft", "paused", "resume it"),
+            ]);
             let one = &mut status["deployments"][0];
             one["absent"] = json!("paused");
             one["drained"] = json!(true);
             one["drained_until_ms"] = json!(examples::NOW_MS + 1_800_000);
-            one["alarm"] = json!({"kind": "paused", "advice": "resume it"});
             one["care"] = json!({"policy": "keep", "state": "there", "idle_s": 9.0, "deletion_at": "2026-12-01T00:00:00Z",
                 "deletion_is_exact": false, "urgency": "none", "next": {"action": "call", "at": "2026-11-30T00:00:00Z", "usd": null},
                 "end": null, "sentence": null});
@@ -241,9 +265,10 @@ mod tests {
         has("a/ft        north   paused, drained, 30 min left  ");
         has("  by 2026-12-01 00:00");
         has("b/ft        south   breaker half_open, cooling 12 s   0 % of 150k          3             -");
-        has("  pool ft: nobody usable: its requests fail;");
-        has("  configuration: reload refused: the file on disk is not in use: emberway.yaml:3:10: unknown field");
+        has("  pool ft: nobody usable: its requests fail");
+        has("  configuration: reload refused: the file is not in use: emberway.yaml:3:10: unknown field");
         has("      hint:  [2Jdid you mean `path`?");
+        has("  b/ft: resting (12 s left): Azure throttles it");
         has("  a/ft: paused: resume it");
         assert!(!told.is_in_order());
     }
@@ -252,7 +277,12 @@ mod tests {
     fn a_long_refusal_is_cut() {
         let told = examples::told(|status| {
             let mistakes: Vec<_> = (0..40).map(|line| format!("emberway.yaml:{line}:1: wrong")).collect();
-            status["config"]["last_error"] = json!(mistakes.join("\n"));
+            status["needs"] = json!([examples::need(
+                "error",
+                "configuration",
+                "reload_refused",
+                &format!("not in use: {}", mistakes.join("\n"))
+            )]);
         });
         assert_eq!(
             shown(&told, 200).last().expect("lines"),
@@ -265,8 +295,8 @@ mod tests {
         let long = "contoso-swedencentral-production/support-bot-2026-11";
         let told = examples::told(|status| {
             status["deployments"][0]["name"] = json!(long);
-            status["deployments"][0]["alarm"] =
-                json!({"kind": "paused", "advice": "resume it, in the portal or by `emberway deployment`"});
+            let advice = "resume it, in the portal or by `emberway deployment`";
+            status["needs"] = json!([examples::need("error", long, "paused", advice)]);
         });
         for width in [40, 60, 80, 120, 200] {
             for line in shown(&told, width) {

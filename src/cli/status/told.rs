@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::admin::care::{CaredStatus, FleetStatus};
+use crate::admin::needs::Need;
 use crate::cli::operator::Operator;
 use crate::cli::span::span;
 use crate::cli::styled::Gravity;
@@ -39,6 +40,8 @@ pub(in crate::cli) struct Told {
     pub(in crate::cli) pools: Vec<ToldPool>,
     /// Each deployment.
     pub(in crate::cli) deployments: Vec<ToldDeployment>,
+    /// What needs somebody, gravest first.
+    pub(in crate::cli) needs: Vec<Need>,
 }
 
 /// The configuration in use.
@@ -75,8 +78,6 @@ pub(in crate::cli) struct ToldDeployment {
     /// Attempts running at it.
     pub(in crate::cli) in_flight: u64,
     breaker: String,
-    /// What somebody must mend, if anything.
-    pub(in crate::cli) alarm: Option<ToldAlarm>,
     limit_tokens_per_minute: Option<u64>,
     limit_used: Option<f64>,
     cooling_until_ms: Option<i64>,
@@ -85,18 +86,8 @@ pub(in crate::cli) struct ToldDeployment {
     absent: Option<String>,
     last_success_at_ms: Option<i64>,
     deletion_at: Option<String>,
-    deletion_at_ms: Option<i64>,
     /// What looking after the fleet knows of it.
     pub(in crate::cli) care: Option<CaredStatus>,
-}
-
-/// What somebody must mend.
-#[derive(Debug, Clone, Deserialize)]
-pub(in crate::cli) struct ToldAlarm {
-    /// What it is, in a word.
-    pub(in crate::cli) kind: String,
-    /// What to do.
-    pub(in crate::cli) advice: String,
 }
 
 /// Asks a gateway, and returns also what it told as it is.
@@ -226,12 +217,6 @@ impl ToldDeployment {
         let by = self.care.as_ref().is_some_and(|care| !care.deletion_is_exact);
         let shown = |at: &String| format!("{}{}", if by { "by " } else { "" }, minute(at));
         date.as_ref().map_or("-".to_owned(), shown)
-    }
-
-    /// For how long Azure keeps it if nobody calls it, in milliseconds; none where nobody says, or it is looked after.
-    pub(in crate::cli) fn unattended_for_ms(&self, now_ms: i64) -> Option<i64> {
-        let at = self.deletion_at_ms.filter(|_| self.care.is_none())?;
-        Some(at - now_ms)
     }
 }
 

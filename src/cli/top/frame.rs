@@ -6,8 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use strum::VariantArray as _;
 
+use crate::admin::needs::Need;
 use crate::cli::span::span;
-use crate::cli::status::needs::{Need, needs};
+use crate::cli::status::screen::{gravity, headline};
 use crate::cli::status::told::Told;
 use crate::cli::styled::{Gravity, bold, clean, dim, fitted_line};
 use crate::cli::table::table;
@@ -142,7 +143,7 @@ fn head(picture: &Picture, is_low: bool) -> Vec<Line<'static>> {
         Some(traffic) => stretch(traffic),
         None => Line::styled("traffic is known from the second look on", dim()),
     });
-    lines.extend(needs_lines(&needs(told), if is_low { 1 } else { NEEDS_MAX }));
+    lines.extend(needs_lines(&told.needs, told.at_ms, if is_low { 1 } else { NEEDS_MAX }));
     lines
 }
 
@@ -185,10 +186,10 @@ fn stretch(traffic: &Traffic) -> Line<'static> {
     Line::from(spans)
 }
 
-fn needs_lines(needs: &[Need], most: usize) -> Vec<Line<'static>> {
+fn needs_lines(needs: &[Need], now_ms: i64, most: usize) -> Vec<Line<'static>> {
     let one = |need: &Need| {
         Line::from(vec![
-            Span::styled(clean(&format!("{}: {}", need.subject, need.kind)), need.gravity.style()),
+            Span::styled(clean(&headline(need, now_ms)), gravity(need).style()),
             Span::raw(clean(&format!(": {}", need.advice))),
         ])
     };

@@ -59,7 +59,7 @@ impl FailoversSeen<'_> {
             (_, _) if unserved == requests => "; none of them was served",
             (_, _) => &format!("; {unserved} of them were not served"),
         };
-        let (went, time) = (counted(requests), within(self.since_ms, now_ms));
+        let (went, time) = counted(requests, self.since_ms, now_ms);
         let text = format!("{route}: {went} went on from {from} ({words}) to {to}{time}{rest}");
         let (severity, advice) = match (self.seen.outcome, unserved) {
             ("throttled", 0) => (
@@ -116,7 +116,7 @@ impl ThrottlesSeen<'_> {
             0 => String::new(),
             ms => format!("; it asks for {:.1} s of rest", ms as f64 / 1_000.0),
         };
-        let (ended, time) = (counted(requests), within(self.since_ms, now_ms));
+        let (ended, time) = counted(requests, self.since_ms, now_ms);
         let text = format!("{route}: {ended} ended with a 429 of {deployment}{time}{rest}");
         let advice =
             "the pool's limits are used up: raise capacity, add a deployment, or let requests wait (`waiting`)";
@@ -127,19 +127,17 @@ impl ThrottlesSeen<'_> {
     }
 }
 
-fn counted(requests: u64) -> String {
-    match requests {
-        1 => "a request".to_owned(),
-        _ => format!("{requests} requests"),
-    }
-}
-
-/// In which time, where that is more than the ten seconds after which all is told.
-fn within(since_ms: Option<i64>, now_ms: i64) -> String {
-    let minutes = since_ms.map(|since_ms| now_ms.saturating_sub(since_ms) / 60_000);
-    match minutes {
-        None | Some(..=0) => String::new(),
-        Some(1) => " in a minute".to_owned(),
-        Some(minutes) => format!(" in {minutes} minutes"),
-    }
+/// How many, and in which time where that is more than the ten seconds after which all is told at first: the event stands at its end.
+fn counted(requests: u64, since_ms: Option<i64>, now_ms: i64) -> (String, String) {
+    let (more, time) = match since_ms.map(|since_ms| now_ms.saturating_sub(since_ms) / 60_000) {
+        None | Some(..=0) => ("", String::new()),
+        Some(1) => (" more", " in the minute before".to_owned()),
+        Some(minutes) => (" more", format!(" in the {minutes} minutes before")),
+    };
+    let counted = match requests {
+        1 if more.is_empty() => "a request".to_owned(),
+        1 => "one more request".to_owned(),
+        _ => format!("{requests}{more} requests"),
+    };
+    (counted, time)
 }

@@ -108,7 +108,7 @@ async fn status_tells_of_a_refused_reload_and_of_an_alarm() {
     );
     assert!(said.contains("unknown field `roots`"), "{said}");
     assert!(
-        said.contains("\n  a/ft: credential_refused: check the resource's key"),
+        said.contains("\n  a/ft: credential refused: check the resource's key"),
         "{said}"
     );
 }

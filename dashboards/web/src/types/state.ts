@@ -63,6 +63,19 @@ export interface PoolStatus {
   headroom: Record<string, number>;
 }
 
+/** What needs somebody, as the gateway judges it. */
+export interface Need {
+  urgency: 'info' | 'warning' | 'error';
+  about: 'gateway' | 'configuration' | 'pool' | 'deployment';
+  /** Which one: a deployment's name, or `pool NAME`. */
+  subject: string;
+  /** What it is, in a word such as `breaker_open`. */
+  kind: string;
+  advice: string;
+  /** When it passes or comes to pass. */
+  at_ms: number | null;
+}
+
 export interface Status {
   at_ms: number;
   started_at_ms: number;
@@ -73,6 +86,8 @@ export interface Status {
   config: { generation: number; loaded_at_ms: number; last_error: string | null };
   pools: PoolStatus[];
   deployments: DeploymentStatus[];
+  /** Gravest first. */
+  needs: Need[];
 }
 
 /** What the live stream tells every two seconds. */

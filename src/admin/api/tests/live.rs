@@ -109,6 +109,7 @@ fn status(generation: u64) -> Status {
         fleet: None,
         pools: Vec::new(),
         deployments: Vec::new(),
+        needs: Vec::new(),
     }
 }
 

@@ -196,9 +196,12 @@ fn an_unreachable_gateway_is_shown_as_that() {
 #[test]
 fn what_needs_somebody_is_told_within_bounds() {
     let told = examples::told(|status| {
-        for (at, kind) in [(0, "paused"), (1, "role_missing")] {
-            status["deployments"][at]["alarm"] = json!({"kind": kind, "advice": "mend it"});
-        }
+        status["needs"] = json!([
+            examples::need("error", "pool ft", "nobody_usable", "its requests fail"),
+            examples::need("error", "pool embed", "nobody_usable", "its requests fail"),
+            examples::need("error", "a/ft", "paused", "mend it"),
+            examples::need("error", "b/ft", "role_missing", "mend it"),
+        ]);
         status["pools"][0]["usable"] = json!(0);
         status["pools"][1]["usable"] = json!(0);
     });

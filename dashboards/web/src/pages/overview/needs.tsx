@@ -1,6 +1,6 @@
 /** The strip at the top: what needs somebody, in words with a way there; one quiet line when nothing does. */
 import * as api from '../../api';
-import { felt, needs } from '../../needs';
+import { SECTION_OF, TONE_OF, felt, what } from '../../needs';
 import { now_ms } from '../../state/clock';
 import { useLoad } from '../../state/load';
 import { linkTo } from '../../state/url';
@@ -21,7 +21,7 @@ export function Needs() {
   if (minute.data === null && minute.error === null) return <Skeleton rows={8} />;
   if (status.data === null) return status.error ? <Failed error={status.error} retry={status.reload} /> : <Skeleton rows={8} />;
   const clients = <Clients figures={minute.data?.now ?? null} />;
-  const found = needs(status.data, now_ms.value);
+  const found = status.data.needs;
   const served = minute.data === null || felt(minute.data.now).tone !== 'error';
   if (found.length === 0) {
     return (
@@ -39,13 +39,13 @@ export function Needs() {
       {clients}
       <ul>
         {found.slice(0, SHOWN_MAX).map((need) => (
-          <li key={need.id}>
-            <Pill tone={need.tone}>
+          <li key={`${need.subject} ${need.kind}`}>
+            <Pill tone={TONE_OF[need.urgency]}>
               <span>
-                {need.text} {need.advice && <span class="muted">{sentence(need.advice)}</span>}
+                <strong>{need.subject}</strong>: {what(need, now_ms.value)}. <span class="muted">{sentence(need.advice)}</span>
               </span>
             </Pill>
-            <a href={linkTo(need.section)}>{SECTIONS.find(({ id }) => id === need.section)?.title ?? 'Look'}</a>
+            <a href={linkTo(SECTION_OF[need.about])}>{SECTIONS.find(({ id }) => id === SECTION_OF[need.about])?.title ?? 'Look'}</a>
           </li>
         ))}
       </ul>
