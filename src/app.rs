@@ -49,6 +49,7 @@ use crate::telemetry::metrics::Metrics;
 mod api;
 mod care;
 mod configuration;
+pub mod ending;
 pub mod handover;
 mod history;
 mod known;
@@ -78,12 +79,6 @@ const LINGER_MAX: Duration = Duration::from_secs(65);
 
 /// How long a drain waits for a successor that has the sockets and is not ready.
 const SUCCESSOR_MAX: Duration = Duration::from_secs(10);
-
-/// How long the last usage records may take to be written at the end.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
-
-/// How long running requests are given to be cut off in an orderly way when the drain's time is over.
-const CUT_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// Where the configuration came from, for reloading it.
 pub struct Source {
@@ -184,7 +179,8 @@ pub async fn start_from(
         history: Arc::clone(&history.answers),
         orders,
     };
-    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, &install.admin)?);
+    let admin = (&install.admin, admin_address.port());
+    let sources = Arc::new(sources::admin_sources(&gateway, &state, known, &store, admin)?);
     let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
     Ok(Running {
         admin: tokio::spawn(admin::serve(admin_listener, sources, admin_stopped)),
@@ -318,52 +314,6 @@ impl Running {
         while self.accepting.join_next().await.is_some() {}
         // Nothing tells when the last that were accepted are known.
         tokio::time::sleep(last).await;
-    }
-
-    /// Lets running requests finish within a limit, and writes what is to be written.
-    async fn finish(mut self, limit: Duration) -> anyhow::Result<()> {
-        let activity = &self.gateway.activity;
-        if tokio::time::timeout(limit, activity.none_running()).await.is_err() {
-            let running = activity.running();
-            let limit = self.shutdown.drain;
-            process::RequestsCutOff { running, limit }.emit(self.gateway.metrics.journal());
-            activity.cut_off();
-            let _ = tokio::time::timeout(CUT_OFF_MAX, activity.none_running()).await;
-            process::CutOffDone {
-                metrics: &self.gateway.metrics,
-                left: activity.running(),
-            }
-            .emit();
-        }
-        self.stop_admin.send_replace(Stop::Serving);
-        if let Some(care) = self.care {
-            care.end(FLUSH_MAX).await;
-        }
-        self.stop_misses.send_replace(true);
-        // First of all what is billed by: whoever ends the process before the rest is done takes none of it.
-        let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
-        if let Err(lost) = &flushed {
-            process::UsageRecordsLost { records: lost.left }.emit();
-        }
-        self.history.end(FLUSH_MAX).await;
-        if let Some(otlp) = self.otlp.take() {
-            otlp.end(FLUSH_MAX).await;
-        }
-        // It writes what is left once and ends; what that cannot write in time is no record of a request.
-        let _ = tokio::time::timeout(FLUSH_MAX, self.miss_writer).await;
-        if let Some(trace_writer) = self.trace_writer.take()
-            && !trace_writer.finish(FLUSH_MAX).await
-        {
-            process::TraceCutOff.emit();
-        }
-        self.writer.abort();
-        self.probe.abort();
-        self.lives.abort();
-        self.versions.abort();
-        self.admin.abort();
-        self.store.close().await?;
-        tracing::info!("drained");
-        Ok(flushed?)
     }
 }
 

@@ -16,12 +16,15 @@ use subtle::ConstantTimeEq as _;
 
 use crate::admin::Sources;
 use crate::admin::access::attempts::Attempts;
+use crate::admin::access::cookies::Cookies;
 use crate::admin::access::login::Peer;
 use crate::admin::access::oidc::Oidc;
+use crate::admin::access::refused::Unknown;
 use crate::admin::access::sessions::Sessions;
 use crate::admin::api::answer::Refusal;
 use crate::config::checked::admin::{AdminListener, Role};
 use crate::openai::bearer;
+use crate::telemetry::metrics::Metrics;
 
 mod attempts;
 mod claims;
@@ -30,6 +33,7 @@ pub(super) mod login;
 mod oidc;
 pub(super) mod origin;
 mod pending;
+pub(super) mod refused;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -78,15 +82,6 @@ pub enum Carried {
     Cookie,
 }
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unknown {
-    /// Nobody that is known.
-    Nobody,
-    /// The provider knows this one, but no role is given to it.
-    NoRole(String),
-}
-
 /// The client for the provider of OpenID Connect cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up the client for the provider in `admin.oidc`")]
@@ -100,6 +95,8 @@ pub struct Access {
     wrong_tokens: Attempts,
     wrong_bearers: Attempts,
     logins: Attempts,
+    cookies: Cookies,
+    metrics: Arc<Metrics>,
 }
 
 struct KnownToken {
@@ -109,11 +106,11 @@ struct KnownToken {
 }
 
 impl Access {
-    /// Who may by the configuration.
+    /// Who may by the configuration, on a listener with this port. What is refused is counted in `metrics`.
     ///
     /// # Errors
     /// When the client for the provider cannot be set up.
-    pub fn new(admin: &AdminListener) -> Result<Self, SetupError> {
+    pub fn new(admin: &AdminListener, port: u16, metrics: &Arc<Metrics>) -> Result<Self, SetupError> {
         let first = admin.token.iter().map(|token| ("admin", token, Role::Admin));
         let named = admin
             .tokens
@@ -131,6 +128,8 @@ impl Access {
             wrong_tokens: Attempts::new(WRONG_TOKENS_MAX),
             wrong_bearers: Attempts::new(WRONG_BEARERS_MAX),
             logins: Attempts::new(LOGINS_MAX),
+            cookies: Cookies::new(port, admin),
+            metrics: Arc::clone(metrics),
         })
     }
 
@@ -145,11 +144,41 @@ impl Access {
         token.into_iter().chain(self.oidc.as_ref().map(|_| "oidc")).collect()
     }
 
-    /// Who sent a request with this head. A provider's token may need its keys to be read first, so this may take seconds.
+    /// Who sent a request with this head, for what only some may do. A provider's token may need its keys to be read first, so this may
+    /// take seconds.
     ///
     /// # Errors
-    /// When a credential is asked and none that is known was sent.
-    pub async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Unknown> {
+    /// When a credential is asked and none that is known was sent, which is counted.
+    pub(in crate::admin) async fn let_in(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Refusal> {
+        let known = self.caller(headers).await;
+        known.map_err(|unknown| self.refuse(&unknown, peer.map(|peer| (&self.wrong_bearers, peer))))
+    }
+
+    /// The same for what everybody is told something of: none where nobody says who asks. A credential that is wrong is counted all the
+    /// same, so that nobody can try some here unnoticed.
+    ///
+    /// # Errors
+    /// When too many wrong tokens came from this address lately, and this is another one.
+    pub(in crate::admin) async fn recognise(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<Option<Caller>, Refusal> {
+        match self.caller(headers).await {
+            Ok(caller) => Ok(Some(caller)),
+            // To have none, or one that has ended, is nothing unusual here.
+            Err(Unknown::NoCredential | Unknown::NoSession) => Ok(None),
+            Err(unknown) => {
+                let refusal = self.refuse(&unknown, peer.map(|peer| (&self.wrong_bearers, peer)));
+                if refusal.retry_after_s.is_some() {
+                    return Err(refusal);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Unknown> {
         if !self.asks() {
             return Ok(Caller {
                 name: "local".into(),
@@ -159,29 +188,22 @@ impl Access {
             });
         }
         let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-            let id = cookies::session(headers).ok_or(Unknown::Nobody)?;
-            return self.sessions.find(&id, Instant::now()).ok_or(Unknown::Nobody);
+            let id = self.cookies.session(headers).ok_or(Unknown::NoCredential)?;
+            return self.sessions.find(&id, Instant::now()).ok_or(Unknown::NoSession);
         };
-        let sent = bearer::token(authorization.as_bytes()).ok_or(Unknown::Nobody)?;
+        let sent = bearer::token(authorization.as_bytes()).ok_or(Unknown::OtherScheme)?;
         if let Some(caller) = self.holder(sent) {
             return Ok(caller);
         }
         match (&self.oidc, std::str::from_utf8(sent)) {
             (Some(oidc), Ok(sent)) if sent.split('.').count() == 3 => oidc.bearer(sent).await,
-            _ => Err(Unknown::Nobody),
+            _ => Err(Unknown::WrongToken),
         }
     }
 
-    /// What whoever is not known is answered. Wrong tokens are counted, so that nobody guesses at the speed of the network.
-    fn refusal(&self, unknown: Unknown, headers: &HeaderMap, peer: Option<Peer>) -> Refusal {
-        if unknown == Unknown::Nobody
-            && headers.contains_key(header::AUTHORIZATION)
-            && let Some(peer) = peer
-            && let Err(refusal) = login::count(&self.wrong_bearers, peer)
-        {
-            return refusal;
-        }
-        Refusal::from(unknown)
+    /// How this listener's cookies are.
+    pub(in crate::admin) fn cookies(&self) -> Cookies {
+        self.cookies
     }
 
     /// Whose token this is. Every token is compared, each in constant time.
@@ -215,12 +237,10 @@ pub(super) async fn ask(State(ask): State<Arc<Ask>>, mut request: Request, next:
     if let Err(refusal) = origin::check_host(access.asks(), request.headers()) {
         return refusal.into_response();
     }
-    let caller = match access.caller(request.headers()).await {
+    let peer = request.extensions().get::<Peer>().copied();
+    let caller = match access.let_in(request.headers(), peer).await {
         Ok(caller) => caller,
-        Err(unknown) => {
-            let peer = request.extensions().get::<Peer>().copied();
-            return access.refusal(unknown, request.headers(), peer).into_response();
-        }
+        Err(refusal) => return refusal.into_response(),
     };
     if caller.role < ask.role {
         return Refusal::forbidden(ask.role, &caller).into_response();
@@ -245,7 +265,7 @@ pub(super) async fn look(State(sources): State<Arc<Sources>>, request: Request, 
 /// The middleware of signing in and out, which everybody may.
 pub(super) async fn sign(State(sources): State<Arc<Sources>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let carried = match cookies::session(headers) {
+    let carried = match sources.access.cookies.session(headers) {
         Some(_) => Carried::Cookie,
         None => Carried::Not,
     };

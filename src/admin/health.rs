@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Json, Response};
 use serde::Serialize;
 
 use super::Sources;
+use super::access::login::Peer;
 
 pub(super) async fn alive() -> &'static str {
     "ok\n"
@@ -35,7 +37,11 @@ struct ConfigReadiness {
     last_error: Option<String>,
 }
 
-pub(super) async fn ready(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Response {
+pub(super) async fn ready(
+    State(sources): State<Arc<Sources>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Response {
     let status = (sources.status)();
     let code = if status.ready {
         StatusCode::OK
@@ -43,7 +49,9 @@ pub(super) async fn ready(State(sources): State<Arc<Sources>>, headers: HeaderMa
         StatusCode::SERVICE_UNAVAILABLE
     };
     let config = status.config;
-    let is_operator = sources.access.caller(&headers).await.is_ok();
+    // Whoever may not know more is told the rest all the same: it may be a probe.
+    let peer = peer.map(|Extension(peer)| peer);
+    let is_operator = matches!(sources.access.recognise(&headers, peer).await, Ok(Some(_)));
     let readiness = Readiness {
         ready: status.ready,
         draining: status.draining,

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::admin::access::login::Peer;
 use crate::admin::access::{Access, Ask, login};
 use crate::admin::api::ApiSources;
+use crate::admin::stalled::Unstalled;
 use crate::admin::status::Status;
 use crate::config::checked::admin::Role;
 use crate::openai::error;
@@ -40,6 +41,7 @@ pub mod history;
 pub mod needs;
 mod page;
 mod slow;
+mod stalled;
 pub mod status;
 #[cfg(test)]
 mod testing;
@@ -111,7 +113,7 @@ pub async fn serve(listener: tokio::net::TcpListener, sources: Arc<Sources>, mut
             request.extensions_mut().insert(peer);
             served.call(request)
         });
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), from_peer));
+        let connection = connections.watch(http.serve_connection(TokioIo::new(Unstalled::new(stream)), from_peer));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an admin connection failed");

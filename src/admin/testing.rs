@@ -38,6 +38,7 @@ use crate::storage::limited::ReadRefused;
 use crate::storage::report::Range;
 use crate::storage::usage_sums::Only;
 use crate::telemetry::journal::Event;
+use crate::telemetry::metrics::Metrics;
 
 /// Sources of which nothing is asked, open to everybody.
 pub(super) fn sources() -> Sources {
@@ -46,7 +47,7 @@ pub(super) fn sources() -> Sources {
         status: Box::new(|| panic!("nobody asks for it")),
         explain: Box::new(|_, _, _| panic!("nobody asks for it")),
         drains: Box::new(|_| panic!("nobody asks for it")),
-        access: Access::new(&nobody_asked()).expect("no provider"),
+        access: access(&nobody_asked()),
         api: ApiSources {
             is_demo: false,
             audit: Arc::new(Remembered::default()),
@@ -59,6 +60,12 @@ pub(super) fn sources() -> Sources {
             live: Listeners::default(),
         },
     }
+}
+
+/// Who may use a listener with this configuration, on port 9090.
+pub(super) fn access(admin: &AdminListener) -> Access {
+    let metrics = Arc::new(Metrics::new().expect("sound definitions"));
+    Access::new(admin, 9_090, &metrics).expect("no provider")
 }
 
 /// A configuration that may be changed, and of which nothing else is asked.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use crate::app::ending::in_time;
 use crate::app::history::answers::Answers;
 use crate::app::money::Prices;
 use crate::core::ledger::finished::Finished;
@@ -76,23 +78,39 @@ pub(super) async fn start(
 }
 
 impl RunningHistory {
-    /// Hands on and writes what waits, and ends; within `limit` each, or not at all.
-    pub(super) async fn end(self, limit: Duration) {
+    /// Hands on what waits, until then at most: nobody is handed anything any more.
+    pub(super) async fn hand_on_last(self, until: Instant) -> Unwritten {
         self.stop_handing.send_replace(true);
         let abort = self.handing.abort_handle();
-        if tokio::time::timeout(limit, self.handing).await.is_err() {
-            abort.abort();
+        let is_done = tokio::time::timeout_at(until, self.handing).await.is_ok();
+        abort.abort();
+        in_time("handing finished requests on", is_done);
+        Unwritten {
+            stop: self.stop_writing,
+            writing: self.writing,
         }
-        self.stop_writing.send_replace(true);
+    }
+}
+
+/// A history to which nothing is added any more.
+pub(super) struct Unwritten {
+    stop: watch::Sender<bool>,
+    writing: JoinHandle<HistoryWriter>,
+}
+
+impl Unwritten {
+    /// Writes all that there is, until then at most.
+    pub(super) async fn write_last(self, until: Instant) {
+        self.stop.send_replace(true);
         let abort = self.writing.abort_handle();
         let write = async {
             if let Ok(writer) = self.writing.await {
                 writer.write_last().await;
             }
         };
-        if tokio::time::timeout(limit, write).await.is_err() {
-            abort.abort();
-        }
+        let is_done = tokio::time::timeout_at(until, write).await.is_ok();
+        abort.abort();
+        in_time("history", is_done);
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn admin_sources(
     state: &Arc<ProcessState>,
     known: Known,
     store: &Arc<SqliteStore>,
-    admin: &AdminListener,
+    (admin, admin_port): (&AdminListener, u16),
 ) -> Result<Sources, SetupError> {
     let api = api::sources(admin, gateway, state, &known, store);
     let Known { prices, board, .. } = known;
@@ -79,7 +79,7 @@ pub(super) fn admin_sources(
             }
         }),
         drains: Box::new(move |asked| change_drains(&for_drains, asked)),
-        access: Access::new(admin)?,
+        access: Access::new(admin, admin_port, &gateway.metrics)?,
         api,
     })
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::{self, Running, Source, handover, systemd};
+use crate::app::{self, Running, Source, ending, handover, systemd};
 use crate::cli::output;
 use crate::config::checked::{self, Checked};
 use crate::config::{self, load, secrets};
@@ -69,7 +69,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         socket,
         takes_over: args.upgrade,
     };
-    output::runtime()?.block_on(serve(args.config, checked, log, upgrade))
+    let runtime = output::runtime()?;
+    let ended = runtime.block_on(serve(args.config, checked, Arc::clone(&log), upgrade));
+    // A thread that waits for a disk or a name would keep the process otherwise.
+    runtime.shutdown_timeout(ending::THREADS_MAX);
+    // Such a thread may hold the log too, whose last lines say how it ended.
+    log.end();
+    ended
 }
 
 /// How this process replaces another, and is replaced.

@@ -21,6 +21,13 @@ pub enum Reach {
     Anywhere,
 }
 
+/// Most references of a text, those in comments included: a hundred times what a large configuration has. Each is looked up and may be
+/// told, so that a text full of them would cost more than all else about it.
+const REFERENCES_MAX: usize = 10_000;
+
+/// Longest reference: the longest path that Linux takes, and some. A longer one is not taken for written out.
+const REFERENCE_BYTES_MAX: usize = 4_200;
+
 /// The name of the variable that stands for what is not followed; padded, so that every place in the text stays.
 const STAND_IN: &str = "EMBERWAY_NOT_FOLLOWED";
 
@@ -35,8 +42,17 @@ pub(super) struct Tamed {
     pub(super) problems: Vec<Problem>,
 }
 
-/// Takes out of a text what may not be followed, given the file's text.
+/// Takes out of a text what may not be followed, given the file's text. Linear in both.
 pub(super) fn tame(text: &str, file: &str, reach: Reach) -> Tamed {
+    if text.match_indices("${").nth(REFERENCES_MAX).is_some() {
+        let message = format!("there are more than {REFERENCES_MAX} references");
+        let hint = "write values that are no secrets, or put the references into the file by hand";
+        return Tamed {
+            text: text.to_owned(),
+            left: Vec::new(),
+            problems: vec![Problem::whole_file(message, Some(hint))],
+        };
+    }
     let known: BTreeSet<&str> = references(file).collect();
     let (plain_in_file, _) = plain(file);
     let (_, shown) = plain(text);
@@ -56,10 +72,7 @@ pub(super) fn tame(text: &str, file: &str, reach: Reach) -> Tamed {
                 .map(str::to_owned),
         );
     }
-    let mut tamed = text.to_owned();
-    for reference in &refused {
-        tamed = tamed.replace(reference.as_str(), &stand_in(reference));
-    }
+    let tamed = without(text, &refused);
     // One that is written out in a comment can stand a second time, in escapes that the replacing does not see.
     problems.extend(hidden(&tamed, &|reference| refused.contains(reference)));
     Tamed {
@@ -67,6 +80,26 @@ pub(super) fn tame(text: &str, file: &str, reach: Reach) -> Tamed {
         left: refused.into_iter().collect(),
         problems,
     }
+}
+
+/// A text with stand-ins for these references, in one pass.
+fn without(text: &str, refused: &BTreeSet<String>) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        tamed.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(reference) = reference_at(rest).filter(|reference| refused.contains(*reference)) {
+            tamed.push_str(&stand_in(reference));
+            rest = &rest[reference.len()..];
+        } else {
+            // One that may be followed can have one in it that may not.
+            tamed.push_str("${");
+            rest = &rest["${".len()..];
+        }
+    }
+    tamed.push_str(rest);
+    tamed
 }
 
 /// What a stand-in holds; none for any other variable.
@@ -86,10 +119,15 @@ fn stand_in(reference: &str) -> String {
 
 /// Every reference of a text, comments included.
 fn references(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("${").filter_map(|(at, _)| {
-        let end = text[at..].find(['}', '\n'])?;
-        text[at..].get(..=end).filter(|reference| reference.ends_with('}'))
-    })
+    text.match_indices("${").filter_map(|(at, _)| reference_at(&text[at..]))
+}
+
+/// The reference that a text begins with: up to the next brace on its line.
+fn reference_at(text: &str) -> Option<&str> {
+    let near = text.as_bytes().iter().take(REFERENCE_BYTES_MAX);
+    let end = near.take_while(|byte| **byte != b'\n').position(|byte| *byte == b'}')?;
+    // A brace is never a part of another character.
+    text.get(..=end)
 }
 
 /// Every reference of a value, as it is followed: up to the next brace, whatever stands between.
@@ -112,7 +150,8 @@ fn hidden(text: &str, is_hidden: &dyn Fn(&str) -> bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     for field in fields::fields(&document) {
         if followed(&field.text).any(is_hidden) {
-            let message = "a reference is written in escapes or over several lines here".to_owned();
+            let message =
+                "a reference is written in escapes or over several lines here, or is longer than any name".to_owned();
             problems.push(problem(&document, &field.at, message, "write it out, as `${env:NAME}`"));
         }
     }
@@ -200,6 +239,53 @@ mod tests {
             (problems.len(), problems[0].field.as_str(), problems[0].line),
             (1, "listeners[0].address", 1)
         );
+    }
+
+    #[test]
+    fn references_are_replaced_in_one_pass_wherever_they_stand() {
+        let refused = |names: &[&str]| names.iter().map(|name| format!("${{{name}}}")).collect();
+        let stand_in = |name: &str| stand_in(&format!("${{{name}}}"));
+        let long = "file:/etc/shadow-and-more-of-it";
+        for (text, names, expected) in [
+            (
+                "a ${env:A} b ${env:B}",
+                &["env:B"][..],
+                format!("a ${{env:A}} b {}", stand_in("env:B")),
+            ),
+            ("${env:A}${env:A}", &["env:A"], stand_in("env:A").repeat(2)),
+            ("${x${env:A}}", &["env:A"], format!("${{x{}}}", stand_in("env:A"))),
+            ("${x${env:A}", &["x${env:A", "env:A"], stand_in("x${env:A")),
+            ("${env:A ${", &["env:A"], "${env:A ${".to_owned()),
+            (
+                "ä${file:/etc/shadow-and-more-of-it}ö",
+                &[long],
+                format!("ä{}ö", stand_in(long)),
+            ),
+        ] {
+            assert_eq!(without(text, &refused(names)), expected, "{text}");
+        }
+    }
+
+    /// Each took a pass over the whole text, and what stood in another was looked for to the line's end each time: hours for these.
+    #[test]
+    fn a_text_full_of_references_is_not_looked_through_once_for_each() {
+        let numbered = |count: usize| {
+            let lines: Vec<String> = (0..count).map(|number| format!("# ${{env:N{number}}}\n")).collect();
+            lines.concat()
+        };
+        let nested = format!("# {}}}", "${".repeat(500_000));
+        for text in [numbered(60_000), nested] {
+            let tamed = tame(&text, FILE, Reach::OfTheFile);
+            assert_eq!(tamed.problems.len(), 1);
+            assert!(
+                tamed.problems[0].message.contains("more than 10000"),
+                "{:?}",
+                tamed.problems
+            );
+        }
+        let tamed = tame(&numbered(10_000), FILE, Reach::OfTheFile);
+        assert_eq!((tamed.left.len(), tamed.problems.len()), (10_000, 0));
+        assert!(!tamed.text.contains("${env:N"));
     }
 
     #[test]

@@ -117,6 +117,8 @@ struct World<'a> {
     /// When requests in flight end, and where.
     ends: BinaryHeap<Reverse<(Duration, usize)>>,
     waiting: BinaryHeap<Reverse<Waiting>>,
+    /// How many wait, by `RouteIx`: as in the gateway, a route's queue is its own.
+    waiting_of: Vec<usize>,
     start_ms: i64,
     tally: Tally,
 }
@@ -146,6 +148,7 @@ impl<'a> World<'a> {
             placement: Placement::new(Rule::default()),
             ends: BinaryHeap::new(),
             waiting: BinaryHeap::new(),
+            waiting_of: vec![0; snapshot.routes.len()],
             start_ms: recorded.first().map_or(0, |record| record.at_ms),
             tally: Tally::new(snapshot),
         }
@@ -166,6 +169,9 @@ impl<'a> World<'a> {
                 return;
             }
             self.waiting.pop();
+            if let Some(route) = self.snapshot.route_by_model.get(&**self.recorded[number].route) {
+                self.waiting_of[route.0] -= 1;
+            }
             self.tries(number, at, give_up_at);
         }
     }
@@ -202,7 +208,8 @@ impl<'a> World<'a> {
             .soonest(route.pool)
             .filter(|soonest| *soonest <= give_up_at && *soonest > at)
         {
-            Some(soonest) if self.waiting.len() < route.waiting.queue => {
+            Some(soonest) if self.waiting_of[route_ix.0] < route.waiting.queue => {
+                self.waiting_of[route_ix.0] += 1;
                 self.waiting.push(Reverse((soonest, number, give_up_at)));
             }
             _ if self.is_counted(&record) => self.tally.refused(&record, route_ix),

@@ -19,7 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const GATHER: Duration = Duration::from_millis(20);
 
 /// How long the last lines may take to be written.
-const LAST_MAX: Duration = Duration::from_secs(2);
+pub const LAST_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes that may wait: some 8,000 lines.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -104,21 +104,25 @@ impl BatchGuard {
     pub fn dropped_lines(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
-}
 
-impl Drop for BatchGuard {
-    fn drop(&mut self) {
+    /// Writes out what waits and ends the thread, which it says; not where the output takes it too slowly. Lines after that are lost.
+    pub fn end(&self) -> bool {
         let mut waiting = self.shared.waiting.lock();
         waiting.is_over = true;
         self.shared.changed.notify_one();
         let is_writing = |waiting: &mut Waiting| !waiting.has_ended;
-        let is_late = self
+        let waited = self
             .shared
             .ended
-            .wait_while_for(&mut waiting, is_writing, self.last_max)
-            .timed_out();
-        drop(waiting);
-        if let Some(thread) = self.thread.take().filter(|_| !is_late) {
+            .wait_while_for(&mut waiting, is_writing, self.last_max);
+        !waited.timed_out()
+    }
+}
+
+impl Drop for BatchGuard {
+    fn drop(&mut self) {
+        let is_over = self.end();
+        if let Some(thread) = self.thread.take().filter(|_| is_over) {
             // A panic of the writing thread has been printed by its own hook.
             let _ = thread.join();
         }

@@ -118,6 +118,12 @@ pub const AUTH_FAILURES: Definition = counter(
     "Requests turned away for their key: `missing` or `unknown`.",
 );
 /// See its help.
+pub const ADMIN_AUTH_FAILURES: Definition = counter(
+    "emberway_admin_auth_failures_total",
+    &["reason"],
+    "Credentials that the admin listener refused, wherever it reads one, by reason: `missing`, `scheme` (not `Bearer`), `unknown` (a wrong token), `session` (not open any more), `no_role`; `too_many` are wrong tokens beyond what an address may send in a minute.",
+);
+/// See its help.
 pub const HELD_BODY_BYTES: Definition = gauge(
     "emberway_held_body_bytes",
     &[],

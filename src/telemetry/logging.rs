@@ -32,6 +32,13 @@ impl LogGuard {
     pub fn dropped_lines(&self) -> u64 {
         self.0.dropped_lines()
     }
+
+    /// Writes out what waits, within [`LAST_MAX`](batch::LAST_MAX), for a process that ends; what is logged after that is lost. Needed
+    /// where somebody may still hold a copy.
+    pub fn end(&self) {
+        // That it was not in time cannot be logged.
+        let _is_over = self.0.end();
+    }
 }
 
 /// Why logging could not be set up.

@@ -8,6 +8,7 @@ use crate::harness::{ADMIN_TOKEN, Answer, KEY, OTHER_KEY, Setup, World, read};
 
 mod oidc;
 mod provider;
+mod refused;
 
 /// A gateway with a token for each role: `ADMIN_TOKEN`, and the harness's two client keys for an operator and a viewer.
 async fn world() -> World {
@@ -105,6 +106,12 @@ async fn every_endpoint_asks_who_asks_and_from_where() {
     let (viewer, operator, wrong) = (bearer(OTHER_KEY), bearer(KEY), bearer("a-wrong-token"));
     let session = cookie(&world, ADMIN_TOKEN).await;
     let cookie = ("cookie", session.as_str());
+    let (name, _) = session.split_once('=').expect("a cookie");
+    assert_eq!(
+        name,
+        format!("emberway_session_{}", world.gateway.admin_address().port())
+    );
+    let ended = format!("{name}=0");
     let (csrf, origin, elsewhere) = (
         ("x-emberway-csrf", "1"),
         ("origin", own.as_str()),
@@ -122,11 +129,7 @@ async fn every_endpoint_asks_who_asks_and_from_where() {
             let strangers: [Refused<'_>; 4] = [
                 (&[csrf], 401, "invalid_admin_token"),
                 (&[("authorization", &wrong)], 401, "invalid_admin_token"),
-                (
-                    &[("cookie", "emberway_session=0"), csrf, origin],
-                    401,
-                    "invalid_admin_token",
-                ),
+                (&[("cookie", &ended), csrf, origin], 401, "invalid_admin_token"),
                 (
                     &[("authorization", &wrong), cookie, csrf, origin],
                     401,

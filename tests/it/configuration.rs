@@ -177,8 +177,30 @@ async fn what_is_applied_routes_at_once_and_can_be_restored() {
         .await;
     assert_eq!((none.status.as_u16(), none.code().as_str()), (404, "unknown_version"));
 
+    entered(&world, oldest).await;
+}
+
+/// What the audit tells of the changes before: what was done, in whole sentences.
+async fn entered(world: &World, restored: i64) {
     let audit = world.get("/audit").await;
-    assert!(audit.to_string().contains("/api/v1/config/apply"), "{audit}");
+    let of = |path: &str, result: &str| {
+        let mut entries = audit["entries"].as_array().expect("a list").iter();
+        let entry = entries.find(|entry| entry["subject"] == path && entry["result"] == result);
+        entry.expect("an entry")["text"].as_str().expect("a text").to_owned()
+    };
+    let versions = world.get("/config/versions").await["versions"].clone();
+    let newest = &versions[0]["id"];
+    let text = of("/api/v1/config/versions/{id}/restore", "done");
+    let expected = format!("restored version {restored} of the configuration as version {newest}, by local: pool `");
+    assert!(text.starts_with(&expected) && !text.contains("note"), "{text}");
+    let text = of("/api/v1/config/apply", "done");
+    assert!(
+        text.starts_with("changed the configuration to version ") && text.ends_with("; note: a test"),
+        "{text}"
+    );
+    // What was refused did nothing that could be told.
+    let refused = of("/api/v1/config/versions/{id}/restore", "404 unknown_version");
+    assert_eq!(refused, "restore version 99 of the configuration");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::admin::access::{Caller, Carried, Unknown, Voucher};
+use crate::admin::access::refused::Unknown;
+use crate::admin::access::{Caller, Carried, Voucher};
 use crate::config::checked::admin::Role;
 
 /// Longest name that is kept.

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use crate::admin::access::attempts::Attempts;
 use crate::admin::access::oidc::{Oidc, OidcError};
-use crate::admin::access::{Access, Caller, cookies};
+use crate::admin::access::refused::Unknown;
+use crate::admin::access::{Access, Caller};
 use crate::admin::api::answer::Refusal;
 use crate::admin::{Sources, page};
 use crate::telemetry::events::access::{SignInRefused, SignedIn};
@@ -31,18 +32,15 @@ pub(in crate::admin) struct Peer(pub(in crate::admin) IpAddr);
 impl Access {
     /// Begins a session for whoever holds this token, and gives its id.
     pub(in crate::admin) fn sign_in(&self, token: &str, peer: Peer) -> Result<(Caller, String), Refusal> {
-        let now = Instant::now();
-        // The right one always passes: else whoever shares an address, behind a proxy all, could keep others out by wrong ones.
         let Some(caller) = self.holder(token.as_bytes()) else {
-            count(&self.wrong_tokens, peer)?;
-            return Err(Refusal::unauthorized());
+            return Err(self.refuse(&Unknown::WrongToken, Some((&self.wrong_tokens, peer))));
         };
-        Ok((caller.clone(), self.begin(caller, now)))
+        Ok((caller.clone(), self.begin(caller, Instant::now())))
     }
 
     /// Ends the session that a request names, if it names one.
     pub(in crate::admin) fn sign_out(&self, headers: &HeaderMap) {
-        if let Some(id) = cookies::session(headers) {
+        if let Some(id) = self.cookies.session(headers) {
             self.sessions.end(&id);
         }
     }
@@ -100,13 +98,13 @@ pub(in crate::admin) async fn login(
         return too_often(left).into_response();
     }
     sources.access.logins.count(peer.0, now);
-    let begun = match come_back(oidc, &headers) {
+    let begun = match come_back(&sources.access, oidc, &headers) {
         Some(redirect) => oidc.begin(redirect, inside(&to).to_owned()).await,
         None => Err(OidcError::Redirect("the request has no `host`".to_owned())),
     };
     match begun {
         Ok(login) => {
-            let jar = CookieJar::new().add(cookies::of_login(login.cookie, &headers));
+            let jar = CookieJar::new().add(sources.access.cookies.of_login(login.cookie, &headers));
             (jar, Redirect::to(login.url.as_str())).into_response()
         }
         Err(error) => refused(&error),
@@ -132,7 +130,7 @@ pub(in crate::admin) async fn callback(
     let Some(oidc) = &sources.access.oidc else {
         return page::not_served().into_response();
     };
-    let cookie = cookies::login(&headers).unwrap_or_default();
+    let cookie = sources.access.cookies.login(&headers).unwrap_or_default();
     let finished = if let Some(code) = back.code {
         oidc.finish(&back.state, &cookie, code).await
     } else if oidc.end(&back.state, &cookie) {
@@ -147,9 +145,10 @@ pub(in crate::admin) async fn callback(
     match finished {
         Ok((caller, to)) => {
             let id = sources.access.begin(caller, Instant::now());
+            let cookies = sources.access.cookies;
             let jar = CookieJar::new()
-                .add(cookies::of_session(id, &headers))
-                .add(cookies::end_of_login(&headers));
+                .add(cookies.of_session(id, &headers))
+                .add(cookies.end_of_login(&headers));
             let home = oidc
                 .redirect_url()
                 .and_then(|url| url.path().strip_suffix("/auth/callback"));
@@ -168,12 +167,16 @@ fn in_short(told: &str) -> String {
 }
 
 /// The address that the provider sends a browser back to.
-fn come_back(oidc: &Oidc, headers: &HeaderMap) -> Option<String> {
+fn come_back(access: &Access, oidc: &Oidc, headers: &HeaderMap) -> Option<String> {
     if let Some(url) = oidc.redirect_url() {
         return Some(url.to_string());
     }
     let host = headers.get(header::HOST)?.to_str().ok()?;
-    let scheme = if cookies::is_https(headers) { "https" } else { "http" };
+    let scheme = if access.cookies.is_https(headers) {
+        "https"
+    } else {
+        "http"
+    };
     Some(format!("{scheme}://{host}/auth/callback"))
 }
 

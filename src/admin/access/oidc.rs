@@ -19,7 +19,8 @@ use url::Url;
 use crate::admin::access::claims::Claims;
 use crate::admin::access::oidc::provider::{Known, Provider};
 use crate::admin::access::pending::{Begun, Pending};
-use crate::admin::access::{Caller, Carried, Unknown};
+use crate::admin::access::refused::Unknown;
+use crate::admin::access::{Caller, Carried};
 use crate::admin::page::hex;
 use crate::config::checked::admin::OidcSettings;
 use crate::telemetry::events::access::SignInRefused;
@@ -163,7 +164,7 @@ impl Oidc {
             Ok(claims) => claims,
             Err(error) => {
                 SignInRefused { error: &error }.emit();
-                return Err(Unknown::Nobody);
+                return Err(Unknown::WrongToken);
             }
         };
         claims.caller(&self.settings.roles, Carried::Header)

@@ -6,6 +6,7 @@ use super::*;
 use crate::admin::testing;
 use crate::config::checked::admin::AdminToken;
 use crate::config::secrets::Secret;
+use crate::telemetry::view::FleetView;
 
 fn access() -> Access {
     let token = |name: &str, role| AdminToken {
@@ -18,7 +19,15 @@ fn access() -> Access {
         tokens: vec![token("ada", Role::Viewer), token("bob", Role::Operator)],
         ..testing::nobody_asked()
     };
-    Access::new(&admin).expect("no provider")
+    testing::access(&admin)
+}
+
+/// How often a credential was refused for this reason.
+fn refused(access: &Access, reason: &str) -> u64 {
+    let series = format!("emberway_admin_auth_failures_total{{reason=\"{reason}\"}} ");
+    let text = access.metrics.render(0, &FleetView::default()).expect("rendered");
+    let value = text.lines().find_map(|line| line.strip_prefix(series.as_str()));
+    value.map_or(0, |value| value.parse().expect("a number"))
 }
 
 async fn called(access: &Access, name: &'static str, value: &str) -> Option<(String, Role, Carried)> {
@@ -49,11 +58,11 @@ async fn a_session_is_its_holders_until_it_is_ended() {
     let peer = Peer([127, 0, 0, 1].into());
     let (caller, id) = access.sign_in("the-token-of-bob", peer).expect("signed in");
     assert_eq!((&*caller.name, caller.role), ("bob", Role::Operator));
-    let cookie = format!("other=1; emberway_session={id}");
+    let cookie = format!("other=1; emberway_session_9090={id}");
     let with_cookie = async || called(&access, "cookie", &cookie).await;
     let expected = ("bob".to_owned(), Role::Operator, Carried::Cookie);
     assert_eq!(with_cookie().await, Some(expected));
-    assert_eq!(called(&access, "cookie", "emberway_session=wrong").await, None);
+    assert_eq!(called(&access, "cookie", "emberway_session_9090=wrong").await, None);
     let mut headers = HeaderMap::new();
     headers.insert("cookie", cookie.parse().expect("a value"));
     access.sign_out(&headers);
@@ -83,25 +92,79 @@ fn wrong_tokens_are_counted_and_the_right_one_always_passes() {
     );
 }
 
-#[test]
-fn wrong_bearers_are_counted_too() {
+/// `GET /session` and `/readyz` read credentials as well, and told the right one from wrong ones without counting.
+#[tokio::test]
+async fn wrong_bearers_are_counted_wherever_they_are_read() {
     let access = access();
     let peer = Some(Peer([10, 0, 0, 1].into()));
+    let code = |refused: Result<Option<Caller>, Refusal>| refused.map_err(|refusal| refusal.code);
     let mut headers = HeaderMap::new();
-    let refused = |headers: &HeaderMap| access.refusal(Unknown::Nobody, headers, peer).code;
     for _ in 0..2 * WRONG_BEARERS_MAX {
-        assert_eq!(refused(&headers), "invalid_admin_token", "nothing was sent");
+        let refusal = access.let_in(&headers, peer).await.expect_err("nothing was sent");
+        assert_eq!(refusal.code, "invalid_admin_token");
+        assert_eq!(code(access.recognise(&headers, peer).await), Ok(None));
     }
+    assert_eq!(refused(&access, "missing"), u64::from(2 * WRONG_BEARERS_MAX));
     headers.insert("authorization", "Bearer wrong".parse().expect("a value"));
-    for _ in 0..WRONG_BEARERS_MAX {
-        assert_eq!(refused(&headers), "invalid_admin_token");
+    for _ in 0..WRONG_BEARERS_MAX / 2 {
+        assert_eq!(code(access.recognise(&headers, peer).await), Ok(None));
+        let refusal = access.let_in(&headers, peer).await.expect_err("wrong");
+        assert_eq!(refusal.code, "invalid_admin_token");
     }
-    assert_eq!(refused(&headers), "too_many_attempts");
+    assert_eq!(code(access.recognise(&headers, peer).await), Err("too_many_attempts"));
+    let refusal = access.let_in(&headers, peer).await.expect_err("too often");
+    assert_eq!(refusal.code, "too_many_attempts");
+    assert_eq!(refused(&access, "unknown"), u64::from(WRONG_BEARERS_MAX));
+    assert_eq!(refused(&access, "too_many"), 2);
+    access.sign_in("wrong", Peer([10, 0, 0, 2].into())).expect_err("wrong");
+    assert_eq!(refused(&access, "unknown"), u64::from(WRONG_BEARERS_MAX) + 1);
+    headers.insert("authorization", "Bearer the-first".parse().expect("a value"));
+    assert!(
+        access.let_in(&headers, peer).await.is_ok(),
+        "the right one always passes"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_credential_is_told_apart_from_none() {
+    let access = access();
+    let told = async |name: &'static str, value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().expect("a value"));
+        let refusal = access.let_in(&headers, None).await.expect_err("refused");
+        assert_eq!((refusal.status.as_u16(), refusal.code), (401, "invalid_admin_token"));
+        assert!(
+            refusal.message.contains("`admin.token`"),
+            "how to mend it: {}",
+            refusal.message
+        );
+        refusal.message
+    };
+    for (name, value, expected) in [
+        ("x-nothing", "", "no token was sent: "),
+        (
+            "authorization",
+            "Bearer wrong",
+            "the token is not one of this gateway's: ",
+        ),
+        (
+            "authorization",
+            "Basic the-first",
+            "`Authorization` must be `Bearer TOKEN`; ",
+        ),
+        ("cookie", "emberway_session_9090=0", "the session has ended: "),
+    ] {
+        let message = told(name, value).await;
+        assert!(message.starts_with(expected), "{name} {value}: {message}");
+    }
+    for reason in ["missing", "unknown", "scheme", "session"] {
+        assert_eq!(refused(&access, reason), 1, "{reason}");
+    }
 }
 
 #[tokio::test]
 async fn without_a_credential_everybody_here_may() {
-    let access = Access::new(&testing::nobody_asked()).expect("no provider");
+    let access = testing::access(&testing::nobody_asked());
     let caller = access.caller(&HeaderMap::new()).await.expect("let in");
     assert_eq!((caller.role, caller.carried), (Role::Admin, Carried::Not));
     assert!(access.offers().is_empty() && !access.asks());

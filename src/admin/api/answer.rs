@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, OriginalUri, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,9 +14,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::admin::access::{Caller, Unknown};
+use crate::admin::access::Caller;
+use crate::admin::api::PREFIX;
 use crate::config::checked::admin::Role;
 use crate::openai::error;
+
+/// Longest part of a path that is repeated to whoever asked for it.
+const PATH_CHARS_MAX: usize = 200;
 
 /// What an endpoint answers: JSON, or a refusal.
 pub type Answer<T> = Result<Json<T>, Refusal>;
@@ -102,13 +106,6 @@ impl Refusal {
         }
     }
 
-    /// 401: nobody that is known.
-    pub(in crate::admin) fn unauthorized() -> Self {
-        let message = "sign in, or send an admin token as `Authorization: Bearer TOKEN`; tokens are `admin.token` and `admin.tokens` \
-            in the configuration";
-        Self::new(StatusCode::UNAUTHORIZED, message, "invalid_admin_token")
-    }
-
     /// 403: somebody who may not.
     pub(in crate::admin) fn forbidden(needed: Role, caller: &Caller) -> Self {
         let message = format!(
@@ -152,19 +149,6 @@ fn with_member(body: &Bytes, name: &str, value: Value) -> Bytes {
     let mut whole: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     whole.insert(name.to_owned(), value);
     Value::Object(whole).to_string().into()
-}
-
-impl From<Unknown> for Refusal {
-    fn from(unknown: Unknown) -> Self {
-        match unknown {
-            Unknown::Nobody => Self::unauthorized(),
-            Unknown::NoRole(name) => {
-                let message =
-                    format!("`{name}` has no role here; `admin.oidc.roles` says which of the provider's give one");
-                Self::new(StatusCode::FORBIDDEN, message, "no_role")
-            }
-        }
-    }
 }
 
 /// The body of a [`Refusal`], for the document.
@@ -234,6 +218,13 @@ fn refused_body(rejection: &JsonRejection) -> Refusal {
         ),
         other => Refusal::new(other.status(), message, "bad_body"),
     }
+}
+
+/// What is answered to a path that is none of the API's.
+pub(super) async fn no_such_path(OriginalUri(uri): OriginalUri) -> Refusal {
+    let path: String = uri.path().chars().take(PATH_CHARS_MAX).collect();
+    let message = format!("there is no `{path}`; `{PREFIX}/openapi.json` describes what there is");
+    Refusal::not_found(message, "unknown_path")
 }
 
 /// What is answered to a method that an endpoint does not have; axum adds `allow`.

@@ -12,8 +12,8 @@ use crate::storage::audit::{AuditEntry, AuditPhase, AuditStore};
 use crate::telemetry::clock;
 use crate::telemetry::events::care::AuditFailing;
 
-/// Longest text of what is asked that is kept.
-const ASKED_CHARS_MAX: usize = 300;
+/// Longest text of what is asked or done that is kept: what a configuration changed, and the longest note.
+const ASKED_CHARS_MAX: usize = 1_000;
 
 /// A write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,25 +40,47 @@ where
     T: Send + 'static,
     W: Future<Output = Result<T, Refusal>> + Send + 'static,
 {
+    audited_with(sources, caller, write, work, |_| None).await
+}
+
+/// The same where what was done can be told in better words than what is asked: by `done`, from what `work` gave.
+///
+/// # Errors
+/// As [`audited`].
+pub(in crate::admin) async fn audited_with<T, W, D>(
+    sources: &Arc<Sources>,
+    caller: &Caller,
+    write: Write,
+    work: W,
+    done: D,
+) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, Refusal>> + Send + 'static,
+    D: FnOnce(&T) -> Option<String> + Send + 'static,
+{
     let store = Arc::clone(&sources.api.audit);
     let sent = entry(caller, &write);
-    let done = tokio::spawn(async move {
+    let entered = tokio::spawn(async move {
         enter(&*store, &sent).await;
         let result = work.await;
         let outcome = match &result {
             Ok(_) => "done".to_owned(),
             Err(refusal) => format!("{} {}", refusal.status.as_u16(), refusal.code),
         };
+        let told = result.as_ref().ok().and_then(done);
         let answered = AuditEntry {
             at_ms: clock::now_ms(),
             phase: AuditPhase::Answered,
             outcome: Some(outcome),
+            asked: told.as_deref().map(cut).or(sent.asked),
             ..sent
         };
         enter(&*store, &answered).await;
         result
     });
-    done.await
+    entered
+        .await
         .unwrap_or_else(|error| Err(Refusal::failed(format!("the write failed: {error}"), "write_failed")))
 }
 
@@ -72,8 +94,12 @@ fn entry(caller: &Caller, write: &Write) -> AuditEntry {
         client_request_id: format!("{:032x}", rand::random::<u128>()),
         request_id: None,
         outcome: None,
-        asked: Some(write.asked.chars().take(ASKED_CHARS_MAX).collect()),
+        asked: Some(cut(&write.asked)),
     }
+}
+
+fn cut(asked: &str) -> String {
+    asked.chars().take(ASKED_CHARS_MAX).collect()
 }
 
 async fn enter(store: &dyn AuditStore, entry: &AuditEntry) {
@@ -145,6 +171,32 @@ mod tests {
             ("ada (operator)".to_owned(), outcome)
         });
         assert_eq!(entered(&sources, 4).await, expected);
+    }
+
+    #[tokio::test]
+    async fn what_was_done_is_told_where_it_says_more_than_what_was_asked() {
+        let sources = Arc::new(testing::sources());
+        let tell = |done: &i32| Some(format!("drained {done}"));
+        let done = audited_with(&sources, &caller(), write(), async { Ok(1) }, tell).await;
+        assert_eq!(done, Ok(1));
+        let refused: Result<i32, _> = audited_with(
+            &sources,
+            &caller(),
+            write(),
+            async { Err(Refusal::conflict("no", "no")) },
+            tell,
+        )
+        .await;
+        refused.expect_err("refused");
+        let entries = sources.api.audit.audit(0, 10).await.expect("read");
+        let asked: Vec<_> = entries
+            .iter()
+            .map(|entry| entry.asked.as_deref().unwrap_or_default())
+            .collect();
+        assert_eq!(
+            asked,
+            ["drain region r", "drain region r", "drained 1", "drain region r"]
+        );
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use self::shapes::{
 };
 use super::Group;
 use super::answer::{Answer, ErrorBody, Refusal, Sent};
-use super::audited::{Write, audited};
+use super::audited::{Write, audited_with};
 use crate::admin::Sources;
 use crate::admin::access::Caller;
 use crate::config::checked::admin::Role;
@@ -181,10 +181,11 @@ async fn apply(
     let write = Write {
         method: "POST",
         target: "/api/v1/config/apply",
-        asked: format!("change the configuration: {}", body.note),
+        asked: with_note("change the configuration", ": ", &body.note),
     };
+    let done = done("changed the configuration to", &who, &body.note);
     let work = async move { configuration.apply(who, body).await };
-    audited(&sources, &caller, write, work).await.map(Json)
+    audited_with(&sources, &caller, write, work, done).await.map(Json)
 }
 
 /// Texts of the configuration that were put to use, newest first: the newest 500.
@@ -240,10 +241,39 @@ async fn restore(
     let write = Write {
         method: "POST",
         target: "/api/v1/config/versions/{id}/restore",
-        asked: format!("restore version {id} of the configuration: {}", body.note),
+        asked: with_note(&format!("restore version {id} of the configuration"), ": ", &body.note),
     };
+    let done = done(
+        &format!("restored version {id} of the configuration as"),
+        &who,
+        &body.note,
+    );
     let work = async move { configuration.restore(who, id, body).await };
-    audited(&sources, &caller, write, work).await.map(Json)
+    audited_with(&sources, &caller, write, work, done).await.map(Json)
+}
+
+/// What the audit tells of a change that was made: which version it made, by whom, what it changed, and the note.
+fn done(what: &str, who: &str, note: &str) -> impl FnOnce(&Applied) -> Option<String> + Send + 'static {
+    let (what, who, note) = (what.to_owned(), who.to_owned(), note.to_owned());
+    move |applied| {
+        let version = match applied.version {
+            Some(version) => format!("version {version}"),
+            None => "a version that could not be kept".to_owned(),
+        };
+        let changed = shapes::summary(&applied.changes);
+        Some(with_note(
+            &format!("{what} {version}, by {who}: {changed}"),
+            "; note: ",
+            &note,
+        ))
+    }
+}
+
+fn with_note(text: &str, between: &str, note: &str) -> String {
+    match note.trim() {
+        "" => text.to_owned(),
+        note => format!("{text}{between}{note}"),
+    }
 }
 
 fn number(id: &str) -> Result<i64, Refusal> {
@@ -279,7 +309,6 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::admin::access::Access;
     use crate::admin::{Stop, api, router, testing};
     use crate::config::checked::admin::{AdminListener, AdminToken};
     use crate::config::secrets::Secret;
@@ -296,7 +325,7 @@ mod tests {
             ..testing::nobody_asked()
         };
         let sources = Sources {
-            access: Access::new(&listener).expect("no provider"),
+            access: testing::access(&listener),
             ..testing::sources()
         };
         let (_going_on, stop) = watch::channel(Stop::No);
@@ -338,6 +367,30 @@ mod tests {
             }
         }
         assert_eq!(seen, 8);
+    }
+
+    #[test]
+    fn what_the_audit_tells_of_a_change_is_a_whole_sentence() {
+        let applied = |version| Applied {
+            version,
+            generation: 3,
+            changes: vec![shapes::Change {
+                text: "route `a`: pool changed".to_owned(),
+                needs_restart: false,
+            }],
+        };
+        let told = |note: &str, version| done("changed the configuration to", "ada", note)(&applied(version));
+        assert_eq!(
+            told(" ", Some(7)).as_deref(),
+            Some("changed the configuration to version 7, by ada: route `a`: pool changed")
+        );
+        assert_eq!(
+            told("more room", None).as_deref(),
+            Some(
+                "changed the configuration to a version that could not be kept, by ada: route `a`: pool changed; note: more room"
+            )
+        );
+        assert_eq!(with_note("change it", ": ", " "), "change it");
     }
 
     #[test]

@@ -24,7 +24,8 @@ use crate::config::checked::admin::Role;
         title = "Emberway",
         version = "1",
         description = "State, figures and control of one gateway, for its operators. Times are milliseconds since the Unix epoch, \
-            durations milliseconds, money US dollars.",
+            durations milliseconds, money US dollars. A query parameter that an operation does not have is refused with 400 \
+            `unknown_parameter`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(ErrorBody, ErrorMembers)),
@@ -38,7 +39,11 @@ impl Modify for Credentials {
     fn modify(&self, document: &mut OpenApi) {
         let components = document.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("emberway_session")));
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+            "emberway_session_9090",
+            "Of a listener on port 9090; the port of the page's address follows where that is another one, and behind HTTPS the name \
+             begins with `__Host-`.",
+        )));
         components.add_security_scheme("bearer", bearer);
         components.add_security_scheme("session", cookie);
     }
@@ -81,15 +86,15 @@ fn describe(operation: &mut Operation) {
     }
 }
 
-/// Enters what [`super::answer`] refuses of a query or body before the endpoint sees it.
+/// Enters what [`super::answer`] and [`super::parameters`] refuse of a query or body before the endpoint sees it.
 fn add_what_the_readers_refuse(operation: &mut Operation) {
-    let reads_query = operation
-        .parameters
-        .as_ref()
-        .is_some_and(|parameters| !parameters.is_empty());
     let reads_body = operation.request_body.is_some();
     let refusals = [
-        (reads_query || reads_body, "400", "The request is not understood."),
+        (
+            true,
+            "400",
+            "The request is not understood, or has a query parameter that is not known.",
+        ),
         (reads_body, "413", "The body is too large."),
         (reads_body, "415", "The body is not called JSON."),
     ];

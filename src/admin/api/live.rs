@@ -225,7 +225,8 @@ pub(super) struct LiveQuery {
 ///
 /// `tick` every two seconds: a picture of the gateway (`Tick`). `event` as it happens, with its id: what `GET /events` tells. `config`
 /// when another configuration is in use: its generation. A comment every 15 seconds shows that the stream lives. It ends after an hour,
-/// and when the process ends; whoever comes back with `Last-Event-ID` or `after` misses no event. At most 64 may listen.
+/// when nothing of it is read for half a minute, and when the process ends; whoever comes back with `Last-Event-ID` or `after` misses no
+/// event. At most 64 may listen.
 #[utoipa::path(
     get, path = "/live", tag = "events", params(LiveQuery),
     responses(

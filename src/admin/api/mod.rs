@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use axum::routing::any;
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
@@ -38,6 +39,7 @@ mod events;
 pub mod fleet;
 mod import;
 pub mod live;
+mod parameters;
 mod range;
 mod requests;
 pub mod routing;
@@ -163,19 +165,27 @@ pub(super) fn router(sources: &Arc<Sources>, stop: &watch::Receiver<Stop>) -> ax
         };
         // axum refuses a layer over nothing.
         if group.has_routes() {
-            group.route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
+            // Whoever may not ask is not told what could be.
+            group
+                .route_layer(middleware::from_fn(parameters::known))
+                .route_layer(middleware::from_fn_with_state(Arc::new(asked), access::ask))
         } else {
             group
         }
     };
     let signing = middleware::from_fn_with_state(Arc::clone(sources), access::sign);
     let inner = axum::Router::from(open())
+        .route_layer(middleware::from_fn(parameters::known))
         .route_layer(signing)
         .merge(asking(viewer(), Role::Viewer))
         .merge(asking(operator(), Role::Operator))
         .merge(asking(admin(), Role::Admin))
+        .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::wrong_method)
         .layer(Extension(stop.clone()))
         .layer(CompressionLayer::new());
-    axum::Router::new().nest(PREFIX, inner)
+    axum::Router::new()
+        // Nesting leaves this one out.
+        .route(&format!("{PREFIX}/"), any(answer::no_such_path))
+        .nest(PREFIX, inner)
 }

@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use crate::admin::Sources;
 use crate::admin::access::login::Peer;
-use crate::admin::access::{Caller, Voucher, cookies};
-use crate::admin::api::answer::{ErrorBody, Refusal, Sent};
+use crate::admin::access::{Caller, Voucher};
+use crate::admin::api::answer::{Answer, ErrorBody, Refusal, Sent};
 use crate::config::checked::admin::Role;
 
 /// Largest body of signing in: a token. It is read of whoever comes.
@@ -50,11 +50,19 @@ pub(super) struct Session {
 /// Who is signed in, and what is offered to those who are not.
 #[utoipa::path(
     get, path = "/session", tag = "session",
-    responses((status = 200, body = Session, description = "Also when nobody is signed in."))
+    responses(
+        (status = 200, body = Session, description = "Also when nobody is signed in."),
+        (status = 429, body = ErrorBody, description = "Too many wrong tokens from this address; `retry-after` says when to try again."),
+    )
 )]
-pub(super) async fn session(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> Json<Session> {
-    let known = sources.access.caller(&headers).await.ok();
-    Json(told(&sources, known))
+pub(super) async fn session(
+    State(sources): State<Arc<Sources>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Answer<Session> {
+    let peer = peer.map(|Extension(peer)| peer);
+    let known = sources.access.recognise(&headers, peer).await?;
+    Ok(Json(told(&sources, known)))
 }
 
 /// Somebody who signs in.
@@ -65,7 +73,7 @@ pub(super) struct SignIn {
     token: String,
 }
 
-/// Begins a session by a token; its cookie is `emberway_session`.
+/// Begins a session by a token; its cookie is `emberway_session_PORT`, behind HTTPS `__Host-emberway_session_PORT`.
 #[utoipa::path(
     post, path = "/session", tag = "session", request_body = SignIn,
     responses(
@@ -92,7 +100,7 @@ pub(super) async fn sign_in(
         ));
     }
     let (caller, id) = sources.access.sign_in(&token, peer)?;
-    let jar = CookieJar::new().add(cookies::of_session(id, &headers));
+    let jar = CookieJar::new().add(sources.access.cookies().of_session(id, &headers));
     Ok((jar, Json(told(&sources, Some(caller)))))
 }
 
@@ -106,7 +114,7 @@ pub(super) async fn sign_in(
 )]
 pub(super) async fn sign_out(State(sources): State<Arc<Sources>>, headers: HeaderMap) -> (CookieJar, Json<Session>) {
     sources.access.sign_out(&headers);
-    let jar = CookieJar::new().add(cookies::end_of_session(&headers));
+    let jar = CookieJar::new().add(sources.access.cookies().end_of_session(&headers));
     (jar, Json(told(&sources, None)))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Desk, Held, WatchedFile, is_in_use, told, write};
 use crate::admin::api::answer::Refusal;
 use crate::admin::api::config::Configuration as _;
-use crate::admin::api::config::shapes::{Applied, ApplyBody, Problem};
+use crate::admin::api::config::shapes::{self, Applied, ApplyBody, Problem};
 use crate::config::mask;
 use crate::config::place::Replaced;
 use crate::config::watch::ReloadStatus;
@@ -56,7 +56,7 @@ impl Desk {
                 ..
             }) => {
                 let changes = told::changes(&judged.changes);
-                let summary = told::summary(&changes);
+                let summary = shapes::summary(&changes);
                 ConfigApplied {
                     path: &file.path,
                     who: &who,

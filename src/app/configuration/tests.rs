@@ -182,6 +182,19 @@ fn what_waits_is_not_refused() {
 }
 
 #[test]
+fn a_busy_route_takes_no_place_in_anothers_queue() {
+    // A burst of three minutes' limit for one route, and one request of another that comes after it.
+    let mut traffic = traffic(30, 1, 100.0);
+    traffic.push(request(99, 1, 2.0, "s"));
+    let waiting = "waiting: { max_wait: 2m, queue: 5 }";
+    let routes = format!("{{ name: r, pool: p, {waiting} }}, {{ name: s, pool: p, {waiting} }}");
+    let outcome = played(&traffic, &config(&[("a", 25)], "{ name: p, tiers: [[r/a]] }", &routes));
+    let refused: Vec<u64> = outcome.by_route.iter().map(|route| route.refused).collect();
+    // Ten fit into the minute, five wait; the other route's queue is empty.
+    assert_eq!(refused, [15, 0], "{outcome:?}");
+}
+
+#[test]
 fn routes_go_to_pools_of_their_own() {
     let one = request(1, 1, 0.0, "r");
     let other = request(2, 2, 1.0, "s");

@@ -10,11 +10,6 @@ use crate::config::proposal::{Finding, Judged, Severity, Told};
 use crate::replay::what_if::outcome;
 use crate::storage::versions;
 
-/// Changes that a version's summary names.
-const SUMMARY_CHANGES: usize = 3;
-/// Longest summary, in characters.
-const SUMMARY_CHARS: usize = 300;
-
 /// A gateway without a file.
 pub(super) fn no_file(reason: &str) -> ConfigText {
     ConfigText {
@@ -98,23 +93,7 @@ pub(super) fn with_problems(message: &str, code: &'static str, problems: Vec<Pro
     Refusal::new(http::StatusCode::UNPROCESSABLE_ENTITY, message, code).beside("problems", problems)
 }
 
-/// What a version changed, in a line.
-pub(super) fn summary(changes: &[Change]) -> String {
-    let named: Vec<&str> = changes
-        .iter()
-        .take(SUMMARY_CHANGES)
-        .map(|change| change.text.as_str())
-        .collect();
-    let more = changes.len().saturating_sub(SUMMARY_CHANGES);
-    let text = match (named.is_empty(), more) {
-        (true, _) => "nothing that has a meaning".to_owned(),
-        (false, 0) => named.join("; "),
-        (false, more) => format!("{}; and {more} more", named.join("; ")),
-    };
-    text.chars().take(SUMMARY_CHARS).collect()
-}
-
-/// The same of a change by other means.
+/// What a version changed that was made by other means, in a line.
 pub(super) fn difference_in_a_line(old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count();
@@ -180,19 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_is_a_line_of_bounded_length() {
-        let change = |text: &str| Change {
-            text: text.to_owned(),
-            needs_restart: false,
-        };
-        let check = |texts: &[&str], expected: &str| {
-            let changes: Vec<Change> = texts.iter().map(|text| change(text)).collect();
-            assert_eq!(summary(&changes), expected);
-        };
-        check(&[], "nothing that has a meaning");
-        check(&["a"], "a");
-        check(&["a", "b", "c", "d", "e"], "a; b; c; and 2 more");
-        assert_eq!(summary(&[change(&"a".repeat(400))]).len(), SUMMARY_CHARS);
+    fn lines_are_counted() {
         assert_eq!(difference_in_a_line("a\nb\n", "a\nc\nd\n"), "2 lines added, 1 removed");
     }
 }

@@ -366,6 +366,20 @@ impl CutOffDone<'_> {
     }
 }
 
+/// The process ends before something was done that it does last; no usage record is among it.
+#[derive(Debug)]
+pub struct EndCutShort {
+    /// What.
+    pub what: &'static str,
+}
+
+impl EndCutShort {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(what = self.what, "not done in time at the end, and given up");
+    }
+}
+
 // === A successor ===
 
 /// Another process has asked for the listening sockets.

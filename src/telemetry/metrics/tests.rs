@@ -119,6 +119,7 @@ fn touch_every_family(metrics: &Metrics) {
         &metrics.refusals,
         &metrics.shed,
         &metrics.auth_failures,
+        &metrics.admin_auth_failures,
         &metrics.config_reloads,
         &metrics.fleet_looks,
         &metrics.alerts,

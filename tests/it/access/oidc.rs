@@ -105,7 +105,7 @@ async fn somebody_signs_in_at_the_provider() {
     assert_eq!(browser.get("/api/v1/status").await.status, 200);
     let strict = done.headers.get_all("set-cookie").iter().any(|set| {
         let set = set.to_str().expect("text");
-        set.starts_with("emberway_session=") && set.contains("SameSite=Strict")
+        set.starts_with("emberway_session_") && set.contains("SameSite=Strict")
     });
     assert!(strict, "{done:?}");
     // A code is spent, and so is what this side knew of it.

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use emberway::app::ending::{BEYOND_DRAIN_MAX, CARE_MAX};
 use emberway::simulator::{self, Simulator};
 use serde_json::Value;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::TcpListener;
 
 use super::program::{Gateway, Place, line_of};
 use crate::harness::{KEY, STREAM, Setup, eventually, records_in, upstreams, within};
@@ -91,6 +95,8 @@ async fn a_terminated_gateway_finishes_its_answers_and_exits_with_success() {
     for wire in &mut wires {
         wire.read_until("data: [DONE]").await;
     }
+    // The log's last line.
+    gateway.logs("drained").await;
     let status = gateway.ended().await;
     assert_eq!(status.code(), Some(0));
     let records = records_in(place.path("").as_path()).await;
@@ -168,6 +174,47 @@ async fn streams_that_outlast_the_drain_end_with_an_error_event_and_are_counted(
     let records = records_in(place.path("").as_path()).await;
     assert_eq!(records.len(), 100);
     assert!(records.iter().all(|record| record.outcome == "broken"), "{records:?}");
+}
+
+/// A collector that takes connections and says nothing, and a store that somebody else holds: each part of the end waits in vain, and all
+/// of them together no longer than the manual says. With a time of its own for each it took more than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_or_sent_does_not_keep_a_process_beyond_its_grace() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let collector = silent.local_addr().expect("an address");
+    let setup = Setup {
+        shutdown: "delay: 0s, drain: 1s",
+        telemetry: format!(
+            "telemetry: {{ otlp: {{ endpoint: 'http://{collector}', timeout: 60s, traces: {{ share: 1, every: 1h }}, metrics: {{ every: 1h }} }} }}"
+        ),
+        ..Setup::default()
+    };
+    let (_sim, place, config) = prepared(&setup).await;
+    let mut gateway = Gateway::start(&place, &config).await;
+    let mut wire = Wire::connect(gateway.address).await;
+    let mut answers = async || {
+        wire.send(request(KEY, STREAM)).await;
+        wire.read_until("data: [DONE]").await;
+    };
+    answers().await;
+    eventually("the record", || async {
+        let records = records_in(place.path("").as_path()).await;
+        (!records.is_empty()).then_some(())
+    })
+    .await;
+    let store = SqliteConnectOptions::new().filename(place.path("usage.db"));
+    let mut holder = store.connect().await.expect("the store");
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut holder).await.expect("held");
+    answers().await;
+
+    let began = Instant::now();
+    gateway.terminate().await;
+    let given_up = gateway.logs("not done in time at the end, and given up").await;
+    let status = gateway.ended().await;
+    let took = began.elapsed();
+    // Nothing is looked after here.
+    assert!(took + CARE_MAX <= BEYOND_DRAIN_MAX, "{took:?}");
+    assert_eq!(status.code(), Some(1), "a record was lost: {given_up}");
 }
 
 /// One line of `emberway load --record`.

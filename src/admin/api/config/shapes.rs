@@ -6,6 +6,11 @@ use utoipa::ToSchema;
 
 use crate::admin::api::answer::ErrorMembers;
 
+/// Changes that a version's summary names.
+const SUMMARY_CHANGES: usize = 3;
+/// Longest summary, in characters.
+const SUMMARY_CHARS: usize = 300;
+
 /// The configuration's file.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ConfigText {
@@ -254,4 +259,41 @@ pub struct RouteOutcome {
     pub spills: u64,
     /// Requests that nobody took.
     pub refused: u64,
+}
+
+/// What a version changed, in a line.
+pub fn summary(changes: &[Change]) -> String {
+    let named: Vec<&str> = changes
+        .iter()
+        .take(SUMMARY_CHANGES)
+        .map(|change| change.text.as_str())
+        .collect();
+    let more = changes.len().saturating_sub(SUMMARY_CHANGES);
+    let text = match (named.is_empty(), more) {
+        (true, _) => "nothing that has a meaning".to_owned(),
+        (false, 0) => named.join("; "),
+        (false, more) => format!("{}; and {more} more", named.join("; ")),
+    };
+    text.chars().take(SUMMARY_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_a_line_of_bounded_length() {
+        let change = |text: &str| Change {
+            text: text.to_owned(),
+            needs_restart: false,
+        };
+        let check = |texts: &[&str], expected: &str| {
+            let changes: Vec<Change> = texts.iter().map(|text| change(text)).collect();
+            assert_eq!(summary(&changes), expected);
+        };
+        check(&[], "nothing that has a meaning");
+        check(&["a"], "a");
+        check(&["a", "b", "c", "d", "e"], "a; b; c; and 2 more");
+        assert_eq!(summary(&[change(&"a".repeat(400))]).len(), SUMMARY_CHARS);
+    }
 }

@@ -12,13 +12,15 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::admin::api::live::LISTENERS_MAX;
 use crate::admin::history::{EventQueries, EventsAsked, HistoryError};
 use crate::admin::status::{ConfigStatus, Status};
 use crate::admin::testing::{send, sources};
-use crate::admin::{Sources, Stop};
+use crate::admin::{Sources, Stop, serve};
 use crate::telemetry::journal::{Event, EventKind, Severity};
 
 /// Events whose ids are their places from 1.
@@ -265,4 +267,39 @@ async fn places_are_bounded_and_given_back() {
         let answer = world.answer(&format!("/api/v1/live{wrong}")).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{wrong}");
     }
+}
+
+/// Whoever does not read keeps a place for as long as the kernel takes what is sent, and a while: then the next one gets it.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_does_not_read_loses_its_place() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut world = world(1);
+    let sources = Arc::get_mut(&mut world.sources).expect("nobody else has it");
+    let long = "x".repeat(1 << 20);
+    sources.status = Box::new(move || {
+        let mut status = status(1);
+        status.config.last_error = Some(long.clone());
+        status
+    });
+    tokio::spawn(serve(listener, Arc::clone(&world.sources), world.stop.subscribe()));
+    let mut silent = TcpStream::connect(address).await.expect("a connection");
+    let asked = b"GET /api/v1/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    silent.write_all(asked).await.expect("sent");
+    silent.readable().await.expect("an answer has begun");
+    let mut others = Vec::new();
+    for _ in 1..LISTENERS_MAX {
+        others.push(world.listen("").await);
+    }
+    assert_eq!(
+        world.answer("/api/v1/live").await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    let began = tokio::time::Instant::now();
+    while world.answer("/api/v1/live").await.status() != StatusCode::OK {
+        // The clock is paused: a second of its time, in which pictures are made and sent.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(began.elapsed() < Duration::from_mins(30), "its place is kept");
+    }
+    assert!(began.elapsed() >= Duration::from_secs(30), "{:?}", began.elapsed());
 }
