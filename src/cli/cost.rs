@@ -27,8 +27,9 @@ mod text;
 /// Flags of `emberway cost`.
 #[derive(Debug, clap::Args)]
 pub struct CostArgs {
-    /// The gateway's configuration file, for the prices and the place of the usage file. Secrets in it are not needed. Without it
-    /// only what the price list knows has a price [default: `emberway.yaml`, if it is there].
+    /// The gateway's configuration file, for the prices and the place of the usage file. Secrets in it are not needed. Without it only
+    /// hosting has a price, by the built-in list: which model a deployment has is not known, so what its tokens cost is not either, and
+    /// what is not known is shown as `?` [default: `emberway.yaml`, if it is there].
     #[arg(short, long, value_name = "FILE", env = "EMBERWAY_CONFIG")]
     config: Option<PathBuf>,
     /// The gateway's usage file, whatever the configuration says [default without either: `emberway-usage.db`].
@@ -92,7 +93,7 @@ pub fn run(args: CostArgs) -> anyhow::Result<ExitCode> {
     } else if args.csv {
         text::csv(&report)?
     } else {
-        text::table(&report)
+        text::table(&report, file.path().is_some())
     };
     writeln!(std::io::stdout().lock(), "{}", text.trim_end())?;
     Ok(ExitCode::SUCCESS)

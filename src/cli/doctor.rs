@@ -15,7 +15,7 @@ use futures_util::stream;
 
 use crate::cli::output;
 use crate::config;
-use crate::config::checked::Checked;
+use crate::config::checked::{Checked, Credential};
 use crate::config::errors::ConfigErrors;
 use crate::config::secrets::process_variables;
 use crate::core::topology::ResourceIx;
@@ -29,9 +29,11 @@ mod machine;
 mod network;
 mod others;
 mod report;
+mod unset;
 mod verdicts;
 
 use report::{Finding, Group, Report};
+use unset::Unset;
 
 /// Checks that run at one time: enough for a fleet of fifty accounts to take seconds, few enough to disturb nobody.
 const AT_ONCE: usize = 8;
@@ -57,6 +59,8 @@ pub struct DoctorArgs {
 /// What all checks share.
 struct Patient {
     checked: Checked,
+    /// What of it is a stand-in.
+    unset: Unset,
     file: PathBuf,
     timeout: Duration,
     call: bool,
@@ -69,17 +73,18 @@ struct Patient {
 /// # Errors
 /// When the checks cannot begin, or the findings cannot be printed.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let (report, code) = match config::load::load(&args.config, &process_variables) {
-        Ok(checked) => {
-            let report = output::runtime()?.block_on(examine(args, checked))?;
-            let code = if report.fails() {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::SUCCESS
+    let (report, code) = match unset::load(&args.config, &process_variables) {
+        Ok((checked, unset)) => {
+            let compiles = unset.is_empty();
+            let report = output::runtime()?.block_on(examine(args, checked, unset))?;
+            let code = match (compiles, report.fails()) {
+                (false, _) => ExitCode::from(output::EXIT_CONFIG),
+                (true, true) => ExitCode::FAILURE,
+                (true, false) => ExitCode::SUCCESS,
             };
             (report, code)
         }
-        Err(errors) => (Report::new(refused(&errors)), ExitCode::from(output::EXIT_CONFIG)),
+        Err(errors) => (refused(&errors), ExitCode::from(output::EXIT_CONFIG)),
     };
     let text = if args.json { report.json()? } else { report.text() };
     writeln!(std::io::stdout(), "{}", text.trim_end())?;
@@ -87,25 +92,15 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Each mistake of a configuration that does not compile; nothing else can be asked then.
-fn refused(errors: &ConfigErrors) -> Vec<Finding> {
-    let finding = |problem: &config::errors::Problem| {
-        let place = if problem.line > 0 {
-            format!("{}:{}", errors.file.display(), problem.line)
-        } else {
-            errors.file.display().to_string()
-        };
-        let mend = problem.hint.clone();
-        Finding::fail(
-            Group::Configuration,
-            place,
-            problem.message.clone(),
-            mend.unwrap_or_else(|| "`emberway check` says more".to_owned()),
-        )
-    };
-    errors.problems.iter().map(finding).collect()
+fn refused(errors: &ConfigErrors) -> Report {
+    let mut findings = unset::findings(&errors.file, &errors.problems);
+    let what = "nothing else was asked, since the configuration does not compile";
+    let place = errors.file.display().to_string();
+    findings.push(Finding::skipped(Group::Configuration, place, what));
+    Report::new(findings)
 }
 
-async fn examine(args: &DoctorArgs, checked: Checked) -> anyhow::Result<Report> {
+async fn examine(args: &DoctorArgs, checked: Checked, unset: Unset) -> anyhow::Result<Report> {
     // Whoever came first decides the process's provider; the build has only this one.
     let _already_set = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder()
@@ -116,6 +111,7 @@ async fn examine(args: &DoctorArgs, checked: Checked) -> anyhow::Result<Report> 
         .context("cannot set up the HTTP client")?;
     let patient = Patient {
         checked,
+        unset,
         file: args.config.clone(),
         timeout: args.timeout,
         call: args.call,
@@ -142,6 +138,10 @@ async fn examine(args: &DoctorArgs, checked: Checked) -> anyhow::Result<Report> 
 async fn resource(patient: &Patient, trusted: &certificate::Trusted, at: ResourceIx) -> Vec<Finding> {
     let resource = &patient.checked.runtime.snapshot.resources[at.0];
     let endpoint = &resource.endpoint;
+    let (own, its_endpoint) = (format!("resources[{}]", at.0), format!("resources[{}].endpoint", at.0));
+    if let Some(skipped) = patient.unset.skipped(&[&its_endpoint], Group::Network, &resource.id) {
+        return vec![skipped];
+    }
     let place = network::Place {
         name: &resource.id,
         host: &endpoint.host,
@@ -149,7 +149,13 @@ async fn resource(patient: &Patient, trusted: &certificate::Trusted, at: Resourc
         tls: endpoint.tls,
     };
     let (mut findings, is_reached) = network::check(&place, trusted, patient.timeout).await;
-    if is_reached {
+    let mut named = vec![own.as_str()];
+    if matches!(patient.checked.runtime.credentials[at.0], Credential::Entra(_)) {
+        named.push("azure");
+    }
+    if let Some(skipped) = patient.unset.skipped(&named, Group::Requests, &resource.id) {
+        findings.push(skipped);
+    } else if is_reached {
         findings.extend(data_plane::check(patient, at).await);
     } else {
         let what = "not asked, since it cannot be reached";
@@ -160,15 +166,18 @@ async fn resource(patient: &Patient, trusted: &certificate::Trusted, at: Resourc
 
 fn compiled(patient: &Patient) -> Vec<Finding> {
     let snapshot = &patient.checked.runtime.snapshot;
-    let what = format!(
-        "compiles, with its secrets: {} routes, {} pools, {} deployments of {} resources",
-        snapshot.routes.len(),
-        snapshot.pools.len(),
-        snapshot.deployments.len(),
-        snapshot.resources.len()
-    );
     let place = patient.file.display().to_string();
-    let mut findings = vec![Finding::ok(Group::Configuration, &*place, what)];
+    let mut findings = patient.unset.findings(&patient.file);
+    if patient.unset.is_empty() {
+        let what = format!(
+            "compiles, with its secrets: {}, {}, {} of {}",
+            plural(snapshot.routes.len(), "route"),
+            plural(snapshot.pools.len(), "pool"),
+            plural(snapshot.deployments.len(), "deployment"),
+            plural(snapshot.resources.len(), "resource")
+        );
+        findings.push(Finding::ok(Group::Configuration, &*place, what));
+    }
     for problem in &patient.checked.warnings {
         let mend = problem.hint.clone().unwrap_or_else(|| "see docs/config.md".to_owned());
         let place = format!("{place}:{}", problem.line);
@@ -180,4 +189,9 @@ fn compiled(patient: &Patient) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// `1 pool`, `2 pools`.
+fn plural(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }

@@ -11,6 +11,7 @@ use reqwest::Method;
 use crate::admin::drains::{BeginBody, DrainList, DrainShown};
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
+use crate::cli::span::span_left;
 use crate::columns::columns;
 
 /// Flags of `emberway drain`.
@@ -128,15 +129,9 @@ fn shown(drains: &[DrainShown]) -> String {
         return "nothing is drained".to_owned();
     }
     let row = |drain: &DrainShown| {
-        let left = drain.left_s.map_or_else(
-            || "until undone".to_owned(),
-            |left| {
-                format!(
-                    "for {}",
-                    humantime::format_duration(Duration::from_secs(left.ceil() as u64))
-                )
-            },
-        );
+        let left = drain
+            .left_s
+            .map_or_else(|| "until undone".to_owned(), |left| format!("for {}", span_left(left)));
         vec![drain.kind.clone(), drain.name.clone(), left]
     };
     columns(&[], 3, drains.iter().map(row).collect())
@@ -155,6 +150,6 @@ mod tests {
             left_s,
         };
         let shown = shown(&[drain("region", "north", None), drain("deployment", "a/ft", Some(59.2))]);
-        assert_eq!(shown, "region      north  until undone\ndeployment  a/ft   for 1m");
+        assert_eq!(shown, "region      north  until undone\ndeployment  a/ft   for 60 s");
     }
 }

@@ -10,6 +10,7 @@ use reqwest::Method;
 
 use crate::cli::operator::{Operator, OperatorArgs};
 use crate::cli::output;
+use crate::cli::span::span_left;
 use crate::columns::columns;
 use crate::proxy::explain::{CandidateShown, Explanation, PassedOver, Unasked};
 use crate::proxy::prompt::{AFFINITY_HEADER, SESSION_HEADERS};
@@ -92,19 +93,26 @@ fn shown(explanation: &Explanation) -> String {
     let ejected = explanation.candidates.iter().filter_map(|candidate| {
         let (name, share) = (&candidate.deployment, 100.0 * candidate.share_of_plans);
         let Some(after) = candidate.probed_in_s else {
-            let text = format!("{name} recovers: {share:.0} % of plans count on it by now, to the others it is a last resort");
+            let text =
+                format!("{name} recovers: {share:.0} % of plans count on it by now, to the others it is a last resort");
             return (share < 100.0).then_some(text);
         };
         Some(if candidate.breaker == "open" {
-            format!("{name} is ejected, so it is tried last: its breaker is open, and a request may probe it in {after:.1} s")
+            format!(
+                "{name} is ejected, so it is tried last: its breaker is open, and a request may probe it in {}",
+                span_left(after)
+            )
         } else {
-            format!("{name} is ejected, so it is tried last: a request probes it now, and another may in {after:.1} s at the latest")
+            format!(
+                "{name} is ejected, so it is tried last: a request probes it now, and another may in {} at the latest",
+                span_left(after)
+            )
         })
     });
     let left_out = explanation.left_out.iter().map(|member| {
         let (name, why, tier) = (&member.deployment, &member.why, member.tier);
         let how_long = match (member.for_s, &member.until) {
-            (Some(for_s), Some(until)) => format!("for {for_s:.1} s more, until {until}"),
+            (Some(for_s), Some(until)) => format!("for {} more, until {until}", span_left(for_s)),
             _ => "until it is put back".to_owned(),
         };
         format!("{name} (tier {tier}) is left out: {why} {how_long}")
@@ -137,11 +145,12 @@ fn unasked(unasked: &Unasked) -> String {
         code,
         retry_after_s,
     } = unasked;
-    let after = retry_after_s.map_or_else(String::new, |after| format!(", retry-after {after:.1} s"));
+    let after = retry_after_s.map_or_else(String::new, |after| format!(", retry after {}", span_left(after)));
     let answer = format!("{status} (`{code}`{after})");
     match waits_up_to_s {
         Some(most) => format!(
-            "nobody can be asked now: the request would wait for one of them, up to {most:.1} s, and else get {answer}"
+            "nobody can be asked now: the request would wait for one of them, up to {}, and else get {answer}",
+            span_left(*most)
         ),
         None => format!("nobody can be asked now: the request would get {answer}"),
     }
@@ -337,7 +346,7 @@ mod tests {
         check(
             Some(5.0),
             Some(1.25),
-            "the request would wait for one of them, up to 5.0 s, and else get 429 (`rate_limit_exceeded`, retry-after 1.2 s)",
+            "the request would wait for one of them, up to 5 s, and else get 429 (`rate_limit_exceeded`, retry after 2 s)",
         );
         check(
             None,

@@ -36,7 +36,10 @@ pub struct ImportArgs {
     /// Form of the report, which goes to stderr.
     #[arg(long, default_value = "text")]
     report: ReportForm,
-    /// Type of all deployments, as Azure spells it, such as `GlobalStandard`; without it each is left to be filled in.
+    /// Deployment type that all deployments get as their `sku`, since the other gateway's file does not say it: it decides limits,
+    /// prices and where prompts are processed. One of `Standard`, `GlobalStandard`, `DataZoneStandard`, `DeveloperTier`,
+    /// `ProvisionedManaged`, `GlobalProvisionedManaged`, `DataZoneProvisionedManaged`. Without it each deployment has a line to fill in,
+    /// and the report says so.
     #[arg(long, value_name = "SKU", value_parser = options)]
     sku: Option<Options>,
 }

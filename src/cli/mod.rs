@@ -30,6 +30,7 @@ pub mod run;
 pub mod schema;
 mod scrape;
 pub mod simulate;
+mod span;
 pub mod status;
 mod styled;
 mod table;

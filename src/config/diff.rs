@@ -371,11 +371,13 @@ fn use_limits_text(rule: &LimitRule) -> String {
 
 fn pool_facts(snapshot: &Snapshot, pool: &Pool, equivalents: &[Vec<String>]) -> Vec<Fact> {
     let Pool { id: _, tiers } = pool;
-    let named = |member: &Member| format!("{}:{}", snapshot.deployments[member.deployment.0].id, member.weight);
-    let tiers: Vec<String> = tiers
-        .iter()
-        .map(|tier| format!("[{}]", tier.iter().map(named).collect::<Vec<_>>().join(", ")))
-        .collect();
+    let shown = |tier: &Vec<Member>| {
+        let parts = texts::shares(tier.iter().map(|member| member.weight));
+        let named = tier.iter().zip(parts);
+        let named = named.map(|(member, share)| format!("{} {share}", snapshot.deployments[member.deployment.0].id));
+        format!("[{}]", named.collect::<Vec<_>>().join(", "))
+    };
+    let tiers: Vec<String> = tiers.iter().map(shown).collect();
     vec![
         plain_fact("tiers", tiers.join(", then ")),
         fact("equivalent_models", equivalents),

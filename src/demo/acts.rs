@@ -305,7 +305,8 @@ impl<'a> Stage<'a> {
         let seen = self.ledger.seen();
         let figures = Figures::of(seen.iter().filter(|seen| seen.act == Act::Streams));
         self.say(format!(
-            "\n   {} streams: {} ended by an explicit error event, {} whole, {} failed in any other way.",
+            "\n   {} streams: {} ended by an explicit error event, {} whole, {} failed in any other way. The cut ones count as errors on the\n   \
+             page and in the metrics, which they are: this act made them, on purpose.",
             figures.requests, figures.cut_and_said, figures.ok, figures.failed
         ))?;
         if figures.cut_and_said == 0 {

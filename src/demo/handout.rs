@@ -165,6 +165,9 @@ It stays up until Ctrl-C{goes_on}. The same as variables{on_path}, until then: `
    status    {admin}/status
    metrics   {admin}/metrics
 
+The page opens with the errors of act 4 (streams that were cut) and the failovers and breakers of act 3 (the region that went down).
+They were staged, on purpose; nothing is broken, and nothing is to be done about them.
+
 With curl:
 
 curl -sS {gateway}/openai/v1/chat/completions -H 'api-key: {key}' -H 'content-type: application/json' \\
@@ -331,6 +334,10 @@ mod tests {
         let text = String::from_utf8(out).expect("text");
         assert!(
             text.contains(r#"-d '{"model": "support-bot", "messages": [{"role": "user", "#),
+            "{text}"
+        );
+        assert!(
+            text.contains("errors of act 4 (streams that were cut)") && text.contains("on purpose"),
             "{text}"
         );
         assert_eq!(text.matches("demo-00ff").count(), 3, "shown, in curl, in Python");

@@ -243,9 +243,9 @@ async fn where_nobody_can_be_asked_the_answer_is_told() {
     let text = world.explained_by_command_line(&turn(1)).await;
     let expected = match waits {
         Some(_) => {
-            "nobody can be asked now: the request would wait for one of them, up to 5.0 s, and else get 429 (`rate_limit_exceeded`, retry-after "
+            "nobody can be asked now: the request would wait for one of them, up to 5 s, and else get 429 (`rate_limit_exceeded`, retry after "
         }
-        None => "nobody can be asked now: the request would get 429 (`rate_limit_exceeded`, retry-after ",
+        None => "nobody can be asked now: the request would get 429 (`rate_limit_exceeded`, retry after ",
     };
     assert!(text.contains(expected), "{text}");
 

@@ -121,9 +121,10 @@ export const moment = (ms: number): string => `${day(ms)} ${clockSeconds(ms)}`;
 /** The same in UTC, for the hover. */
 export const utc = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-/** How long in the unit that people would choose, whole: `12 s`, `3 min`, `5 h`, `2 d`. */
+/** How long something lasts in the unit that people would choose, whole: `less than 1 s`, `12 s`, `3 min`, `5 h`. `duration` is for what is measured. */
 export function span(ms: number): string {
-  if (ms < 90_000) return `${Math.round(Math.max(ms, 0) / 1000)}${NARROW}s`;
+  if (ms < 1000) return `less than 1${NARROW}s`;
+  if (ms < 90_000) return `${Math.round(ms / 1000)}${NARROW}s`;
   if (ms < 5_400_000) return `${Math.round(ms / 60_000)}${NARROW}min`;
   if (ms < 129_600_000) return `${Math.round(ms / 3_600_000)}${NARROW}h`;
   return `${Math.round(ms / 86_400_000)}${NARROW}d`;

@@ -46,12 +46,24 @@ export function brightest(counts: readonly (readonly number[])[]): number {
   return filled[Math.floor((filled.length - 1) * 0.99)] ?? 0;
 }
 
-/** Round numbers between `low` and `high` for a logarithmic axis: 1, 2, 5, 10 and so on, or only the tens where that is too many. */
-export function logTicks(low: number, high: number, max: number): number[] {
+/** What may be named within a factor of ten, from all to least. */
+const NAMED: readonly (readonly number[])[] = [[1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
+const EACH: readonly number[] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
+
+/** Multiples of the powers of ten that are between `low` and `high`. */
+function within(low: number, high: number, steps: readonly number[]): number[] {
   const ticks: number[] = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
-    for (const step of [1, 2, 5]) ticks.push(Number((step * 10 ** power).toPrecision(1)));
+    for (const step of steps) ticks.push(Number((step * 10 ** power).toPrecision(1)));
   }
-  const inside = ticks.filter((tick) => tick >= low && tick <= high);
-  return inside.length <= max ? inside : inside.filter((tick) => Number.isInteger(Math.log10(tick)));
+  return ticks.filter((tick) => tick >= low && tick <= high);
+}
+
+/**
+ * Marks of a logarithmic axis from `low` to `high`: where they stand, closer and closer up to each power of ten, and which of them are named,
+ * at most `max`: as many round numbers as fit, at least the powers of ten.
+ */
+export function logTicks(low: number, high: number, max: number): { at: number[]; named: number[] } {
+  const named = NAMED.map((steps) => within(low, high, steps)).find((ticks) => ticks.length <= max);
+  return { at: within(low, high, EACH), named: named ?? within(low, high, [1]) };
 }

@@ -2,6 +2,7 @@
  * Where records begin. A gateway that has run for minutes has nothing to show of the hour before: charts begin where the records do, and rates are
  * of that time, or a busy gateway would look idle. Pure: when the process started is an argument; its store may know of more than that.
  */
+import { clockSeconds, day, moment } from './format';
 import type { Heatmap, Points, Series } from './types/reading';
 
 /** Shorter than this is not shown, however new the gateway is: a chart of seconds says nothing. */
@@ -20,7 +21,10 @@ function emptySteps(starts_ms: readonly number[], to_ms: number, since_ms: numbe
   return Math.max((next < 0 ? starts_ms.length : next) - 1, 0);
 }
 
-/** A series from where the records begin, and since when that is; `null` where they go back beyond it, or nobody knows. */
+/**
+ * A series from where the records begin, and since when that is; `null` where they go back beyond it, or nobody knows. What it shows of the
+ * time before is not known rather than nothing, and the step that the records begin in begins with them.
+ */
 export function recorded(series: Series, started_ms: number | null): { series: Series; since_ms: number | null } {
   const { starts_ms, step_ms, from_ms, to_ms, groups } = series;
   if (started_ms === null) return { series, since_ms: null };
@@ -32,10 +36,17 @@ export function recorded(series: Series, started_ms: number | null): { series: S
   const shown = {
     ...series,
     from_ms: Math.max(from_ms, starts_ms[empty] ?? from_ms),
-    starts_ms: starts_ms.slice(empty),
+    since_ms,
+    starts_ms: starts_ms.slice(empty).map((start_ms) => (start_ms < since_ms && since_ms < start_ms + step_ms ? since_ms : start_ms)),
     groups: groups.map((group) => ({ ...group, points: cut(group.points) })),
   };
   return { series: shown, since_ms };
+}
+
+/** The same in words. `now_ms` is the viewer's day. */
+export function sinceWords(since_ms: number, now_ms: number): string {
+  const at = day(since_ms) === day(now_ms) ? clockSeconds(since_ms) : moment(since_ms);
+  return `Records begin at ${at}: charts show nothing before, and rates are of the time since.`;
 }
 
 /**

@@ -23,16 +23,22 @@ export const LATENCIES: readonly LatencyMember[] = (['ttft', 'total', 'overhead'
 /** A step that has run for less than this share of its length tells nothing yet. */
 const STEP_SHARE_MIN = 0.5;
 
-/** Seconds that each step has run: all but the last ran whole. 0 for a step that has just begun. */
-function ran_s(series: Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms'>): number[] {
-  return series.starts_ms.map((start_ms) => {
-    const ran_ms = Math.min(series.step_ms, series.to_ms - start_ms);
-    return ran_ms < series.step_ms * STEP_SHARE_MIN ? 0 : ran_ms / 1000;
+/** What the rates of a series go by. */
+type Steps = Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms' | 'since_ms'>;
+
+/** Seconds that each step has run: all but the last, and the one that records begin in, ran whole. 0 for a step that has just begun or is before. */
+function ran_s({ starts_ms, step_ms, to_ms, since_ms }: Steps): number[] {
+  return starts_ms.map((start_ms, i) => {
+    if (since_ms !== undefined && start_ms < since_ms) return 0;
+    const next_ms = starts_ms[i + 1];
+    if (next_ms !== undefined) return (next_ms - start_ms) / 1000;
+    const ran_ms = Math.min(step_ms, to_ms - start_ms);
+    return ran_ms < step_ms * STEP_SHARE_MIN ? 0 : ran_ms / 1000;
   });
 }
 
-/** Counts as rates a second; `null` where the step has just begun. */
-export function rates(series: Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms'>, counts: readonly number[]): (number | null)[] {
+/** Counts as rates a second; `null` where the step has just begun, and before the records do. */
+export function rates(series: Steps, counts: readonly number[]): (number | null)[] {
   const ran = ran_s(series);
   return counts.map((value, i) => {
     const seconds = ran[i] ?? 0;

@@ -87,6 +87,17 @@ test('changes carry their sign, and large ones are told as times', () => {
   ]);
 });
 
+test('spans are told in the units that people use', () => {
+  check(format.span, [
+    [-5, 'less than 1 s'],
+    [746, 'less than 1 s'],
+    [63_400, '63 s'],
+    [130_800, '2 min'],
+    [7_200_000, '2 h'],
+    [172_800_000, '2 d'],
+  ]);
+});
+
 test('times are told from now, in both directions', () => {
   const now = 1_000_000_000;
   check(

@@ -61,8 +61,10 @@ test('one outstanding cell does not set the scale', () => {
 });
 
 test('a logarithmic axis has round ticks, and fewer when there would be too many', () => {
-  expect(logTicks(40, 3000, 8)).toEqual([50, 100, 200, 500, 1000, 2000]);
-  expect(logTicks(0.04, 30_000, 8)).toEqual([0.1, 1, 10, 100, 1000, 10_000]);
+  expect(logTicks(40, 3000, 8).named).toEqual([50, 100, 200, 500, 1000, 2000]);
+  expect(logTicks(0.04, 30_000, 8).named).toEqual([0.1, 1, 10, 100, 1000, 10_000]);
+  expect(logTicks(60, 400, 8)).toEqual({ at: [60, 70, 80, 90, 100, 200, 300, 400], named: [70, 100, 200, 300] });
+  expect(logTicks(90, 110_000, 8).named).toEqual([100, 300, 1000, 3000, 10_000, 30_000, 100_000]);
 });
 
 function attempt(change: Partial<SlowAttempt>): SlowAttempt {

@@ -6,7 +6,7 @@ test('what it is stands in words, with the time that is left', () => {
   const need = { urgency: 'warning', about: 'deployment', subject: 'east/a', kind: 'breaker_half_open', advice: '', at_ms: null } as const;
   expect(what(need, 0)).toBe('breaker half open');
   expect(what({ ...need, kind: 'resting', at_ms: 12_400 }, 0).replace(/\s/gu, ' ')).toBe('resting (12 s left)');
-  expect(what({ ...need, kind: 'resting', at_ms: 5 }, 900).replace(/\s/gu, ' ')).toBe('resting (0 s left)');
+  expect(what({ ...need, kind: 'resting', at_ms: 5 }, 900).replace(/\s/gu, ' ')).toBe('resting (less than 1 s left)');
 });
 
 test('what clients feel comes first, whatever is broken', () => {

@@ -1,6 +1,7 @@
 /** Where records begin, and what is cut away before. */
 import { expect, test } from 'vitest';
-import { askedFrom, ranFor, recorded, recordedHeat } from '../src/records';
+import { askedFrom, ranFor, recorded, recordedHeat, sinceWords } from '../src/records';
+import { rates } from '../src/series';
 import type { Points, Series } from '../src/types/reading';
 
 const STEP_MS = 60_000;
@@ -18,7 +19,10 @@ function hour(first: number): Series {
 function check(first: number, started_ms: number | null, from_step: number, since_ms: number | null): void {
   const told = recorded(hour(first), started_ms);
   expect(told.since_ms).toBe(since_ms);
-  expect(told.series.starts_ms[0]).toBe(from_step * STEP_MS);
+  const first_ms = from_step * STEP_MS;
+  const starts_within = since_ms !== null && first_ms < since_ms && since_ms < first_ms + STEP_MS;
+  expect(told.series.starts_ms[0]).toBe(starts_within ? since_ms : first_ms);
+  expect(told.series.since_ms).toBe(since_ms ?? undefined);
   expect(told.series.from_ms).toBe(from_step * STEP_MS);
   for (const { points } of told.series.groups) {
     expect(points.requests).toHaveLength(STEPS - from_step);
@@ -48,6 +52,17 @@ test('an idle gateway that runs for longer than the range shows all of it', () =
 test('five minutes are shown, however new the gateway is', () => {
   check(59, 59 * STEP_MS, 55, 59 * STEP_MS);
   check(STEPS, HOUR_MS - 1, 55, HOUR_MS - 1);
+});
+
+test('what is said and what is drawn begin at the same moment', () => {
+  const started_ms = 57.5 * STEP_MS;
+  const { series, since_ms } = recorded(hour(58), started_ms);
+  const drawn = rates(series, series.groups[0]?.points.requests ?? []);
+  const first = drawn.findIndex((rate) => rate !== null);
+  expect(since_ms).toBe(started_ms);
+  expect(series.starts_ms[first]).toBe(since_ms);
+  expect(drawn.slice(first)).toEqual([0, 5 / 60, 5 / 60]);
+  expect(sinceWords(started_ms, started_ms)).toMatch(/^Records begin at \d\d:57:30: charts show nothing before/);
 });
 
 test('a heat map loses the same columns', () => {

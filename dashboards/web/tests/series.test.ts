@@ -32,6 +32,11 @@ test('a step that has just begun has no rate, one that is half done is scaled', 
   expect(rates({ ...begun, to_ms: 15_000 }, [50, 50])).toEqual([5, 10]);
 });
 
+test('there is no rate before the records, and that of their first step is of the time since', () => {
+  const cut = { starts_ms: [0, 16_000, 20_000, 30_000], since_ms: 16_000, step_ms: STEP_MS, to_ms: 40_000 };
+  expect(rates(cut, [0, 8, 10, 10])).toEqual([null, 2, 1, 1]);
+});
+
 test('thinning keeps gaps and means', () => {
   expect(thinned([1, 3, null, null, 5, 7], 3)).toEqual([2, null, 6]);
   expect(thinned([1, 2], 3)).toEqual([1, 2]);

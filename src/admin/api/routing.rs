@@ -103,7 +103,7 @@ pub struct Head {
     pub deployments: Vec<String>,
     /// Requests a minute that begin with it, of late, at all gateways together as this one reckons.
     pub requests: f64,
-    /// Prompt tokens a minute that come with it.
+    /// Prompt tokens a minute that come with it, of late: the mean of some ten minutes, which falls when they cease.
     pub tokens_per_minute: f64,
 }
 

@@ -4,13 +4,17 @@ use anyhow::Context as _;
 
 use crate::columns::{columns, thousands, usd};
 use crate::core::calendar::{DAY_MS, HOUR_MS, shown_date};
-use crate::core::ledger::advice::{Advice, Forecast};
+use crate::core::ledger::advice::{Advice, AdviceKind, Forecast};
 use crate::storage::cost_sheet::{CostReport, CostRow};
 
 const KINDS: [&str; 4] = ["hosting", "provisioned", "tokens", "keepalive"];
 
-/// The table, the forecast and the findings.
-pub(super) fn table(report: &CostReport) -> String {
+/// What is not known where no configuration was read.
+const WITHOUT_CONFIG: &str = "no configuration was read, so the models of deployments and the prices that it sets are not known: tokens have no price, and \
+                              neither has reserved throughput; name it with `--config FILE`";
+
+/// The table, the forecast and the findings; where no configuration was read, it says what is not known for want of it.
+pub(super) fn table(report: &CostReport, has_config: bool) -> String {
     let mut header = vec![report.by.as_ref(), "hours", "requests"];
     header.extend(KINDS);
     header.extend(["USD", "saved"]);
@@ -21,12 +25,17 @@ pub(super) fn table(report: &CostReport) -> String {
         columns(&header, 1, rows),
     ];
     if report.total.sum.unpriced > 0 {
-        parts.push("+ a price is not known: at least so much".to_owned());
+        parts.push("+ a price is not known: at least so much; ? no price is known".to_owned());
+    }
+    if !has_config {
+        parts.push(WITHOUT_CONFIG.to_owned());
     }
     parts.extend(report.forecast.as_ref().map(shown_forecast));
     let told =
         |names: &[String], what: &str| -> Vec<String> { names.iter().map(|name| format!("{name}: {what}")).collect() };
-    let mut findings: Vec<String> = report.findings.iter().map(shown_finding).collect();
+    // Without a configuration nothing has these prices, which was just said.
+    let told_of = |finding: &&Advice| has_config || finding.kind != AdviceKind::Unpriced;
+    let mut findings: Vec<String> = report.findings.iter().filter(told_of).map(shown_finding).collect();
     findings.extend(told(
         &report.unseen,
         "no gateway has noted yet that it is there, so its hosting is not counted",
@@ -40,15 +49,28 @@ pub(super) fn table(report: &CostReport) -> String {
 }
 
 fn row(row: &CostRow) -> Vec<String> {
-    let more = if row.sum.unpriced > 0 { "+" } else { "" };
+    let is_partial = row.sum.unpriced > 0;
     let mut cells = vec![
         row.key.clone(),
         thousands(row.sum.there_ms / HOUR_MS),
         thousands(row.sum.requests.cast_signed()),
     ];
-    cells.extend(amounts(row).map(|amount| if amount == 0 { "-".to_owned() } else { dollars(amount) }));
-    cells.push(format!("{}{more}", dollars(row.sum.micro_usd)));
-    cells.push(dollars(row.sum.saved_micro_usd));
+    let [hosting, provisioned, tokens, keepalive] = amounts(row);
+    let shown = |amount: u64, none: &str| {
+        if amount == 0 { none.to_owned() } else { dollars(amount) }
+    };
+    // Nothing of what requests cost is known, rather than nothing to pay.
+    let no_tokens = if is_partial && row.sum.requests > 0 { "?" } else { "-" };
+    cells.extend([
+        shown(hosting, "-"),
+        shown(provisioned, "-"),
+        shown(tokens, no_tokens),
+        shown(keepalive, "-"),
+    ]);
+    let none = if is_partial { "?" } else { "0.00" };
+    let more = if is_partial && row.sum.micro_usd > 0 { "+" } else { "" };
+    cells.push(format!("{}{more}", shown(row.sum.micro_usd, none)));
+    cells.push(shown(row.sum.saved_micro_usd, none));
     cells
 }
 
@@ -68,13 +90,17 @@ fn dollars(micro_usd: u64) -> String {
 
 fn shown_forecast(forecast: &Forecast) -> String {
     let at_least = if forecast.is_partial { "at least " } else { "" };
+    let tokens = if forecast.is_partial && forecast.tokens == 0 {
+        "?".to_owned()
+    } else {
+        dollars(forecast.tokens)
+    };
     format!(
-        "forecast to {}: {at_least}{} = {} spent this month + {} hosting of what is there + {} tokens at the last days' rate",
+        "forecast to {}: {at_least}{} = {} spent this month + {} hosting of what is there + {tokens} tokens at the last days' rate",
         shown_date(forecast.ends_ms - DAY_MS),
         dollars(forecast.total()),
         dollars(forecast.spent),
         dollars(forecast.hosting),
-        dollars(forecast.tokens),
     )
 }
 

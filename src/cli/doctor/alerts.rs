@@ -20,6 +20,9 @@ pub(super) async fn check(patient: &Patient, trusted: &Trusted) -> Vec<Finding> 
             "not configured, so nobody is told of what the log says",
         )];
     };
+    if let Some(skipped) = patient.unset.skipped(&["alerts"], Group::Alerts, NAME) {
+        return vec![skipped];
+    }
     let place = Place {
         name: NAME,
         host: alerts.url.host_str().unwrap_or_default().trim_matches(['[', ']']),

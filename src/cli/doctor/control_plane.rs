@@ -20,6 +20,9 @@ pub(super) async fn check(patient: &Patient) -> Vec<Finding> {
         let what = "not configured, so deployments, limits and quota are not compared with Azure's";
         return vec![Finding::skipped(Group::ControlPlane, "azure", what)];
     };
+    if let Some(skipped) = patient.unset.skipped(&["azure"], Group::ControlPlane, "azure") {
+        return vec![skipped];
+    }
     let arm = match connect::arm(azure, None) {
         Ok(arm) => arm,
         Err(error) => {

@@ -20,9 +20,13 @@ const FREE_FAIL_BYTES: u64 = 64 * 1024 * 1024;
 /// Looks at files, descriptors and ports.
 pub(super) async fn check(patient: &Patient) -> Vec<Finding> {
     let install = &patient.checked.install;
-    let mut findings = file("usage.path", &install.usage.path);
+    let known = |setting: &str, path: &Path| {
+        let skipped = patient.unset.skipped(&[setting], Group::Machine, setting);
+        skipped.map_or_else(|| file(setting, path), |skipped| vec![skipped])
+    };
+    let mut findings = known("usage.path", &install.usage.path);
     if let Some(trace) = &install.trace {
-        findings.extend(file("trace.path", &trace.path));
+        findings.extend(known("trace.path", &trace.path));
     }
     findings.push(descriptors(patient));
     let is_running = gateway::is_running(patient).await;

@@ -1,7 +1,7 @@
 //! Can a host be reached: has its name an address, does anybody listen there, is its certificate good?
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
@@ -25,7 +25,11 @@ pub(super) async fn check(place: &Place<'_>, trusted: &Trusted, patience: Durati
     let looked_up = timeout(patience, lookup_host((place.host, place.port))).await;
     let looked_up = looked_up.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let looked_up: io::Result<Vec<SocketAddr>> = looked_up.map(Iterator::collect);
-    let mut findings = vec![name(place, &looked_up)];
+    let mut findings = Vec::new();
+    // Of an address there is nothing to look up.
+    if place.host.parse::<IpAddr>().is_err() {
+        findings.push(name(place, &looked_up));
+    }
     let Some(addresses) = looked_up.ok().filter(|addresses| !addresses.is_empty()) else {
         return (findings, false);
     };
@@ -144,6 +148,27 @@ mod tests {
         port: 443,
         tls: true,
     };
+
+    #[tokio::test]
+    async fn an_address_is_not_looked_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let told = async |host| {
+            let place = Place {
+                host,
+                port,
+                tls: false,
+                ..PLACE
+            };
+            let (findings, is_reached) = check(&place, &None, Duration::from_secs(10)).await;
+            assert!(is_reached, "{findings:?}");
+            findings.into_iter().map(|found| found.what).collect::<Vec<_>>()
+        };
+        let connects = |host: &str| format!("{host}:{port} takes connections; without TLS");
+        assert_eq!(told("127.0.0.1").await, [connects("127.0.0.1")]);
+        let of_a_name = told("localhost").await;
+        assert!(of_a_name[0].starts_with("`localhost` is "), "{of_a_name:?}");
+    }
 
     #[test]
     fn every_end_of_a_handshake_is_a_finding() {

@@ -21,6 +21,9 @@ pub(super) async fn collector(patient: &Patient, trusted: &Trusted) -> Vec<Findi
     let Some(otlp) = &patient.checked.install.otlp else {
         return Vec::new();
     };
+    if let Some(skipped) = patient.unset.skipped(&["otlp"], Group::Network, COLLECTOR) {
+        return vec![skipped];
+    }
     let own = match &otlp.ca {
         None => trusted.clone(),
         Some(file) => match certificate::trusted_with(file) {
@@ -46,6 +49,9 @@ pub(super) async fn provider(patient: &Patient, trusted: &Trusted) -> Vec<Findin
     let Some(oidc) = &patient.checked.install.admin.oidc else {
         return Vec::new();
     };
+    if let Some(skipped) = patient.unset.skipped(&["admin.oidc"], Group::Network, PROVIDER) {
+        return vec![skipped];
+    }
     let (mut findings, is_reached) = network::check(&place(PROVIDER, &oidc.issuer), trusted, patient.timeout).await;
     if is_reached {
         let base = oidc.issuer_text.trim_end_matches('/');

@@ -4,7 +4,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::admin::needs::{Need, Urgency};
-use crate::cli::status::told::{Told, age, minute};
+use crate::cli::span::span;
+use crate::cli::status::told::{Told, minute};
 use crate::cli::styled::{Gravity, bold, clean, fitted_line, wrapped};
 use crate::cli::table::{Cell, Column, table};
 
@@ -149,7 +150,7 @@ fn needs_lines(needs: &[Need], now_ms: i64, width: usize) -> Vec<Line<'static>> 
 
 /// What it is about and what it is, with how long that lasts or how soon it comes to pass, where that is known.
 pub(in crate::cli) fn headline(need: &Need, now_ms: i64) -> String {
-    let left = need.at_ms.map(|at| format!(" ({} left)", age(at - now_ms)));
+    let left = need.at_ms.map(|at| format!(" ({} left)", span(at - now_ms)));
     format!("{}: {}{}", need.subject, need.words(), left.unwrap_or_default())
 }
 

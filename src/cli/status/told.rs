@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::admin::care::{CaredStatus, FleetStatus};
 use crate::admin::needs::Need;
 use crate::cli::operator::Operator;
+use crate::cli::span::span;
 use crate::cli::styled::Gravity;
-use crate::core::calendar::{HOUR_MS, MINUTE_MS, shown_span};
 
 /// `GET /status`.
 #[derive(Debug, Clone, Deserialize)]
@@ -127,7 +127,7 @@ impl Told {
 
     /// For how long it has run, in words.
     pub(in crate::cli) fn uptime(&self) -> String {
-        age(self.at_ms - self.started_at_ms)
+        span(self.at_ms - self.started_at_ms)
     }
 }
 
@@ -167,7 +167,7 @@ impl ToldDeployment {
             tell(absent.clone(), Gravity::Bad);
         }
         if self.drained {
-            let left = self.drained_until_ms.map(|until| age(until - now_ms));
+            let left = self.drained_until_ms.map(|until| span(until - now_ms));
             tell(
                 left.map_or("drained".to_owned(), |left| format!("drained, {left} left")),
                 Gravity::Watch,
@@ -179,7 +179,7 @@ impl ToldDeployment {
             other => tell(format!("breaker {other}"), Gravity::Watch),
         }
         if let Some(until) = self.cooling_until_ms.filter(|until| *until > now_ms) {
-            tell(format!("cooling {}", age(until - now_ms)), Gravity::Watch);
+            tell(format!("cooling {}", span(until - now_ms)), Gravity::Watch);
         }
         if words.is_empty() {
             return ("usable".to_owned(), Gravity::Fine);
@@ -208,7 +208,7 @@ impl ToldDeployment {
     /// How long ago it answered with success; `-` where it never has.
     pub(in crate::cli) fn last_success(&self, now_ms: i64) -> String {
         let at = self.last_success_at_ms;
-        at.map_or("-".to_owned(), |at| format!("{} ago", age(now_ms - at)))
+        at.map_or("-".to_owned(), |at| format!("{} ago", span(now_ms - at)))
     }
 
     /// When it is or may be deleted, to the minute: `by` before what may be earlier, `-` where it never is.
@@ -224,15 +224,6 @@ impl ToldDeployment {
 pub(in crate::cli) fn minute(at: &str) -> String {
     at.get(..16)
         .map_or_else(|| at.to_owned(), |minute| minute.replace('T', " "))
-}
-
-/// How long, to the larger of its units, down to seconds.
-pub(in crate::cli) fn age(ms: i64) -> String {
-    match ms {
-        _ if ms < 2 * MINUTE_MS => format!("{} s", ms.max(0) / 1_000),
-        _ if ms < 2 * HOUR_MS => format!("{} min", ms / MINUTE_MS),
-        _ => shown_span(ms),
-    }
 }
 
 /// A number with three digits that count: `4.2`, `312`, `12.5k`, `3.1M`.

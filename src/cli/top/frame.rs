@@ -7,8 +7,9 @@ use ratatui::text::{Line, Span};
 use strum::VariantArray as _;
 
 use crate::admin::needs::Need;
+use crate::cli::span::span;
 use crate::cli::status::screen::{gravity, headline};
-use crate::cli::status::told::{Told, age};
+use crate::cli::status::told::Told;
 use crate::cli::styled::{Gravity, bold, clean, dim, fitted_line};
 use crate::cli::table::table;
 use crate::cli::top::rows::{Rows, deployments, routes};
@@ -130,7 +131,7 @@ fn head(picture: &Picture, is_low: bool) -> Vec<Line<'static>> {
         None => lines.push(Line::raw(url)),
     }
     if let Some((since, error)) = &picture.lost {
-        let since = age(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        let since = span(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         lines.push(Line::styled(
             clean(&format!("unreachable for {since}, and asked on: {error}")),
             Gravity::Bad.style(),

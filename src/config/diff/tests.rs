@@ -29,8 +29,8 @@ fn fields_are_told_with_both_values() {
         },
         &[
             "deployment `contoso/support`: capacity changed from 50 to 60",
-            "pool `support`: tiers changed from [contoso/support:50000, contoso/spare:150000] to \
-             [contoso/support:60000, contoso/spare:150000]",
+            "pool `support`: tiers changed from [contoso/support 25 %, contoso/spare 75 %] to \
+             [contoso/support 28.57 %, contoso/spare 71.43 %]",
         ],
     );
 }

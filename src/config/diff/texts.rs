@@ -12,6 +12,16 @@ fn span(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
 
+/// A tier's weights as what they mean: each member's share of the tier's traffic, to the hundredth of a per cent.
+pub(super) fn shares(weights: impl Iterator<Item = f64> + Clone) -> Vec<String> {
+    let whole: f64 = weights.clone().sum();
+    let shown = |weight: f64| {
+        let digits = format!("{:.2}", 100.0 * weight / whole);
+        format!("{} %", digits.trim_end_matches('0').trim_end_matches('.'))
+    };
+    weights.map(shown).collect()
+}
+
 /// A route's regions, and what of its pool is therefore not used.
 pub(super) fn residency(residency: &Residency) -> String {
     let Residency { regions, excluded } = residency;

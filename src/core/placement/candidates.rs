@@ -76,6 +76,7 @@ pub(super) fn candidates<'a>(
 ) -> SmallVec<[Candidate; 8]> {
     let is_only = view.tiers.iter().map(|tier| tier.members.len()).sum::<usize>() == 1;
     let mut ranked: SmallVec<[Ranked; 8]> = SmallVec::new();
+    let mut best_tier_spills = None;
     for (level, (tier, choice)) in view.tiers.iter().zip(choices).enumerate() {
         let mut passed_over = None;
         for (rank, &at) in choice.order.iter().enumerate() {
@@ -113,8 +114,15 @@ pub(super) fn candidates<'a>(
             };
             ranked.push((place, candidate));
         }
+        if level == 0 {
+            best_tier_spills = passed_over;
+        }
     }
-    in_order(ranked)
+    let of_lower_tiers = match best_tier_spills {
+        Some(Reason::SpillDrained) => Reason::SpillDrained,
+        _ => Reason::Tier,
+    };
+    in_order(ranked, of_lower_tiers)
 }
 
 /// Kinds of candidates with room, in this order.
@@ -145,13 +153,13 @@ fn rank_of(
     }
 }
 
-/// The candidates by their places. Those of lower tiers that have room say that they are of one: none of them is tried first while a
-/// better tier can be used.
-fn in_order(mut ranked: SmallVec<[Ranked; 8]>) -> SmallVec<[Candidate; 8]> {
+/// The candidates by their places. Those of lower tiers that have room say that they are of one, or that an operator took out whom the
+/// request belonged to: none of them is tried first while a better tier can be used.
+fn in_order(mut ranked: SmallVec<[Ranked; 8]>, of_lower_tiers: Reason) -> SmallVec<[Candidate; 8]> {
     ranked.sort_unstable_by_key(|(place, _)| *place);
     let candidates = ranked.into_iter().map(|((room, level, ..), candidate)| Candidate {
         reason: if level > 0 && room == HAS_ROOM {
-            Reason::Tier
+            of_lower_tiers
         } else {
             candidate.reason
         },

@@ -44,7 +44,7 @@ pub enum Reason {
     SpillThrottled,
     /// What comes before it in order is behind an open breaker.
     SpillEjected,
-    /// What comes before it in order is drained by an operator.
+    /// What comes before it in order, in its own tier or the best one, is drained by an operator.
     SpillDrained,
     /// What comes before it in order is not there, by what the control plane says.
     SpillAbsent,
@@ -302,9 +302,12 @@ impl Placement {
         }
     }
 
-    /// The heads that have several homes, hottest first, at most `most`.
+    /// The heads that have several homes, hottest first, at most `most`, with their rates as of `now`: what nobody asks for cools.
     pub fn hot_heads(&self, most: usize, now: Duration) -> Vec<HotHead> {
-        self.memory.lock().hot.top(most, now)
+        self.memory
+            .lock()
+            .hot
+            .top(most, now, |at| survey::rate_left(&self.rule, at, now))
     }
 
     /// What is remembered of a block: to which of these deployments, by their rendezvous seeds, it was sent within the hour, and how

@@ -81,6 +81,13 @@ pub(super) fn window_seconds(rule: &Rule, running: Duration) -> f64 {
     (running + rule.window_min).as_secs_f64().min(mean_life)
 }
 
+/// What is left at `now` of a rate that was reckoned `at` an earlier time, if nothing came since: the counters fall by their half-life, and
+/// stand for a longer time while they are young.
+pub(super) fn rate_left(rule: &Rule, at: Duration, now: Duration) -> f64 {
+    let half_lives = now.saturating_sub(at).as_secs_f64() / rule.half_life.as_secs_f64();
+    (-half_lives).exp2() * window_seconds(rule, at) / window_seconds(rule, now)
+}
+
 /// Whether a pass leaves a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {

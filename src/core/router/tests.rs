@@ -119,6 +119,25 @@ fn a_lower_tier_says_why_it_is_used() {
 }
 
 #[test]
+fn a_lower_tier_that_is_used_because_of_a_drain_says_so() {
+    let until = || Availability::Drained(DrainEnd::WhenUndone);
+    let check = |tiers: &[usize], drained: &[usize], expected: &[Reason]| {
+        let plan = plan_of(&fleet(tiers), &prompt("long ", 2_000), |deployment| {
+            if drained.contains(&deployment.0) {
+                until()
+            } else {
+                Availability::Ready
+            }
+        });
+        assert_eq!(reasons(&plan), expected, "{tiers:?} {drained:?}");
+    };
+    check(&[1, 1], &[0], &[Reason::SpillDrained]);
+    check(&[2, 2], &[0, 1], &[Reason::SpillDrained, Reason::SpillDrained]);
+    check(&[1, 1], &[1], &[Reason::Home]);
+    check(&[1, 1, 1], &[1], &[Reason::Home, Reason::Tier]);
+}
+
+#[test]
 fn all_throttled_is_an_empty_plan_with_a_time() {
     let fleet = fleet(&[1, 1]);
     let now = Instant::now();

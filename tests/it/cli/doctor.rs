@@ -47,7 +47,7 @@ async fn a_fleet_that_is_well_is_said_to_be() {
     for line in [
         [
             "  ok",
-            "compiles, with its secrets: 1 routes, 1 pools, 2 deployments of 2 resources",
+            "compiles, with its secrets: 1 route, 1 pool, 2 deployments of 2 resources",
         ],
         ["  ok", "usage.path: `[PLACE]/usage.db` can be written"],
         ["  ok", "east: takes the credential, and knows API version `2024-10-21`"],
@@ -139,6 +139,24 @@ async fn each_thing_that_is_wrong_is_told_with_its_remedy() {
     let address = held.local_addr().expect("its address").to_string();
     let said = examined(&place, &text.replacen("127.0.0.1:0", &address, 1), &[], &SECRETS).await;
     says(&said, 1, &["  fail", &format!("{address}: is held by another program")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_variables_a_file_is_examined_as_far_as_that_goes() {
+    let (sim, place, text) = fleet().await;
+    let said = examined(&place, &text, &[], &SECRETS[1..2]).await;
+    for name in ["KEY_east", "CONTROL"] {
+        let told = format!("the environment variable `{name}` is not set");
+        says(&said, 78, &["  fail", "emberway.yaml:", &told]);
+        says(&said, 78, &["  skipped", &format!("not asked: {told}")]);
+    }
+    says(&said, 78, &["  ok", "east: 127.0.0.1:", "takes connections"]);
+    says(&said, 78, &["  ok", "west: takes the credential"]);
+    says(&said, 78, &["  ok", "usage.path: "]);
+    assert!(!said.contains("not-set"), "{said}");
+    assert!(!said.contains("`127.0.0.1` is "), "{said}");
+    let asked = sim.control().requests(100);
+    assert!(asked.iter().all(|request| request.account != "east"), "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

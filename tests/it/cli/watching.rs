@@ -182,7 +182,9 @@ async fn top_without_a_terminal_fails_where_nobody_answers() {
     let place = Place::new();
     let said = place.run(&["top", "--url", "http://127.0.0.1:9"]).await;
     assert!(
-        said.starts_with("exit 1\n--- stderr\nerror: no answer from the gateway's admin listener: "),
+        said.starts_with(
+            "exit 1\n--- stderr\nerror: no answer from the gateway's admin listener at `http://127.0.0.1:9/`: the connection was refused; "
+        ) && said.contains("`--url` or `EMBERWAY_ADMIN_URL`"),
         "{said}"
     );
     let said = place.run(&["top", "--interval", "10ms"]).await;

@@ -38,6 +38,16 @@ for (const section of SECTIONS) {
   }
 }
 
+test("the demo's first errors are said to be staged, and a logarithmic scale says that it is one", async ({ page }) => {
+  for (const section of ["overview", "events"]) {
+    await open(page, section);
+    await expect(page.getByText(/This is a demo\. On purpose it took a simulated region down/)).toBeVisible();
+  }
+  await open(page, "latency");
+  await expect(page.getByText(/latency, on a logarithmic scale/)).toBeVisible();
+  await expect(page.getByText(/^Records begin at .*: charts show nothing before/)).toBeVisible();
+});
+
 test("nothing jumps while the overview loads", async ({ page }) => {
   await page.addInitScript(() => {
     const shifts: number[] = [];

@@ -47,6 +47,10 @@ test.describe.serial("a newcomer's tasks", () => {
     await page.getByLabel("How much of what it has there").fill("20");
     await expect(page.locator(".move-plan")).toContainText("sim-eastus2/support 20 %");
     await page.getByRole("button", { name: "Put into the text" }).click();
+    // What was put there is told, and not what the same move would come to from there.
+    await expect(page.locator(".move-plan")).toContainText("It is in the text");
+    await expect(page.locator(".move-plan")).toContainText("sim-eastus2/support 20 %");
+    await expect(page.getByRole("button", { name: "Put into the text" })).toBeDisabled();
     await page.getByRole("button", { name: "Next: Difference" }).click();
     await page.getByRole("button", { name: "Next: What if" }).click();
     await page.getByRole("button", { name: "Play" }).click();

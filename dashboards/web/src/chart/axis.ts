@@ -20,14 +20,20 @@ const Y_PX = 60;
 /** Ticks of whole days, where steps are days. */
 const DAYS_S = [1, 2, 7, 14, 30, 60, 120].map((days) => days * DAY_S);
 
+/** Distances of ticks that people count in. */
+const STEPS_S = [1, 2, 5, 10, 15, 30]
+  .concat([1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE_S))
+  .concat([1, 2, 3, 6, 12].map((hours) => hours * 60 * MINUTE_S))
+  .concat(DAYS_S);
+
 export function timeAxis(in_days = false): uPlot.Axis {
   return {
-    ...(in_days ? { incrs: DAYS_S } : {}),
+    incrs: in_days ? DAYS_S : STEPS_S,
     stroke: () => colour('muted'),
     font: FONT,
     size: 28,
     gap: 6,
-    space: 72,
+    space: 60,
     grid: { show: false },
     ticks: { stroke: () => colour('line'), width: 1, size: 4 },
     values: (_chart, splits, _axis, _space, step_s) => splits.map((at) => tickText(at * 1000, step_s)),

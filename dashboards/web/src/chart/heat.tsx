@@ -55,7 +55,7 @@ export function Heat({ label, heat, height = 320 }: HeatProps) {
       </div>
       <figcaption class="legend">
         <span class="heat-scale" aria-hidden="true" />
-        <span class="muted small">few to many requests</span>
+        <span class="muted small">few to many requests; upward: latency, on a logarithmic scale</span>
         {LINES.map((line) => (
           <span key={line.label} class="legend-item">
             <span class="swatch" style={{ '--swatch': `var(--${line.colour})` }} aria-hidden="true" />
@@ -99,8 +99,13 @@ function options(width: number, height: number, latest: { current: Heatmap }, un
       {
         ...valueAxis(duration),
         grid: { show: false },
-        splits: (_chart, _axis, low, high) => logTicks(low, high, TICKS_MAX),
-        filter: (_chart, ticks) => ticks,
+        // Marks that crowd towards each power of ten show that the scale is logarithmic.
+        ticks: { show: true, stroke: () => colour('muted'), width: 1, size: 4, filter: (_chart, ticks) => ticks },
+        splits: (_chart, _axis, low, high) => logTicks(low, high, TICKS_MAX).at,
+        filter: (chart, ticks) => {
+          const { named } = logTicks(chart.scales['y']?.min ?? 1, chart.scales['y']?.max ?? 1, TICKS_MAX);
+          return ticks.map((tick) => (named.includes(tick) ? tick : null));
+        },
       },
     ],
     series: [

@@ -15,6 +15,8 @@ export function MoveForm() {
   const [toChosen, setTo] = useState('');
   const [percent, setPercent] = useState(25);
   const [apart, setApart] = useState(true);
+  // What was put into the text last: the same move again would start from its result. Another choice, and any other edit, plans anew.
+  const [put, setPut] = useState<{ text: string; wish: string; words: readonly string[] } | null>(null);
   const route = routes.includes(chosen) ? chosen : (routes[0] ?? '');
   const regions = regionsOf(route);
   const from = regions.includes(fromChosen) ? fromChosen : (regions[0] ?? '');
@@ -31,12 +33,14 @@ export function MoveForm() {
     );
   }
   const move = planMove(values, { route, from, to, percent, apart: isShared && apart });
+  const done = put !== null && put.text === text.value && put.wish === wishOf(route, from, to, percent, apart) ? put.words : null;
   const apply = (): void => {
     if ('refusal' in move) return;
     const made = move.edit(text.peek());
     if (made === null) toast('this change cannot be made by the form; make it in YAML', 'error');
     else {
       change(made);
+      setPut({ text: made, wish: wishOf(route, from, to, percent, apart), words: move.words });
       toast('put into the text; look at the difference before you apply it');
     }
   };
@@ -67,7 +71,19 @@ export function MoveForm() {
           </span>
         </label>
       )}
-      {'refusal' in move ? (
+      {done !== null ? (
+        <div class="move-plan" aria-live="polite">
+          <p>
+            <b>It is in the text</b>
+          </p>
+          <ul>
+            {done.map((line) => (
+              <li key={line}>{line}</li>
+            ))}
+          </ul>
+          <p class="muted small">Look at the difference before you apply it. Another choice above plans a move from there.</p>
+        </div>
+      ) : 'refusal' in move ? (
         <Note tone="warn">{move.refusal}</Note>
       ) : (
         <div class="move-plan" aria-live="polite">
@@ -87,13 +103,16 @@ export function MoveForm() {
         </div>
       )}
       <div class="row">
-        <Button kind="primary" disabled={'refusal' in move || move.words.length === 0} onClick={apply}>
+        <Button kind="primary" disabled={done !== null || 'refusal' in move || move.words.length === 0} onClick={apply}>
           Put into the text
         </Button>
       </div>
     </div>
   );
 }
+
+/** A wish as one word, to compare. */
+const wishOf = (...parts: readonly (string | number | boolean)[]): string => JSON.stringify(parts);
 
 /** Regions of the route's pool, in the order of its tiers. */
 function regionsOf(route: string): string[] {

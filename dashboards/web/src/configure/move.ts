@@ -51,11 +51,7 @@ export function planMove(values: Value | undefined, wish: Wish): Move | { refusa
   if (others.length > 0 && !wish.apart) warnings.push(`${others.join(', ')} use pool ${poolName} too: their traffic moves as well`);
   if (wish.percent === 100) warnings.push(`${wish.from} takes requests only when nothing else can`);
   warnings.push('prompts that move are found in no cache there at first; the hit ratio recovers within minutes');
-  const words = after.flatMap((tier, n) =>
-    same(tier, before[n])
-      ? []
-      : [`tier ${n + 1}: ${tier.map((member) => `${member.deployment} ${Math.round(member.share * 100)} %`).join(', ')}`],
-  );
+  const words = after.flatMap((tier, n) => (same(tier, before[n]) ? [] : [`tier ${n + 1}: ${shareWords(tier)}`]));
 
   const written = after.map((tier, n) => (same(tier, before[n]) ? items(values, ['pools', pool, 'tiers', n]) : weighted(tier)));
   if (wish.apart && others.length > 0) {
@@ -73,6 +69,12 @@ export function planMove(values: Value | undefined, wish: Wish): Move | { refusa
     };
   }
   return { words, warnings, edit: (text) => writeTiers(text, pool, before.length, written) };
+}
+
+/** The shares as they are written, so that they add up to 100. */
+function shareWords(tier: readonly Member[]): string {
+  const weights = asWeights(tier.map(({ share }) => share));
+  return tier.map(({ deployment }, n) => `${deployment} ${Number((weights[n] ?? 0).toFixed(1))} %`).join(', ');
 }
 
 function movedTiers(before: Member[][], wish: Wish): Member[][] {

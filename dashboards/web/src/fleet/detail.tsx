@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import * as api from '../api';
 import { errorShare } from '../figures';
-import { NONE, ago, duration, moment, percent, plural, usd, utc } from '../format';
+import { NONE, ago, duration, moment, percent, plural, span, usd, utc } from '../format';
 import { outcomeWords } from '../routing/words';
 import { now_ms } from '../state/clock';
 import { may } from '../state/session';
@@ -56,7 +56,7 @@ export function Detail({ deployment, drain, onDrain, onChanged }: DetailProps) {
         </Fact>
         <Fact name="Its cache">
           {deployment.cache_life_s > 0
-            ? `keeps what nobody asks for some ${duration(deployment.cache_life_s * 1000)}`
+            ? `keeps what nobody asks for some ${span(deployment.cache_life_s * 1000)}`
             : 'is believed not to keep anything'}
         </Fact>
         {idle?.deletion_at_ms != null && (

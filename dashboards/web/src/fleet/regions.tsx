@@ -22,7 +22,9 @@ export function Regions({ regions, drained, onDrain, onUndo }: RegionsProps) {
       head: 'Usable',
       cell: ({ usable, deployments }) => (
         <Pill tone={usable === deployments ? 'ok' : usable === 0 ? 'error' : 'warn'}>
-          {usable} of {deployments}
+          <span class="nowrap">
+            {usable} of {deployments}
+          </span>
         </Pill>
       ),
       by: ({ usable, deployments }) => usable / Math.max(deployments, 1),

@@ -1,5 +1,5 @@
 /** What a deployment's state is called, how urgent it is, and what taking it out would do. Pure: the clock is an argument. */
-import { ago, clock, duration } from '../format';
+import { ago, clock, span } from '../format';
 import type { Drains, FleetDeployment } from '../types/state';
 import type { Tone } from '../ui/basics';
 
@@ -65,7 +65,7 @@ export function idleOf(deployment: FleetDeployment, now_ms: number): Idle | null
     ({ none: 'quiet', soon: 'warn', urgent: 'error', overdue: 'error' }[care?.urgency ?? 'none'] as Tone | undefined) ?? 'quiet';
   const next = care?.next ? `${ACTIONS[care.next.action] ?? care.next.action} ${ago(Date.parse(care.next.at), now_ms)}` : null;
   return {
-    text: idle_ms === null ? 'never called' : idle_ms < 60_000 ? 'in use' : `idle ${duration(idle_ms)}`,
+    text: idle_ms === null ? 'never called' : idle_ms < 60_000 ? 'in use' : `idle ${span(idle_ms)}`,
     next,
     deletion_at_ms,
     isExact: care?.deletion_is_exact ?? true,

@@ -97,7 +97,8 @@ function Totals({ cache }: { cache: Cache }) {
       </dl>
       {from_ms !== undefined && to_ms !== undefined && (
         <p class="muted small cache-hours">
-          Sums are kept by the hour: these are of {moment(from_ms)} to {moment(to_ms)}.
+          Sums are kept by the hour: these are of <span class="nowrap">{moment(from_ms)}</span> to{' '}
+          <span class="nowrap">{moment(to_ms)}</span>.
         </p>
       )}
     </>

@@ -1,5 +1,5 @@
 /** An explanation in sentences: who would be asked, why, and why not the others. Pure. */
-import { count, duration, percent } from '../format';
+import { count, percent, span } from '../format';
 import type { Candidate, Explanation } from '../types/state';
 import { reasonWords } from './words';
 
@@ -20,10 +20,10 @@ export function summaryOf(explanation: Explanation): string {
 }
 
 export function unaskedWords(unasked: NonNullable<Explanation['unasked']>): string {
-  const after = unasked.retry_after_s === null ? '' : `, to be tried again after ${duration(unasked.retry_after_s * 1000)}`;
+  const after = unasked.retry_after_s === null ? '' : `, to be tried again after ${span(unasked.retry_after_s * 1000)}`;
   const answer = `${unasked.status} (${unasked.code}${after})`;
   if (unasked.waits_up_to_s === null) return `Nobody can be asked now: the client would get ${answer}.`;
-  return `Nobody can be asked now: the request would wait up to ${duration(unasked.waits_up_to_s * 1000)}, and else get ${answer}.`;
+  return `Nobody can be asked now: the request would wait up to ${span(unasked.waits_up_to_s * 1000)}, and else get ${answer}.`;
 }
 
 /** What is said of a candidate beside its reason. */
@@ -36,13 +36,13 @@ export function remarksOn(candidate: Candidate): string[] {
     );
   if (probed_in_s !== null)
     remarks.push(
-      breaker === 'open' ? `its breaker is open; one request may try it in ${duration(probed_in_s * 1000)}` : 'one request tries it now',
+      breaker === 'open' ? `its breaker is open; one request may try it in ${span(probed_in_s * 1000)}` : 'one request tries it now',
     );
   else if (share_of_plans < 1) remarks.push(`it recovers: ${percent(share_of_plans)} of plans count on it by now`);
   return remarks;
 }
 
 export function leftOutWords(left: Explanation['left_out'][number]): string {
-  const how = left.for_s === null ? 'until it is put back' : `for ${duration(left.for_s * 1000)} more`;
+  const how = left.for_s === null ? 'until it is put back' : `for ${span(left.for_s * 1000)} more`;
   return `${left.deployment} (tier ${left.tier}) is left out: ${left.why.replaceAll('_', ' ')} ${how}`;
 }

@@ -42,7 +42,7 @@ export function Heads({ heads, table }: { heads: readonly Head[]; table?: Routin
   return (
     <>
       {heads.length === 0 ? (
-        <p class="muted pad">No beginning is hot: prompts are few, short, or all different.</p>
+        <p class="muted pad">None has more than one home: prompts are few, short, or all different, so one deployment carries each.</p>
       ) : (
         <Table
           label="Hot beginnings of prompts"
@@ -51,6 +51,12 @@ export function Heads({ heads, table }: { heads: readonly Head[]; table?: Routin
           rowKey={({ digest }) => digest}
           sort={{ id: 'tokens', down: true }}
         />
+      )}
+      {heads.length > 0 && (
+        <p class="muted small pad">
+          Beginnings that were given several homes, and asked for within ten minutes; those with one home are not listed. Tokens a minute
+          are the mean of the last ten minutes, and fall when requests cease.
+        </p>
       )}
       {heads.length > ROWS_MAX && <p class="muted small pad">and {heads.length - ROWS_MAX} more, less hot</p>}
       {table && (

@@ -61,6 +61,8 @@ export interface Series {
   step_ms: number;
   starts_ms: number[];
   groups: SeriesGroup[];
+  /** Where the records begin, if that is within the series: nothing is known of the time before. */
+  since_ms?: number;
 }
 
 export interface Summary {

@@ -57,7 +57,7 @@ export function Table<T>({ label, columns, rows, rowKey, sort, detail }: TablePr
             {columns.map((column) => (
               <th
                 key={column.id}
-                class={column.number ? 'right' : undefined}
+                class={columnClass(column)}
                 scope="col"
                 aria-sort={order?.id === column.id ? (order.down ? 'descending' : 'ascending') : undefined}
               >
@@ -86,7 +86,7 @@ export function Table<T>({ label, columns, rows, rowKey, sort, detail }: TablePr
               <Fragment key={key}>
                 <tr class={isOpen ? 'open' : undefined}>
                   {columns.map((column) => (
-                    <td key={column.id} class={column.number ? 'right' : undefined}>
+                    <td key={column.id} class={columnClass(column)}>
                       {column.cell(row)}
                     </td>
                   ))}
@@ -113,3 +113,6 @@ export function Table<T>({ label, columns, rows, rowKey, sort, detail }: TablePr
     </div>
   );
 }
+
+const columnClass = ({ number, bare }: Pick<Column<never>, 'number' | 'bare'>): string | undefined =>
+  number ? 'right' : bare ? 'bare' : undefined;

@@ -112,6 +112,14 @@ describe('a move of traffic', () => {
       ['sim-northcentralus/support'],
     ]);
   });
+  it('is told in shares that add up to a hundred', () => {
+    for (const percent of [5, 25, 40, 100]) {
+      const move = planMove(valuesOf(demo), { ...wish, percent }) as Move;
+      const told = move.words.map((line) => [...line.matchAll(/ (\d+) %/g)].map(([, digits]) => Number(digits)));
+      expect(told.map(sum), `${percent}: ${move.words.join('; ')}`).toEqual(told.map(() => 100));
+      expect(told.length).toBeGreaterThan(0);
+    }
+  });
   it('of everything leaves the region as a last resort', () => {
     expect(tiersAfter({ percent: 100 })).toEqual([
       ['sim-swedencentral/support-ptu'],

@@ -84,15 +84,15 @@ fn report(by: CostGroup) -> CostReport {
 
 #[test]
 fn a_table_says_what_it_costs_will_cost_and_need_not_cost() {
-    insta::assert_snapshot!(table(&report(CostGroup::Deployment)), @r"
+    insta::assert_snapshot!(table(&report(CostGroup::Deployment), true), @r"
     cost in US dollars from 2026-11-01 to 2026-11-21, both included (UTC)
 
     deployment  hours  requests  hosting  provisioned  tokens  keepalive      USD  saved
     x/a           481        20   481.00            -   0.900      0.900   482.80  0.600
-    x/old          48        10    81.60            -       -          -   81.60+   0.00
+    x/old          48        10    81.60            -       ?          -   81.60+      ?
     all           529        30   562.60            -   0.900      0.900  564.40+  0.600
 
-    + a price is not known: at least so much
+    + a price is not known: at least so much; ? no price is known
 
     forecast to 2026-11-30: at least 805.96 = 564.40 spent this month + 239.00 hosting of what is there + 2.56 tokens at the last days' rate
 
@@ -102,6 +102,43 @@ fn a_table_says_what_it_costs_will_cost_and_need_not_cost() {
     x/new: no gateway has noted yet that it is there, so its hosting is not counted
     x/a: no gateway has seen it for a day; it is counted as if it were there
     ");
+}
+
+#[test]
+fn what_only_a_configuration_knows_is_not_shown_as_nothing() {
+    let book = PriceBook::new(PriceList::parse(EMBEDDED).expect("the list"), Vec::new());
+    let reserved = Life {
+        sku: Sku::ProvisionedManaged,
+        ..life("x/ptu", "2026-11-20", "2026-11-20", Some("2026-11-21"))
+    };
+    let paid = Paid {
+        noted: Noted::default(),
+        lives: vec![life("x/old", "2026-11-01", "2026-11-02", Some("2026-11-03")), reserved],
+        used: vec![
+            used("x/old", "2026-11-02", Some("bot")),
+            used("x/ptu", "2026-11-20", Some("bot")),
+        ],
+        spilled: Vec::new(),
+        truncated: false,
+    };
+    let period = Period {
+        since_ms: at("2026-11-01"),
+        until_ms: at("2026-11-22"),
+    };
+    let report = CostReport::new(&paid, &book, CostGroup::Deployment, period, at("2026-11-21") + HOUR_MS);
+    let text = table(&report, false);
+    let row = |name: &str| -> Vec<&str> {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.expect("a row").split_whitespace().collect()
+    };
+    assert_eq!(row("x/ptu")[2..], ["10", "-", "-", "?", "-", "?", "?"], "{text}");
+    assert_eq!(row("x/old")[5..], ["?", "-", "81.60+", "?"], "{text}");
+    assert!(text.contains("\n\nno configuration was read, so "), "{text}");
+    assert!(!text.contains("sums are too low"), "{text}");
+    assert!(
+        table(&report, true).contains("sums are too low"),
+        "with one, it says which price is missing"
+    );
 }
 
 #[test]

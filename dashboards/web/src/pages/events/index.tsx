@@ -1,6 +1,7 @@
 /** What happened, in words, newest first: live, filtered, older ones on demand; and who changed what. */
 import { place, setParams } from '../../state/url';
 import { Choice } from '../../ui/choice';
+import { DemoNote } from '../../ui/demo';
 import { Audit } from './audit';
 import { EventList } from './list';
 import './events.css';
@@ -15,6 +16,7 @@ export default function Events() {
   return (
     <div class="stack events">
       <Choice label="View" options={VIEWS} value={view} onChange={(value) => setParams({ view: value === 'events' ? '' : value })} />
+      {view === 'events' && <DemoNote />}
       {view === 'events' ? <EventList /> : <Audit />}
     </div>
   );

@@ -28,7 +28,7 @@ export function Slowest({ of }: { of: LatencyOf }) {
   const [all, setAll] = useState(false);
   const read = useLoad(`${range.key} ${of}`, (signal) => api.slowest(range.scope(), of, LIMIT, signal), range.every_ms * 3);
   return (
-    <Card title={TITLES[of]} explain="slowest" flush>
+    <Card title={TITLES[of]} explain="slowest" flush class="slowest">
       <Async of={read} rows={30} empty={(data) => (data.requests.length === 0 ? `None in this range. ${KEPT}` : null)}>
         {(data) => (
           <>

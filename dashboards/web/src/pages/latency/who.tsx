@@ -37,7 +37,7 @@ export function WhoIsSlow({ groups, of, by }: { groups: readonly SeriesGroup[]; 
         rowKey={(one) => one.group.key}
         sort={{ id: 'p95', down: true }}
       />
-      <p class="who-key" aria-hidden="true">
+      <p class="who-key bare-key" aria-hidden="true">
         <span class="spans-key spans-p50" /> to p50 <span class="spans-key spans-p95" /> to p95 <span class="spans-key spans-p99" /> to p99
       </p>
     </>

@@ -9,6 +9,7 @@ import { chosen } from '../../state/scope';
 import { useStarted } from '../../state/started';
 import type { Series } from '../../types/reading';
 import { Async } from '../../ui/async';
+import { DemoNote } from '../../ui/demo';
 import './overview.css';
 import { Charts } from './charts';
 import { useMarks } from './marks';
@@ -34,6 +35,7 @@ export default function Overview() {
   return (
     <div class="stack">
       <Needs />
+      <DemoNote />
       <Async of={tiles} rows={36}>
         {(told) => <Tiles summary={told} series={series} length_ms={ranFor(range.length_ms, series, since_ms)} before={range.before} />}
       </Async>

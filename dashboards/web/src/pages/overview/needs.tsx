@@ -22,9 +22,10 @@ export function Needs() {
   if (status.data === null) return status.error ? <Failed error={status.error} retry={status.reload} /> : <Skeleton rows={8} />;
   const clients = <Clients figures={minute.data?.now ?? null} />;
   const found = status.data.needs;
+  const served = minute.data === null || felt(minute.data.now).tone !== 'error';
   if (found.length === 0) {
     return (
-      <section class="needs needs-none" aria-label="What needs you">
+      <section class={`needs needs-${served ? 'none' : 'errors'}`} aria-label="What needs you">
         {clients}
         <Pill tone="quiet">Every deployment is in use and the configuration is in force.</Pill>
       </section>

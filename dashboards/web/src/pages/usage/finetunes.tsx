@@ -25,8 +25,9 @@ export function FineTunes({ costs }: { costs: Loaded<Costs> }) {
             <Findings findings={data.findings} />
             <CostTable rows={data.rows} />
             <p class="cost-days muted small">
-              Whole days in UTC, from {utc(data.from_ms).slice(0, 10)} to {utc(data.to_ms - 1).slice(0, 10)}. Hosting is of no route or
-              client, so those filters do not count here.
+              Whole days in UTC, from <span class="nowrap">{utc(data.from_ms).slice(0, 10)}</span> to{' '}
+              <span class="nowrap">{utc(data.to_ms - 1).slice(0, 10)}</span>. Hosting is of no route or client, so those filters do not
+              count here.
             </p>
           </>
         )}
@@ -83,7 +84,7 @@ function CostTable({ rows }: { rows: readonly CostRow[] }) {
   return (
     <>
       <Table label="Cost by deployment" columns={columns} rows={rows} rowKey={(row) => row.deployment} sort={{ id: 'total', down: true }} />
-      <p class="parts-key" aria-hidden="true">
+      <p class="parts-key bare-key" aria-hidden="true">
         <span class="parts-hosting" /> hosting <span class="parts-tokens" /> tokens and keepalives
       </p>
     </>

@@ -21,3 +21,20 @@ fn a_block_says_where_it_was_sent_within_the_hour_and_how_often_it_comes() {
     let nothing = placement.held(BlockId(7), &seeds, 1.0, minutes(15));
     assert_eq!((nothing.places.len(), nothing.requests_per_minute), (0, 0.0));
 }
+
+#[test]
+fn a_head_that_nobody_asks_for_any_more_cools_in_the_list_too() {
+    let placement = Placement::new(Rule::default());
+    let view = view(&[8]);
+    heat_up(&placement, &view, 1);
+    let rate = |at: u64| {
+        placement
+            .hot_heads(1, minutes(at))
+            .first()
+            .map(|head| head.tokens_per_minute)
+    };
+    let busy = rate(15).expect("it is hot");
+    let half_life_later = rate(22).expect("it was asked for within ten minutes");
+    assert!((half_life_later / busy - 0.5).abs() < 0.02, "{busy} {half_life_later}");
+    assert_eq!(rate(60), None);
+}
