@@ -238,7 +238,7 @@ mod tests {
         telling.tell_rest(&journal, 21 * MINUTE_MS);
         assert_eq!(
             told(&journal)[3],
-            "support: 5 requests ended with a 429 of a in a minute"
+            "support: 5 more requests ended with a 429 of a in the minute before"
         );
         // What has ceased is forgotten, and told at once when it comes again.
         telling.tell(&journal, 60 * MINUTE_MS);
