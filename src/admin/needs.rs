@@ -124,10 +124,11 @@ fn headroom(pool: &PoolStatus) -> Option<Need> {
     let (region, ratio) = regions.min_by(|one, other| one.1.total_cmp(other.1))?;
     let advice = match ratio {
         _ if *ratio >= 1.0 => return None,
-        _ if *ratio < 0.005 => format!("without {region} nobody would carry its load"),
+        _ if *ratio < 0.01 => format!("without {region} nobody would carry its load"),
+        // Cut, since nearly all is not all.
         _ => format!(
             "without {region} the others would carry {:.0} % of its load",
-            ratio * 100.0
+            (ratio * 100.0).floor()
         ),
     };
     Some(of_pool(Urgency::Warning, pool, "headroom", advice))

@@ -131,6 +131,10 @@ fn what_a_region_carries_is_told_by_its_loss() {
         said(0.505).as_deref(),
         Some("without south the others would carry 50 % of its load")
     );
+    assert_eq!(
+        said(0.999).as_deref(),
+        Some("without south the others would carry 99 % of its load")
+    );
     assert_eq!(said(0.0).as_deref(), Some("without south nobody would carry its load"));
 }
 

@@ -27,8 +27,9 @@ export function ApplyView() {
     setError(null);
     setFound([]);
     try {
-      const result = await api.applyConfig(text.peek(), now.sha256, note);
-      await applied(result);
+      const sent = text.peek();
+      const result = await api.applyConfig(sent, now.sha256, note);
+      await applied(result, sent);
       setDone(result);
       setNote('');
       toast(result.version === null ? 'it is in use; the store could not keep it as a version' : `version ${result.version} is in use`);

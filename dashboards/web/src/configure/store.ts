@@ -48,10 +48,11 @@ export async function read(discard = false): Promise<void> {
     failure.value = null;
     if (base.peek() === null || discard || !isDirty.peek()) {
       take(now);
-    } else if (now.sha256 !== base.peek()?.sha256) {
+    } else if (now.sha256 !== base.peek()?.sha256 && now.text !== base.peek()?.text) {
       newer.value = now;
     } else {
       base.value = now;
+      newer.value = null;
     }
   } catch (error) {
     failure.value = error instanceof Error ? error : new Error(String(error));
@@ -114,10 +115,10 @@ export function rebase(next: string): void {
   change(next);
 }
 
-/** What was applied is in use now. */
-export async function applied(result: Applied): Promise<void> {
+/** The text that was sent is in use now; what was typed meanwhile stays, as a change of it. */
+export async function applied(result: Applied, sent: string): Promise<void> {
   const now = base.peek();
-  if (now) base.value = { ...now, text: text.peek(), generation: result.generation };
+  if (now) base.value = { ...now, text: sent, generation: result.generation };
   await read();
 }
 

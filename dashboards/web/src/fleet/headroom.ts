@@ -9,12 +9,14 @@ export function leastHeadroom(region: FleetRegion): { pool: string; ratio: numbe
 }
 
 /** Less than this shows as 0 %. */
-const NOBODY = 0.005;
+const NOBODY = 0.01;
 /** From here on the figure tells of little load rather than of much room. */
 const AMPLE = 20;
 
 export function headroomWords({ pool, ratio }: { pool: string; ratio: number }): string {
   if (ratio < NOBODY) return `nobody is left for ${pool}`;
   if (ratio >= AMPLE) return 'the others carry it with ease';
-  return ratio >= 1 ? `the others carry ${pool} ${count(ratio)} times over` : `the others carry ${percent(ratio)} of ${pool}`;
+  return ratio >= 1
+    ? `the others carry ${pool} ${count(ratio)} times over`
+    : `the others carry ${percent(Math.floor(ratio * 100) / 100)} of ${pool}`;
 }

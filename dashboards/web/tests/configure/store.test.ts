@@ -1,7 +1,21 @@
 /** The edited text: what is unsaved stays, what is typed is undone in one step, and a newer file is not written over. */
 import { beforeEach, expect, it, vi } from 'vitest';
 
-import { base, canUndo, change, discard, isDirty, nameOf, newer, read, rebase, text, typed, undo } from '../../src/configure/store';
+import {
+  applied,
+  base,
+  canUndo,
+  change,
+  discard,
+  isDirty,
+  nameOf,
+  newer,
+  read,
+  rebase,
+  text,
+  typed,
+  undo,
+} from '../../src/configure/store';
 
 let file = {
   text: 'a: 1\n',
@@ -49,6 +63,21 @@ it('keeps edits when the file is read again, and shows that it is another one', 
   expect([text.value, newer.value?.text, base.value?.text]).toEqual(['a: 2\n', 'a: 9\n', 'a: 1\n']);
   rebase('a: 2\nc: 9\n');
   expect([text.value, base.value?.sha256, newer.value]).toEqual(['a: 2\nc: 9\n', 'two', null]);
+});
+
+it('keeps what is typed while a text is applied, as a change of that', async () => {
+  change('a: 2\n');
+  const sent = text.value;
+  typed('a: 2\nb: 3\n');
+  file = { ...file, text: sent, sha256: 'two', generation: 2 };
+  // The stream may tell of the new generation before the answer is there.
+  await read();
+  await applied({ version: 2, generation: 2, changes: [] }, sent);
+  expect([text.value, base.value?.text, base.value?.sha256, newer.value]).toEqual(['a: 2\nb: 3\n', 'a: 2\n', 'two', null]);
+  expect([isDirty.value, canUndo.value]).toEqual([true, true]);
+  discard();
+  await applied({ version: 2, generation: 2, changes: [] }, sent);
+  expect([text.value, isDirty.value]).toEqual(['a: 2\n', false]);
 });
 
 it('follows the file where nothing is edited, and drops edits when asked', async () => {

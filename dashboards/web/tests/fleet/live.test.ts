@@ -45,6 +45,7 @@ it('finds the pool that would be worst off', () => {
 it('says what the others could carry, and makes no figure of an idle pool', () => {
   expect(headroomWords({ pool: 'p', ratio: 0.5 })).toMatch(/carry 50.% of p$/);
   expect(headroomWords({ pool: 'p', ratio: 1.4 })).toBe('the others carry p 1.4 times over');
+  expect(headroomWords({ pool: 'p', ratio: 0.999 }).replace(/\s/gu, ' ')).toBe('the others carry 99 % of p');
   expect(headroomWords({ pool: 'p', ratio: 0 })).toBe('nobody is left for p');
   expect(headroomWords({ pool: 'p', ratio: 250_000 })).toBe('the others carry it with ease');
 });
