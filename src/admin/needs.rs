@@ -151,7 +151,8 @@ fn of_deployment(one: &DeploymentStatus, now_ms: i64) -> Vec<Need> {
     match one.breaker {
         _ if one.alarm.is_some() => {}
         "open" => {
-            let advice = "it failed again and again, so requests go elsewhere; it is tried again by itself";
+            let advice =
+                "it or its resource failed again and again, so requests go elsewhere; it is tried again by itself";
             needs.push(need(Urgency::Error, "breaker_open", advice));
         }
         "half_open" => needs.push(need(

@@ -79,10 +79,10 @@ impl Configuration for Unasked {
     async fn shown(&self) -> Result<ConfigText, Refusal> {
         panic!("nobody asks for it")
     }
-    async fn check(&self, _: String, _: bool) -> Result<Judgement, Refusal> {
+    async fn check(&self, _: String) -> Result<Judgement, Refusal> {
         panic!("nobody asks for it")
     }
-    async fn what_if(&self, _: String, _: u64, _: bool) -> Result<WhatIf, Refusal> {
+    async fn what_if(&self, _: String, _: u64) -> Result<WhatIf, Refusal> {
         panic!("nobody asks for it")
     }
     async fn apply(&self, _: String, _: ApplyBody) -> Result<Applied, Refusal> {

@@ -23,7 +23,6 @@ use crate::config::checked::Checked;
 use crate::config::checked::admin::Configure;
 use crate::config::place::Replaced;
 use crate::config::proposal::{self, Against, Judged};
-use crate::config::references::Reach;
 use crate::config::secrets::Variables;
 use crate::config::watch::{ConfigWatch, Hand};
 use crate::config::{load, mask, place};
@@ -112,11 +111,10 @@ impl Desk {
     }
 
     /// Judges a text against the file and the configuration in use.
-    async fn judged(&self, text: String, is_admin: bool) -> Result<Judged, Refusal> {
+    async fn judged(&self, text: String) -> Result<Judged, Refusal> {
         let held = self.held().await?;
         let file = self.file()?.clone();
         let in_use = Arc::clone(&self.gateway.live.load().config);
-        let reach = if is_admin { Reach::Anywhere } else { Reach::OfTheFile };
         // It is never closed.
         let permit = Arc::clone(&self.judging).acquire_owned().await.ok();
         on_thread(move || {
@@ -127,7 +125,7 @@ impl Desk {
                 current: &held.text,
                 in_use: &in_use,
             };
-            proposal::judge(&text, &against, reach)
+            proposal::judge(&text, &against)
         })
         .await
     }
@@ -283,15 +281,15 @@ impl Configuration for Desk {
         })
     }
 
-    async fn check(&self, text: String, is_admin: bool) -> Result<Judgement, Refusal> {
-        Ok(told::judgement(&self.judged(text, is_admin).await?))
+    async fn check(&self, text: String) -> Result<Judgement, Refusal> {
+        Ok(told::judgement(&self.judged(text).await?))
     }
 
-    async fn what_if(&self, text: String, window_s: u64, is_admin: bool) -> Result<WhatIf, Refusal> {
+    async fn what_if(&self, text: String, window_s: u64) -> Result<WhatIf, Refusal> {
         let Ok(permit) = Arc::clone(&self.playing).try_acquire_owned() else {
             return Err(what_if::busy());
         };
-        let judged = self.judged(text, is_admin).await?;
+        let judged = self.judged(text).await?;
         let Some(proposed) = judged.checked else {
             let problems = told::problems(&judged.findings);
             return Err(told::with_problems("the text has mistakes", "config_invalid", problems));

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 
 use crate::openai::error;
 
@@ -99,7 +99,11 @@ impl Operator {
             return Ok(text);
         }
         let message = error::read(text.as_bytes()).message.unwrap_or(text);
-        anyhow::bail!("`{url}` answered {status}: {message}")
+        let hint = match status {
+            StatusCode::UNAUTHORIZED => "; here by `--token` or `EMBERWAY_ADMIN_TOKEN`",
+            _ => "",
+        };
+        anyhow::bail!("`{url}` answered {status}: {message}{hint}")
     }
 
     /// Why nobody answered: who was asked, what happened, and how to ask another.

@@ -16,7 +16,7 @@ use crate::config::errors::{ConfigErrors, Problem};
 use crate::config::load::{self, FILE_MAX_BYTES};
 use crate::config::mask;
 use crate::config::place;
-use crate::config::references::{self, Reach};
+use crate::config::references;
 use crate::config::secrets::Variables;
 
 /// Lines around a difference that are shown with it.
@@ -93,8 +93,8 @@ pub struct Against<'a> {
     pub in_use: &'a Checked,
 }
 
-/// Judges a text of somebody who may reach so far.
-pub fn judge(text: &str, against: &Against<'_>, reach: Reach) -> Judged {
+/// Judges a text.
+pub fn judge(text: &str, against: &Against<'_>) -> Judged {
     let Against {
         path, current, in_use, ..
     } = *against;
@@ -105,14 +105,12 @@ pub fn judge(text: &str, against: &Against<'_>, reach: Reach) -> Judged {
             String::new(),
         );
     }
-    let tamed = references::tame(text, current, reach);
+    let problems = references::problems(text, current);
     let diff = difference(current, text);
-    if !tamed.problems.is_empty() {
-        return refused(tamed.problems, diff);
+    if !problems.is_empty() {
+        return refused(problems, diff);
     }
-    let outer = Arc::clone(against.variables);
-    let variables = move |name: &str| references::stands_in(name).or_else(|| outer(name));
-    let compiled = load::compile_text(&tamed.text, path, &variables);
+    let compiled = load::compile_text(text, path, &**against.variables);
     let compiled = compiled.map_err(|ConfigErrors { problems, .. }| problems);
     let compiled = compiled.and_then(|checked| match place::trace_folder(checked.install.trace.as_ref()) {
         Some(problem) => Err(vec![problem]),
@@ -124,7 +122,6 @@ pub fn judge(text: &str, against: &Against<'_>, reach: Reach) -> Judged {
             let warnings = checked.warnings.iter().cloned();
             let mut findings: Vec<Finding> = warnings.map(|problem| found(Severity::Warning, problem)).collect();
             findings.extend(restart_remark(&changes));
-            findings.extend(not_followed(&tamed.left));
             Judged {
                 checked: Some(checked),
                 findings,
@@ -146,14 +143,6 @@ fn refused(mut problems: Vec<Problem>, diff: String) -> Judged {
         changes: Vec::new(),
         diff,
     }
-}
-
-fn not_followed(left: &[String]) -> Option<Finding> {
-    (!left.is_empty()).then(|| {
-        let message = format!("not followed, since they are not in the file: {}", left.join(", "));
-        let hint = "somebody who may change the configuration can check them";
-        found(Severity::Remark, Problem::whole_file(message, Some(hint)))
-    })
 }
 
 fn found(severity: Severity, problem: Problem) -> Finding {
@@ -226,7 +215,7 @@ mod tests {
             current,
             in_use: &demo(),
         };
-        judge(text, &against, Reach::Anywhere)
+        judge(text, &against)
     }
 
     fn judge_edit(from: &str, to: &str) -> Judged {

@@ -12,7 +12,7 @@ use crate::demo::{DemoError, Options};
 use crate::load::plan::DEFAULT_API_VERSION;
 
 /// The variables of the environment file with their values.
-fn variables(places: &Places) -> Vec<(&'static str, &str)> {
+fn variables(places: &Places) -> Vec<(&str, &str)> {
     let own = [
         ("GATEWAY_URL", places.gateway.as_str()),
         ("GATEWAY_KEY", &places.key),
@@ -22,7 +22,11 @@ fn variables(places: &Places) -> Vec<(&'static str, &str)> {
         ("SIMULATOR_URL", &places.control),
     ];
     let control_plane = places.control_plane.iter().map(|(name, value)| (*name, value.as_str()));
-    own.into_iter().chain(control_plane).collect()
+    let secrets = places
+        .secrets
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    own.into_iter().chain(control_plane).chain(secrets).collect()
 }
 
 /// The environment file of a running demo.
@@ -41,7 +45,9 @@ impl<'a> EnvFile<'a> {
     pub fn write(path: &'a Path, places: &Places, program: &Program) -> Result<Self, DemoError> {
         let lines = variables(places).into_iter();
         let mut lines: Vec<_> = lines.map(|(name, value)| format!("export {name}={value}\n")).collect();
-        // The one value that may need quotes.
+        // These values may need quotes.
+        let config = std::path::absolute(&places.config).unwrap_or_else(|_| places.config.clone());
+        lines.push(format!("export EMBERWAY_CONFIG={}\n", program::quoted(&config)));
         let certificate = places.certificate.as_deref().map(program::quoted);
         lines.extend(certificate.map(|path| format!("export SIM_CA={path}\n")));
         let folder = program.folder.as_deref().map(program::quoted);
@@ -138,7 +144,11 @@ pub fn write_prompt(places: &Places, stamp_after: Option<u32>) -> Result<(), Dem
 /// When `out` cannot be written.
 pub fn tell(out: &mut dyn Write, places: &Places, options: &Options) -> io::Result<()> {
     let Places {
-        gateway, admin, key, ..
+        gateway,
+        admin,
+        control,
+        key,
+        ..
     } = places;
     let Options { program, env_file, .. } = options;
     let afterwards = afterwards(places, program);
@@ -167,6 +177,10 @@ It stays up until Ctrl-C{goes_on}. The same as variables{on_path}, until then: `
 
 The page opens with the errors of act 4 (streams that were cut) and the failovers and breakers of act 3 (the region that went down).
 They were staged, on purpose; nothing is broken, and nothing is to be done about them.
+
+A region of your own to lose: `stop` takes the simulated account down, `start` brings it back.
+
+curl -X POST {control}/control/accounts/sim-swedencentral/stop
 
 With curl:
 
@@ -207,6 +221,8 @@ pub(super) mod testing {
             admin: "http://127.0.0.1:9090".to_owned(),
             control: "http://127.0.0.1:9100".to_owned(),
             key: "demo-00ff".to_owned(),
+            config: PathBuf::from("/home/a b/config.yaml"),
+            secrets: vec![("SIM_KEY_EASTUS2".to_owned(), "sim-01".to_owned())],
             usage: PathBuf::from("usage.db"),
             trace: PathBuf::from("trace.jsonl"),
             prompt: PathBuf::from("prompt.json"),
@@ -245,11 +261,13 @@ mod tests {
         export EMBERWAY_ADMIN_URL=http://127.0.0.1:9090
         export SIMULATOR_URL=http://127.0.0.1:9100
         export SIM_ARM_URL=http://127.0.0.1:9106
+        export SIM_KEY_EASTUS2=sim-01
+        export EMBERWAY_CONFIG='/home/a b/config.yaml'
         export SIM_CA='/home/a b/arm.pem'
         export PATH='/home/a b/release':"$PATH"
         "#);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_=:/.- \n".contains(c);
-        let quoted = ["export PATH=", "export SIM_CA="];
+        let quoted = ["export PATH=", "export SIM_CA=", "export EMBERWAY_CONFIG="];
         let values = text
             .lines()
             .filter(|line| !quoted.iter().any(|begin| line.starts_with(begin)));

@@ -46,6 +46,10 @@ pub struct Places {
     pub control: String,
     /// The key that the gateway takes: made for this run.
     pub key: String,
+    /// The gateway's configuration.
+    pub config: PathBuf,
+    /// The variables that it names: this run's keys, by this process alone.
+    pub secrets: Vec<(String, String)>,
     /// The gateway's usage store.
     pub usage: PathBuf,
     /// Its trace.
@@ -112,9 +116,10 @@ impl World {
             path: config_file.clone(),
             source,
         })?;
+        let secrets = secrets(&scenario.accounts, &key);
         let source = Source {
-            variables: variables(&scenario.accounts, &key),
-            path: config_file,
+            variables: variables(secrets.clone()),
+            path: config_file.clone(),
         };
         let mut checked = load::compile_text(&config, &source.path, &*source.variables)?;
         checked.install.admin.is_demo = true;
@@ -127,6 +132,8 @@ impl World {
             admin: format!("http://{}", gateway.admin_address()),
             control: simulator.control_url(),
             key,
+            config: config_file,
+            secrets,
             usage,
             trace,
             prompt,
@@ -206,12 +213,16 @@ fn own_config(shipped: &str, [gateway, admin]: [u16; 2], usage: &Path, trace: &P
 }
 
 /// This run's keys, as variables.
-fn variables(accounts: &[AccountSpec], key: &str) -> Arc<Variables> {
+fn secrets(accounts: &[AccountSpec], key: &str) -> Vec<(String, String)> {
     let mut known = vec![("DEMO_KEY".to_owned(), key.to_owned())];
     for account in accounts {
         let variable = format!("SIM_KEY_{}", account.region.to_uppercase());
         known.extend(account.api_keys.first().map(|key| (variable, key.clone())));
     }
+    known
+}
+
+fn variables(known: Vec<(String, String)>) -> Arc<Variables> {
     Arc::new(move |name: &str| {
         let found = known.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone())
@@ -356,7 +367,7 @@ mod tests {
                 "{what}"
             );
         }
-        let variables = variables(&scenario.accounts, "demo-0123456789abcdef0123456789abcdef");
+        let variables = variables(secrets(&scenario.accounts, "demo-0123456789abcdef0123456789abcdef"));
         let checked = load::compile_text(CONFIG, Path::new(CONFIG_NAME), &*variables).expect("compiles");
         assert_eq!(checked.warnings, []);
         let snapshot = &checked.runtime.snapshot;
@@ -398,7 +409,7 @@ mod tests {
             Path::new("target/it's \"one\".db"),
             Path::new("t.jsonl"),
         );
-        let variables = variables(&scenario.accounts, "demo-0123456789abcdef0123456789abcdef");
+        let variables = variables(secrets(&scenario.accounts, "demo-0123456789abcdef0123456789abcdef"));
         let checked = load::compile_text(&text, Path::new("own.yaml"), &*variables).expect("compiles");
         let install = &checked.install;
         assert_eq!(install.listeners[0].address.port(), 8180);

@@ -66,6 +66,13 @@ export function folded(events: readonly GatewayEvent[]): Folded[] {
   const open = new Map<string, Folded>();
   for (const event of events) {
     const key = words(event);
+    // A start, or that a breaker closed, parts one incident from another.
+    if (event.kind === 'process') open.clear();
+    if (event.kind === 'breaker') {
+      for (const [other, { event: of }] of open) {
+        if (of.kind === 'breaker' && of.subject === event.subject && other !== key) open.delete(other);
+      }
+    }
     const row = open.get(key);
     const next = row?.like.at(-1) ?? row?.event;
     if (REPEATS.has(event.kind) && row && next && next.at_ms - event.at_ms <= FOLD_MS_MAX) {

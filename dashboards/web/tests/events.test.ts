@@ -48,6 +48,19 @@ test('a list that is appended to for ever keeps its size', () => {
   expect(list).toEqual([997, 998, 999]);
 });
 
+test('two incidents of one breaker are two rows', () => {
+  const of = (id: number, text: string): GatewayEvent => event({ id, at_ms: id * 1000, kind: 'breaker', subject: 'east', text });
+  const rows = folded([
+    of(6, 'gets none'),
+    of(5, 'gets none'),
+    of(4, 'works again'),
+    of(3, 'gets none'),
+    event({ id: 2, kind: 'process' }),
+    of(1, 'gets none'),
+  ]);
+  expect(rows.map(({ event, like }) => [event.id, ...like.map(({ id }) => id)])).toEqual([[6, 5], [4], [3], [2], [1]]);
+});
+
 test('what repeats itself stands behind the newest of it', () => {
   const MINUTE_MS = 60_000;
   const hop = (id: number, at_ms: number, text: string): GatewayEvent => event({ id, at_ms, kind: 'failover', subject: 'bot', text });

@@ -22,7 +22,6 @@ use super::answer::{Answer, ErrorBody, Refusal, Sent};
 use super::audited::{Write, audited_with};
 use crate::admin::Sources;
 use crate::admin::access::Caller;
-use crate::config::checked::admin::Role;
 use crate::config::schema;
 
 pub mod shapes;
@@ -46,11 +45,11 @@ pub trait Configuration: Send + Sync {
     /// The file's text and state.
     async fn shown(&self) -> Result<ConfigText, Refusal>;
 
-    /// What a text would mean. `is_admin` says whether its sender could put it to use.
-    async fn check(&self, text: String, is_admin: bool) -> Result<Judgement, Refusal>;
+    /// What a text would mean.
+    async fn check(&self, text: String) -> Result<Judgement, Refusal>;
 
     /// What a text would have done to the requests of the last `window_s` seconds.
-    async fn what_if(&self, text: String, window_s: u64, is_admin: bool) -> Result<WhatIf, Refusal>;
+    async fn what_if(&self, text: String, window_s: u64) -> Result<WhatIf, Refusal>;
 
     /// Puts a text to use, for `who`.
     async fn apply(&self, who: String, body: ApplyBody) -> Result<Applied, Refusal>;
@@ -118,13 +117,8 @@ async fn config_schema() -> impl IntoResponse {
         (status = 503, body = ErrorBody, description = "The file cannot be read."),
     )
 )]
-async fn check(
-    State(sources): State<Arc<Sources>>,
-    Extension(caller): Extension<Caller>,
-    Sent(body): Sent<TextBody>,
-) -> Answer<Judgement> {
-    let is_admin = caller.role >= Role::Admin;
-    sources.api.configuration.check(body.text, is_admin).await.map(Json)
+async fn check(State(sources): State<Arc<Sources>>, Sent(body): Sent<TextBody>) -> Answer<Judgement> {
+    sources.api.configuration.check(body.text).await.map(Json)
 }
 
 /// What a text would have done to recorded requests, beside what the configuration in use would have. One at a time.
@@ -140,20 +134,12 @@ async fn check(
         (status = 503, body = ErrorBody, description = "The file cannot be read, or playing takes too long."),
     )
 )]
-async fn what_if(
-    State(sources): State<Arc<Sources>>,
-    Extension(caller): Extension<Caller>,
-    Sent(body): Sent<WhatIfBody>,
-) -> Answer<WhatIf> {
+async fn what_if(State(sources): State<Arc<Sources>>, Sent(body): Sent<WhatIfBody>) -> Answer<WhatIf> {
     if !(1..=WINDOW_S_MAX).contains(&body.window_s) {
         return Err(Refusal::bad_param("window_s", "`window_s` is 1 to 2592000 seconds"));
     }
-    let is_admin = caller.role >= Role::Admin;
     let configuration = &sources.api.configuration;
-    configuration
-        .what_if(body.text, body.window_s, is_admin)
-        .await
-        .map(Json)
+    configuration.what_if(body.text, body.window_s).await.map(Json)
 }
 
 /// Writes a text into the configuration's file and puts it to use, whole or not at all.
@@ -302,6 +288,7 @@ fn checked_note(note: &str) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::checked::admin::Role;
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
     use hyper::service::Service as _;

@@ -25,7 +25,7 @@ impl Desk {
             .map_err(|reason| Refusal::conflict(reason, "config_not_writable"))?;
         let old = self.held().await?;
         may_replace(&old, &body)?;
-        let judged = self.judged(body.text.clone(), true).await?;
+        let judged = self.judged(body.text.clone()).await?;
         let mut problems = told::problems(&judged.findings);
         if !judged.is_ok() {
             return Err(told::with_problems("the text has mistakes", "config_invalid", problems));

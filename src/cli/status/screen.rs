@@ -96,7 +96,8 @@ fn pools(told: &Told, width: usize) -> Vec<Line<'static>> {
                 let shown = if ratio > 1_000.0 {
                     "idle".to_owned()
                 } else {
-                    format!("{ratio:.2} without {}", clean(region))
+                    // Adding nothing takes the sign from a zero.
+                    format!("{:.2} without {}", ratio + 0.0, clean(region))
                 };
                 Span::styled(shown, gravity.style())
             }

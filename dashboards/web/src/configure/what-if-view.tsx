@@ -18,6 +18,8 @@ const WINDOWS: readonly { label: string; s: number }[] = [
 /** What was played last, with its text: it is kept while the page lives, and is out of date when the text changes. */
 let kept: { text: string; result: WhatIf } | null = null;
 
+const NOT_PLAYED = 'both columns are played: outages, drains and failures of that time are not in them';
+
 export function WhatIfView() {
   const [window_s, setWindow] = useState(3_600);
   const [result, setResult] = useState(kept);
@@ -99,15 +101,13 @@ function Result({ result }: { result: WhatIf }) {
           <Shares today={today} proposed={proposed} />
         </>
       )}
-      {notes.length > 0 && (
-        <ul class="what-if-notes muted small">
-          {notes.map((note) => (
-            <li key={note}>
-              <Words text={note} />
-            </li>
-          ))}
-        </ul>
-      )}
+      <ul class="what-if-notes muted small">
+        {[NOT_PLAYED, ...notes].map((note) => (
+          <li key={note}>
+            <Words text={note} />
+          </li>
+        ))}
+      </ul>
     </>
   );
 }
@@ -120,10 +120,10 @@ function Outcomes({ today, proposed }: { today: WhatIfOutcome; proposed: WhatIfO
           <tr>
             <th scope="col">Played again</th>
             <th scope="col" class="right">
-              Today
+              Today’s, played
             </th>
             <th scope="col" class="right">
-              Proposed
+              Proposed, played
             </th>
             <th scope="col" class="right">
               Change

@@ -47,6 +47,7 @@ export function Pools({ pools, routes, regionOf, regions }: PoolsProps) {
               </li>
             ))}
           </ol>
+          <p class="muted small">Shares are of prompts that are new: one that is cached somewhere goes there, so traffic can differ.</p>
         </section>
       ))}
     </div>

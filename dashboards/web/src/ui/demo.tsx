@@ -7,7 +7,7 @@ export function DemoNote() {
   return (
     <Note tone="info">
       This is a demo. On purpose it took a simulated region down twice as it began: whole answers went on elsewhere (failovers), and streams
-      that had begun were cut, which is what its first errors are. Nothing is broken.
+      that had begun were cut, which is what its first errors are. What came later was not staged.
     </Note>
   );
 }

@@ -5,6 +5,7 @@ import { linkTo } from '../../state/url';
 import { plus, rates, shares, thinned } from '../../series';
 import { ticks } from '../../live';
 import type { Figures, LatencyOf, Points, Series, Summary } from '../../types/reading';
+import { FILTERS, place } from '../../state/url';
 import { Tile } from '../../ui/tile';
 
 const SPARK_POINTS = 60;
@@ -57,9 +58,17 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
         colour="error"
         href={linkTo('events', { severity: 'warn' })}
       />
-      <Latency label="First token" of="ttft" now={now} then={then} change={change} before={before} spark={spark((p) => p.ttft_p95_ms)} />
       <Latency
-        label="Whole request"
+        label="First token p95"
+        of="ttft"
+        now={now}
+        then={then}
+        change={change}
+        before={before}
+        spark={spark((p) => p.ttft_p95_ms)}
+      />
+      <Latency
+        label="Whole request p95"
         of="total"
         now={now}
         then={then}
@@ -68,7 +77,7 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
         spark={spark((p) => p.total_p95_ms)}
       />
       <Latency
-        label="Gateway’s own"
+        label="Gateway’s own p95"
         of="overhead"
         now={now}
         then={then}
@@ -133,12 +142,13 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
 
 /** What runs this moment, from the live stream; the shape is of the minutes that the page has been open. */
 function Running() {
+  const filtered = FILTERS.some((filter) => place.value.params[filter]);
   const seen = ticks.value;
   const last = seen.at(-1);
   const values = seen.map((one) => one.status.requests_running);
   return (
     <Tile
-      label="Running now"
+      label={filtered ? 'Running now, all traffic' : 'Running now'}
       term="running"
       value={count(last?.status.requests_running)}
       more={last ? [['at most', count(Math.max(...values))]] : []}
