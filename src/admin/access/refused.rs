@@ -2,7 +2,7 @@
 //!
 //! A wrong token is told apart from none: whoever sent one is to look at the token, and whoever sent none at how it is sent. The right one
 //! always passes; else whoever shares an address, behind a proxy all, could keep others out by wrong ones. So guessing is not slowed down:
-//! beyond so many wrong tokens of an address the answer only says that, and it is the tokens' length that keeps guessers out.
+//! beyond so many wrong tokens of an address the answer only says that. Long tokens keep guessers out; a short one is warned of.
 
 use axum::http::StatusCode;
 
