@@ -158,7 +158,7 @@ impl Access {
     /// same, so that nobody can try some here unnoticed.
     ///
     /// # Errors
-    /// When too many wrong tokens came from this address lately, and this is another one.
+    /// When too many wrong tokens came from this address lately, and this is another one; or whether it is wrong cannot be found out now.
     pub(in crate::admin) async fn recognise(
         &self,
         headers: &HeaderMap,

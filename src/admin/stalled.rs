@@ -1,5 +1,9 @@
 //! Answers that nobody reads: a connection that takes nothing for a time is given up, so that whoever asked cannot hold its place, be
-//! it a listener's, for ever. What is read slowly goes on, however slowly.
+//! it a listener's, for ever.
+//!
+//! What the kernel's send buffer takes is progress, and it takes more only once a third of it or so is free. Linux lets it grow to some
+//! megabytes (`net.ipv4.tcp_wmem`), so of an answer larger than that a reader must take a megabyte or so in [`WRITE_STALL_MAX`], some
+//! tens of kilobytes a second, to be seen as one; an answer that fits into the buffer is read as slowly as anybody likes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

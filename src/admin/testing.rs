@@ -28,6 +28,7 @@ use super::api::live::Listeners;
 use super::api::routing::{RoutingAnswer, RoutingView};
 use super::api::usage::{CostAnswer, UsageAnswer, UsageBy};
 use super::history::{EventQueries, EventsAsked, HistoryError, HistoryQueries};
+use super::status::{ConfigStatus, Status};
 use super::{Sources, Stop, router};
 use crate::config::checked::admin::{AdminListener, Configure};
 use crate::core::history::ask::{self, By, Latency};
@@ -66,6 +67,30 @@ pub(super) fn sources() -> Sources {
 pub(super) fn access(admin: &AdminListener) -> Access {
     let metrics = Arc::new(Metrics::new().expect("sound definitions"));
     Access::new(admin, 9_090, &metrics).expect("no provider")
+}
+
+/// A gateway without a fleet that is ready, after so many configurations.
+pub(super) fn status(generation: u64) -> Status {
+    Status {
+        at: String::new(),
+        at_ms: 5,
+        started_at: String::new(),
+        started_at_ms: 1,
+        ready: true,
+        draining: false,
+        version: "0",
+        requests_running: 3,
+        config: ConfigStatus {
+            generation,
+            loaded_at: String::new(),
+            loaded_at_ms: 1,
+            last_error: None,
+        },
+        fleet: None,
+        pools: Vec::new(),
+        deployments: Vec::new(),
+        needs: Vec::new(),
+    }
 }
 
 /// A configuration that may be changed, and of which nothing else is asked.

@@ -96,10 +96,34 @@ fn replica() -> String {
 }
 
 impl RunningCare {
-    /// Ends it: what it does at this moment is finished within this time, or given up.
-    pub(super) async fn end(self, most: Duration) {
+    /// Ends it: it leaves what it is at, which is in the store, and gives its lease back within this time, or without it. Whether it was in
+    /// time.
+    pub(super) async fn end(self, most: Duration) -> bool {
         self.stop.send_replace(true);
-        // Beyond its time the task is dropped with the runtime; what was begun is in the store.
-        let _in_time = tokio::time::timeout(most, self.task).await;
+        // Beyond its time the task is dropped with the runtime.
+        tokio::time::timeout(most, self.task).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_says_whether_it_was_in_time() {
+        let most = Duration::from_secs(5);
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let told = stopped.wait_for(|stopped| *stopped).await;
+            assert!(told.is_ok_and(|told| *told), "told to end");
+        });
+        assert!(RunningCare { stop, task }.end(most).await);
+        let stuck = RunningCare {
+            stop: watch::Sender::new(false),
+            task: tokio::spawn(pending()),
+        };
+        assert!(!stuck.end(most).await);
     }
 }

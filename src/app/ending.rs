@@ -1,8 +1,10 @@
 //! The end of a process, after its last request: what is done, in which order, and for how long at most.
 //!
-//! Usage records come first, since they are billed by. All that follows them shares one deadline, side by side: a collector that does not
+//! First whoever looks after the fleet leaves what it is at, which is in the store, and gives its lease back, so that another gateway goes
+//! on at once. Usage records do not wait for that: their writer goes on meanwhile, some times a second, as it does all the time. Then they
+//! are waited for, those of calls for the fleet among them. All that follows shares one deadline, side by side: a collector that does not
 //! answer takes no time from a store that does, and neither keeps the process beyond [`BEYOND_DRAIN_MAX`], which is what service managers
-//! are to be told.
+//! are to be told. What was given up is named in the log.
 
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::telemetry::events::process;
 /// How long running requests are given to be cut off in an orderly way when the drain's time is over.
 const CUT_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// How long what is being done for the fleet may take to be finished.
+/// How long whoever looks after the fleet may take to leave that and give its lease back.
 pub const CARE_MAX: Duration = Duration::from_secs(5);
 
 /// How long the last usage records may take to be written.
@@ -44,10 +46,10 @@ impl Running {
         self.end_requests(limit).await;
         self.stop_admin.send_replace(Stop::Serving);
         if let Some(care) = self.care.take() {
-            care.end(CARE_MAX).await;
+            in_time("giving back the lease of the fleet", care.end(CARE_MAX).await);
         }
         self.stop_misses.send_replace(true);
-        // First of all what is billed by: whoever ends the process before the rest is done takes none of it.
+        // Before all that follows what is billed by: whoever ends the process before the rest is done takes none of it.
         let flushed = self.gateway.usage.flush(FLUSH_MAX).await;
         if let Err(lost) = &flushed {
             process::UsageRecordsLost { records: lost.left }.emit();
@@ -84,7 +86,7 @@ impl Running {
             let unwritten = self.history.hand_on_last(until).await;
             let sending = async {
                 if let Some(otlp) = otlp {
-                    otlp.end(left(until)).await;
+                    in_time("sending to the collector", otlp.end(left(until)).await);
                 }
             };
             let closing = async {

@@ -9,6 +9,7 @@ use opentelemetry_otlp::{
     ExporterBuildError, MetricExporter, Protocol, RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
 };
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::SpanExporter as _;
@@ -85,26 +86,29 @@ pub fn start(
 }
 
 impl RunningOtlp {
-    /// Sends what waits and ends, both signals side by side; within `limit`, or without it. Whoever was handed requests must be gone.
-    pub async fn end(self, limit: Duration) {
+    /// Sends what waits and ends, both signals side by side; within `limit`, or without it. Whether both were in time. Whoever was handed
+    /// requests must be gone.
+    pub async fn end(self, limit: Duration) -> bool {
         self.stop.send_replace(true);
         let Self { spans, meters, .. } = self;
         let last_spans = async {
-            if let Some(task) = spans {
-                let abort = task.abort_handle();
-                if tokio::time::timeout(limit, task).await.is_err() {
-                    abort.abort();
-                }
+            let Some(task) = spans else { return true };
+            let abort = task.abort_handle();
+            let in_time = tokio::time::timeout(limit, task).await.is_ok();
+            if !in_time {
+                abort.abort();
             }
+            in_time
         };
         let last_figures = async {
-            if let Some(meters) = meters {
-                // It waits for its thread, which sends once more, 5 s at most; that they did not arrive was told.
-                let ended = tokio::task::spawn_blocking(move || meters.shutdown());
-                let _in_time = tokio::time::timeout(limit, ended).await;
-            }
+            let Some(meters) = meters else { return true };
+            // It waits for its thread, which sends once more, 5 s at most; a collector that refuses them has been told of.
+            let ended = tokio::task::spawn_blocking(move || meters.shutdown());
+            let ended = tokio::time::timeout(limit, ended).await;
+            !matches!(ended, Err(_) | Ok(Ok(Err(OTelSdkError::Timeout(_)))))
         };
-        tokio::join!(last_spans, last_figures);
+        let (spans, figures) = tokio::join!(last_spans, last_figures);
+        spans && figures
     }
 }
 
@@ -204,4 +208,31 @@ fn resource(settings: &OtlpSettings) -> Resource {
         .with_attributes(own)
         .with_attributes(written)
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_says_whether_all_was_sent_in_time() {
+        let limit = Duration::from_secs(5);
+        let end = async |spans: JoinHandle<()>, stop: watch::Sender<bool>| {
+            let running = RunningOtlp {
+                stop,
+                spans: Some(spans),
+                meters: Some(SdkMeterProvider::builder().build()),
+            };
+            running.end(limit).await
+        };
+        let (stop, mut stopped) = watch::channel(false);
+        let sending = tokio::spawn(async move {
+            let told = stopped.wait_for(|stopped| *stopped).await;
+            assert!(told.is_ok_and(|told| *told), "told to end");
+        });
+        assert!(end(sending, stop).await);
+        assert!(!end(tokio::spawn(pending()), watch::Sender::new(false)).await);
+    }
 }

@@ -37,8 +37,8 @@ pub mod file;
 pub mod notes;
 pub mod outcome;
 
-/// Requests between two looks at whether the run may go on.
-const LOOK_EVERY: usize = 256;
+/// Tries between two looks at whether the run may go on. A request that waits may be tried very often, so it is not arrivals that count.
+const LOOK_EVERY: u64 = 256;
 
 /// What is known of a deployment beside the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -78,16 +78,13 @@ pub fn play(
     setting: &Setting,
     may_go_on: &dyn Fn() -> bool,
 ) -> Result<Outcome, Stopped> {
-    let mut world = World::new(recorded, snapshot, setting);
+    let mut world = World::new(recorded, snapshot, setting, may_go_on);
     for (number, record) in recorded.iter().enumerate() {
-        if number % LOOK_EVERY == 0 && !may_go_on() {
-            return Err(Stopped);
-        }
         let at = world.since_start(record.at_ms);
-        world.resume_until(at);
-        world.arrives(number, at);
+        world.resume_until(at)?;
+        world.arrives(number, at)?;
     }
-    world.resume_until(Duration::MAX);
+    world.resume_until(Duration::MAX)?;
     let seconds = counted_seconds(recorded, setting);
     let replicas = f64::from(snapshot.replicas);
     Ok(world.tally.outcome(snapshot, book, seconds, replicas / setting.share))
@@ -108,6 +105,9 @@ struct World<'a> {
     recorded: &'a [Arc<TraceRecord>],
     snapshot: &'a Snapshot,
     setting: &'a Setting,
+    may_go_on: &'a dyn Fn() -> bool,
+    /// How often requests were tried.
+    tried: u64,
     /// By `PoolIx`.
     views: Vec<View>,
     turns: Vec<u64>,
@@ -124,7 +124,12 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(recorded: &'a [Arc<TraceRecord>], snapshot: &'a Snapshot, setting: &'a Setting) -> Self {
+    fn new(
+        recorded: &'a [Arc<TraceRecord>],
+        snapshot: &'a Snapshot,
+        setting: &'a Setting,
+        may_go_on: &'a dyn Fn() -> bool,
+    ) -> Self {
         let pools = snapshot.pools.iter();
         let deployments = snapshot.deployments.iter().map(|deployment| {
             let known = setting.known.get(&deployment.id).copied().unwrap_or_default();
@@ -140,6 +145,8 @@ impl<'a> World<'a> {
             recorded,
             snapshot,
             setting,
+            may_go_on,
+            tried: 0,
             views: pools.map(|pool| router::outline(snapshot, pool)).collect(),
             turns: (0..snapshot.pools.len() as u64)
                 .map(|pool| rendezvous::spread(setting.seed ^ pool) >> 32)
@@ -163,36 +170,43 @@ impl<'a> World<'a> {
     }
 
     /// Lets those that wait try again whose time has come.
-    fn resume_until(&mut self, now: Duration) {
+    fn resume_until(&mut self, now: Duration) -> Result<(), Stopped> {
         while let Some(&Reverse((at, number, give_up_at))) = self.waiting.peek() {
             if at > now {
-                return;
+                break;
             }
             self.waiting.pop();
             if let Some(route) = self.snapshot.route_by_model.get(&**self.recorded[number].route) {
                 self.waiting_of[route.0] -= 1;
             }
-            self.tries(number, at, give_up_at);
+            self.tries(number, at, give_up_at)?;
         }
+        Ok(())
     }
 
-    fn arrives(&mut self, number: usize, at: Duration) {
+    fn arrives(&mut self, number: usize, at: Duration) -> Result<(), Stopped> {
         let record = &self.recorded[number];
         match self.snapshot.route_by_model.get(&**record.route) {
             Some(route) => {
                 let max_wait = self.snapshot.routes[route.0].waiting.max_wait;
-                self.tries(number, at, at + max_wait);
+                self.tries(number, at, at + max_wait)?;
             }
             None if self.is_counted(record) => self.tally.unrouted(record),
             None => {}
         }
+        Ok(())
     }
 
-    /// Plans a request and sends it to the first candidate that takes it; where none does it waits, if it may, or is refused.
-    fn tries(&mut self, number: usize, at: Duration, give_up_at: Duration) {
+    /// Plans a request and sends it to the first candidate that takes it; where none does it waits, if it may, or is refused. Looks now and
+    /// then whether the run may go on.
+    fn tries(&mut self, number: usize, at: Duration, give_up_at: Duration) -> Result<(), Stopped> {
+        if self.tried.is_multiple_of(LOOK_EVERY) && !(self.may_go_on)() {
+            return Err(Stopped);
+        }
+        self.tried += 1;
         let record = Arc::clone(&self.recorded[number]);
         let Some(&route_ix) = self.snapshot.route_by_model.get(&**record.route) else {
-            return;
+            return Ok(());
         };
         let route = &self.snapshot.routes[route_ix.0];
         self.end_until(at);
@@ -201,7 +215,8 @@ impl<'a> World<'a> {
         let attempts = route.failover.max_attempts as usize;
         for (attempt, candidate) in plan.candidates.iter().take(attempts).enumerate() {
             if self.admits(candidate, at) {
-                return self.serve(&record, route_ix, &plan, (attempt, candidate), &chain, at);
+                self.serve(&record, route_ix, &plan, (attempt, candidate), &chain, at);
+                return Ok(());
             }
         }
         match self
@@ -215,6 +230,7 @@ impl<'a> World<'a> {
             _ if self.is_counted(&record) => self.tally.refused(&record, route_ix),
             _ => {}
         }
+        Ok(())
     }
 
     /// The prompt's blocks as this configuration names them: those of another pool than the recorded one have other names.

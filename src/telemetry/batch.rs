@@ -106,6 +106,7 @@ impl BatchGuard {
     }
 
     /// Writes out what waits and ends the thread, which it says; not where the output takes it too slowly. Lines after that are lost.
+    /// Waits at most [`LAST_MAX`], and dropping the guard afterwards not at all.
     pub fn end(&self) -> bool {
         let mut waiting = self.shared.waiting.lock();
         waiting.is_over = true;
@@ -121,7 +122,12 @@ impl BatchGuard {
 
 impl Drop for BatchGuard {
     fn drop(&mut self) {
-        let is_over = self.end();
+        // Who has waited for the end does not wait again: if it was not in time then, the output is stuck.
+        let (was_told, has_ended) = {
+            let waiting = self.shared.waiting.lock();
+            (waiting.is_over, waiting.has_ended)
+        };
+        let is_over = if was_told { has_ended } else { self.end() };
         if let Some(thread) = self.thread.take().filter(|_| is_over) {
             // A panic of the writing thread has been printed by its own hook.
             let _ = thread.join();
@@ -232,5 +238,22 @@ mod tests {
         // Before the test ends with an error, so that no thread is left.
         drop(leave);
         waited.expect("it ends");
+    }
+
+    #[test]
+    fn a_stuck_output_is_waited_for_once() {
+        let (writer, mut guard, _read, leave) = gated();
+        writeln!(&writer, "never read").expect("takes");
+        guard.last_max = Duration::from_millis(20);
+        assert!(!guard.end());
+        guard.last_max = Duration::from_hours(1);
+        let (ended, is_ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(guard);
+            ended.send(())
+        });
+        let waited = is_ended.recv_timeout(Duration::from_secs(20));
+        drop(leave);
+        waited.expect("it does not wait again");
     }
 }

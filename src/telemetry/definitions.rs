@@ -121,7 +121,7 @@ pub const AUTH_FAILURES: Definition = counter(
 pub const ADMIN_AUTH_FAILURES: Definition = counter(
     "emberway_admin_auth_failures_total",
     &["reason"],
-    "Credentials that the admin listener refused, wherever it reads one, by reason: `missing`, `scheme` (not `Bearer`), `unknown` (a wrong token), `session` (not open any more), `no_role`; `too_many` are wrong tokens beyond what an address may send in a minute.",
+    "Credentials that the admin listener refused, wherever it reads one, by reason: `missing`, `scheme` (not `Bearer`), `unknown` (a wrong token), `session` (not open any more), `no_role`, `provider_unreachable` (the provider of OpenID Connect, whose token it may be, cannot be asked); `too_many` are wrong tokens beyond what an address may send in a minute.",
 );
 /// See its help.
 pub const HELD_BODY_BYTES: Definition = gauge(

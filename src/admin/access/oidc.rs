@@ -28,6 +28,8 @@ use crate::telemetry::events::access::SignInRefused;
 mod http;
 mod provider;
 
+pub(super) use provider::PAUSE;
+
 /// How far a provider's clock may be from ours, in seconds.
 const LEEWAY_S: u64 = 60;
 
@@ -164,7 +166,10 @@ impl Oidc {
             Ok(claims) => claims,
             Err(error) => {
                 SignInRefused { error: &error }.emit();
-                return Err(Unknown::WrongToken);
+                return Err(match error {
+                    OidcError::Provider { .. } => Unknown::ProviderUnreachable,
+                    _ => Unknown::WrongToken,
+                });
             }
         };
         claims.caller(&self.settings.roles, Carried::Header)

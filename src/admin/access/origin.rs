@@ -18,7 +18,7 @@ const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-forwarded-host"
 
 /// Refuses a request to a name that is not this machine's own where nobody is asked for a credential: a page whose name an attacker
 /// points to 127.0.0.1 would else read and write as if it were served from here. So would everybody outside behind a proxy on this machine.
-pub(super) fn check_host(asks: bool, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(in crate::admin) fn check_host(asks: bool, headers: &HeaderMap) -> Result<(), Refusal> {
     if !asks && FORWARDED.iter().any(|name| headers.contains_key(*name)) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,

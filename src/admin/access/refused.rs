@@ -1,13 +1,15 @@
-//! Why somebody is not let in, and the one place where that is told, counted, and slowed down.
+//! Why somebody is not let in, and the one place where that is told and counted.
 //!
 //! A wrong token is told apart from none: whoever sent one is to look at the token, and whoever sent none at how it is sent. The right one
-//! always passes; else whoever shares an address, behind a proxy all, could keep others out by wrong ones.
+//! always passes; else whoever shares an address, behind a proxy all, could keep others out by wrong ones. So guessing is not slowed down:
+//! beyond so many wrong tokens of an address the answer only says that. Long tokens keep guessers out; a short one is warned of.
 
 use axum::http::StatusCode;
 
 use crate::admin::access::Access;
 use crate::admin::access::attempts::Attempts;
 use crate::admin::access::login::{self, Peer};
+use crate::admin::access::oidc;
 use crate::admin::api::answer::Refusal;
 use crate::telemetry::events::access::{CredentialFailure, CredentialRefused};
 
@@ -22,6 +24,8 @@ pub(in crate::admin) enum Unknown {
     WrongToken,
     /// The cookie of a session that is not open any more, or never was.
     NoSession,
+    /// The provider, which may have given the token, cannot be asked.
+    ProviderUnreachable,
     /// The provider knows this one, but no role is given to it.
     NoRole(String),
 }
@@ -33,6 +37,7 @@ impl Unknown {
             Self::OtherScheme => CredentialFailure::Scheme,
             Self::WrongToken => CredentialFailure::Unknown,
             Self::NoSession => CredentialFailure::Session,
+            Self::ProviderUnreachable => CredentialFailure::ProviderUnreachable,
             Self::NoRole(_) => CredentialFailure::NoRole,
         }
     }
@@ -69,6 +74,14 @@ impl Access {
                 format!(
                     "the session has ended: sign in again, or send a token as `Authorization: Bearer TOKEN`; {which}"
                 )
+            }
+            Unknown::ProviderUnreachable => {
+                let seconds = oidc::PAUSE.as_secs();
+                let message = format!(
+                    "the provider in `admin.oidc` cannot be asked, so whether its tokens are good is not known; the log says why; try again in \
+                     {seconds} s"
+                );
+                return Refusal::unavailable(message, "provider_unreachable").retry_after(seconds);
             }
             Unknown::NoRole(name) => {
                 let message =

@@ -1,10 +1,11 @@
 //! Who is let in by what is configured and sent.
 
 use axum::http::HeaderMap;
+use jsonwebtoken::{EncodingKey, Header, encode};
 
 use super::*;
 use crate::admin::testing;
-use crate::config::checked::admin::AdminToken;
+use crate::config::checked::admin::{AdminToken, OidcSettings};
 use crate::config::secrets::Secret;
 use crate::telemetry::view::FleetView;
 
@@ -160,6 +161,45 @@ async fn a_wrong_credential_is_told_apart_from_none() {
     for reason in ["missing", "unknown", "scheme", "session"] {
         assert_eq!(refused(&access, reason), 1, "{reason}");
     }
+}
+
+/// Whoever holds a sound token is not told that it is wrong, nor kept out for asking again.
+#[tokio::test]
+async fn a_provider_that_cannot_be_asked_is_no_wrong_token() {
+    // An error means that another test has set it.
+    let _already_set = rustls::crypto::ring::default_provider().install_default();
+    let nobody = "http://127.0.0.1:1";
+    let access = testing::access(&AdminListener {
+        oidc: Some(OidcSettings {
+            issuer: nobody.parse().expect("a URL"),
+            issuer_text: nobody.to_owned(),
+            client_id: "app".to_owned(),
+            client_secret: Secret::new("the-secret".to_owned()),
+            roles: vec![("Look".to_owned(), Role::Viewer)],
+            redirect_url: None,
+        }),
+        ..testing::nobody_asked()
+    });
+    let peer = Some(Peer([10, 0, 0, 1].into()));
+    let mut headers = HeaderMap::new();
+    let token = encode(&Header::default(), &(), &EncodingKey::from_secret(b"any")).expect("a token");
+    headers.insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+    for _ in 0..WRONG_BEARERS_MAX {
+        let refusal = access.let_in(&headers, peer).await.expect_err("nobody vouches for it");
+        assert_eq!(
+            (refusal.status.as_u16(), refusal.code, refusal.retry_after_s),
+            (503, "provider_unreachable", Some(5)),
+            "{}",
+            refusal.message
+        );
+        let asked = access.recognise(&headers, peer).await.map_err(|refusal| refusal.code);
+        assert_eq!(asked, Err("provider_unreachable"));
+    }
+    let all = u64::from(2 * WRONG_BEARERS_MAX);
+    assert_eq!(
+        ["provider_unreachable", "unknown", "too_many"].map(|reason| refused(&access, reason)),
+        [all, 0, 0]
+    );
 }
 
 #[tokio::test]

@@ -53,6 +53,7 @@ pub(super) struct Session {
     responses(
         (status = 200, body = Session, description = "Also when nobody is signed in."),
         (status = 429, body = ErrorBody, description = "Too many wrong tokens from this address; `retry-after` says when to try again."),
+        (status = 503, body = ErrorBody, description = "A token of the provider, which cannot be asked; `retry-after` says when to try again."),
     )
 )]
 pub(super) async fn session(

@@ -1,5 +1,6 @@
 //! A what-if as a whole, on configurations as people write them and traffic that can be reckoned by hand.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -308,6 +309,30 @@ fn a_run_ends_when_it_may_not_go_on() {
         &|| false,
     );
     assert_eq!(stopped, Err(Stopped));
+}
+
+/// Few that arrive may be tried very often: each time that one of them is let in, all the others that wait ask again.
+#[test]
+fn a_run_ends_also_while_what_waits_is_tried_again() {
+    // A burst of two hours' limit.
+    let traffic = traffic(200, 1, 1_000.0);
+    let route = "{ name: r, pool: p, waiting: { max_wait: 10m, queue: 1000 } }";
+    let checked = config(&[("a", 4)], "{ name: p, tiers: [[r/a]] }", route);
+    for allowed in [1, 2, 3] {
+        let asked = Cell::new(0);
+        let may_go_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= allowed
+        };
+        let stopped = play(
+            &traffic,
+            &checked.runtime.snapshot,
+            &book(&checked),
+            &setting(),
+            &may_go_on,
+        );
+        assert_eq!(stopped, Err(Stopped), "asked {} times", asked.get());
+    }
 }
 
 #[test]

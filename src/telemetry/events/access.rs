@@ -37,6 +37,8 @@ pub enum CredentialFailure {
     Session,
     /// The provider knows this one, but no role is given to it.
     NoRole,
+    /// The provider, which may have given the token, cannot be asked.
+    ProviderUnreachable,
     /// A token that is not known, after too many of that address.
     TooMany,
 }

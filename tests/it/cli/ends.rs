@@ -209,12 +209,20 @@ async fn what_cannot_be_written_or_sent_does_not_keep_a_process_beyond_its_grace
 
     let began = Instant::now();
     gateway.terminate().await;
-    let given_up = gateway.logs("not done in time at the end, and given up").await;
+    // Each of them, in whichever order: the log ends without one that is not told.
+    let mut given_up = HashSet::new();
+    while !["sending to the collector", "closing the usage store"]
+        .iter()
+        .all(|what| given_up.contains(*what))
+    {
+        let told = gateway.logs("not done in time at the end, and given up").await;
+        given_up.insert(told["what"].as_str().expect("a name").to_owned());
+    }
     let status = gateway.ended().await;
     let took = began.elapsed();
     // Nothing is looked after here.
     assert!(took + CARE_MAX <= BEYOND_DRAIN_MAX, "{took:?}");
-    assert_eq!(status.code(), Some(1), "a record was lost: {given_up}");
+    assert_eq!(status.code(), Some(1), "a record was lost: {given_up:?}");
 }
 
 /// One line of `emberway load --record`.

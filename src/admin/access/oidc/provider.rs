@@ -21,7 +21,7 @@ use crate::telemetry::events::access::ProviderFailing;
 const FRESH: Duration = Duration::from_hours(1);
 
 /// Shortest time between two readings.
-const PAUSE: Duration = Duration::from_secs(5);
+pub(in crate::admin::access) const PAUSE: Duration = Duration::from_secs(5);
 
 /// A provider.
 pub(super) struct Provider {

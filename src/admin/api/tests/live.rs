@@ -18,8 +18,7 @@ use tokio::sync::watch;
 
 use crate::admin::api::live::LISTENERS_MAX;
 use crate::admin::history::{EventQueries, EventsAsked, HistoryError};
-use crate::admin::status::{ConfigStatus, Status};
-use crate::admin::testing::{send, sources};
+use crate::admin::testing::{send, sources, status};
 use crate::admin::{Sources, Stop, serve};
 use crate::telemetry::journal::{Event, EventKind, Severity};
 
@@ -89,29 +88,6 @@ fn world(newest: u64) -> World {
         asked,
         generation,
         stop: watch::Sender::new(Stop::No),
-    }
-}
-
-fn status(generation: u64) -> Status {
-    Status {
-        at: String::new(),
-        at_ms: 5,
-        started_at: String::new(),
-        started_at_ms: 1,
-        ready: true,
-        draining: false,
-        version: "0",
-        requests_running: 3,
-        config: ConfigStatus {
-            generation,
-            loaded_at: String::new(),
-            loaded_at_ms: 1,
-            last_error: None,
-        },
-        fleet: None,
-        pools: Vec::new(),
-        deployments: Vec::new(),
-        needs: Vec::new(),
     }
 }
 
