@@ -26,7 +26,7 @@ pub trait HistoryQueries: Send + Sync {
     /// [`HistoryError`].
     async fn totals(&self, asked: &Asked, by: By) -> Result<Vec<Total>, HistoryError>;
 
-    /// A time, the one before it, and what it costs.
+    /// A time, the one before it, and what it costs; with the times that they are of.
     ///
     /// # Errors
     /// [`HistoryError`].

@@ -1,13 +1,12 @@
 //! Answers to questions about the history, from the store and from what is in memory yet.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::core::history::ask::{Asked, By, Filter, Latency};
 use crate::core::history::gather::{self, Chosen, Gathering};
 use crate::core::history::lines::{Key, Kind, Line};
-use crate::core::history::shown::{Figures, Flows, Heatmap, Series, SlowRequest, Total};
+use crate::core::history::shown::{Figures, Flows, Heatmap, Series, SlowRequest, Time, Total};
 use crate::core::history::slow;
 use crate::core::history::step::{Grid, Known, Span, Step, spans};
 use crate::core::history::sums::Sums;
@@ -35,10 +34,12 @@ pub struct Effort {
 pub struct Compared {
     /// Those of the time.
     pub now: Figures,
-    /// Those of the time before it.
+    /// Which time they are of; none where nothing is kept of it.
+    pub now_time: Option<Time>,
+    /// Those of the time before it: as long, and up to its beginning.
     pub before: Figures,
-    /// Which time that is, in milliseconds since the Unix epoch: as long as what `now` is of, and up to its beginning.
-    pub before_ms: Range<i64>,
+    /// Which time those are of; none where nothing is kept of it.
+    pub before_time: Option<Time>,
     /// Whether records of all of it are kept.
     pub before_is_whole: bool,
 }
@@ -48,8 +49,8 @@ struct Rows<'a> {
     reading: Reading,
     memory: Vec<(i64, Key, Line)>,
     spans: Vec<Span>,
-    /// Which time they are of.
-    time_ms: Range<i64>,
+    /// Which time they are of; none where nothing is kept, and of what has not come yet.
+    time: Option<Time>,
     kind: Kind,
     filter: &'a Filter,
 }
@@ -83,11 +84,11 @@ impl History {
     }
 
     /// Figures of the whole time, and which time they are of: a longer one where only longer rows are kept, a shorter one where records
-    /// begin later.
+    /// begin later or the time has not come yet; none where nothing is kept.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn totals(&self, asked: &Asked, by: By, now_ms: i64) -> Result<(Vec<Total>, Range<i64>), StoreError> {
+    pub async fn totals(&self, asked: &Asked, by: By, now_ms: i64) -> Result<(Vec<Total>, Option<Time>), StoreError> {
         let kind = Kind::for_question(by, &asked.filter);
         let mut rows = self.whole_rows(asked, kind, now_ms).await?;
         let chosen = rows.chosen(by).await?;
@@ -96,7 +97,7 @@ impl History {
             gathering.add(start_ms, &key, &line);
         })
         .await?;
-        Ok((gathering.totals(), rows.time_ms))
+        Ok((gathering.totals(), rows.time))
     }
 
     /// Figures of a time and of the one before it. The time before ends with the first row of the time itself: otherwise an hour in which
@@ -106,18 +107,20 @@ impl History {
     /// When the store cannot be read.
     pub async fn compared(&self, asked: &Asked, now_ms: i64) -> Result<Compared, StoreError> {
         let sum = |totals: Vec<Total>| totals.into_iter().next().map(|total| total.total).unwrap_or_default();
-        let (now, time_ms) = self.totals(asked, By::None, now_ms).await?;
+        let (now, now_time) = self.totals(asked, By::None, now_ms).await?;
+        let (from_ms, to_ms) = now_time.map_or((asked.from_ms, asked.to_ms), |time| (time.from_ms, time.to_ms));
         let before = Asked {
-            from_ms: (time_ms.start - (time_ms.end - time_ms.start)).max(0),
-            to_ms: time_ms.start,
+            from_ms: (from_ms - (to_ms - from_ms)).max(0),
+            to_ms: from_ms,
             filter: asked.filter.clone(),
         };
-        let (then, then_ms) = self.totals(&before, By::None, now_ms).await?;
+        let (then, before_time) = self.totals(&before, By::None, now_ms).await?;
         Ok(Compared {
             now: sum(now),
+            now_time,
             before: sum(then),
-            before_is_whole: then_ms.start <= before.from_ms,
-            before_ms: before.from_ms..before.to_ms,
+            before_time,
+            before_is_whole: before_time.is_some_and(|time| time.from_ms <= before.from_ms),
         })
     }
 
@@ -165,7 +168,7 @@ impl History {
             sums.entry(key).or_default().merge(&line.sums);
         })
         .await?;
-        Ok(gather::flows(&sums, tier_of))
+        Ok(gather::flows(rows.time, &sums, tier_of))
     }
 
     /// The slowest requests, at most so many, the slowest first.
@@ -220,10 +223,7 @@ impl History {
         let found = self.rows(&asked.filter, kind, now_ms, |known| {
             ((), spans(asked.from_ms, asked.to_ms, Step::Hour, known))
         });
-        let ((), mut rows) = found.await?;
-        if rows.spans.is_empty() {
-            rows.time_ms = asked.to_ms..asked.to_ms;
-        }
+        let ((), rows) = found.await?;
         Ok(rows)
     }
 
@@ -247,11 +247,15 @@ impl History {
             memory.extend(moment::lines(interval, kind, filter));
         }
         memory.retain(|(start_ms, _, _)| time_ms.contains(start_ms));
+        let time = Time {
+            from_ms: time_ms.start,
+            to_ms: time_ms.end.min(now_ms),
+        };
         let rows = Rows {
             reading,
             memory,
             spans,
-            time_ms,
+            time: (time.from_ms < time.to_ms).then_some(time),
             kind,
             filter,
         };

@@ -115,10 +115,15 @@ export const signOut = (): Promise<undefined> => remove('session');
 // Readings.
 export const status = (signal?: AbortSignal): Promise<Status> => get('status', {}, signal);
 
-/** The gateway answers in whole steps, which reach beyond what was asked; the range stays the one asked for. */
+/**
+ * The gateway answers in whole steps, which reach beyond what was asked. What is drawn stays the range asked for; the last step has run to its end,
+ * wherever the range ends, or until now.
+ */
 export async function series(scope: Scope, by: SeriesBy, points: number, signal?: AbortSignal): Promise<Series> {
+  const now_ms = Date.now();
   const told = await get<Series>('series', { ...scope, by, points }, signal);
-  return { ...told, from_ms: Math.max(told.from_ms, scope.from_ms), to_ms: Math.min(told.to_ms, scope.to_ms) };
+  const from_ms = Math.max(told.from_ms, scope.from_ms);
+  return { ...told, from_ms, to_ms: Math.min(told.to_ms, scope.to_ms), ran_to_ms: Math.min(told.to_ms, now_ms) };
 }
 
 export const summary = (scope: Scope, signal?: AbortSignal): Promise<Summary> => get('summary', { ...scope }, signal);

@@ -3,7 +3,7 @@
  * of that time, or a busy gateway would look idle. Pure: when the process started is an argument; its store may know of more than that.
  */
 import { clockSeconds, day, moment } from './format';
-import type { Heatmap, Points, Series } from './types/reading';
+import type { Heatmap, Points, Series, Time } from './types/reading';
 
 /** Shorter than this is not shown, however new the gateway is: a chart of seconds says nothing. */
 const SHOWN_MS_MIN = 5 * 60_000;
@@ -49,13 +49,18 @@ export function sinceWords(since_ms: number, now_ms: number): string {
   return `Records begin at ${at}: charts show nothing before, and rates are of the time since.`;
 }
 
-/**
- * How long the time is that figures of a range are of, as the series tells: shorter than the range where the process is younger, or where the
- * gateway has let go of what was earlier.
- */
-export function ranFor(length_ms: number, series: Pick<Series, 'from_ms' | 'to_ms'> | null, since_ms: number | null): number {
-  if (series === null) return length_ms;
-  return since_ms === null ? Math.min(length_ms, series.to_ms - series.from_ms) : series.to_ms - since_ms;
+/** How long the time is that figures are of, in milliseconds: less where the records begin within it. */
+export function ranFor({ from_ms, to_ms }: Time, since_ms: number | null): number {
+  return to_ms - (since_ms !== null && since_ms < to_ms ? Math.max(from_ms, since_ms) : from_ms);
+}
+
+/** What is said of a time that was before the records, or whose records went: nobody knows what happened in it. */
+export const UNKEPT = 'No records are kept of this time. Choose a later one.';
+
+/** Why there is nothing to see of a series: no step of it is kept, or, in `words`, nothing happened. `null` where there is something. */
+export function noneOf({ starts_ms }: Pick<Series, 'starts_ms'>, is_quiet: boolean, words: string): string | null {
+  if (starts_ms.length === 0) return UNKEPT;
+  return is_quiet ? words : null;
 }
 
 /** From when on to ask, where the records begin at `since_ms`: the gateway then answers in finer steps. */

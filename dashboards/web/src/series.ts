@@ -24,15 +24,15 @@ export const LATENCIES: readonly LatencyMember[] = (['ttft', 'total', 'overhead'
 const STEP_SHARE_MIN = 0.5;
 
 /** What the rates of a series go by. */
-type Steps = Pick<Series, 'starts_ms' | 'step_ms' | 'to_ms' | 'since_ms'>;
+type Steps = Pick<Series, 'starts_ms' | 'step_ms' | 'ran_to_ms' | 'since_ms'>;
 
 /** Seconds that each step has run: all but the last, and the one that records begin in, ran whole. 0 for a step that has just begun or is before. */
-function ran_s({ starts_ms, step_ms, to_ms, since_ms }: Steps): number[] {
+function ran_s({ starts_ms, step_ms, ran_to_ms, since_ms }: Steps): number[] {
   return starts_ms.map((start_ms, i) => {
     if (since_ms !== undefined && start_ms < since_ms) return 0;
     const next_ms = starts_ms[i + 1];
     if (next_ms !== undefined) return (next_ms - start_ms) / 1000;
-    const ran_ms = Math.min(step_ms, to_ms - start_ms);
+    const ran_ms = Math.min(step_ms, ran_to_ms - start_ms);
     return ran_ms < step_ms * STEP_SHARE_MIN ? 0 : ran_ms / 1000;
   });
 }
@@ -81,6 +81,7 @@ export function withTick(series: Series, tick: Tick): Series {
     ...series,
     from_ms: series.from_ms + moved_ms,
     to_ms: Math.max(series.to_ms + moved_ms, start_ms + step_ms),
+    ran_to_ms: Math.max(series.ran_to_ms + moved_ms, start_ms + step_ms),
     starts_ms: known ? series.starts_ms : [...series.starts_ms.slice(1), start_ms],
     groups: [{ ...group, points: pointsWith(group, figures, known) }],
   };

@@ -1,6 +1,6 @@
 /** Where records begin, and what is cut away before. */
 import { expect, test } from 'vitest';
-import { askedFrom, ranFor, recorded, recordedHeat, sinceWords } from '../src/records';
+import { askedFrom, noneOf, ranFor, recorded, recordedHeat, sinceWords } from '../src/records';
 import { rates } from '../src/series';
 import type { Points, Series } from '../src/types/reading';
 
@@ -13,7 +13,14 @@ function hour(first: number): Series {
   const starts_ms = Array.from({ length: STEPS }, (_, i) => i * STEP_MS);
   const requests = starts_ms.map((_, i) => (i >= first ? 5 : 0));
   const points = { requests, errors: requests.map(() => 0) } as unknown as Points;
-  return { from_ms: 0, to_ms: HOUR_MS, step_ms: STEP_MS, starts_ms, groups: [{ key: '', label: '', total: {} as never, points }] };
+  return {
+    from_ms: 0,
+    to_ms: HOUR_MS,
+    ran_to_ms: HOUR_MS,
+    step_ms: STEP_MS,
+    starts_ms,
+    groups: [{ key: '', label: '', total: {} as never, points }],
+  };
 }
 
 function check(first: number, started_ms: number | null, from_step: number, since_ms: number | null): void {
@@ -81,9 +88,16 @@ test('what is asked begins with the records too', () => {
 });
 
 test('rates are of the time that is known', () => {
-  const series = { from_ms: 10 * STEP_MS, to_ms: HOUR_MS };
-  expect(ranFor(HOUR_MS, null, null)).toBe(HOUR_MS);
-  expect(ranFor(HOUR_MS, { from_ms: -STEP_MS, to_ms: HOUR_MS }, null)).toBe(HOUR_MS);
-  expect(ranFor(HOUR_MS, series, null)).toBe(50 * STEP_MS);
-  expect(ranFor(HOUR_MS, series, 20 * STEP_MS)).toBe(40 * STEP_MS);
+  const time = { from_ms: 10 * STEP_MS, to_ms: HOUR_MS };
+  expect(ranFor(time, null)).toBe(50 * STEP_MS);
+  expect(ranFor(time, 20 * STEP_MS)).toBe(40 * STEP_MS);
+  expect(ranFor(time, 5 * STEP_MS)).toBe(50 * STEP_MS);
+  // An hour of last week without a request: this process began after it.
+  expect(ranFor(time, 2 * HOUR_MS)).toBe(50 * STEP_MS);
+});
+
+test('a time that is not kept is not called quiet', () => {
+  expect(noneOf({ starts_ms: [] }, true, 'No requests')).toMatch(/^No records are kept of this time/);
+  expect(noneOf({ starts_ms: [0] }, true, 'No requests')).toBe('No requests');
+  expect(noneOf({ starts_ms: [0] }, false, 'No requests')).toBeNull();
 });

@@ -17,7 +17,8 @@ function series(requests: readonly number[], step_ms = STEP_MS): Series {
     ...LATENCIES.map((member) => [member, requests.map(() => 4)]),
   ]) as Points;
   const starts_ms = requests.map((_, i) => i * step_ms);
-  return { from_ms: 0, to_ms: requests.length * step_ms, step_ms, starts_ms, groups: [{ key: '', label: '', total: figures(0), points }] };
+  const to_ms = requests.length * step_ms;
+  return { from_ms: 0, to_ms, ran_to_ms: to_ms, step_ms, starts_ms, groups: [{ key: '', label: '', total: figures(0), points }] };
 }
 
 /** A tick whose last whole interval began at `start_ms`. */
@@ -27,13 +28,13 @@ function tick(start_ms: number): Tick {
 }
 
 test('a step that has just begun has no rate, one that is half done is scaled', () => {
-  const begun = { starts_ms: [0, 10_000], step_ms: STEP_MS, to_ms: 14_000 };
+  const begun = { starts_ms: [0, 10_000], step_ms: STEP_MS, ran_to_ms: 14_000 };
   expect(rates(begun, [50, 50])).toEqual([5, null]);
-  expect(rates({ ...begun, to_ms: 15_000 }, [50, 50])).toEqual([5, 10]);
+  expect(rates({ ...begun, ran_to_ms: 15_000 }, [50, 50])).toEqual([5, 10]);
 });
 
 test('there is no rate before the records, and that of their first step is of the time since', () => {
-  const cut = { starts_ms: [0, 16_000, 20_000, 30_000], since_ms: 16_000, step_ms: STEP_MS, to_ms: 40_000 };
+  const cut = { starts_ms: [0, 16_000, 20_000, 30_000], since_ms: 16_000, step_ms: STEP_MS, ran_to_ms: 40_000 };
   expect(rates(cut, [0, 8, 10, 10])).toEqual([null, 2, 1, 1]);
 });
 
@@ -47,7 +48,7 @@ test('a new tick moves the series on and keeps its length', () => {
   expect(moved.starts_ms).toEqual([10_000, 20_000, 30_000]);
   expect(moved.groups[0]?.points.requests).toEqual([2, 3, 9]);
   expect(moved.groups[0]?.points.ttft_p95_ms).toEqual([4, 4, 5]);
-  expect([moved.from_ms, moved.to_ms]).toEqual([10_000, 40_000]);
+  expect([moved.from_ms, moved.to_ms, moved.ran_to_ms]).toEqual([10_000, 40_000, 40_000]);
 });
 
 test('a tick of the last step replaces it', () => {

@@ -11,7 +11,7 @@ use crate::admin::history::{EventQueries, EventsAsked, HistoryError, HistoryQuer
 use crate::app::history::hosting::Hosting;
 use crate::app::money::Prices;
 use crate::core::history::ask::{Asked, By, Latency, POINTS_MAX};
-use crate::core::history::shown::{Flows, Heatmap, Latest, Money, Series, Slowest, Summary, Total};
+use crate::core::history::shown::{Flows, Heatmap, Latest, Money, Series, Slowest, Summary, Time, Total};
 use crate::core::history::step::KEPT_MS;
 use crate::core::ledger::life;
 use crate::core::recovery::absence::Absence;
@@ -115,6 +115,16 @@ impl Answers {
         Ok(Some(Hosting(hosting)))
     }
 
+    /// The same for all of them together in the time that the other figures of an answer are of.
+    async fn hosting_in(&self, asked: &Asked, time: Option<Time>) -> Result<Option<f64>, HistoryError> {
+        let Some(Time { from_ms, to_ms }) = time else {
+            return Ok(None);
+        };
+        let filter = asked.filter.clone();
+        let hosting = self.hosting(&Asked { from_ms, to_ms, filter }).await?;
+        Ok(hosting.and_then(|hosting| hosting.of("", By::None)))
+    }
+
     /// What an hour of the deployments of a question costs now, without those that Azure does not have; none where no price is known, or
     /// where it is about some of their requests only.
     fn hosting_per_hour(&self, asked: &Asked) -> Option<f64> {
@@ -170,14 +180,8 @@ impl HistoryQueries for Answers {
         let _place = self.place_for(asked).await?;
         let found = self.history.compared(asked, clock::now_ms()).await.map_err(refused)?;
         let (mut now, mut before) = (found.now, found.before);
-        let asked_before = Asked {
-            from_ms: found.before_ms.start,
-            to_ms: found.before_ms.end,
-            filter: asked.filter.clone(),
-        };
-        let all = |hosting: Option<Hosting>| hosting.and_then(|hosting| hosting.of("", By::None));
-        now.hosting_usd = all(self.hosting(asked).await?);
-        before.hosting_usd = all(self.hosting(&asked_before).await?);
+        now.hosting_usd = self.hosting_in(asked, found.now_time).await?;
+        before.hosting_usd = self.hosting_in(asked, found.before_time).await?;
         Ok(Summary {
             money: Money {
                 hosting_usd_per_hour: self.hosting_per_hour(asked),
@@ -185,7 +189,9 @@ impl HistoryQueries for Answers {
                 saved_usd: now.saved_usd,
             },
             now,
+            now_time: found.now_time,
             before,
+            before_time: found.before_time,
             before_is_whole: found.before_is_whole,
         })
     }

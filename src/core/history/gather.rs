@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::core::history::ask::By;
 use crate::core::history::lines::{Key, Line, NONE};
 use crate::core::history::shown::{
-    FailoverFlow, Figures, Flow, Flows, Group, Heatmap, Percentiles, Points, Series, Total,
+    FailoverFlow, Figures, Flow, Flows, Group, Heatmap, Percentiles, Points, Series, Time, Total,
 };
 use crate::core::history::step::Grid;
 use crate::core::history::sums::{OTHER, Sums};
@@ -275,8 +275,8 @@ pub fn heatmap(grid: &Grid, points: &BTreeMap<usize, Times>) -> Heatmap {
     }
 }
 
-/// Where requests went, of sums by route and deployment. `tier_of` knows the tier of a deployment in a route's pool.
-pub fn flows(sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<usize>) -> Flows {
+/// Where requests went, of sums by route and deployment of a time. `tier_of` knows the tier of a deployment in a route's pool.
+pub fn flows(time: Option<Time>, sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<usize>) -> Flows {
     let mut all = Sums::default();
     let mut flows: Vec<Flow> = Vec::new();
     for (key, sums) in sums {
@@ -311,6 +311,7 @@ pub fn flows(sums: &BTreeMap<Key, Sums>, tier_of: impl Fn(&str, &str) -> Option<
         .collect();
     failovers.sort_by(|one, other| other.requests.cmp(&one.requests).then_with(|| one.cmp(other)));
     Flows {
+        time,
         spills: spills.map(|(word, count)| (word.to_owned(), count)).collect(),
         flows,
         failovers,

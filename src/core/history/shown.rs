@@ -157,14 +157,28 @@ pub struct Total {
     pub total: Figures,
 }
 
+/// A time that figures are really of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Time {
+    /// Its beginning.
+    pub from_ms: i64,
+    /// Its end: the first moment that no longer counts.
+    pub to_ms: i64,
+}
+
 /// A time, and the one of the same length before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Summary {
     /// The time asked for.
     pub now: Figures,
+    /// Which time `now` is of: longer than asked for where only hours are kept of it, shorter where records begin later or the time has not
+    /// come yet; none where no records are kept, and then `now` says nothing.
+    pub now_time: Option<Time>,
     /// The time before it.
     pub before: Figures,
-    /// Whether records of all of that time are kept; if not, `before` lacks some, and comparing says little.
+    /// Which time `before` is of, in the same way.
+    pub before_time: Option<Time>,
+    /// Whether records of all of the time before are kept; if not, `before` lacks some, and comparing says little.
     pub before_is_whole: bool,
     /// What it costs.
     pub money: Money,
@@ -277,6 +291,8 @@ pub struct SlowAttempt {
 /// Where requests went.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Flows {
+    /// Which time they are of, as [`Summary::now_time`]; none where no records are kept of it.
+    pub time: Option<Time>,
     /// From each route to each deployment.
     pub flows: Vec<Flow>,
     /// Requests that were not answered where they belong, by why.

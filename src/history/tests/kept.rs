@@ -1,10 +1,15 @@
 //! What answers say of times whose rows were deleted, or are kept as hours only.
 
 use super::*;
+use crate::core::history::shown::Time;
 use crate::core::history::step::Step;
 use crate::core::history::times::Times;
 
 const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+fn time_of(from_ms: i64, to_ms: i64) -> Option<Time> {
+    Some(Time { from_ms, to_ms })
+}
 
 /// A request a minute for four hours and a quarter, in a store with room for ten intervals of ten seconds, half an hour of minutes, and
 /// two hours.
@@ -51,12 +56,12 @@ async fn answers_begin_with_what_is_kept() {
     let series = world.series(HOUR, now_ms, By::None, 600).await;
     assert_eq!((series.from_ms, series.starts_ms[0]), (begin_ms, begin_ms));
     assert_eq!(series.groups[0].points.requests, [60, 60, 15]);
-    let (totals, time_ms) = world
+    let (totals, time) = world
         .history
         .totals(&asked(HOUR + 10 * MINUTE_MS, now_ms), By::None, now_ms)
         .await
         .expect("read");
-    assert_eq!((totals[0].total.requests, time_ms.start), (135, begin_ms));
+    assert_eq!((totals[0].total.requests, time), (135, time_of(begin_ms, now_ms)));
     let gone = world.series(HOUR, HOUR + HOUR_MS, By::None, 600).await;
     assert!(gone.starts_ms.is_empty() && gone.groups.is_empty(), "{gone:?}");
     let all = asked(HOUR, now_ms);
@@ -68,10 +73,65 @@ async fn answers_begin_with_what_is_kept() {
             .compared(&asked(from_ms, now_ms), now_ms)
             .await
             .expect("read");
-        (found.now.requests, found.before_is_whole)
+        (
+            found.now.requests,
+            found.now_time,
+            found.before_time,
+            found.before_is_whole,
+        )
     };
-    assert_eq!(compared(begin_ms).await, (135, false));
-    assert_eq!(compared(now_ms - 5 * MINUTE_MS).await, (5, true));
+    let all = time_of(begin_ms, now_ms);
+    assert_eq!(compared(begin_ms).await, (135, all, None, false));
+    assert_eq!(compared(HOUR).await, (135, all, None, false), "a part of it");
+    let half_ms = begin_ms + 90 * MINUTE_MS;
+    let (of, before) = (
+        time_of(half_ms - 30 * MINUTE_MS, now_ms),
+        time_of(begin_ms, begin_ms + HOUR_MS),
+    );
+    assert_eq!(
+        compared(half_ms).await,
+        (75, of, before, false),
+        "less than the time itself"
+    );
+    let five = 5 * MINUTE_MS;
+    let (of, before) = (
+        time_of(now_ms - five, now_ms),
+        time_of(now_ms - 2 * five, now_ms - five),
+    );
+    assert_eq!(compared(now_ms - five).await, (5, of, before, true));
+}
+
+#[tokio::test]
+async fn a_time_whose_records_went_is_not_told_as_one_without_requests() {
+    let directory = directory();
+    let world = crowded(&directory.path().join("usage.db")).await;
+    let now_ms = HOUR + 255 * MINUTE_MS;
+    let gone = asked(HOUR, HOUR + HOUR_MS);
+    let found = world.history.compared(&gone, now_ms).await.expect("read");
+    assert_eq!(
+        (found.now_time, found.before_time, found.before_is_whole),
+        (None, None, false)
+    );
+    let flows = async |asked: &Asked| world.history.flows(asked, now_ms, |_, _| None).await.expect("read");
+    assert_eq!(flows(&gone).await.time, None);
+    let part = flows(&asked(HOUR, now_ms)).await;
+    assert_eq!(
+        (part.time, part.flows[0].requests),
+        (time_of(HOUR + 2 * HOUR_MS, now_ms), 135)
+    );
+    // What was kept and had no request is told as that.
+    let idle = asked(now_ms - 10_000, now_ms);
+    let found = world.history.compared(&idle, now_ms).await.expect("read");
+    assert_eq!(
+        (found.now.requests, found.now_time),
+        (0, time_of(now_ms - 10_000, now_ms))
+    );
+    assert_eq!(flows(&idle).await.time, time_of(now_ms - 10_000, now_ms));
+    // What has not come yet has no figures either, and what runs has them up to now.
+    let ahead = asked(now_ms + HOUR_MS, now_ms + 2 * HOUR_MS);
+    assert_eq!(flows(&ahead).await.time, None);
+    let runs = asked(now_ms - 10_000, now_ms + HOUR_MS);
+    assert_eq!(flows(&runs).await.time, time_of(now_ms - 10_000, now_ms));
 }
 
 #[tokio::test]
@@ -84,7 +144,11 @@ async fn an_hour_between_two_times_that_are_compared_counts_once() {
     let asked = asked(HOUR + 90 * MINUTE_MS, HOUR + 120 * MINUTE_MS);
     let found = world.history.compared(&asked, later).await.expect("read");
     assert_eq!((found.now.requests, found.before.requests), (60, 40));
-    assert_eq!((found.before_ms, found.before_is_whole), (HOUR..HOUR + HOUR_MS, true));
+    assert_eq!(found.now_time, time_of(HOUR + HOUR_MS, HOUR + 2 * HOUR_MS));
+    assert_eq!(
+        (found.before_time, found.before_is_whole),
+        (time_of(HOUR, HOUR + HOUR_MS), true)
+    );
     // While minutes are there, nothing is widened.
     let found = world
         .history
@@ -92,6 +156,7 @@ async fn an_hour_between_two_times_that_are_compared_counts_once() {
         .await
         .expect("read");
     assert_eq!((found.now.requests, found.before.requests), (30, 30));
+    assert_eq!(found.now_time, time_of(asked.from_ms, asked.to_ms));
 }
 
 #[tokio::test]

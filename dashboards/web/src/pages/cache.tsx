@@ -5,7 +5,7 @@ import { Lines, type Line } from '../chart/lines';
 import { cachedShare, share } from '../figures';
 import { count, moment, percent, usd } from '../format';
 import { Heads } from '../routing/heads';
-import { recorded } from '../records';
+import { noneOf, recorded } from '../records';
 import { now_ms } from '../state/clock';
 import { useLoad } from '../state/load';
 import { useStarted } from '../state/started';
@@ -36,7 +36,11 @@ export default function CachePage() {
         </Async>
       </Card>
       <Card title="Expected and reported" explain="expected">
-        <Async of={over} rows={32} empty={(data) => ((data.groups[0]?.total.requests ?? 0) === 0 ? 'No requests in this range.' : null)}>
+        <Async
+          of={over}
+          rows={32}
+          empty={(data) => noneOf(data, (data.groups[0]?.total.requests ?? 0) === 0, 'No requests in this range.')}
+        >
           {(data) => <OverTime series={recorded(data, started_ms).series} />}
         </Async>
       </Card>
@@ -198,7 +202,7 @@ function Shares({ title, by }: { title: string; by: 'route' | 'client' }) {
   );
   return (
     <Card title={title} explain="cached">
-      <Async of={groups} rows={16} empty={(data) => (data.groups.length === 0 ? 'No requests in this range.' : null)}>
+      <Async of={groups} rows={16} empty={(data) => noneOf(data, data.groups.length === 0, 'No requests in this range.')}>
         {(data) => (
           <ul class="cache-shares">
             {largest(data.groups).map((group) => (

@@ -6,10 +6,11 @@ import { ExplainRequest } from '../routing/explain';
 import { Failovers, Spills } from '../routing/moves';
 import { Pools } from '../routing/pools';
 import { Sankey } from '../routing/sankey';
+import { UNKEPT } from '../records';
 import { now_ms } from '../state/clock';
 import { useLoad } from '../state/load';
 import { formatPlace, place, scopeOf } from '../state/url';
-import type { PoolInfo, Routing } from '../types/state';
+import type { Flows, PoolInfo, Routing } from '../types/state';
 import { Async } from '../ui/async';
 import { Card } from '../ui/basics';
 import { Choice } from '../ui/choice';
@@ -51,18 +52,18 @@ export default function RoutingPage() {
         </Async>
       </Card>
       <Card title="What flowed where" explain="flow" actions={<Choice label="Show as" options={VIEWS} value={view} onChange={setView} />}>
-        <Async of={flows} rows={40} empty={(data) => (data.flows.length === 0 ? 'No requests in this range.' : null)}>
+        <Async of={flows} rows={40} empty={(data) => unkept(data) ?? (data.flows.length === 0 ? 'No requests in this range.' : null)}>
           {(data) => <Sankey flows={data.flows} asTable={view === 'table'} />}
         </Async>
       </Card>
       <div class="grid">
         <Card title="Spills">
-          <Async of={flows} rows={20}>
+          <Async of={flows} rows={20} empty={unkept}>
             {(data) => <Spills flows={data} />}
           </Async>
         </Card>
         <Card title="Failovers" explain="failovers">
-          <Async of={flows} rows={20}>
+          <Async of={flows} rows={20} empty={unkept}>
             {(data) => <Failovers flows={data} />}
           </Async>
         </Card>
@@ -81,6 +82,8 @@ export default function RoutingPage() {
     </div>
   );
 }
+
+const unkept = ({ time }: Flows): string | null => (time === null ? UNKEPT : null);
 
 /** The pools that the filter leaves: that of one route, or all. */
 function ofRoute(data: Routing, route: string | undefined): readonly PoolInfo[] {

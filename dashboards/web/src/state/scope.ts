@@ -18,7 +18,6 @@ export interface Chosen {
   key: string;
   /** At the moment it is called: a range that follows the present moves. */
   scope: () => Scope;
-  length_ms: number;
   /** The range ends now, so live ticks belong to it. */
   live: boolean;
   filtered: boolean;
@@ -42,7 +41,6 @@ export function chosen(otherwise: RangeName): Chosen {
   return {
     key: `${section}|${formatPlace({ section, params: Object.fromEntries(shared) })}`,
     scope: () => scopeOf(params, otherwise, Date.now()),
-    length_ms,
     live: fixed === null,
     filtered: FILTERS.some((filter) => params[filter]),
     before: fixed ? 'the same time before' : WORDS[name],

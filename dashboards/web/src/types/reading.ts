@@ -61,13 +61,24 @@ export interface Series {
   step_ms: number;
   starts_ms: number[];
   groups: SeriesGroup[];
+  /** Until when the last step has run: beyond `to_ms` where a range ends within a step. */
+  ran_to_ms: number;
   /** Where the records begin, if that is within the series: nothing is known of the time before. */
   since_ms?: number;
 }
 
+/** The time that figures are really of. */
+export interface Time {
+  from_ms: number;
+  to_ms: number;
+}
+
 export interface Summary {
   now: Figures;
+  /** Longer or shorter than asked, as is kept; null where no records are kept, and `now` says nothing. */
+  now_time: Time | null;
   before: Figures;
+  before_time: Time | null;
   /** If not, records of a part of the time before are gone, and nothing is compared. */
   before_is_whole: boolean;
   /** Hosting is null where no price is known, or a route or client is looked at. */

@@ -1,5 +1,5 @@
 /** What the gateway is doing now: session, status, live ticks, fleet, routing, cache, drains. */
-import type { Figures } from './reading';
+import type { Figures, Time } from './reading';
 
 export type Role = 'viewer' | 'operator' | 'admin';
 
@@ -153,6 +153,8 @@ export interface Flow {
 }
 
 export interface Flows {
+  /** The time they are of; null where no records are kept of it. */
+  time: Time | null;
   flows: Flow[];
   spills: Record<string, number>;
   failovers: { from: string; to: string; outcome: string; requests: number }[];

@@ -1,7 +1,7 @@
 /** Latency: who is slow, when, and where the time of single requests went. What is looked at (`of`, `by`, `a`, `b`) is in the address. */
 import { useMemo } from 'preact/hooks';
 import * as api from '../../api';
-import { askedFrom, recorded, recordedHeat } from '../../records';
+import { askedFrom, noneOf, recorded, recordedHeat } from '../../records';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
 import { useStarted } from '../../state/started';
@@ -65,13 +65,17 @@ export default function Latency() {
           <Async
             of={groups}
             rows={44}
-            empty={(data) => (data.groups.some((group) => group.total.requests > 0) ? null : 'No requests in this range.')}
+            empty={(data) => noneOf(data, !data.groups.some((group) => group.total.requests > 0), 'No requests in this range.')}
           >
             {(data) => <WhoIsSlow groups={data.groups} of={of} by={by} />}
           </Async>
         </Card>
         <Card title="All requests, by latency" explain="heatmap">
-          <Async of={heat} rows={44} empty={(data) => (data.counts.some((column) => column.some((cell) => cell > 0)) ? null : noneOf(of))}>
+          <Async
+            of={heat}
+            rows={44}
+            empty={(data) => noneOf(data, !data.counts.some((column) => column.some((cell) => cell > 0)), noLatency(of))}
+          >
             {(data) => <Heat label={`Requests by ${OF_WORDS[of]}`} heat={recordedHeat(data, started_ms)} />}
           </Async>
         </Card>
@@ -90,7 +94,7 @@ export default function Latency() {
 }
 
 /** Why a heat map is empty. */
-const noneOf = (of: LatencyOf): string =>
+const noLatency = (of: LatencyOf): string =>
   of === 'ttft'
     ? 'No streams in this range; only streams have a first token. Look at the whole request instead.'
     : 'No requests in this range.';

@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks';
 import * as api from '../../api';
 import { tick } from '../../live';
 import { withTick } from '../../series';
-import { ranFor, recorded } from '../../records';
+import { noneOf, recorded } from '../../records';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
 import { useStarted } from '../../state/started';
@@ -28,7 +28,7 @@ export default function Overview() {
   const whole = useLive(read.data, range.live && !range.filtered);
   const started_ms = useStarted();
   const { series, since_ms } = useMemo(() => (whole ? recorded(whole, started_ms) : { series: null, since_ms: null }), [whole, started_ms]);
-  // Rates are of the time that is known, which the series tells.
+  // Rates are of the time since the records begin, which the series tells.
   const tiles = read.data === null && read.error === null ? { ...summary, data: null } : summary;
   const marks = useMarks(range);
 
@@ -37,9 +37,9 @@ export default function Overview() {
       <Needs />
       <DemoNote />
       <Async of={tiles} rows={36}>
-        {(told) => <Tiles summary={told} series={series} length_ms={ranFor(range.length_ms, series, since_ms)} before={range.before} />}
+        {(told) => <Tiles summary={told} series={series} since_ms={since_ms} before={range.before} />}
       </Async>
-      <Async of={read} rows={66} empty={(data) => (quiet(series ?? data) ? NOTHING : null)}>
+      <Async of={read} rows={66} empty={(data) => noneOf(data, quiet(series ?? data), NOTHING)}>
         {(data) => (
           <>
             <Charts series={series ?? data} since_ms={since_ms} marks={marks} />

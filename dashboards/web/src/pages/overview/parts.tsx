@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import * as api from '../../api';
 import { cachedShare, errorShare, share } from '../../figures';
 import { count, duration, percent } from '../../format';
+import { noneOf } from '../../records';
 import { useLoad } from '../../state/load';
 import { chosen } from '../../state/scope';
 import { patched, place, formatPlace } from '../../state/url';
@@ -28,7 +29,7 @@ export function Parts() {
       flush
       actions={<Choice label="By" value={by} onChange={setBy} options={BY.map((value) => ({ value, label: value }))} />}
     >
-      <Async of={read} rows={24} empty={(data) => (data.groups.some(busy) ? null : 'No requests in this range.')}>
+      <Async of={read} rows={24} empty={(data) => noneOf(data, !data.groups.some(busy), 'No requests in this range.')}>
         {(data) => <PartsTable by={by} groups={data.groups.filter(busy)} />}
       </Async>
     </Card>

@@ -1,5 +1,6 @@
 /** The tiles: each figure now, against the time before, with its shape over the range. */
-import { against, cachedShare, errorShare } from '../../figures';
+import { compared, type PerTime } from '../../compared';
+import { type against, cachedShare, errorShare } from '../../figures';
 import { NONE, count, duration, percent, perSecond, usdShort } from '../../format';
 import { linkTo } from '../../state/url';
 import { plus, rates, shares, thinned } from '../../series';
@@ -9,35 +10,34 @@ import { FILTERS, place } from '../../state/url';
 import { Tile } from '../../ui/tile';
 
 const SPARK_POINTS = 60;
-const HOUR_MS = 3_600_000;
 
 interface TilesProps {
   summary: Summary;
   series: Series | null;
-  length_ms: number;
+  /** Where the records begin, if within the range. */
+  since_ms: number | null;
   before: string;
 }
 
-export function Tiles({ summary: { now, before: then, before_is_whole, money }, series, length_ms, before }: TilesProps) {
+/** None where no records are kept: a zero would be made up. */
+export function Tiles({ summary, series, since_ms, before }: TilesProps) {
+  const rate = compared(summary, since_ms);
+  if (rate === null) return null;
+  const { now, before: then, money } = summary;
   const points = series?.groups[0]?.points;
   const spark = (of: (points: Points, series: Series) => (number | null)[]): (number | null)[] =>
     points && series ? thinned(of(points, series), SPARK_POINTS) : [];
-  const change = against(before_is_whole);
-  const seconds = length_ms / 1000;
-  const hours = length_ms / HOUR_MS;
-  const tokens = ({ prompt_tokens, completion_tokens }: Figures): number => prompt_tokens + completion_tokens;
+  const { change } = rate;
+  const changed = (of: keyof PerTime): number | null => change(rate.now[of], rate.then?.[of] ?? null);
   const hosting = money.hosting_usd_per_hour;
-  const hourly = (hosting ?? 0) + now.token_usd / hours;
-  const hostingBefore = hosting === null ? 0 : (then.hosting_usd ?? hosting * hours) / hours;
-  const hourlyBefore = hostingBefore + then.token_usd / hours;
   return (
     <div class="tiles">
       <Tile
         label="Requests"
         term="requests"
-        value={perSecond(now.requests / seconds)}
+        value={perSecond(rate.now.requests)}
         more={[['in all', count(now.requests)]]}
-        change={change(now.requests, then.requests)}
+        change={changed('requests')}
         better="neither"
         before={before}
         spark={spark((p, s) => rates(s, p.requests))}
@@ -88,12 +88,12 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
       <Tile
         label="Tokens"
         term="tokens"
-        value={perSecond(tokens(now) / seconds)}
+        value={perSecond(rate.now.tokens)}
         more={[
           ['prompt', count(now.prompt_tokens)],
           ['completion', count(now.completion_tokens)],
         ]}
-        change={change(tokens(now), tokens(then))}
+        change={changed('tokens')}
         better="neither"
         before={before}
         spark={spark((p, s) => rates(s, plus(p.prompt_tokens, p.completion_tokens)))}
@@ -113,12 +113,12 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
       <Tile
         label="Cost"
         term="money"
-        value={`${usdShort(hourly)}/h`}
+        value={`${usdShort(rate.now.cost_usd)}/h`}
         more={[
           ['hosting', hosting === null ? NONE : `${usdShort(hosting)}/h`],
-          ['tokens', `${usdShort(now.token_usd / hours)}/h`],
+          ['tokens', `${usdShort(rate.now.token_usd)}/h`],
         ]}
-        change={change(hourly, hourlyBefore)}
+        change={changed('cost_usd')}
         better="down"
         before={before}
         spark={spark((p, s) => rates(s, p.token_usd))}
@@ -128,9 +128,9 @@ export function Tiles({ summary: { now, before: then, before_is_whole, money }, 
       <Tile
         label="Saved by caching"
         term="saved"
-        value={`${usdShort(now.saved_usd / hours)}/h`}
+        value={`${usdShort(rate.now.saved_usd)}/h`}
         more={[['in all', usdShort(now.saved_usd)]]}
-        change={change(now.saved_usd, then.saved_usd)}
+        change={changed('saved_usd')}
         better="up"
         before={before}
         spark={spark((p, s) => rates(s, p.saved_usd))}
