@@ -8,7 +8,7 @@ use crate::core::history::times::Times;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
 fn time_of(from_ms: i64, to_ms: i64) -> Option<Time> {
-    Some(Time { from_ms, to_ms })
+    (from_ms < to_ms).then_some(Time { from_ms, to_ms })
 }
 
 /// A request a minute for four hours and a quarter, in a store with room for ten intervals of ten seconds, half an hour of minutes, and
