@@ -97,7 +97,7 @@ def ask(admin, path, times):
     took = []
     for _ in range(times):
         begun = time.perf_counter()
-        answer = json.loads(fetch(f"http://127.0.0.1:{admin}/api/v1/{path}&{query}", timeout=60))
+        answer = json.loads(fetch(f"http://127.0.0.1:{admin}/api/v1/{path}{'&' if '?' in path else '?'}{query}", timeout=60))
         took.append((time.perf_counter() - begun) * 1e3)
     return took, answer
 
@@ -128,9 +128,9 @@ def run(options, directory):
             "all, 600 points": "series?by=none&points=600",
             "by deployment": "series?by=deployment&points=600",
             "by client within a route": f"series?by=client&route={ROUTES[0]}&points=600",
-            "summary": "summary?by=none",
+            "summary": "summary",
             "heat map": "heatmap?of=total",
-            "flows": "flows?limit=1",
+            "flows": "flows",
         }
         results = []
         for name, path in questions.items():
