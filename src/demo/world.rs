@@ -217,7 +217,10 @@ fn secrets(accounts: &[AccountSpec], key: &str) -> Vec<(String, String)> {
     let mut known = vec![("DEMO_KEY".to_owned(), key.to_owned())];
     for account in accounts {
         let variable = format!("SIM_KEY_{}", account.region.to_uppercase());
-        known.extend(account.api_keys.first().map(|key| (variable, key.clone())));
+        // A region has one variable: of its first account, which is the gateway's.
+        if known.iter().all(|(name, _)| *name != variable) {
+            known.extend(account.api_keys.first().map(|key| (variable, key.clone())));
+        }
     }
     known
 }
@@ -351,6 +354,18 @@ mod tests {
     use super::*;
     use crate::config::checked::admin::Configure;
     use crate::demo::handout;
+
+    #[test]
+    fn each_variable_is_named_once() {
+        let scenario = Scenario::demo().expect("a scenario");
+        let known = secrets(&scenario.accounts, "demo-00ff");
+        let names: std::collections::BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names.len(),
+            known.len(),
+            "a shell takes the last of two, the gateway the first"
+        );
+    }
 
     #[test]
     fn the_shipped_configuration_and_scenario_fit_together() {
